@@ -1,0 +1,44 @@
+# Everything a newcomer needs: `make demo`, `make test`. Setting up again costs nothing.
+PYTHON ?= python3
+VENV := .venv
+WHEEL_VENV := .venv-wheel
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+.PHONY: demo test lint lock clean setup
+
+demo: setup
+	$(VENV)/bin/python examples/demo.py
+
+test: setup $(WHEEL_VENV)/.ready
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/mypy
+
+setup: $(VENV)/.ready
+	@$(VENV)/bin/autoprovider local install
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/dev.txt
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The environment of the wheel test: what a user gets who installs beside openai 2.
+$(WHEEL_VENV)/.ready: requirements/openai2.txt
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/openai2.txt
+	@touch $@
+
+# Locks hold hashes and no index address.
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate --extra local pyproject.toml
+
+lock:
+	$(UV_COMPILE) --group dev --output-file requirements/dev.txt
+	echo 'openai<3' | $(UV_COMPILE) --constraints - --output-file requirements/openai2.txt
+
+clean:
+	rm -rf $(VENV) $(WHEEL_VENV) dist build .pytest_cache .mypy_cache .ruff_cache

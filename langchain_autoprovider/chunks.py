@@ -1,0 +1,61 @@
+"""What failover must know of LangChain's stream chunks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
+
+from inference_providers.trace import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inference_providers.routes import Plan, Tried
+
+__all__ = ["ChunkReader"]
+
+_FINISH_KEYS = ("finish_reason", "stop_reason", "done_reason", "status")
+
+
+class ChunkReader:
+    """Reads the chunks of one request; remembers the tokens they report."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._tokens: tuple[int, int] | None = None
+        self._in_blocks = False
+
+    def has_output(self, chunk: ChatGenerationChunk) -> bool:
+        """Tell whether it shows text, reasoning or a tool call's name."""
+        message = chunk.message
+        if message.content or message.additional_kwargs.get("reasoning_content"):
+            return True
+        calls = message.tool_call_chunks if isinstance(message, AIMessageChunk) else ()
+        return any(call.get("name") for call in calls)
+
+    def is_finish(self, chunk: ChatGenerationChunk) -> bool:
+        """Tell whether it holds a finish reason; notes the tokens it reports."""
+        message = chunk.message
+        self._in_blocks = isinstance(message.content, list)
+        if isinstance(message, AIMessageChunk) and (usage := message.usage_metadata):
+            before = self._tokens or (0, 0)
+            self._tokens = (before[0] + usage["input_tokens"], before[1] + usage["output_tokens"])
+        said = {**message.response_metadata, **(chunk.generation_info or {})}
+        return any(said.get(key) for key in _FINISH_KEYS)
+
+    def join(self, chunks: Sequence[ChatGenerationChunk]) -> AIMessageChunk | None:
+        """Return the partial message that was received."""
+        merged = merge_chat_generation_chunks(list(chunks))
+        return merged.message if merged and isinstance(merged.message, AIMessageChunk) else None
+
+    def last(self, tried: tuple[Tried, ...]) -> ChatGenerationChunk:
+        """Return the chunk that ends a stream and carries the trace."""
+        message = AIMessageChunk(
+            content=[] if self._in_blocks else "",
+            response_metadata={"autoprovider": trace(self._plan, tried, self._tokens)},
+            chunk_position="last",
+        )
+        return ChatGenerationChunk(message=message)

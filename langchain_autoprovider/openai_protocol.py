@@ -1,0 +1,182 @@
+"""OpenAI's two protocols, spoken through one subclass of langchain-openai's base model.
+
+Added to it: the registry's quirks, and that a success which is no answer is told as
+a failure. Taken away from it:
+
+* retries: ours is the only loop;
+* redirects: they would carry the prompt to another host;
+* what the SDK reads from the environment: an OpenAI organization, a base URL or
+  custom headers are not another vendor's business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import openai
+from langchain_openai.chat_models.base import BaseChatOpenAI
+from pydantic import model_validator
+
+from inference_providers.errors import BrokenAnswerError
+from inference_providers.keys import is_loopback
+from inference_providers.routes import Quirks
+from langchain_autoprovider.loops import close_with_loop
+from langchain_autoprovider.plain_client import PlainClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from langchain_core.language_models import BaseChatModel, LanguageModelInput
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
+    from inference_providers.connector import Access
+    from inference_providers.routes import Route
+
+__all__ = ["OpenAIRoute", "aconnect", "client", "connect"]
+
+CONNECT_TIMEOUT_S = 5.0
+TOTAL_TIMEOUT_S = 600.0
+
+_RESPONSES = "openai-responses"
+
+Sdk = TypeVar("Sdk", openai.OpenAI, openai.AsyncOpenAI)
+
+
+class OpenAIRoute(BaseChatOpenAI):
+    """The chat model of one route; carries no request settings of its own."""
+
+    quirks: Quirks = Quirks()
+
+    @property
+    def _llm_type(self) -> str:
+        return "autoprovider-openai-route"
+
+    @model_validator(mode="after")
+    def validate_environment(self) -> Self:
+        """Stand in for the base's validator, which reads keys and URLs from the environment."""
+        return self
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
+        _apply(self.quirks, payload)
+        if "response_format" in payload:
+            # Sent as it is. Seen in `payload`, the base would take the SDK's parsing
+            # road, where a stream's chunks differ from all others.
+            extra = payload.get("extra_body") or {}
+            payload["extra_body"] = {**extra, "response_format": payload.pop("response_format")}
+        return payload
+
+    def _create_chat_result(
+        self, response: Any, generation_info: dict[str, Any] | None = None
+    ) -> ChatResult:
+        if fault := _no_answer(response):
+            raise BrokenAnswerError(fault)
+        return super()._create_chat_result(response, generation_info)
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        if self.use_responses_api:
+            return super()._stream_responses(*args, **kwargs)
+        return super()._stream(*args, **kwargs)
+
+    def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        if self.use_responses_api:
+            return super()._astream_responses(*args, **kwargs)
+        return super()._astream(*args, **kwargs)
+
+
+def connect(route: Route, access: Access) -> BaseChatModel:
+    """Return the chat model of a route, for calls without an event loop."""
+    sdk = _sdk(access)
+    return _model(route, root_client=sdk, client=sdk.chat.completions)
+
+
+async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
+    """Return the chat model of a route for the running event loop, and what keeps it open."""
+    http = openai.DefaultAsyncHttpxClient(**_http_options(access))
+    sdk = _unbiased(openai.AsyncOpenAI(http_client=http, **_sdk_options(access)))
+    model = _model(route, root_async_client=sdk, async_client=sdk.chat.completions)
+    return model, await close_with_loop(http.aclose)
+
+
+def client(route: Route, access: Access) -> Any:
+    """Return a plain `openai.OpenAI` where the endpoint speaks its chat protocol."""
+    if route.endpoint.protocol == _RESPONSES:
+        return PlainClient(connect(route, access))
+    return _sdk(access)
+
+
+def _model(route: Route, **clients: Any) -> OpenAIRoute:
+    return OpenAIRoute(
+        model=route.model_id,
+        quirks=route.quirks,
+        stream_usage=route.quirks.stream_usage,
+        use_responses_api=route.endpoint.protocol == _RESPONSES,
+        openai_proxy=None,
+        stream_chunk_timeout=None,
+        **clients,
+    )
+
+
+def _sdk(access: Access) -> openai.OpenAI:
+    http = openai.DefaultHttpxClient(**_http_options(access))
+    return _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access)))
+
+
+def _http_options(access: Access) -> dict[str, Any]:
+    host = urlsplit(access.base_url).hostname or ""
+    return {"follow_redirects": False, "trust_env": not is_loopback(host)}
+
+
+def _sdk_options(access: Access) -> dict[str, Any]:
+    value = access.key.value_for(access.base_url) if access.key else None
+    return {
+        "base_url": access.base_url,
+        "api_key": value or "none",  # without one, the SDK would take OPENAI_API_KEY
+        "max_retries": 0,
+        "timeout": openai.Timeout(TOTAL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+    }
+
+
+def _unbiased(sdk: Sdk) -> Sdk:
+    """Undo what the SDK took from OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_CUSTOM_HEADERS."""
+    sdk.organization = None
+    sdk.project = None
+    sdk._custom_headers = {}  # noqa: SLF001 - the SDK has no public way; a test watches the wire
+    return sdk
+
+
+def _apply(quirks: Quirks, payload: dict[str, Any]) -> None:
+    """Change a request body in place to what the provider takes."""
+    if quirks.max_tokens_field != "max_tokens" and "max_tokens" in payload:
+        payload[quirks.max_tokens_field] = payload.pop("max_tokens")
+    for name in quirks.drop_params:
+        payload.pop(name, None)
+    if quirks.drop_message_name:
+        for message in payload.get("messages", ()):
+            message.pop("name", None)
+    choice = payload.get("tool_choice")
+    if not quirks.named_tool_choice and isinstance(choice, dict):
+        wanted = choice.get("function", {}).get("name")
+        named = [
+            tool for tool in payload["tools"] if tool.get("function", {}).get("name") == wanted
+        ]
+        payload["tools"], payload["tool_choice"] = named, "required"
+
+
+def _no_answer(response: Any) -> str | None:
+    """Say why a success is no answer, or `None` when it is one."""
+    if isinstance(response, str):
+        return f"expected JSON, got {' '.join(response[:200].split())!r}"
+    body = (
+        response
+        if isinstance(response, dict)
+        else response.model_dump(include={"error", "choices"})
+    )
+    if error := body.get("error"):
+        return f"a success that holds an error: {error}"
+    if not body.get("choices"):
+        return "a success without choices"
+    return None

@@ -1,0 +1,46 @@
+"""Which provider serves a model here: registry, resolution and failover, without a framework.
+
+```python
+from inference_providers import ProviderList
+
+client, model_id = ProviderList().connect_to_model("mixtral-8x7b")
+```
+"""
+
+from inference_providers.errors import (
+    AllRoutesFailed,
+    BrokenAnswerError,
+    ConfigError,
+    InferenceProvidersError,
+    KeyBindingError,
+    LocalServerError,
+    MissingPackageError,
+    NoRouteError,
+    RegistryError,
+    StreamInterrupted,
+    UnknownModelError,
+)
+from inference_providers.names import canonical_name
+from inference_providers.provider_list import ProviderList
+from inference_providers.registry import Registry
+from inference_providers.routes import Plan, Route, Skipped
+
+__all__ = [
+    "AllRoutesFailed",
+    "BrokenAnswerError",
+    "ConfigError",
+    "InferenceProvidersError",
+    "KeyBindingError",
+    "LocalServerError",
+    "MissingPackageError",
+    "NoRouteError",
+    "Plan",
+    "ProviderList",
+    "Registry",
+    "RegistryError",
+    "Route",
+    "Skipped",
+    "StreamInterrupted",
+    "UnknownModelError",
+    "canonical_name",
+]

@@ -1,0 +1,104 @@
+"""Every error this package raises on purpose.
+
+```
+InferenceProvidersError
+├── ConfigError (ValueError)             before any network
+│   ├── RegistryError                    file, JSON path, got / expected
+│   ├── UnknownModelError (LookupError)  unknown or retired name; did you mean …?
+│   ├── NoRouteError                     one line per candidate: why it was skipped
+│   ├── KeyBindingError                  a key was about to go to a host that is not its own
+│   └── MissingPackageError (ImportError) the pip line to run
+├── LocalServerError                     a server on this machine does not start or answer
+├── BrokenAnswerError                    a success that is no answer: HTML, no choices, cut stream
+├── AllRoutesFailed                      every attempt failed; one line each
+└── StreamInterrupted                    a stream broke after output began
+```
+
+A request that is itself wrong (HTTP 400) is none of these: the provider's own
+exception is raised again, so `except openai.BadRequestError` keeps working.
+Messages name variables, models and providers; they never hold a key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AllRoutesFailed",
+    "BrokenAnswerError",
+    "ConfigError",
+    "InferenceProvidersError",
+    "KeyBindingError",
+    "LocalServerError",
+    "MissingPackageError",
+    "NoRouteError",
+    "RegistryError",
+    "StreamInterrupted",
+    "UnknownModelError",
+]
+
+
+class InferenceProvidersError(Exception):
+    """Base of everything raised here on purpose."""
+
+
+class ConfigError(InferenceProvidersError, ValueError):
+    """What was asked for cannot work as it stands; nothing was contacted."""
+
+
+class RegistryError(ConfigError):
+    """A registry file is not what it should be."""
+
+
+class UnknownModelError(ConfigError, LookupError):
+    """No provider in the registry lists the model, or it is retired."""
+
+
+class NoRouteError(ConfigError):
+    """The model is known, but nothing in this environment can serve it."""
+
+
+class KeyBindingError(ConfigError):
+    """A key was about to be sent to a host it does not belong to."""
+
+
+class MissingPackageError(ConfigError, ImportError):
+    """An optional package is not installed; the message holds the pip line."""
+
+
+class LocalServerError(InferenceProvidersError):
+    """A model server on this machine does not start or does not answer."""
+
+
+class BrokenAnswerError(InferenceProvidersError):
+    """The provider reported success, but what came is not an answer."""
+
+
+class AllRoutesFailed(InferenceProvidersError):  # noqa: N818 - the name says it; "Error" adds nothing
+    """Every route that could be tried failed.
+
+    Attributes:
+        attempts: What was tried, in order, as `inference_providers.routes.Tried`.
+            The last provider's own exception is the `__cause__`.
+    """
+
+    def __init__(self, message: str, attempts: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.attempts = tuple(attempts)
+
+
+class StreamInterrupted(InferenceProvidersError):  # noqa: N818 - it names an event
+    """A stream broke after output had begun, so no other route was tried.
+
+    Attributes:
+        partial: What was received, joined, in the caller's own message type.
+        route: The route that was streaming.
+    """
+
+    def __init__(self, message: str, partial: Any = None, route: Any = None) -> None:
+        super().__init__(message)
+        self.partial = partial
+        self.route = route

@@ -1,0 +1,200 @@
+"""Registry, keys and needs make a plan. Pure: the same inputs give the same plan.
+
+A candidate becomes a route when its provider is wanted, its key is set, its
+protocol is spoken, it is not past its shutdown date, and it offers what the
+request needs. Every other candidate is named with its reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from inference_providers.errors import NoRouteError
+from inference_providers.names import canonical_name
+from inference_providers.registry import Target
+from inference_providers.routes import (
+    ANYTHING,
+    Found,
+    Model,
+    Needs,
+    NotFound,
+    Plan,
+    Provider,
+    Route,
+    Selection,
+    Skipped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+
+    from inference_providers.keys import Keys
+    from inference_providers.registry import Registry
+
+__all__ = ["ON_THIS_MACHINE", "Surroundings", "plan", "require_routes"]
+
+ON_THIS_MACHINE = frozenset({"local", "embedded"})
+"""Kinds whose models are found by looking, not read from the registry."""
+
+_NOT_ASKED = NotFound(reason="not asked; pass local=True, or name it")
+_LAST_RESORT = "the embedded model is the last resort; name it to use it"
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan depends on beside the registry: keys, this machine, today.
+
+    Attributes:
+        found: What a look at this machine showed, by provider id. A local provider
+            that is not in it was not asked.
+        unspoken: Protocols that cannot be spoken here, each with what to do.
+    """
+
+    keys: Keys
+    today: date
+    found: Mapping[str, Found | NotFound] = {}
+    unspoken: Mapping[str, str] = {}
+
+
+def plan(
+    selection: Selection, registry: Registry, around: Surroundings, *, needs: Needs = ANYTHING
+) -> Plan:
+    """Order every usable route to the models of `selection`.
+
+    Models go in the order asked, providers in that of `selection.order`, then of
+    the registry. No models means the registry's priority list, then whatever this
+    machine serves; the embedded model is then used only where nothing else is left.
+    Of a whole provider's reason to be skipped, one row is kept.
+
+    Raises:
+        UnknownModelError: No provider in the registry lists a model.
+    """
+    planner = _Planner(selection, registry, around, needs)
+    asked = [registry.target(name, local=selection.local) for name in selection.models]
+    routes: dict[tuple[str, str], Route] = {}
+    skipped: dict[tuple[str, str], Skipped] = {}
+    for target in asked or planner.any_targets():
+        for judged in planner.candidates(target):
+            if isinstance(judged, Route):
+                routes.setdefault((judged.provider, judged.model_id), judged)
+            else:
+                skipped.setdefault((judged.provider, judged.reason), judged)
+    if not asked and any(route.kind != "embedded" for route in routes.values()):
+        for key, route in list(routes.items()):
+            if route.kind == "embedded":
+                del routes[key]
+                skipped[key] = _skip(route.provider, route.model, _LAST_RESORT)
+    return Plan(
+        models=tuple(target.model for target in asked),
+        routes=tuple(routes.values()),
+        skipped=tuple(skipped.values()),
+    )
+
+
+def require_routes(made: Plan) -> Plan:
+    """Return `made`.
+
+    Raises:
+        NoRouteError: It holds no route; the message has each candidate's reason.
+    """
+    if made.routes:
+        return made
+    asked = ", ".join(map(repr, made.models)) or "any model"
+    reasons = "; ".join(f"{skip.provider}: {skip.reason}" for skip in made.skipped)
+    msg = f"No usable route to {asked}: {reasons or 'no provider is left to ask'}"
+    raise NoRouteError(msg)
+
+
+class _Planner(NamedTuple):
+    """The four inputs of a plan, and the judging of candidates by them."""
+
+    selection: Selection
+    registry: Registry
+    around: Surroundings
+    needs: Needs
+
+    def any_targets(self) -> Iterator[Target]:
+        """Yield what to aim at when no model is named."""
+        for name in self.registry.document.auto_model_priority:
+            yield self.registry.target(name)
+        for provider_id, found in self.around.found.items():
+            for model_id in found.models if isinstance(found, Found) else ():
+                yield Target(canonical_name(model_id), provider_id)
+
+    def candidates(self, target: Target) -> Iterator[Route | Skipped]:
+        """Yield each provider that may serve `target`, as a route or with its reason."""
+        rank = {provider_id: n for n, provider_id in enumerate(self.selection.order)}
+        for provider_id in sorted(self.registry.providers, key=lambda p: rank.get(p, len(rank))):
+            if target.provider in {None, provider_id}:
+                for offer in self._offers(target, provider_id):
+                    yield self._judged(target, provider_id, offer)
+
+    def _offers(self, target: Target, provider_id: str) -> Iterator[Model | NotFound]:
+        """Yield what a provider serves under the name, or why it cannot be told."""
+        entries = self.registry.entries(provider_id, target.model)
+        kind = self.registry.providers[provider_id].kind
+        if kind not in ON_THIS_MACHINE:
+            yield from entries[:1]
+            return
+        found = self.around.found.get(provider_id, _NOT_ASKED)
+        if isinstance(found, Found):
+            facts = {entry.id: entry for entry in entries}
+            names = {target.model.lower(), canonical_name(target.model)}
+            for model_id in found.models:
+                if not names.isdisjoint((model_id.lower(), canonical_name(model_id))):
+                    yield facts.get(model_id, Model(id=model_id))
+        elif entries or target.provider or kind == "local":
+            yield found
+
+    def _judged(self, target: Target, provider_id: str, offer: Model | NotFound) -> Route | Skipped:
+        provider = self.registry.providers[provider_id]
+        if reason := self._unwanted(target, provider_id, provider):
+            return _skip(provider_id, target.model, reason)
+        if isinstance(offer, NotFound):
+            return _skip(provider_id, target.model, offer.reason)
+        endpoint = provider.endpoints[offer.endpoint]
+        variable, reason = self.around.keys.variable(provider_id, provider)
+        reason = reason or self.around.unspoken.get(endpoint.protocol) or self._unfit(offer)
+        if reason:
+            return _skip(provider_id, target.model, reason)
+        found = self.around.found.get(provider_id)
+        if isinstance(found, Found):
+            endpoint = msgspec.structs.replace(endpoint, base_url=found.base_url)
+        return Route(
+            model=target.model,
+            provider=provider_id,
+            model_id=offer.id,
+            endpoint=endpoint,
+            kind=provider.kind,
+            key_variable=variable,
+            quirks=provider.quirks,
+            facts=offer,
+        )
+
+    def _unwanted(self, target: Target, provider_id: str, provider: Provider) -> str | None:
+        selection = self.selection
+        if selection.only and provider_id not in selection.only:
+            return "not in only="
+        if provider_id in selection.exclude:
+            return "excluded"
+        named = provider_id in (*selection.only, *selection.order, target.provider)
+        if provider.auth.ambient and not named:
+            return "its key is often set for other reasons; name it in only= or order= to use it"
+        return None
+
+    def _unfit(self, entry: Model) -> str | None:
+        if entry.shutdown and entry.shutdown <= self.around.today:
+            return f"{entry.id!r} was shut down on {entry.shutdown}"
+        if self.needs.tools and entry.tools is False:
+            return "does not offer tools"
+        if self.needs.structured and entry.structured is False:
+            return "does not offer structured output"
+        if lacking := self.needs.input.difference(entry.input):
+            return f"does not take {' or '.join(sorted(lacking))} input"
+        return None
+
+
+def _skip(provider_id: str, model: str, reason: str) -> Skipped:
+    return Skipped(provider=provider_id, model=model, reason=reason)

@@ -1,0 +1,194 @@
+"""`ProviderList`: the plain API, for programs without a framework."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING, Any
+
+from inference_providers import drive
+from inference_providers.connector import find_connector
+from inference_providers.errors import BrokenAnswerError, ConfigError
+from inference_providers.failover import failover
+from inference_providers.keys import Keys
+from inference_providers.registry import Registry
+from inference_providers.resolver import Resolver
+from inference_providers.routes import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inference_providers.registry_file import RegistrySource
+    from inference_providers.routes import Plan, Route
+
+__all__ = ["ProviderList"]
+
+TEST_PROMPT = "Say hello."
+TEST_MAX_TOKENS = 16
+
+logger = logging.getLogger(__name__)
+
+
+class ProviderList:
+    """The providers of a registry, and connections to those your environment opens.
+
+    Args:
+        verbose: Log what is connected and what fails as warnings, which show on
+            stderr where logging is not set up.
+        json_override: A path, JSON text or dict that replaces the bundled registry.
+            Files of the original project are taken unchanged.
+        auto_update: Not in this version.
+        json_merge: Like `json_override`, but laid over the bundled registry.
+
+    Raises:
+        RegistryError: A given registry is not what it should be.
+        ConfigError: `auto_update` was asked for.
+    """
+
+    def __init__(
+        self,
+        verbose: bool = False,  # noqa: FBT001, FBT002 - positional in the original project
+        json_override: RegistrySource | None = None,
+        auto_update: bool = False,  # noqa: FBT001, FBT002
+        *,
+        json_merge: RegistrySource | None = None,
+    ) -> None:
+        if auto_update:
+            msg = (
+                "auto_update is not in this version of autoprovider: update the package, or pass"
+                " a newer file as json_override"
+            )
+            raise ConfigError(msg)
+        registry = Registry.load(json_override)
+        self.registry = registry if json_merge is None else registry.merged(json_merge)
+        self._log_level = logging.WARNING if verbose else logging.DEBUG
+
+    def __repr__(self) -> str:
+        return f"ProviderList({self.registry!r})"
+
+    def get_canonical_model_names(self) -> list[str]:
+        """Return the canonical names that some provider lists, sorted."""
+        return list(self.registry.models)
+
+    def find_model_providers(self, canonical_name: str) -> list[Route]:
+        """Return the routes to a model that are usable now, in order; empty if there are none.
+
+        Raises:
+            UnknownModelError: The model is unknown or retired.
+        """
+        return list(self.explain(canonical_name).routes)
+
+    def explain(self, canonical_name: str | None = None) -> Plan:
+        """Return the plan for a model, or for any: who would serve, who would not, and why.
+
+        Raises:
+            UnknownModelError: The model is unknown or retired.
+        """
+        return self._resolver((canonical_name,) if canonical_name else ()).plan()
+
+    def connect_to_model(
+        self,
+        canonical_name: str,
+        choose_randomly: bool = False,  # noqa: FBT001, FBT002 - positional in the original project
+        test: bool = False,  # noqa: FBT001, FBT002
+    ) -> tuple[Any, str]:
+        """Return a client for a model and the name to call it by.
+
+        Args:
+            canonical_name: The model, in any spelling the registry knows.
+            choose_randomly: Shuffle the routes first.
+            test: Ask each for a few tokens, and take the first that answers.
+
+        Returns:
+            An `openai.OpenAI` client, or for an endpoint that speaks another protocol an
+            object with the same `chat.completions.create`, and the provider's model id.
+
+        Raises:
+            UnknownModelError: The model is unknown or retired.
+            NoRouteError: Nothing here can serve it; says what to set.
+            AllRoutesFailed: With `test`, no route answered.
+        """
+        return self._connect((canonical_name,), test=test, choose_randomly=choose_randomly)
+
+    def connect_to_first_available_model(
+        self,
+        model_names: Sequence[str],
+        test: bool = False,  # noqa: FBT001, FBT002 - positional in the original project
+    ) -> tuple[Any, str]:
+        """Return a client for the first model of a list that has a source here.
+
+        Raises as `connect_to_model`.
+        """
+        return self._connect(tuple(model_names), test=test)
+
+    def connect_to_ai(self, test: bool = True) -> tuple[Any, str]:  # noqa: FBT001, FBT002
+        """Return a client for the best model that can be reached, by `auto_model_priority`.
+
+        Raises as `connect_to_model`.
+        """
+        return self._connect((), test=test)
+
+    def get_response(self, client: Any, model_id: str, prompt: str) -> str:
+        """Return the text of a connected model's answer to one prompt.
+
+        Raises:
+            BrokenAnswerError: The answer holds no text.
+            Exception: Whatever the client raises.
+        """
+        answer = client.chat.completions.create(
+            model=model_id, messages=[{"role": "user", "content": prompt}]
+        )
+        return _text(answer)
+
+    def ask_ai(self, question: str, test: bool = True) -> str:  # noqa: ARG002, FBT001, FBT002
+        """Return the best reachable model's answer, failing over between all routes.
+
+        `test` is taken for the original's sake: failover makes a trial call needless.
+
+        Raises as `connect_to_model`.
+        """
+        return find_connector().chat(Selection(), self.registry).answer(question).text
+
+    def _resolver(self, names: tuple[str, ...]) -> Resolver:
+        selection = Selection(models=names)
+        return Resolver(selection, self.registry, Keys(), find_connector().unspoken)
+
+    def _connect(
+        self, names: tuple[str, ...], *, test: bool, choose_randomly: bool = False
+    ) -> tuple[Any, str]:
+        resolver = self._resolver(names)
+        plan = resolver.plan()
+        if choose_randomly:
+            routes = tuple(random.sample(plan.routes, len(plan.routes)))
+            plan = type(plan)(models=plan.models, routes=routes, skipped=plan.skipped)
+
+        def send(route: Route) -> tuple[Any, str]:
+            client = find_connector().client(route, resolver.access(route))
+            if test:
+                self._test(client, route)
+            return client, route.model_id
+
+        connection, tried = drive.call(failover(plan, trial=True), send, resolver.scrub)
+        for attempt in tried:
+            logger.log(self._log_level, "%s", attempt)
+        return connection
+
+    def _test(self, client: Any, route: Route) -> None:
+        answer = client.chat.completions.create(
+            model=route.model_id,
+            messages=[{"role": "user", "content": TEST_PROMPT}],
+            **{route.quirks.max_tokens_field: TEST_MAX_TOKENS},
+        )
+        _text(answer, may_be_empty=True)
+
+
+def _text(answer: Any, *, may_be_empty: bool = False) -> str:
+    try:
+        text = answer.choices[0].message.content
+    except (AttributeError, IndexError, TypeError) as error:
+        msg = f"the provider's answer holds no choices: {str(answer)[:200]}"
+        raise BrokenAnswerError(msg) from error
+    if not text and not may_be_empty:
+        msg = "the provider's answer holds no text"
+        raise BrokenAnswerError(msg)
+    return str(text or "").strip()

@@ -1,0 +1,211 @@
+"""The registry: which provider serves which model, where, under which name.
+
+`Registry.load(source)` replaces the bundled registry, `merged(source)` lays a
+sparse document over it (JSON Merge Patch, RFC 7396: `null` removes).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inference_providers import registry_file
+from inference_providers.errors import ConfigError, UnknownModelError
+from inference_providers.names import canonical_name, did_you_mean
+from inference_providers.routes import Model, Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from inference_providers.registry_file import Document, RegistrySource, RetiredModel
+
+__all__ = ["Registry", "Target"]
+
+
+class Target(NamedTuple):
+    """What a name means: a model, and the provider it is pinned to, if any."""
+
+    model: str
+    provider: str | None = None
+
+
+class Registry:
+    """A loaded registry with its indexes. Immutable; the same file gives the same one."""
+
+    def __init__(self, document: Document, origin: str, raw: bytes) -> None:
+        self.document = document
+        self.origin = origin
+        self._raw = raw
+
+    def __repr__(self) -> str:
+        return f"Registry({self.origin!r}, {len(self.providers)} providers)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decoded, (self._raw, self.origin)
+
+    @classmethod
+    def load(cls, source: RegistrySource | None = None) -> Registry:
+        """Read a registry: the bundled one, or `source` in its place.
+
+        Raises:
+            RegistryError: The file cannot be read, is not JSON, or breaks the schema.
+        """
+        if source is None:
+            return _bundled()
+        return _decoded(*registry_file.read(source))
+
+    def merged(self, source: RegistrySource) -> Registry:
+        """Return this registry with `source` laid over it.
+
+        Raises:
+            RegistryError: As for `load`; paths in the message are those of `source`.
+        """
+        patch, origin = registry_file.read(source)
+        return _decoded(registry_file.merge(self._raw, patch, origin), origin)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """Providers by id, in order of preference."""
+        return self.document.providers
+
+    @cached_property
+    def models(self) -> Mapping[str, tuple[str, ...]]:
+        """Canonical names, sorted, each with the ids of the providers that list it."""
+        listed: dict[str, list[str]] = {}
+        for provider_id, provider in self.providers.items():
+            for model in provider.models:
+                listed.setdefault(model, []).append(provider_id)
+        return {model: tuple(listed[model]) for model in sorted(listed)}
+
+    def entries(self, provider_id: str, model: str) -> tuple[Model, ...]:
+        """Return what `provider_id` lists under a canonical name, default first.
+
+        The default is of no tier, undated before dated, then the newest.
+        """
+        listed = self.providers[provider_id].models.get(model, ())
+        if isinstance(listed, str | Model):
+            listed = (listed,)
+        entries = (Model(id=entry) if isinstance(entry, str) else entry for entry in listed)
+        return tuple(sorted(entries, key=_default_first))
+
+    def target(self, name: str, *, local: bool = False) -> Target:
+        """Say which model a name means.
+
+        In this order: a canonical name, an alias, `provider/model` or
+        `provider:model` where that provider lists it, a provider's own id, and what
+        the text rules make of it. `local` lets a name pass that only a server on
+        this machine may know, as does pinning it to a local provider.
+
+        Raises:
+            UnknownModelError: Nobody lists it, or it is retired; says what is near.
+        """
+        wanted = name.strip()
+        folded = wanted.lower()
+        if model := self._known(folded):
+            return Target(model)
+        provider_id, rest = self._split(wanted)
+        if provider_id and (pinned := self._pinned(provider_id, rest)):
+            return pinned
+        if model := self._own_ids.get(folded):
+            return Target(model)
+        if not provider_id and (model := self._known(canonical_name(wanted))):
+            return Target(model)
+        if local and wanted:
+            return Target(wanted)
+        raise UnknownModelError(self._unknown(wanted, provider_id, rest))
+
+    def check_providers(self, provider_ids: Iterable[str], argument: str) -> None:
+        """Raise `ConfigError` for an id that is unknown or retired, naming `argument`."""
+        for provider_id in provider_ids:
+            if provider_id in self.providers:
+                continue
+            hint = self._retired_provider(provider_id) or (
+                f"{provider_id!r} is not a provider"
+                f"{did_you_mean(provider_id, self.providers) or '; see `autoprovider providers`'}"
+            )
+            msg = f"{argument}: {hint}"
+            raise ConfigError(msg)
+
+    @cached_property
+    def _own_ids(self) -> Mapping[str, str]:
+        return {
+            entry.id.lower(): model
+            for provider_id, provider in reversed(list(self.providers.items()))
+            for model in provider.models
+            for entry in self.entries(provider_id, model)
+        }
+
+    def _known(self, name: str) -> str | None:
+        name = self.document.aliases.get(name, name)
+        return name if name in self.models else None
+
+    def _split(self, name: str) -> tuple[str | None, str]:
+        """Split `provider/model` and `provider:model`, where that is a provider's id."""
+        parts = re.split("[:/]", name, maxsplit=1)
+        prefix = parts[0].lower()
+        known = prefix in self.providers or prefix in self.document.retired_providers
+        return (prefix, parts[1]) if known and parts[1:] and parts[1] else (None, name)
+
+    def _pinned(self, provider_id: str, rest: str) -> Target | None:
+        provider = self.providers.get(provider_id)
+        if provider is None:
+            return None
+        folded = rest.lower()
+        meant = (self._known(folded), self._own_ids.get(folded), canonical_name(rest))
+        if model := next((m for m in meant if m in provider.models), None):
+            return Target(model, provider_id)
+        return Target(rest, provider_id) if provider.kind in {"local", "embedded"} else None
+
+    def _unknown(self, name: str, provider_id: str | None, rest: str) -> str:
+        for spelling in (name.lower(), rest.lower(), canonical_name(rest)):
+            meant = self.document.aliases.get(spelling, spelling)
+            if retired := self.document.retired_models.get(meant):
+                return _retired_message(meant, retired)
+        if provider_id and (closed := self._retired_provider(provider_id)):
+            return closed
+        if provider_id:
+            model = self._known(rest.lower()) or self._known(canonical_name(rest))
+            listed = self.providers[provider_id].models
+            near = did_you_mean(rest, listed) or "; see `autoprovider models`"
+            by = f"; it is served by {', '.join(self.models[model])}" if model else near
+            return f"{provider_id!r} does not list {rest!r}{by}"
+        near = did_you_mean(name, (*self.models, *self.document.aliases))
+        return f"Unknown model {name!r}{near or '; see `autoprovider models`'}"
+
+    def _retired_provider(self, provider_id: str) -> str | None:
+        retired = self.document.retired_providers.get(provider_id)
+        if retired is None:
+            return None
+        since = f" since {retired.since}" if retired.since else ""
+        return f"Provider {retired.name or provider_id!r} is closed{since}: {retired.note}"
+
+
+def _default_first(entry: Model) -> tuple[bool, bool, int]:
+    newest_first = -(entry.released.toordinal() if entry.released else 0)
+    return entry.tier is not None, entry.snapshot is not None, newest_first
+
+
+def _retired_message(model: str, retired: RetiredModel) -> str:
+    since = f" since {retired.since}" if retired.since else ""
+    use = f"; use {' or '.join(map(repr, retired.replaced_by))}" if retired.replaced_by else ""
+    note = f" ({retired.note.rstrip('.')})" if retired.note else ""
+    return f"Model {model!r} is retired{since}{use}{note}"
+
+
+def _decoded(raw: bytes, origin: str) -> Registry:
+    document, raw = registry_file.decode(raw, origin)
+    return Registry(document, origin, raw)
+
+
+@lru_cache(maxsize=1)
+def _bundled() -> Registry:
+    """Load the registry of this distribution.
+
+    In a wheel it lies beside this file; in a checkout (editable install) at the root.
+    """
+    here = Path(__file__).resolve()
+    places = (here.with_name("providers.json"), here.parents[2] / "providers.json")
+    path = next((place for place in places if place.is_file()), places[0])
+    return Registry.load(path)

@@ -1,0 +1,177 @@
+"""Wires registry, keys, this machine and protocols: selection → plan → access."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from inference_providers import conflict, embedded, local, weights
+from inference_providers.connector import Access
+from inference_providers.errors import ConfigError, LocalServerError
+from inference_providers.keys import Key
+from inference_providers.plan import Surroundings, plan
+from inference_providers.routes import ANYTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from inference_providers.keys import Keys
+    from inference_providers.registry import Registry
+    from inference_providers.routes import Found, Needs, NotFound, Plan, Route, Selection
+
+__all__ = ["Resolver"]
+
+FOUND_FOR_S = 30.0
+"""How long a look at this machine's servers is believed."""
+
+logger = logging.getLogger(__name__)
+
+
+class Resolver:
+    """Answers, for one selection, who would serve it now and how to reach them.
+
+    Args:
+        selection: Which models, and which providers may serve them.
+        registry: Where they are looked up.
+        keys: The keys at hand.
+        unspoken: Says which of a registry's protocols the caller cannot speak, and why.
+
+    Raises:
+        UnknownModelError: A model of the selection is unknown or retired.
+        ConfigError: `only`, `exclude`, `order` or `api_keys` name no provider.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        registry: Registry,
+        keys: Keys,
+        unspoken: Callable[[Registry], Mapping[str, str]],
+    ) -> None:
+        conflict.warn_once()
+        self.selection = selection
+        self.registry = registry
+        self.keys = keys
+        self._unspoken = unspoken(registry)
+        self._servers: Mapping[str, Found | NotFound] = {}
+        self._looked_at = -FOUND_FOR_S
+        self._said_last_resort = False
+        for argument in ("only", "exclude", "order"):
+            registry.check_providers(getattr(selection, argument), argument)
+        registry.check_providers(keys.given, "api_keys")
+        self._targets = [registry.target(n, local=selection.local) for n in selection.models]
+
+    def plan(self, needs: Needs = ANYTHING) -> Plan:
+        """Return the plan for a request now; looks for local servers where that is called for."""
+        made = self._plan(needs)
+        if self._must_look(made):
+            self._look()
+            made = self._plan(needs)
+        return self._announced(made)
+
+    async def aplan(self, needs: Needs = ANYTHING) -> Plan:
+        """Return the plan, as `plan` does, without blocking the event loop."""
+        made = self._plan(needs)
+        if self._must_look(made):
+            await asyncio.to_thread(self._look)
+            made = self._plan(needs)
+        return self._announced(made)
+
+    def access(self, route: Route) -> Access:
+        """Return where to reach a route and with which key; starts the embedded server.
+
+        Raises:
+            ConfigError: The key is missing now.
+            LocalServerError: The embedded model does not start.
+        """
+        if route.kind == "embedded":
+            return self._embedded(route)
+        provider = self.registry.providers[route.provider]
+        base_url = self._filled(route.endpoint.base_url, route)
+        bound = [base_url] if route.kind == "local" else [
+            self._filled(endpoint.base_url, route) for endpoint in provider.endpoints.values()
+        ]  # fmt: skip
+        hosts = [urlsplit(url).hostname or "" for url in bound]
+        return Access(base_url, self.keys.key(route.provider, provider, hosts))
+
+    async def aaccess(self, route: Route) -> Access:
+        """Return access, as `access` does, without blocking the event loop."""
+        if route.kind == "embedded":
+            return await asyncio.to_thread(self.access, route)
+        return self.access(route)
+
+    def scrub(self, route: Route, error: Exception) -> None:
+        """Take the route's key out of an exception's texts, in place."""
+        provider = self.registry.providers[route.provider]
+        try:
+            key = self.keys.key(route.provider, provider, ())
+        except ConfigError:  # unset since the call: nothing is left to compare with
+            return
+        if key:
+            key.scrub_error(error)
+
+    def _plan(self, needs: Needs) -> Plan:
+        found: dict[str, Found | NotFound] = dict(self._servers)
+        for provider_id, provider in self.registry.providers.items():
+            if provider.kind == "embedded":
+                found[provider_id] = local.find_embedded(provider, self.keys)
+        around = Surroundings(
+            keys=self.keys,
+            today=datetime.now(UTC).date(),
+            found=found,
+            unspoken=self._unspoken,
+        )
+        return plan(self.selection, self.registry, around, needs=needs)
+
+    def _must_look(self, made: Plan) -> bool:
+        if time.monotonic() - self._looked_at < FOUND_FOR_S:
+            return False
+        named = {target.provider for target in self._targets}
+        named.update(self.selection.only, self.selection.order)
+        if self.selection.local or named.intersection(self._local_ids()):
+            return True
+        if self.selection.models:
+            return not made.routes
+        return all(route.kind == "embedded" for route in made.routes)
+
+    def _look(self) -> None:
+        self._servers = local.find_servers(self._local_ids(), self.registry, self.keys)
+        self._looked_at = time.monotonic()
+
+    def _local_ids(self) -> list[str]:
+        return [
+            provider_id
+            for provider_id, provider in self.registry.providers.items()
+            if provider.kind == "local" and provider_id not in self.selection.exclude
+        ]
+
+    def _announced(self, made: Plan) -> Plan:
+        last_resort = not made.models and made.routes and made.routes[0].kind == "embedded"
+        if last_resort and not self._said_last_resort:
+            self._said_last_resort = True
+            logger.warning(
+                "No provider has a key and no local server answers: %r answers from this machine",
+                made.routes[0].model,
+            )
+        return made
+
+    def _embedded(self, route: Route) -> Access:
+        path = weights.find(route.model_id)
+        if path is None:
+            msg = f"{route.model_id!r} is not installed; run `autoprovider local install`"
+            raise LocalServerError(msg)
+        server = embedded.start(path, model=route.model)
+        host = urlsplit(server.base_url).hostname or ""
+        return Access(server.base_url, Key("the embedded server's key", server.key, [host]))
+
+    def _filled(self, url: str, route: Route) -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            return route.model_id if name == "model_id" else self.keys.setting(name) or ""
+
+        return re.sub(r"\{(\w+)\}", value, url)

@@ -1,0 +1,271 @@
+"""The values everything else passes around: frozen, printable, without keys.
+
+`Provider`, `Endpoint`, `Model` and `Quirks` have the shape of the registry
+file (see `inference_providers.registry`); `Route`, `Plan` and what follows are
+made from them. A `Route` names the variable that holds a key, never the key.
+"""
+
+from __future__ import annotations
+
+from datetime import date  # noqa: TC003 - msgspec reads annotations at run time
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from inference_providers import tables
+
+__all__ = [
+    "ANYTHING",
+    "Attempt",
+    "Auth",
+    "Cost",
+    "Endpoint",
+    "Failure",
+    "Found",
+    "Kind",
+    "Model",
+    "Needs",
+    "NotFound",
+    "Outcome",
+    "Plan",
+    "Provider",
+    "Quirks",
+    "Route",
+    "Selection",
+    "Skipped",
+    "Success",
+    "Tried",
+]
+
+Kind = Literal["direct", "gateway", "cloud", "local", "embedded"]
+
+
+class _Value(Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all values: immutable, hashable, strict about its fields."""
+
+
+class Cost(_Value, frozen=True, kw_only=True):
+    """Price in USD per million tokens."""
+
+    input: float = field(name="in")
+    output: float = field(name="out")
+
+
+class Model(_Value, frozen=True, kw_only=True):
+    """One model as one provider serves it.
+
+    `None` means unknown, never "no": a capability nobody stated does not rule a
+    route out. `context` and `output` are in tokens.
+    """
+
+    id: str
+    context: int | None = None
+    output: int | None = None
+    input: tuple[str, ...] = ("text",)
+    tools: bool | None = None
+    structured: bool | None = None
+    reasoning: bool | None = None
+    cost: Cost | None = None
+    released: date | None = None
+    shutdown: date | None = None
+    tier: str | None = None
+    snapshot: str | None = None
+    endpoint: str = "default"
+
+
+class Auth(_Value, frozen=True, kw_only=True):
+    """Which variables open a provider.
+
+    `any_of` lists alternatives in order of preference; each alternative is a
+    list of variables that must all be set. An empty alternative needs no key.
+    `ambient` marks variables that people set for other reasons.
+    """
+
+    any_of: tuple[tuple[str, ...], ...] = ((),)
+    ambient: bool = False
+
+
+class Endpoint(_Value, frozen=True, kw_only=True):
+    """Where a provider listens, and which protocol it speaks there."""
+
+    protocol: str
+    base_url: str
+    base_url_env: tuple[str, ...] = ()
+    models_path: str = "/models"
+
+
+class Quirks(_Value, frozen=True, kw_only=True):
+    """Declared differences of one provider from the protocol it speaks.
+
+    Attributes:
+        max_tokens_field: The request field that limits the answer's length.
+        drop_params: Request fields the provider refuses.
+        stream_usage: Whether a stream may be asked to report token counts.
+        named_tool_choice: Whether a single tool can be demanded by its name.
+            Without it, only that tool is sent and `required` is demanded.
+        drop_message_name: Whether `name` on a message is refused.
+    """
+
+    max_tokens_field: str = "max_tokens"
+    drop_params: tuple[str, ...] = ()
+    stream_usage: bool = True
+    named_tool_choice: bool = True
+    drop_message_name: bool = False
+
+
+class Provider(_Value, frozen=True, kw_only=True):
+    """Who serves models: one row of the registry."""
+
+    name: str
+    kind: Kind = "direct"
+    docs: str | None = None
+    source: str | None = None
+    checked: date | None = None
+    auth: Auth = Auth()
+    endpoints: dict[str, Endpoint]
+    quirks: Quirks = Quirks()
+    models: dict[str, str | Model | tuple[Model | str, ...]] = {}
+
+
+class Selection(_Value, frozen=True, kw_only=True):
+    """What a user asked for: models in order of preference, and which providers."""
+
+    models: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    local: bool = False
+
+
+class Needs(_Value, frozen=True, kw_only=True):
+    """What a request requires of a route. Nothing by default."""
+
+    tools: bool = False
+    structured: bool = False
+    input: frozenset[str] = frozenset({"text"})
+
+
+ANYTHING = Needs()
+
+
+class Route(_Value, frozen=True, kw_only=True):
+    """One way to one model: who serves it, where, under which name.
+
+    Attributes:
+        model: The canonical name.
+        provider: The provider's id in the registry.
+        model_id: The provider's own name for the model.
+        key_variable: The environment variable (or `api_keys` entry) with the
+            key; `None` when no key is needed.
+    """
+
+    model: str
+    provider: str
+    model_id: str
+    endpoint: Endpoint
+    kind: Kind = "direct"
+    key_variable: str | None = None
+    quirks: Quirks = Quirks()
+    facts: Model
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class Skipped(_Value, frozen=True, kw_only=True):
+    """A candidate that cannot serve this time, and why; the reason says what to do."""
+
+    provider: str
+    model: str
+    reason: str
+
+
+class Found(_Value, frozen=True, kw_only=True):
+    """What a look at this machine showed for one local provider."""
+
+    base_url: str
+    models: tuple[str, ...]
+
+
+class NotFound(_Value, frozen=True, kw_only=True):
+    """Why a local provider cannot be used; says what to do."""
+
+    reason: str
+
+
+class Plan(_Value, frozen=True, kw_only=True):
+    """Usable routes in order, and the candidates passed over, each with its reason.
+
+    `models` are the canonical names asked for, in order; empty when any will do.
+    Prints as a table; in a notebook it shows as one.
+    """
+
+    models: tuple[str, ...]
+    routes: tuple[Route, ...]
+    skipped: tuple[Skipped, ...]
+
+    def table(self) -> tables.Table:
+        """Return routes and skipped candidates as a table."""
+        serving = [
+            (str(n), r.provider, r.model, r.model_id, r.key_variable or "none needed")
+            for n, r in enumerate(self.routes, 1)
+        ]
+        passed = [("", s.provider, s.model, "", s.reason) for s in self.skipped]
+        return tables.Table(
+            title=f"Routes to {', '.join(self.models) or 'any model'}",
+            columns=("", "provider", "model", "model id", "key, or why not"),
+            rows=(*serving, *passed),
+        )
+
+    def __str__(self) -> str:
+        return tables.as_text(self.table())
+
+    def _repr_html_(self) -> str:
+        return tables.as_html(self.table())
+
+
+class Attempt(_Value, frozen=True, kw_only=True):
+    """Asked of a driver: call this route. `n` counts from 1."""
+
+    n: int
+    route: Route
+
+
+class Success(_Value, frozen=True, kw_only=True):
+    """A call that was answered, or a stream that came to its end."""
+
+    ms: float
+    first_output_ms: float | None = None
+
+
+class Failure(_Value, frozen=True, kw_only=True):
+    """A call that was not answered, as a value.
+
+    `began` tells that a stream had already shown output; `partial` is what came.
+    """
+
+    error: Exception
+    ms: float
+    began: bool = False
+    partial: Any = None
+
+
+Outcome = Success | Failure
+
+
+class Tried(_Value, frozen=True, kw_only=True):
+    """One finished attempt with what its failure meant.
+
+    `failure_class` and `status` are `None` for a success.
+    """
+
+    route: Route
+    outcome: Outcome
+    failure_class: str | None = None
+    status: int | None = None
+
+    def __str__(self) -> str:
+        if isinstance(self.outcome, Success):
+            return f"{self.route}: answered"
+        http = f"HTTP {self.status}" if self.status else type(self.outcome.error).__name__
+        return f"{self.route}: {self.failure_class} ({http})"

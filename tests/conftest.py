@@ -1,0 +1,37 @@
+"""What every test stands on: no keys, the real embedded weights.
+
+The network is closed but for loopback: `--allow-hosts` in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inference_providers import weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEPT = {
+    "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "PYTHONWARNINGS", "TMPDIR", "USER", "VIRTUAL_ENV",
+    "XDG_DATA_HOME", "XDG_CACHE_HOME", "SYSTEMROOT", "CI",
+}  # fmt: skip
+"""Variables a process needs to run; everything else may be a key, a proxy or a switch."""
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in set(os.environ) - KEPT:
+        if not name.startswith(("PYTEST_", "COV_", "PIP_", "UV_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def weights_file() -> Path:
+    """Return the embedded model's GGUF file; `make test` has installed it."""
+    path = weights.find(weights.FILE_NAME)
+    assert path is not None, "run `autoprovider local install`"
+    return path
