@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from inference_providers import drive
 from inference_providers.errors import ConfigError
@@ -97,13 +98,11 @@ class AutoChatModel(BaseChatModel):
     streaming: bool = False
     """Whether `invoke` streams underneath, for callbacks that watch tokens."""
 
-    _resolver: Resolver | None = PrivateAttr(default=None)
-
     model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True, extra="forbid")
 
     def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(**{"model": model, **kwargs})
-        self._resolved()
+        _ = self._resolver  # made now, since it checks the names
 
     @field_validator("model", "only", "exclude", "order", mode="before")
     @classmethod
@@ -131,7 +130,7 @@ class AutoChatModel(BaseChatModel):
     @property
     def routes(self) -> tuple[Route, ...]:
         """The routes that would be tried now, in order."""
-        return self._resolved().plan().routes
+        return self._resolver.plan().routes
 
     def explain(self) -> Plan:
         """Return who would serve this model now, and why the others would not.
@@ -139,7 +138,7 @@ class AutoChatModel(BaseChatModel):
         Prints as a table, and shows as one in a notebook. Nothing is sent to a
         provider; model servers on this machine are looked for where a call would.
         """
-        return self._resolved().plan()
+        return self._resolver.plan()
 
     def as_fallbacks(self) -> RunnableWithFallbacks[LanguageModelInput, AIMessage]:
         """Return LangChain's own fallback chain over one model per route.
@@ -295,25 +294,24 @@ class AutoChatModel(BaseChatModel):
         fields = {**own, **kwargs}
         # A call may name another model, as `bind(model=...)` does.
         chosen = self._for_model(fields.pop("model")) if "model" in fields else self
-        return Request(chosen._resolved(), messages, stop or self.stop, fields)
+        return Request(chosen._resolver, messages, stop or self.stop, fields)
 
     def _for_model(self, model: str | Sequence[str] | None) -> Self:
         other = self.model_copy(update={"model": self._as_names(model)})
-        other._resolver = None
+        other.__dict__.pop("_resolver", None)
         return other
 
-    def _resolved(self) -> Resolver:
-        if self._resolver is None:
-            selection = Selection(
-                models=self._names(),
-                only=self.only,
-                exclude=self.exclude,
-                order=self.order,
-                local=self.local,
-            )
-            keys = Keys({name: key.get_secret_value() for name, key in self.api_keys.items()})
-            self._resolver = Resolver(selection, self._loaded(), keys, connect.unspoken)
-        return self._resolver
+    @cached_property
+    def _resolver(self) -> Resolver:
+        selection = Selection(
+            models=self._names(),
+            only=self.only,
+            exclude=self.exclude,
+            order=self.order,
+            local=self.local,
+        )
+        keys = Keys({name: key.get_secret_value() for name, key in self.api_keys.items()})
+        return Resolver(selection, self._loaded(), keys, connect.unspoken)
 
     def _loaded(self) -> Registry:
         if isinstance(self.registry, Registry):
@@ -326,5 +324,5 @@ class AutoChatModel(BaseChatModel):
             msg = "a model with api_keys is not pickled; set the keys' variables where it will run"
             raise TypeError(msg)
         state = super().__getstate__()
-        private = state.get("__pydantic_private__") or {}
-        return {**state, "__pydantic_private__": {**private, "_resolver": None}}
+        fields = {name: value for name, value in state["__dict__"].items() if name != "_resolver"}
+        return {**state, "__dict__": fields}

@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 
+from inference_providers.drive import Look
 from inference_providers.trace import trace
 
 if TYPE_CHECKING:
@@ -28,23 +29,22 @@ class ChunkReader:
         self._tokens: tuple[int, int] | None = None
         self._in_blocks = False
 
-    def has_output(self, chunk: ChatGenerationChunk) -> bool:
-        """Tell whether it shows text, reasoning or a tool call's name."""
-        message = chunk.message
-        if message.content or message.additional_kwargs.get("reasoning_content"):
-            return True
-        calls = message.tool_call_chunks if isinstance(message, AIMessageChunk) else ()
-        return any(call.get("name") for call in calls)
-
-    def is_finish(self, chunk: ChatGenerationChunk) -> bool:
-        """Tell whether it holds a finish reason; notes the tokens it reports."""
+    def look(self, chunk: ChatGenerationChunk) -> Look:
+        """Say what a chunk shows; notes the tokens it reports."""
         message = chunk.message
         self._in_blocks = isinstance(message.content, list)
-        if isinstance(message, AIMessageChunk) and (usage := message.usage_metadata):
-            before = self._tokens or (0, 0)
-            self._tokens = (before[0] + usage["input_tokens"], before[1] + usage["output_tokens"])
         said = {**message.response_metadata, **(chunk.generation_info or {})}
-        return any(said.get(key) for key in _FINISH_KEYS)
+        finish = any(said.get(key) for key in _FINISH_KEYS)
+        output = bool(message.content or message.additional_kwargs.get("reasoning_content"))
+        if isinstance(message, AIMessageChunk):
+            output = output or any(call.get("name") for call in message.tool_call_chunks)
+            if usage := message.usage_metadata:
+                before = self._tokens or (0, 0)
+                self._tokens = (
+                    before[0] + usage["input_tokens"],
+                    before[1] + usage["output_tokens"],
+                )
+        return Look(output=output, finish=finish)
 
     def join(self, chunks: Sequence[ChatGenerationChunk]) -> AIMessageChunk | None:
         """Return the partial message that was received."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from weakref import WeakKeyDictionary
@@ -34,11 +35,15 @@ _PROTOCOLS: Mapping[str, str] = {
 """Protocol → the module that speaks it, as a `SpeaksProtocol`."""
 
 
+MAX_CONNECTIONS = 256
+"""Connections kept per process and per event loop; a service with keys per user has many."""
+
+
 class SpeaksProtocol(Protocol):
     """What a protocol's module offers."""
 
     def connect(self, route: Route, access: Access) -> BaseChatModel:
-        """Return a chat model for calls without an event loop."""
+        """Return a chat model for calls without an event loop; it closes when it is dropped."""
 
     async def aconnect(self, route: Route, access: Access) -> tuple[BaseChatModel, object]:
         """Return a chat model for the running event loop, and what keeps it open."""
@@ -52,6 +57,7 @@ _connections: dict[_Identity, BaseChatModel] = {}
 _of_loop: WeakKeyDictionary[
     asyncio.AbstractEventLoop, dict[_Identity, tuple[BaseChatModel, object]]
 ] = WeakKeyDictionary()
+_lock = threading.Lock()
 
 
 def protocol(route: Route) -> SpeaksProtocol:
@@ -71,25 +77,42 @@ def unspoken(registry: Registry) -> dict[str, str]:
 def connect(route: Route, access: Access) -> BaseChatModel:
     """Return the chat model for a route, for calls without an event loop."""
     identity = _identity(route, access)
-    if identity not in _connections:
-        _connections[identity] = protocol(route).connect(route, access)
-    return _connections[identity]
+    if (connection := _connections.get(identity)) is None:
+        speaks = protocol(route)
+        with _lock:  # of threads that come at once, one connects
+            if (connection := _connections.get(identity)) is None:
+                connection = speaks.connect(route, access)
+                _keep(_connections, identity, connection)
+    return connection
 
 
 async def aconnect(route: Route, access: Access) -> BaseChatModel:
     """Return the chat model for a route, for calls on the running event loop."""
     own = _of_loop.setdefault(asyncio.get_running_loop(), {})
     identity = _identity(route, access)
-    if identity not in own:
-        own[identity] = await protocol(route).aconnect(route, access)
-    return own[identity][0]
+    if (connection := own.get(identity)) is None:
+        connection = await protocol(route).aconnect(route, access)
+        _keep(own, identity, connection)
+    return connection[0]
 
 
 def _identity(route: Route, access: Access) -> _Identity:
     return (route, access.base_url, access.key.fingerprint if access.key else None)
 
 
+def _keep(kept: dict[_Identity, Any], identity: _Identity, connection: Any) -> None:
+    """Add a connection; drop the oldest when there are too many.
+
+    A dropped one ends when the last call that uses it does.
+    """
+    kept[identity] = connection
+    if len(kept) > MAX_CONNECTIONS:
+        kept.pop(next(iter(kept)))
+
+
 def _forget() -> None:
+    global _lock  # noqa: PLW0603 - the parent's may be held by a thread that does not exist here
+    _lock = threading.Lock()
     _connections.clear()
     _of_loop.clear()
 

@@ -11,6 +11,7 @@ a failure. Taken away from it:
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -122,7 +123,9 @@ def _model(route: Route, **clients: Any) -> OpenAIRoute:
 
 def _sdk(access: Access) -> openai.OpenAI:
     http = openai.DefaultHttpxClient(**_http_options(access))
-    return _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access)))
+    sdk = _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access)))
+    weakref.finalize(sdk, http.close)  # who drops a client has not always closed it
+    return sdk
 
 
 def _http_options(access: Access) -> dict[str, Any]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEPT = {
-    "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "PYTHONWARNINGS", "TMPDIR", "USER", "VIRTUAL_ENV",
-    "XDG_DATA_HOME", "XDG_CACHE_HOME", "SYSTEMROOT", "CI",
+    "CI", "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "PYTHONWARNINGS", "SYSTEMROOT", "TMPDIR",
+    "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_DATA_HOME",
 }  # fmt: skip
 """Variables a process needs to run; everything else may be a key, a proxy or a switch."""
 

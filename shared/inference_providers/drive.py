@@ -9,7 +9,7 @@ are no outcomes: they propagate, and a half-read stream is closed.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from inference_providers.errors import BrokenAnswerError
 from inference_providers.routes import Failure, Success
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Scrub = Callable[[Route, Exception], None]
     """Takes the route's key out of an exception's texts, in place."""
 
-__all__ = ["Reader", "Reading", "acall", "astream", "call", "stream"]
+__all__ = ["Look", "Reader", "Reading", "acall", "astream", "call", "stream"]
 
 A = TypeVar("A")
 C = TypeVar("C")
@@ -31,14 +31,18 @@ C = TypeVar("C")
 _END: Any = object()
 
 
+class Look(NamedTuple):
+    """What a chunk shows: text, reasoning or a tool call's name; a finish reason."""
+
+    output: bool
+    finish: bool
+
+
 class Reader(Protocol[C]):
-    """What failover must know of a chunk of the caller's type."""
+    """What failover must know of chunks of the caller's type."""
 
-    def has_output(self, chunk: C) -> bool:
-        """Tell whether it shows text, reasoning or a tool call's name."""
-
-    def is_finish(self, chunk: C) -> bool:
-        """Tell whether it holds a finish reason."""
+    def look(self, chunk: C) -> Look:
+        """Say what a chunk shows. Called once for each, in order."""
 
     def join(self, chunks: Sequence[C]) -> Any:
         """Make one partial answer of what was received."""
@@ -59,11 +63,12 @@ class Reading(Generic[C]):
 
     def take(self, chunk: C) -> list[C]:
         """Note a chunk; return what may be handed on now."""
-        self._finished = self._finished or self._reader.is_finish(chunk)
+        look = self._reader.look(chunk)
+        self._finished = self._finished or look.finish
         self._received.append(chunk)
         if self._first_output_ms is not None:
             return [chunk]
-        if not self._reader.has_output(chunk):
+        if not look.output:
             return []
         self._first_output_ms = _ms_since(self._started)
         return list(self._received)

@@ -32,6 +32,7 @@ from inference_providers.errors import LocalServerError, MissingPackageError
 __all__ = ["EmbeddedServer", "available", "start"]
 
 START_TIMEOUT_S = 60.0
+_MEND = "Run `autoprovider local install`, or name another GGUF file in AUTOPROVIDER_GGUF."
 _PROGRAM = Path(__file__).with_name("embedded_server.py")
 
 
@@ -49,7 +50,7 @@ def available() -> str | None:
     Looks for the package, does not import it.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        return "The local model needs the package 'xllamacpp': pip install 'autoprovider[local]'"
+        return "no package 'xllamacpp'; run `pip install 'autoprovider[local]'`"
     return None
 
 
@@ -119,7 +120,8 @@ def _replace(dead: _Running | None, file: Path, model: str) -> _Running:
         del _running[file]
         dead.release()
     if (reason := available()) is not None:
-        raise MissingPackageError(reason)
+        message = f"The embedded model cannot be served: {reason}."
+        raise MissingPackageError(message)
     try:
         _check_magic(file)
         running = _launch(file, model)
@@ -132,20 +134,17 @@ def _replace(dead: _Running | None, file: Path, model: str) -> _Running:
 
 def _check_magic(file: Path) -> None:
     if not file.is_file():
-        message = (
-            f"There is no file {str(file)!r} to serve. Install the local weights again, "
-            "or name another GGUF file in AUTOPROVIDER_GGUF."
-        )
+        message = f"There is no file {str(file)!r} to serve. {_MEND}"
         raise LocalServerError(message)
     with file.open("rb") as gguf:
         if gguf.read(4) != b"GGUF":
-            message = f"{str(file)!r} is not a GGUF file. Name another in AUTOPROVIDER_GGUF."
+            message = f"{str(file)!r} is not a GGUF file. {_MEND}"
             raise LocalServerError(message)
 
 
 def _launch(file: Path, model: str) -> _Running:
     key = secrets.token_urlsafe(32)
-    sys_path = [entry for entry in sys.path if isinstance(entry, str)]
+    sys_path = [str(entry) for entry in sys.path]
     settings = {"gguf": str(file), "model": model, "key": key, "sys_path": sys_path}
     with contextlib.ExitStack() as undo, tempfile.TemporaryFile() as log:
         stdin, lifeline = os.pipe()
@@ -189,6 +188,7 @@ def _exchange(process: _Process, lifeline: int, output: int, settings: str) -> s
             line = pipe.readline()
     finally:
         timer.cancel()
+        timer.join()  # forking with a thread left is warned of
     return str(json.loads(line)["url"]) if line.endswith(b"\n") else None
 
 
@@ -198,13 +198,9 @@ def _failure(file: Path, process: _Process, log: IO[bytes], *, late: bool) -> st
     else:
         status = process.wait()
         log.seek(0)
-        reason = (
-            _first_cause(log.read().decode(errors="replace")) or f"it ended with status {status}"
-        )
-    return (
-        f"llama.cpp cannot serve {str(file)!r}: {reason}.\n"
-        "Install the local weights again, or name another GGUF file in AUTOPROVIDER_GGUF."
-    )
+        text = log.read().decode(errors="replace")
+        reason = _first_cause(text) or f"it ended with status {status}"
+    return f"llama.cpp cannot serve {str(file)!r}: {reason}.\n{_MEND}"
 
 
 def _first_cause(log: str) -> str:

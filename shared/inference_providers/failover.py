@@ -59,7 +59,7 @@ def failover(plan: Plan, *, max_attempts: int | None = None, trial: bool = False
             raise outcome.error
         last = outcome
     lines = "; ".join(_line(t, t.outcome) for t in tried if isinstance(t.outcome, Failure))
-    msg = f"All {len(tried)} routes tried failed: {lines}"
+    msg = f"No route answered, {len(tried)} tried: {lines}"
     raise AllRoutesFailed(msg, tried) from last.error
 
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ipaddress
 import os
@@ -85,10 +86,13 @@ class Key:
                 continue
             seen.add(id(link))
             link.args = tuple(self._scrubbed(part) for part in link.args)
-            for name in ("message", "body"):
+            for name in ("message", "body", "__notes__"):
                 if isinstance(value := getattr(link, name, None), str | dict | list):
-                    setattr(link, name, self._scrubbed(value))
+                    with contextlib.suppress(AttributeError):  # a property made of `args`
+                        setattr(link, name, self._scrubbed(value))
             pending += (link.__cause__, link.__context__)
+            if isinstance(link, BaseExceptionGroup):
+                pending += link.exceptions
 
     def _scrubbed(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -211,4 +215,4 @@ def _fault(value: str | None) -> str | None:
 def _secret_of(names: tuple[str, ...], provider: Provider) -> str:
     """Of variables that are set together, the secret is the one no URL names."""
     urls = " ".join(endpoint.base_url for endpoint in provider.endpoints.values())
-    return next(name for name in reversed(names) if f"{{{name}}}" not in urls)
+    return next((name for name in reversed(names) if f"{{{name}}}" not in urls), names[-1])

@@ -39,7 +39,7 @@ class _Item(msgspec.Struct):
 
 
 class _Listing(msgspec.Struct):
-    data: list[_Item]
+    data: list[_Item] | None  # Ollama writes null for none
 
 
 def find_servers(
@@ -107,7 +107,7 @@ def _place(endpoint: Endpoint, keys: Keys) -> str | NotFound:
         host, port = given.hostname or "", given.port or usual.port
     except ValueError:
         return NotFound(reason=f"{variable} is no address: {value!r}")
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - what a server binds to; a client reaches it on loopback
+    if host in {"", "0.0.0.0", "::"}:  # noqa: S104 - what a server binds to; clients use loopback
         host = "127.0.0.1"
     if not is_loopback(host):
         return NotFound(
@@ -138,6 +138,6 @@ def _ask(base_url: str, endpoint: Endpoint, deadline: float) -> Found | NotFound
         listing = msgspec.json.decode(body, type=_Listing)
     except requests.RequestException:
         return NotFound(reason=f"no server at {base_url}; {mend}")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return NotFound(reason=f"{url} does not answer with a list of models")
-    return Found(base_url=base_url, models=tuple(item.id for item in listing.data))
+    return Found(base_url=base_url, models=tuple(item.id for item in listing.data or ()))

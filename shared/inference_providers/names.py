@@ -46,6 +46,6 @@ def canonical_name(model_id: str) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean 'a' or 'b'?)`, or nothing when no name is near."""
+    """Return `; did you mean 'a' or 'b'?`, or nothing when no name is near."""
     near = get_close_matches(name.lower(), list(known), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -7,11 +7,12 @@ request needs. Every other candidate is named with its reason.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from inference_providers.errors import NoRouteError
+from inference_providers.errors import NoRouteError, UnknownModelError
 from inference_providers.names import canonical_name
 from inference_providers.registry import Target
 from inference_providers.routes import (
@@ -118,7 +119,8 @@ class _Planner(NamedTuple):
     def any_targets(self) -> Iterator[Target]:
         """Yield what to aim at when no model is named."""
         for name in self.registry.document.auto_model_priority:
-            yield self.registry.target(name)
+            with suppress(UnknownModelError):  # the user's own file may list fewer providers
+                yield self.registry.target(name)
         for provider_id, found in self.around.found.items():
             for model_id in found.models if isinstance(found, Found) else ():
                 yield Target(canonical_name(model_id), provider_id)
@@ -136,16 +138,23 @@ class _Planner(NamedTuple):
         entries = self.registry.entries(provider_id, target.model)
         kind = self.registry.providers[provider_id].kind
         if kind not in ON_THIS_MACHINE:
-            yield from entries[:1]
+            alive = tuple(entry for entry in entries if not self._is_over(entry))
+            yield from (alive or entries)[:1]
             return
         found = self.around.found.get(provider_id, _NOT_ASKED)
+        concerned = entries or target.provider or kind == "local"
         if isinstance(found, Found):
             facts = {entry.id: entry for entry in entries}
             names = {target.model.lower(), canonical_name(target.model)}
-            for model_id in found.models:
-                if not names.isdisjoint((model_id.lower(), canonical_name(model_id))):
-                    yield facts.get(model_id, Model(id=model_id))
-        elif entries or target.provider or kind == "local":
+            meant = [
+                model_id
+                for model_id in found.models
+                if not names.isdisjoint((model_id.lower(), canonical_name(model_id)))
+            ]
+            yield from (facts.get(model_id, Model(id=model_id)) for model_id in meant)
+            if concerned and not meant and self.selection.models:
+                yield NotFound(reason=f"does not serve {target.model!r}; load it there")
+        elif concerned:
             yield found
 
     def _judged(self, target: Target, provider_id: str, offer: Model | NotFound) -> Route | Skipped:
@@ -184,8 +193,11 @@ class _Planner(NamedTuple):
             return "its key is often set for other reasons; name it in only= or order= to use it"
         return None
 
+    def _is_over(self, entry: Model) -> bool:
+        return entry.shutdown is not None and entry.shutdown <= self.around.today
+
     def _unfit(self, entry: Model) -> str | None:
-        if entry.shutdown and entry.shutdown <= self.around.today:
+        if self._is_over(entry):
             return f"{entry.id!r} was shut down on {entry.shutdown}"
         if self.needs.tools and entry.tools is False:
             return "does not offer tools"

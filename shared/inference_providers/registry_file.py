@@ -100,7 +100,7 @@ def read(source: RegistrySource) -> tuple[bytes, str]:
         raise RegistryError(msg) from error
 
 
-def _as_object(raw: bytes, origin: str) -> dict[str, Any]:
+def _as_object(raw: bytes, origin: str, *, sparse: bool = False) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -109,7 +109,9 @@ def _as_object(raw: bytes, origin: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         msg = f"{origin}: at $: got {type(document).__name__}, expected an object"
         raise RegistryError(msg)
-    return original_format.convert(document) if original_format.is_original(document) else document
+    if original_format.is_original(document):
+        return original_format.convert(document, sparse=sparse)
+    return document
 
 
 def decode(raw: bytes, origin: str) -> tuple[Document, bytes]:
@@ -192,12 +194,15 @@ def _complaints(document: Document) -> Iterator[tuple[str, str]]:
         at = f"$.providers.{provider_id}"
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", provider_id):
             yield at, "a provider's id is made of lower-case letters, digits, '.', '_' and '-'"
+        if not provider.auth.any_of:
+            yield f"{at}.auth.any_of", "got no alternative, expected [[]] where no key is needed"
         for variable in (name for names in provider.auth.any_of for name in names):
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
                 yield f"{at}.auth.any_of", "got something else, expected the name of a variable"
         for name, endpoint in provider.endpoints.items():
             if not re.match(r"https?://[^/]", endpoint.base_url):
-                yield f"{at}.endpoints.{name}.base_url", "expected an http(s) URL"
+                complaint = f"got {endpoint.base_url!r}, expected an http(s) URL"
+                yield f"{at}.endpoints.{name}.base_url", complaint
         yield from _model_complaints(at, provider)
 
 
@@ -212,7 +217,8 @@ def _model_complaints(at: str, provider: Provider) -> Iterator[tuple[str, str]]:
 
 def merge(base: bytes, patch: bytes, origin: str) -> bytes:
     """Lay one JSON document over another, as JSON Merge Patch (RFC 7396) does."""
-    return msgspec.json.encode(_merge(msgspec.json.decode(base), _as_object(patch, origin)))
+    laid_over = _as_object(patch, origin, sparse=True)
+    return msgspec.json.encode(_merge(msgspec.json.decode(base), laid_over))
 
 
 def _merge(base: Any, patch: Any) -> Any:

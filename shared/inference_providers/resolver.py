@@ -170,8 +170,15 @@ class Resolver:
         return Access(server.base_url, Key("the embedded server's key", server.key, [host]))
 
     def _filled(self, url: str, route: Route) -> str:
+        """Put values into a URL's `{model_id}` and `{VARIABLE}`; the host stays the template's."""
+
         def value(match: re.Match[str]) -> str:
             name = match[1]
             return route.model_id if name == "model_id" else self.keys.setting(name) or ""
 
-        return re.sub(r"\{(\w+)\}", value, url)
+        filled = re.sub(r"\{(\w+)\}", value, url)
+        fixed = urlsplit(url).netloc.rpartition("}")[2]
+        if not urlsplit(filled).netloc.endswith(fixed):
+            msg = f"{route}: {filled!r} has left {fixed!r}, to which its key belongs"
+            raise ConfigError(msg)
+        return filled

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -77,8 +78,7 @@ class FakeProvider:
         self.requests: list[Request] = []
         self.listings: list[Request] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         # A small interval, since leaving the context waits for it.
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
@@ -134,6 +134,11 @@ class FakeProvider:
         return Handler
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # with the default of 5, a batch waits a second to connect
+
+
 class _Handler(BaseHTTPRequestHandler):
     fake: FakeProvider
     protocol_version = "HTTP/1.1"
@@ -166,16 +171,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         error = {"error": {"message": f"scripted {reply.status}", "code": reply.status}}
-        body = reply.body if reply.body is not None else error
-        is_text = isinstance(body, str)
-        payload = body.encode() if is_text else json.dumps(body).encode()
+        body: Any = error if reply.body is None else reply.body
+        payload = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(reply.status)
-        kind = "text/html" if is_text else "application/json"
+        kind = "text/html" if isinstance(body, str) else "application/json"
         for name, value in {"content-type": kind, **reply.headers}.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client may have left
+            self.end_headers()
+            self.wfile.write(payload)
 
     def _stream(self, reply: Reply, asked: Any) -> None:
         self.close_connection = True

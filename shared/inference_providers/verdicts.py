@@ -75,6 +75,7 @@ _BY_SIGN: tuple[tuple[frozenset[int], tuple[str, ...], FailureClass], ...] = (
             "insufficient_quota",
             "exceeded your current quota",
             "credit balance",
+            "credit_balance",
             "spending limit",
             "spend_limit",
             "usage_limit",
@@ -121,9 +122,18 @@ _BY_SIGN: tuple[tuple[frozenset[int], tuple[str, ...], FailureClass], ...] = (
 )
 
 _TRANSPORT_NAMES = frozenset(
-    {"APIConnectionError", "APITimeoutError", "TransportError", "ProtocolError", "RemoteProtocolError"}
-)  # fmt: skip
-"""Class names that openai, anthropic, httpx and httpx2 give to a call that never ended well."""
+    {
+        "APIConnectionError",
+        "APITimeoutError",
+        "ChunkedEncodingError",
+        "ConnectionError",
+        "ProtocolError",
+        "RemoteProtocolError",
+        "Timeout",
+        "TransportError",
+    }
+)
+"""Class names that openai, anthropic, httpx, httpx2 and requests give to a call cut short."""
 
 
 def classify(error: BaseException) -> Verdict:

@@ -65,13 +65,18 @@ def ask(
     prompt = sys.stdin.read() if question == "-" else question
     if not prompt.strip():
         raise typer.BadParameter("there is none", param_hint="QUESTION")  # noqa: EM101, TRY003 - typer's way
+    tried = None
     chat = find_connector().chat(_selection(model, only, exclude, local=local), _registry(registry))
-    for piece in chat.stream(prompt):
-        typer.echo(piece.text, nl=False)
-        if piece.trace and trace:
-            typer.echo()
-            show.trace(piece.trace)
+    try:
+        for piece in chat.stream(prompt):
+            typer.echo(piece.text, nl=False)
+            tried = piece.trace
+    except KeyboardInterrupt:
+        typer.echo()
+        _fail("interrupted; the answer above is not complete", EXIT_INTERRUPTED)
     typer.echo()
+    if trace and tried:
+        show.trace(tried)
 
 
 @app.command()

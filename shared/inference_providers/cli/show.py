@@ -48,7 +48,7 @@ def providers(registry: Registry, keys: Keys) -> None:
     rows: list[tuple[str, ...]] = []
     for provider_id, provider in registry.providers.items():
         variable, reason = keys.variable(provider_id, provider)
-        served = f"{len(provider.models)} models" if provider.models else "asked when used"
+        served = "asked when used" if provider.kind == "local" else f"{len(provider.models)} models"
         rows.append(
             (provider_id, provider.kind, served, reason or f"ready: {variable or 'needs no key'}")
         )

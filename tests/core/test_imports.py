@@ -1,0 +1,43 @@
+"""What importing costs, looked at in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import json, socket, sys, threading
+def blocked(*args, **kwargs):
+    raise AssertionError("a socket was opened at import")
+socket.socket.__init__ = blocked
+import {package}
+print(json.dumps([sorted(sys.modules), threading.active_count()]))
+"""
+
+
+SDKS = {"openai", "langchain_openai", "xllamacpp"}
+
+
+@pytest.mark.parametrize(
+    ("package", "absent"),
+    [
+        ("inference_providers", {*SDKS, "langchain_core", "rich", "requests"}),
+        ("inference_providers.cli", {*SDKS, "langchain_core", "requests"}),
+        ("langchain_autoprovider", SDKS),
+    ],
+)
+def test_importing_loads_no_sdk_and_touches_no_network(package: str, absent: set[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT.format(package=package)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    modules, threads = json.loads(done.stdout)
+    assert package in modules
+    assert absent.isdisjoint(modules), absent.intersection(modules)
+    assert threads == 1

@@ -1,0 +1,81 @@
+"""Two fake providers that serve the same model, and models over them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inference_providers.testing import FakeProvider, Reply
+from langchain_autoprovider import AutoChatModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from langchain_core.messages import BaseMessage
+
+
+class Pair:
+    """`first` and `second` serve `m-1`, each under its own id and with its own key."""
+
+    def __init__(self, first: FakeProvider, second: FakeProvider) -> None:
+        self.first = first
+        self.second = second
+
+    def registry(self, **row: Any) -> dict[str, Any]:
+        return {
+            "providers": {
+                "first": self.first.row({"m-1": "first-id"}, key="FIRST_KEY", **row),
+                "second": self.second.row({"m-1": "second-id"}, key="SECOND_KEY", **row),
+            }
+        }
+
+    def model(self, name: Any = "m-1", **kwargs: Any) -> AutoChatModel:
+        return AutoChatModel(name, registry=self.registry(), **kwargs)
+
+    def plays(self, *replies: Reply) -> None:
+        self.first.replies = list(replies)
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    monkeypatch.setenv("FIRST_KEY", "first-key-value")
+    monkeypatch.setenv("SECOND_KEY", "second-key-value")
+    with FakeProvider(Reply("from first")) as first, FakeProvider(Reply("from second")) as second:
+        yield Pair(first, second)
+
+
+@pytest.fixture
+def embedded() -> AutoChatModel:
+    """The real model behind the real server."""
+    return AutoChatModel("smollm2-135m", temperature=0, max_tokens=60, seed=1)
+
+
+def _merged(chunks: list[Any]) -> BaseMessage:
+    assert chunks
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    return whole
+
+
+async def _ainvoke(model: Any, asked: Any) -> BaseMessage:
+    return await model.ainvoke(asked)
+
+
+async def _invoke(model: Any, asked: Any) -> BaseMessage:
+    return model.invoke(asked)
+
+
+async def _stream(model: Any, asked: Any) -> BaseMessage:
+    return _merged(list(model.stream(asked)))
+
+
+async def _astream(model: Any, asked: Any) -> BaseMessage:
+    return _merged([chunk async for chunk in model.astream(asked)])
+
+
+@pytest.fixture(params=[_invoke, _ainvoke, _stream, _astream], ids=lambda f: f.__name__.strip("_"))
+def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """One way to ask a model: each test runs in all four."""
+    return request.param

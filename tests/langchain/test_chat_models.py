@@ -1,0 +1,350 @@
+"""`AutoChatModel` over two providers, in all four modes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.language_models import BaseChatModel
+from langchain_core.load import dumpd, load
+from langchain_core.runnables.fallbacks import RunnableWithFallbacks
+
+from inference_providers import (
+    AllRoutesFailed,
+    ConfigError,
+    NoRouteError,
+    RegistryError,
+    StreamInterrupted,
+    UnknownModelError,
+)
+from inference_providers.testing import FakeProvider, Reply
+from langchain_autoprovider import AutoChatModel, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Pair
+
+TRACE_KEYS = {
+    "model", "provider", "model_id", "degraded", "attempts", "skipped", "ttft_ms", "cost_usd",
+}  # fmt: skip
+ATTEMPT_KEYS = {"provider", "model", "model_id", "outcome", "class", "status", "ms"}
+
+
+def trace_of(message: Any) -> dict[str, Any]:
+    return message.response_metadata["autoprovider"]
+
+
+def tried(message: Any) -> list[tuple[str, str, str | None, int | None]]:
+    return [
+        (a["provider"], a["outcome"], a["class"], a["status"])
+        for a in trace_of(message)["attempts"]
+    ]
+
+
+async def test_the_first_route_answers(pair: Pair, ask: Callable[..., Any]) -> None:
+    answer = await ask(pair.model(), "Hi")
+    assert answer.text == "from first"
+    assert tried(answer) == [("first", "success", None, None)]
+    assert not pair.second.requests
+    sent = pair.first.requests[0]
+    assert sent.body["model"] == "first-id"
+    assert sent.body["messages"] == [{"role": "user", "content": "Hi"}]
+    assert sent.headers["authorization"] == "Bearer first-key-value"
+
+
+@pytest.mark.parametrize(
+    ("reply", "failure_class", "status"),
+    [
+        (Reply(status=503), "OVER", 503),
+        (Reply(status=500), "OVER", 500),
+        (Reply(status=429), "RATE", 429),
+        (Reply(status=401), "AUTH", 401),
+        (Reply(status=404), "MODEL", 404),
+        (Reply(status=402), "QUOTA", 402),
+        (Reply(body="<html>Sign in</html>"), "BROKEN", None),
+        (Reply(body={"error": {"message": "upstream", "code": 502}}), "BROKEN", None),
+        (Reply(status=307, headers={"location": "http://127.0.0.1:9/v1"}), "BROKEN", 307),
+    ],
+    ids=lambda value: str(value.status) if isinstance(value, Reply) else None,
+)
+async def test_moves_to_the_next_route(
+    pair: Pair, ask: Callable[..., Any], reply: Reply, failure_class: str, status: int | None
+) -> None:
+    pair.plays(reply)
+    answer = await ask(pair.model(), "Hi")
+    assert answer.text == "from second"
+    expected = [("first", "failure", failure_class, status), ("second", "success", None, None)]
+    assert tried(answer) == expected
+    assert len(pair.first.requests) == 1, "a provider's SDK retried on its own"
+
+
+async def test_moves_on_when_the_first_server_refuses_the_connection(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    with FakeProvider() as gone:
+        registry = pair.registry()
+        registry["providers"]["first"] = gone.row({"m-1": "first-id"}, key="FIRST_KEY")
+    model = AutoChatModel("m-1", registry=registry)
+    answer = await ask(model, "Hi")
+    assert answer.text == "from second"
+    assert tried(answer)[0] == ("first", "failure", "OVER", None)
+
+
+async def test_a_wrong_request_raises_the_providers_own_exception(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    pair.plays(Reply(status=400))
+    with pytest.raises(openai.BadRequestError) as caught:
+        await ask(pair.model(), "Hi")
+    assert "raised by first/m-1" in caught.value.__notes__[0]
+    assert not pair.second.requests
+
+
+async def test_all_routes_failing_tells_each(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=401))
+    pair.second.replies = [Reply(status=503)]
+    with pytest.raises(AllRoutesFailed) as caught:
+        await ask(pair.model(), "Hi")
+    assert "first/m-1: AUTH (HTTP 401), check FIRST_KEY" in str(caught.value)
+    assert "second/m-1: OVER (HTTP 503)" in str(caught.value)
+    assert isinstance(caught.value.__cause__, openai.InternalServerError)
+    assert [attempt.route.provider for attempt in caught.value.attempts] == ["first", "second"]
+
+
+async def test_the_trace_has_exactly_its_keys(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=503))
+    answer = await ask(pair.model(["m-1", "gpt-oss-120b"]), "Hi")
+    trace = trace_of(answer)
+    assert set(trace) == TRACE_KEYS
+    assert {frozenset(attempt) for attempt in trace["attempts"]} == {frozenset(ATTEMPT_KEYS)}
+    assert {frozenset(skip) for skip in trace["skipped"]} == {
+        frozenset({"provider", "model", "reason"})
+    }
+    assert json.loads(json.dumps(trace)) == trace
+    assert (trace["model"], trace["provider"], trace["model_id"]) == ("m-1", "second", "second-id")
+    groq = next(skip for skip in trace["skipped"] if skip["provider"] == "groq")
+    assert groq == {"provider": "groq", "model": "gpt-oss-120b", "reason": "set GROQ_API_KEY"}
+
+
+async def test_degraded_when_another_than_the_first_model_answered(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    answer = await ask(pair.model(["gpt-oss-120b", "m-1"]), "Hi")
+    assert trace_of(answer)["degraded"] is True
+    assert trace_of(await ask(pair.model("m-1"), "Hi"))["degraded"] is False
+
+
+async def test_cost_comes_from_the_registry_and_the_reported_tokens(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    registry = pair.registry()
+    entry = {"id": "first-id", "cost": {"in": 2.0, "out": 10.0}}
+    registry["providers"]["first"]["models"] = {"m-1": entry}
+    answer = await ask(AutoChatModel("m-1", registry=registry), "Hi")
+    assert answer.usage_metadata["input_tokens"] == 10
+    assert answer.usage_metadata["output_tokens"] == 2
+    assert trace_of(answer)["cost_usd"] == pytest.approx((10 * 2 + 2 * 10) / 1e6)
+
+
+def test_a_stream_carries_the_trace_on_its_last_chunk_only(pair: Pair) -> None:
+    chunks = list(pair.model().stream("Hi"))
+    carrying = [n for n, chunk in enumerate(chunks) if "autoprovider" in chunk.response_metadata]
+    assert carrying == [len(chunks) - 1]
+    assert trace_of(chunks[-1])["ttft_ms"] > 0
+    assert chunks[-1].chunk_position == "last"
+
+
+def test_a_stream_that_fails_before_output_fails_over_unseen(pair: Pair) -> None:
+    pair.plays(Reply(cut_after=1))  # a role-only chunk, then the end
+    chunks = list(pair.model().stream("Hi"))
+    assert "".join(chunk.text for chunk in chunks) == "from second"
+    assert tried(chunks[-1])[0] == ("first", "failure", "BROKEN", None)
+
+
+@pytest.mark.parametrize("ask", ["stream", "astream"])
+async def test_a_stream_that_breaks_after_output_is_interrupted(pair: Pair, ask: str) -> None:
+    pair.plays(Reply("one two three", cut_after=3))
+    received = []
+
+    async def read() -> None:
+        if ask == "stream":
+            for chunk in pair.model().stream("Hi"):
+                received.append(chunk.text)  # noqa: PERF401 - what came before the error counts
+        else:
+            async for chunk in pair.model().astream("Hi"):
+                received.append(chunk.text)  # noqa: PERF401
+
+    with pytest.raises(StreamInterrupted) as caught:
+        await read()
+    assert "".join(received) == "one two"
+    assert caught.value.partial.text == "one two"
+    assert caught.value.route.provider == "first"
+    assert not pair.second.requests
+
+
+async def test_batch_asks_all(pair: Pair) -> None:
+    assert [m.text for m in pair.model().batch(["a", "b", "c"])] == ["from first"] * 3
+    assert [m.text for m in await pair.model().abatch(["a", "b"])] == ["from first"] * 2
+    asked = sorted(r.body["messages"][0]["content"] for r in pair.first.requests)
+    assert asked == ["a", "a", "b", "b", "c"]
+
+
+async def test_tokens_are_counted_once(pair: Pair, ask: Callable[..., Any]) -> None:
+    counter = UsageMetadataCallbackHandler()
+    model = pair.model().with_config(callbacks=[counter])
+    await ask(model, "Hi")
+    (usage,) = counter.usage_metadata.values()
+    assert usage["total_tokens"] == 12
+
+
+async def test_standard_parameters_reach_the_wire(pair: Pair, ask: Callable[..., Any]) -> None:
+    model = pair.model(temperature=0.5, max_tokens=7, top_p=0.9, seed=3, stop=["END"], timeout=30)
+    await ask(model, "Hi")
+    body = pair.first.requests[0].body
+    expected = {"temperature": 0.5, "max_tokens": 7, "top_p": 0.9, "seed": 3, "stop": ["END"]}
+    assert {name: body.get(name) for name in expected} == expected
+    assert "timeout" not in body
+
+
+def test_a_call_may_override_parameters_and_the_model(pair: Pair) -> None:
+    model = pair.model("gpt-oss-120b", temperature=0.5)
+    answer = model.invoke("Hi", temperature=0.1, stop=["X"], model="m-1")
+    assert answer.text == "from first"
+    body = pair.first.requests[0].body
+    assert (body["temperature"], body["stop"], body["model"]) == (0.1, ["X"], "first-id")
+
+
+def test_only_exclude_and_order_choose_providers(pair: Pair) -> None:
+    def providers(**kwargs: Any) -> list[str]:
+        return [route.provider for route in pair.model(**kwargs).routes]
+
+    assert providers() == ["first", "second"]
+    assert providers(only=["second"]) == ["second"]
+    assert providers(exclude=["first"]) == ["second"]
+    assert providers(order=["second"]) == ["second", "first"]
+    assert [route.provider for route in pair.model("second/m-1").routes] == ["second"]
+
+
+def test_api_keys_stand_before_the_environment(pair: Pair) -> None:
+    pair.model(api_keys={"first": "given-key"}).invoke("Hi")
+    assert pair.first.requests[0].headers["authorization"] == "Bearer given-key"
+
+
+def test_a_key_may_be_set_after_the_model_was_made(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FIRST_KEY")
+    monkeypatch.delenv("SECOND_KEY")
+    model = pair.model()
+    with pytest.raises(NoRouteError, match="first: set FIRST_KEY; second: set SECOND_KEY"):
+        model.invoke("Hi")
+    monkeypatch.setenv("SECOND_KEY", "late-key-value")
+    assert model.invoke("Hi").text == "from second"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"model": "gpt-oss-12b"}, UnknownModelError, "did you mean 'gpt-oss-120b'"),
+        ({"model": "gpt-4"}, UnknownModelError, "'gpt-4' is retired since 2026-10-23; use"),
+        ({"model": "anyscale/mixtral-8x7b"}, UnknownModelError, "'Anyscale' is closed"),
+        ({"model": "groq/gpt-4o"}, UnknownModelError, "'groq' does not list 'gpt-4o'"),
+        ({"only": ["grok"]}, ConfigError, "only: 'grok' is not a provider; did you mean 'groq'"),
+        ({"api_keys": {"groq": ""}}, ConfigError, r"api_keys\['groq'\] is empty"),
+        ({"api_keys": {"groq": "a\nb"}}, ConfigError, r"api_keys\['groq'\] holds a line break"),
+        ({"registry": "/nowhere.json"}, RegistryError, "/nowhere.json: cannot be read"),
+        ({"registry": {"providers": {"x": {"name": 5}}}}, RegistryError, r"\$\.providers\.x\.name"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_fails_at_construction(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        AutoChatModel(**arguments)
+
+
+def test_a_misspelt_argument_is_refused() -> None:
+    with pytest.raises(ValueError, match="temprature"):
+        AutoChatModel("gpt-oss-120b", temprature=0)
+
+
+def test_it_is_a_chat_model_and_its_name_a_string() -> None:
+    model = AutoChatModel(["gpt-oss-120b", "gpt-oss-20b"])
+    assert isinstance(model, BaseChatModel)
+    assert model.model_name == "gpt-oss-120b"
+    assert AutoChatModel().model_name == "auto"
+    params = AutoChatModel("gpt-oss-120b", temperature=0)._get_ls_params(stop=["x"])
+    assert params["ls_provider"] == "autoprovider"
+    assert params["ls_model_name"] == "gpt-oss-120b"
+    assert params["ls_stop"] == ["x"]
+
+
+def test_explain_says_who_serves_and_why_others_do_not(pair: Pair) -> None:
+    plan = pair.model(["m-1", "gpt-oss-120b"]).explain()
+    assert [str(route) for route in plan.routes] == ["first/m-1", "second/m-1"]
+    text = str(plan)
+    assert "FIRST_KEY" in text
+    assert "set GROQ_API_KEY" in text
+    assert "first-key-value" not in text
+    assert plan._repr_html_().startswith("<pre")
+
+
+def test_it_pickles_by_the_names_of_keys(pair: Pair) -> None:
+    model = pair.model(temperature=0.2)
+    model.invoke("Hi")
+    dump = pickle.dumps(model)
+    assert b"first-key-value" not in dump
+    assert pickle.loads(dump).invoke("Hi").text == "from first"
+    with pytest.raises(TypeError, match="a model with api_keys is not pickled; set"):
+        pickle.dumps(pair.model(api_keys={"first": "given-key"}))
+
+
+@pytest.mark.filterwarnings("ignore:.*is in beta")
+def test_langchain_writes_it_down_and_reads_it_back(pair: Pair) -> None:
+    model = pair.model(only=["second"], temperature=0.2)
+    mine = {"allowed_objects": [AutoChatModel], "valid_namespaces": ["langchain_autoprovider"]}
+    again = load(dumpd(model), **mine)
+    assert again == model
+    assert again.invoke("Hi").text == "from second"
+
+
+def test_as_fallbacks_is_langchains_own_chain(pair: Pair) -> None:
+    pair.plays(Reply(status=503))
+    chain = pair.model().as_fallbacks()
+    assert isinstance(chain, RunnableWithFallbacks)
+    assert chain.invoke("Hi").text == "from second"
+    with pytest.raises(ConfigError, match="a fallback chain needs two"):
+        pair.model(only=["first"]).as_fallbacks()
+
+
+def test_it_survives_one_event_loop_after_another(pair: Pair) -> None:
+    model = pair.model()
+    for _ in range(4):
+        assert asyncio.run(model.ainvoke("Hi")).text == "from first"
+
+
+def test_threads_that_come_at_once_share_one_connection(pair: Pair) -> None:
+    before = len(connect._connections)
+    pair.model().batch([str(n) for n in range(16)], config={"max_concurrency": 16})
+    assert len(connect._connections) == before + 1
+
+
+def test_old_connections_are_dropped(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(connect, "_connections", {})
+    for n in range(4):
+        assert pair.model(api_keys={"first": f"key-{n}-value"}).invoke("Hi").text == "from first"
+    assert len(connect._connections) == 2
+
+
+def test_max_retries_limits_the_attempts(pair: Pair) -> None:
+    pair.plays(Reply(status=503))
+    with pytest.raises(AllRoutesFailed, match="1 tried"):
+        pair.model(max_retries=0).invoke("Hi")
+    assert not pair.second.requests

@@ -1,0 +1,195 @@
+"""The `autoprovider` command, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inference_providers.testing import FakeProvider, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COMMAND = str(Path(sys.executable).with_name("autoprovider"))
+
+
+def run(
+    *args: str, env: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [COMMAND, *args],
+        env={**os.environ, "COLUMNS": "200", **(env or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line on stderr."""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def registry_file(tmp_path: Path, content: Any) -> str:
+    path = tmp_path / "registry.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return str(path)
+
+
+def test_it_answers_on_the_embedded_model() -> None:
+    done = run("ask", "Hello", "--trace")
+    assert done.returncode == 0
+    assert len(done.stdout.strip()) > 3
+    assert "Answered by embedded" in done.stderr
+    assert "No provider has a key" in done.stderr
+
+
+def test_it_asks_the_provider_whose_key_is_set(tmp_path: Path) -> None:
+    with FakeProvider(Reply("from fake")) as fake:
+        path = registry_file(tmp_path, {"providers": {"fake": fake.row({"m": "id"}, key="F_KEY")}})
+        done = run(
+            "ask", "-", "-m", "m", "--registry", path, env={"F_KEY": "value-1"}, stdin="Why?"
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "from fake\n", "")
+    assert fake.requests[0].body["messages"] == [{"role": "user", "content": "Why?"}]
+
+
+def test_explain_shows_routes_and_reasons_but_no_key() -> None:
+    done = run("explain", "gpt-oss-120b", env={"GROQ_API_KEY": "gsk-canary-value"})
+    assert done.returncode == 0
+    assert "GROQ_API_KEY" in done.stdout
+    assert "set TOGETHER_API_KEY" in done.stdout
+    assert "gsk-canary-value" not in done.stdout + done.stderr
+
+
+def test_models_lists_names_with_their_providers() -> None:
+    rows = [line.split() for line in run("models").stdout.splitlines()]
+    listed = {row[0]: row[1:] for row in rows if row}
+    assert "groq," in listed["gpt-oss-120b"]
+
+
+def test_providers_lists_variables_and_closed_ones() -> None:
+    out = run("providers", env={"GROQ_API_KEY": "gsk-canary-value"}).stdout
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "ready: GROQ_API_KEY" in lines["groq"]
+    assert "set OPENAI_API_KEY" in lines["openai"]
+    assert "closed" in lines["anyscale"]
+    assert "gsk-canary-value" not in out
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["ask", "x", "-m", "gpt-oss-12b"], 2, "Unknown model 'gpt-oss-12b'; did you mean"),
+        (["ask", "x", "-m", "codellama-70b"], 2, "'codellama-70b' is retired"),
+        (["ask", "x", "-m", "octoai/mixtral-8x7b"], 2, "Provider 'OctoAI' is closed since"),
+        (["ask", "x", "-m", "groq/gpt-oss-120b"], 3, "groq: set GROQ_API_KEY"),
+        (["ask", "x", "--only", "grok"], 2, "'grok' is not a provider; did you mean 'groq'?"),
+        (["explain", "gpt-oss-12b"], 2, "Unknown model 'gpt-oss-12b'"),
+        (["models", "--registry", "/nowhere.json"], 2, "/nowhere.json: cannot be read: No such"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_wrong_name_is_told_in_one_line(args: list[str], code: int, message: str) -> None:
+    done = run(*args)
+    assert done.returncode == code
+    assert said(done).startswith("autoprovider: ")
+    assert message in said(done)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("", "GROQ_API_KEY is empty"), ("gsk\nx", "GROQ_API_KEY holds a line break: set it again")],
+)
+def test_a_faulty_key_is_told(value: str, message: str) -> None:
+    done = run("ask", "x", "-m", "groq/gpt-oss-120b", env={"GROQ_API_KEY": value})
+    assert done.returncode == 3
+    assert message in said(done)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{bad", "not JSON"),
+        ("[]", "at $: got list, expected an object"),
+        ('{"providers": {"x": {"name": 5}}}', "at $.providers.x.name: got `int`, expected `str`"),
+    ],
+)
+def test_a_broken_registry_file_is_told(tmp_path: Path, content: str, message: str) -> None:
+    path = registry_file(tmp_path, content)
+    done = run("models", "--registry", path)
+    assert done.returncode == 2
+    assert said(done).startswith(f"autoprovider: {path}: ")
+    assert message in said(done)
+
+
+def test_an_unreachable_server_is_told(tmp_path: Path) -> None:
+    with FakeProvider() as gone:
+        path = registry_file(tmp_path, {"providers": {"gone": gone.row({"m": "id"})}})
+    done = run("ask", "x", "-m", "gone/m", "--registry", path)
+    assert done.returncode == 1
+    assert "No route answered, 1 tried: gone/m: OVER" in said(done)
+
+
+def test_a_request_a_provider_refuses_is_told_with_its_route(tmp_path: Path) -> None:
+    with FakeProvider(Reply(status=400)) as fake:
+        path = registry_file(tmp_path, {"providers": {"fake": fake.row({"m": "id"})}})
+        done = run("ask", "x", "-m", "fake/m", "--registry", path)
+    assert done.returncode == 1
+    assert "raised by fake/m as 'id'" in said(done)
+
+
+def test_no_question_is_told() -> None:
+    done = run("ask", "-", stdin="  ")
+    assert done.returncode == 2
+    assert "there is none" in done.stderr
+
+
+def test_ctrl_c_ends_a_stream_with_what_came(tmp_path: Path) -> None:
+    slow = Reply("one two three four five six seven eight", chunk_delay_s=0.25)
+    with FakeProvider(slow) as fake:
+        path = registry_file(tmp_path, {"providers": {"fake": fake.row({"m": "id"})}})
+        running = subprocess.Popen(
+            [COMMAND, "ask", "x", "-m", "fake/m", "--registry", path],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert running.stdout
+        begun = running.stdout.read(1)
+        time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert (begun + out).startswith(b"one")
+    assert b"eight" not in out
+    assert err.decode().splitlines() == [
+        "autoprovider: interrupted; the answer above is not complete"
+    ]
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    listing = subprocess.Popen(
+        [COMMAND, "models"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert listing.stdout
+    assert listing.stderr
+    listing.stdout.close()
+    err = listing.stderr.read()
+    listing.wait(timeout=30)
+    listing.stderr.close()
+    assert err == ""
