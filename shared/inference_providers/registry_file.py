@@ -216,9 +216,18 @@ def _model_complaints(at: str, provider: Provider) -> Iterator[tuple[str, str]]:
 
 
 def merge(base: bytes, patch: bytes, origin: str) -> bytes:
-    """Lay one JSON document over another, as JSON Merge Patch (RFC 7396) does."""
-    laid_over = _as_object(patch, origin, sparse=True)
-    return msgspec.json.encode(_merge(msgspec.json.decode(base), laid_over))
+    """Lay one JSON document over another, as JSON Merge Patch (RFC 7396) does.
+
+    Providers it adds come before those that were there: who adds one wants to use it.
+    """
+    before = msgspec.json.decode(base)
+    merged = _merge(before, _as_object(patch, origin, sparse=True))
+    if isinstance(providers := merged.get("providers"), dict):
+        added = {
+            name: row for name, row in providers.items() if name not in before.get("providers", {})
+        }
+        merged["providers"] = {**added, **providers}
+    return msgspec.json.encode(merged)
 
 
 def _merge(base: Any, patch: Any) -> Any:
