@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+
 from inference_providers import ProviderList, embedded
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
@@ -43,7 +44,9 @@ async def test_the_responses_protocol_answers(
 
 
 def test_the_responses_protocol_has_a_plain_client(responses_registry: dict[str, Any]) -> None:
-    client, model_id = ProviderList(json_merge=responses_registry).connect_to_model("m-1", test=True)
+    client, model_id = ProviderList(json_merge=responses_registry).connect_to_model(
+        "m-1", test=True
+    )
     asked: dict[str, Any] = {
         "model": model_id, "messages": [{"role": "user", "content": "Hello"}], "temperature": 0,
         "max_tokens": 20,

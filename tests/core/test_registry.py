@@ -1,0 +1,179 @@
+"""A registry says what a name means, and who lists it."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from inference_providers.errors import ConfigError, RegistryError, UnknownModelError
+from inference_providers.registry import Registry, Target
+
+
+def row(models: dict, **fields) -> dict:
+    endpoint = {"protocol": "openai-chat", "base_url": "https://a.test/v1"}
+    return {"name": "A", "endpoints": {"default": endpoint}, "models": models, **fields}
+
+
+DOCUMENT = {
+    "providers": {
+        "first": row({"big-70b": "org/Big-70B-Instruct", "small": {"id": "org/small-v2"}}),
+        "second": row({"big-70b": [{"id": "big-turbo", "tier": "turbo"}, "big"], "other": "o"}),
+        "mine": row({}, kind="local"),
+    },
+    "retired_providers": {
+        "gone": {"name": "Gone Inc.", "since": "2024-08-01", "note": "it closed; use first."}
+    },
+    "retired_models": {
+        "old-7b": {"replaced_by": ["small", "big-70b"], "since": "2025-01-02", "note": "Ended."},
+        "older": {},
+    },
+    "aliases": {"nick": "big-70b", "old-nick": "old-7b"},
+}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load(DOCUMENT)
+
+
+def test_models_are_sorted_and_name_their_providers_in_order(registry: Registry) -> None:
+    assert dict(registry.models) == {
+        "big-70b": ("first", "second"),
+        "other": ("second",),
+        "small": ("first",),
+    }
+    assert list(registry.models) == sorted(registry.models)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("big-70b", Target("big-70b")),
+        (" BIG-70b ", Target("big-70b")),
+        ("nick", Target("big-70b")),
+        ("Nick", Target("big-70b")),
+        ("org/Big-70B-Instruct", Target("big-70b")),
+        ("org/big-70b-instruct", Target("big-70b")),
+        ("elsewhere/Big-70B-Instruct-GGUF", Target("big-70b")),
+        ("o", Target("other")),
+        ("O", Target("other")),
+        ("second/big-70b", Target("big-70b", "second")),
+        ("second:big-70b", Target("big-70b", "second")),
+        ("Second/NICK", Target("big-70b", "second")),
+        ("second/big-turbo", Target("big-70b", "second")),
+        ("first/org/small-v2", Target("small", "first")),
+        ("mine/Whatever:7b", Target("Whatever:7b", "mine")),
+    ],
+)
+def test_a_name_means_one_model(registry: Registry, name: str, target: Target) -> None:
+    assert registry.target(name) == target
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bik-70b", "did you mean 'big-70b'"),
+        ("nickk", "did you mean 'nick'"),
+        ("zzzzz", "see `autoprovider models`"),
+        ("", "Unknown model ''"),
+        ("first/", "Unknown model 'first/'"),
+        ("first/other", "'first' does not list 'other'; it is served by second"),
+        ("first/smal", "'first' does not list 'smal'; did you mean 'small'?"),
+        ("first/zzzzz", "'first' does not list 'zzzzz'; see `autoprovider models`"),
+        ("old-7b", "'old-7b' is retired since 2025-01-02; use 'small' or 'big-70b' (Ended)"),
+        ("org/Old-7B-Instruct", "'old-7b' is retired"),
+        ("old-nick", "'old-7b' is retired"),
+        ("first/old-7b", "'old-7b' is retired"),
+        ("older", "'older' is retired"),
+        ("gone/big-70b", "Provider 'Gone Inc.' is closed since 2024-08-01: it closed; use first."),
+    ],
+)
+def test_a_name_nobody_serves_says_what_to_do(registry: Registry, name: str, said: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        registry.target(name)
+    assert said in str(caught.value)
+    assert isinstance(caught.value, LookupError)
+
+
+def test_any_name_passes_where_local_servers_are_asked(registry: Registry) -> None:
+    assert registry.target("My-Own:7b", local=True) == Target("My-Own:7b")
+    with pytest.raises(UnknownModelError):
+        registry.target("  ", local=True)
+
+
+def test_the_default_entry_has_no_tier_no_snapshot_and_is_the_newest() -> None:
+    entries = [
+        {"id": "tiered", "tier": "fast", "released": "2026-05-05"},
+        {"id": "dated", "snapshot": "2026-04-04", "released": "2026-04-04"},
+        {"id": "older", "released": "2025-01-01"},
+        "undated",
+        {"id": "newer", "released": "2026-01-01"},
+    ]
+    registry = Registry.load({"providers": {"p": row({"m": entries})}})
+    ids = [entry.id for entry in registry.entries("p", "m")]
+    assert ids == ["newer", "older", "undated", "dated", "tiered"]
+    assert registry.entries("p", "unlisted") == ()
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "said"),
+    [
+        ("frist", "only: 'frist' is not a provider; did you mean 'first'?"),
+        ("zzz", "only: 'zzz' is not a provider; see `autoprovider providers`"),
+        ("gone", "only: Provider 'Gone Inc.' is closed since 2024-08-01"),
+    ],
+)
+def test_a_provider_id_is_checked_and_its_argument_named(
+    registry: Registry, provider_id: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        registry.check_providers(["first", provider_id], "only")
+    assert said in str(caught.value)
+
+
+def test_known_provider_ids_pass(registry: Registry) -> None:
+    assert registry.check_providers(["first", "mine"], "only") is None
+
+
+def test_a_document_is_laid_over_another(registry: Registry) -> None:
+    merged = registry.merged(
+        {
+            "providers": {
+                "first": {"models": {"new": "new-id", "small": None}},
+                "second": None,
+                "third": row({"third-model": "x"}),
+            },
+            "aliases": {"nick": "new"},
+        }
+    )
+    assert list(merged.providers) == ["third", "first", "mine"], "the user's own come first"
+    assert set(merged.models) == {"big-70b", "new", "third-model"}
+    assert merged.target("nick") == Target("new")
+    assert "second" in registry.providers, "the registry beneath has changed"
+
+
+def test_what_is_wrong_in_a_merged_document_is_told_with_its_path(registry: Registry) -> None:
+    with pytest.raises(RegistryError, match=r"at \$\.providers\.first\.models\.new"):
+        registry.merged({"providers": {"first": {"models": {"new": 5}}}})
+
+
+def test_a_sparse_row_for_an_unknown_provider_is_incomplete(registry: Registry) -> None:
+    with pytest.raises(RegistryError, match=r"\$\.providers\.nobody.*name"):
+        registry.merged({"providers": {"nobody": {"models": {"m": "x"}}}})
+
+
+def test_a_registry_survives_pickling(registry: Registry) -> None:
+    merged = registry.merged({"aliases": {"extra": "small"}})
+    copy = pickle.loads(pickle.dumps(merged))
+    assert copy.document == merged.document
+    assert copy.origin == merged.origin
+
+
+def test_the_bundled_registry_is_read_once() -> None:
+    assert Registry.load() is Registry.load()
+    assert Registry.load().origin.endswith("providers.json")
+
+
+def test_repr_is_short(registry: Registry) -> None:
+    assert repr(registry) == "Registry('the given registry', 3 providers)"

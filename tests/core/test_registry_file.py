@@ -1,0 +1,160 @@
+"""A registry file is read strictly, and what is wrong is told with file, path, got and expected."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inference_providers import registry_file
+from inference_providers.errors import RegistryError
+from inference_providers.registry import Registry
+from inference_providers.routes import Model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = {
+    "providers": {
+        "a": {
+            "name": "A",
+            "auth": {"any_of": [["A_KEY"]]},
+            "endpoints": {"default": {"protocol": "openai-chat", "base_url": "https://a.test/v1"}},
+            "models": {"m": "id", "n": {"id": "n-id"}, "o": ["o-1", {"id": "o-2"}]},
+        },
+        "b": {
+            "name": "B",
+            "endpoints": {"default": {"protocol": "openai-chat", "base_url": "https://b.test/v1"}},
+        },
+    }
+}
+
+
+def changed(value, *path) -> dict:
+    """Return GOOD with one place changed."""
+    document = copy.deepcopy(GOOD)
+    place = document
+    for step in path[:-1]:
+        place = place.setdefault(step, {}) if isinstance(place, dict) else place[step]
+    place[path[-1]] = value
+    return document
+
+
+def test_a_path_a_text_and_a_dict_give_the_same_registry(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(GOOD))
+    sources = [file, str(file), json.dumps(GOOD), "\n " + json.dumps(GOOD), GOOD]
+    documents = [Registry.load(source).document for source in sources]
+    assert all(document == documents[0] for document in documents)
+    assert list(documents[0].providers) == ["a", "b"]
+
+
+def test_a_home_directory_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.json").write_text(json.dumps(GOOD))
+    assert list(Registry.load("~/mine.json").providers) == ["a", "b"]
+
+
+def test_a_model_is_a_text_an_object_or_a_list() -> None:
+    registry = Registry.load(GOOD)
+    assert registry.entries("a", "m") == (Model(id="id"),)
+    assert registry.entries("a", "n") == (Model(id="n-id"),)
+    assert registry.entries("a", "o") == (Model(id="o-1"), Model(id="o-2"))
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (changed(5, "providers", "a", "name"), "at $.providers.a.name: got `int`, expected `str`"),
+        (changed({}, "providers", "b", "endpoints", "default"), "$.providers.b.endpoints.default"),
+        (changed([1], "providers", "a", "models", "m"), "at $.providers.a.models.m[0]"),
+        (changed("x", "providers", "a", "modles"), "modles"),
+        (changed("planet", "providers", "b", "kind"), "at $.providers.b.kind"),
+        (changed({"id": "x", "cost": {"in": "free", "out": 0}}, "providers", "a", "models", "n"),
+         "at $.providers.a.models.n.cost.in: got `str`, expected `float`"),
+        (changed({"id": "x", "shutdown": "soon"}, "providers", "a", "models", "m"),
+         "at $.providers.a.models.m.shutdown"),
+        (changed("note", "retired_providers", "x"), "at $.retired_providers.x"),
+        (changed([], "aliases"), "at $.aliases: got `array`, expected `object`"),
+        (changed(2, "schema_version"), "$.schema_version: got 2, expected 1; update autoprovider"),
+        (changed(GOOD["providers"]["a"], "providers", "Bad Id"), "at $.providers.Bad Id: "),
+        (changed([["A KEY"]], "providers", "a", "auth", "any_of"), "the name of a variable"),
+        (changed([["$(id)"]], "providers", "a", "auth", "any_of"), "the name of a variable"),
+        (changed([], "providers", "a", "auth", "any_of"), "expected [[]] where no key is needed"),
+        (changed("ftp://a.test", "providers", "a", "endpoints", "default", "base_url"),
+         "$.providers.a.endpoints.default.base_url: got 'ftp://a.test', expected an http(s) URL"),
+        (changed("a.test/v1", "providers", "a", "endpoints", "default", "base_url"), "http(s) URL"),
+        (changed({"id": "x", "endpoint": "eu"}, "providers", "a", "models", "m"),
+         "at $.providers.a.models.m: got endpoint 'eu', expected one of 'default'"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_with_its_place(document: dict, said: str) -> None:
+    with pytest.raises(RegistryError) as caught:
+        Registry.load(document)
+    assert str(caught.value).startswith("the given registry: at $")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not JSON"),
+        ('{"providers": {}} trailing', "not JSON"),
+        ("{" + '"a":[' * 100_000, "not JSON"),
+        ('{"schema_version": NaN}', "not JSON"),
+    ],
+)
+def test_a_text_that_is_not_json_is_refused(text: str, said: str) -> None:
+    with pytest.raises(RegistryError, match="the given JSON text: ") as caught:
+        Registry.load(text)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'"text"', b"null", b"\xff\xfe{}", b"\x00"])
+def test_a_file_that_holds_no_object_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "broken.json"
+    file.write_bytes(content)
+    with pytest.raises(RegistryError) as caught:
+        Registry.load(file)
+    assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"missing\.json: cannot be read: No such file"):
+        Registry.load(tmp_path / "missing.json")
+    with pytest.raises(RegistryError, match="cannot be read: Is a directory"):
+        Registry.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), "\ud800"])
+def test_a_dict_that_is_not_json_is_refused(value: object) -> None:
+    with pytest.raises(RegistryError, match="the given registry"):
+        Registry.load({"providers": {}, "aliases": {"a": value}})
+
+
+def test_the_loader_leaves_a_given_dict_alone() -> None:
+    broken = changed({"id": "x", "shutdown": "soon"}, "providers", "a", "models", "m")
+    before = copy.deepcopy(broken)
+    with pytest.raises(RegistryError):
+        Registry.load(broken)
+    assert broken == before
+
+
+def test_merge_follows_rfc_7396() -> None:
+    cases = [  # the RFC's own table, where both sides are objects
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ]
+    for base, patch, result in cases:
+        merged = registry_file.merge(json.dumps(base).encode(), json.dumps(patch).encode(), "x")
+        assert json.loads(merged) == result
