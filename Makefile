@@ -1,16 +1,22 @@
 # Everything a newcomer needs: `make demo`, `make test`. Setting up again costs nothing.
+# `make test-peers` needs Node.js 20.15 or newer besides.
 PYTHON ?= python3
 VENV := .venv
 WHEEL_VENV := .venv-wheel
+PEERS := tests/peers
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test lint lock clean setup
+.PHONY: demo test test-peers lint lock clean setup
 
 demo: setup
 	$(VENV)/bin/python examples/demo.py
 
 test: setup $(WHEEL_VENV)/.ready
 	$(VENV)/bin/python -m pytest
+
+# Against a fault server that nobody here wrote.
+test-peers: setup $(PEERS)/node_modules/.ready
+	$(VENV)/bin/python -m pytest $(PEERS)
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff format .
@@ -32,6 +38,12 @@ $(WHEEL_VENV)/.ready: requirements/openai2.txt
 	$(WHEEL_VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/openai2.txt
 	@touch $@
 
+$(PEERS)/node_modules/.ready: $(PEERS)/package.json $(PEERS)/package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+		echo 'make test-peers: needs node >= 20.15 and npm; install Node.js' >&2; exit 1; }
+	cd $(PEERS) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 # Locks hold hashes and no index address.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate --extra local pyproject.toml
@@ -41,4 +53,5 @@ lock:
 	echo 'openai<3' | $(UV_COMPILE) --constraints - --output-file requirements/openai2.txt
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(WHEEL_VENV) dist build .pytest_cache .mypy_cache .ruff_cache \
+		$(PEERS)/node_modules

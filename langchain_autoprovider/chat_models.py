@@ -6,19 +6,21 @@ from contextlib import aclosing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import msgspec
 from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from inference_providers import drive
 from inference_providers.errors import ConfigError
-from inference_providers.failover import failover
 from inference_providers.keys import Keys
+from inference_providers.policy import DEFAULT, Policy
 from inference_providers.registry import Registry
 from inference_providers.resolver import Resolver
-from inference_providers.routes import Route, Selection
+from inference_providers.routes import Route, Selection, Sort
 from langchain_autoprovider import connect
 from langchain_autoprovider.chunks import ChunkReader
+from langchain_autoprovider.needs import needs_of
 from langchain_autoprovider.request import Request, traced
 from langchain_autoprovider.structured import structured_output
 
@@ -35,12 +37,11 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-    from inference_providers.failover import Engine
-    from inference_providers.routes import Plan
+    from inference_providers.routes import Attempt, Plan
 
 __all__ = ["AutoChatModel"]
 
-_REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed", "timeout")
+_REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
 
 _Names = str | tuple[str, ...] | None
 
@@ -78,6 +79,9 @@ class AutoChatModel(BaseChatModel):
     """Provider ids that may not be used."""
     order: tuple[str, ...] = ()
     """Provider ids to try first."""
+    sort: Sort = "registry"
+    """How the providers of one model are ordered: as in the registry, by `price`, by
+    `latency` (to the first output, as measured in this process), or at `random`."""
     local: bool = False
     """Whether model servers on this machine are asked as well."""
     registry: Any = Field(default=None, repr=False)
@@ -91,10 +95,19 @@ class AutoChatModel(BaseChatModel):
     top_p: float | None = None
     seed: int | None = None
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
-    timeout: float | None = None
-    """Seconds one attempt may take."""
-    max_attempts: int | None = Field(default=None, ge=1)
-    """How many routes one call may try; all unless told. `max_retries=n` means `n + 1`."""
+    timeout: float = Field(default=DEFAULT.timeout_s, gt=0)
+    """Seconds one call may take, over all attempts and waits."""
+    first_token_timeout: float = Field(default=DEFAULT.first_token_timeout_s, gt=0)
+    """Seconds a stream may take to its first output."""
+    inter_chunk_timeout: float = Field(default=DEFAULT.inter_chunk_timeout_s, gt=0)
+    """Seconds between two chunks of a stream. `stream` cannot leave a read that is under
+    way: there, the longer one of the two limits holds for silence, `astream` keeps both."""
+    max_attempts: int = Field(default=DEFAULT.max_attempts, ge=1)
+    """Attempts of one call, over all routes. `max_retries=n` means `n + 1`."""
+    cooldown: bool = DEFAULT.cooldown
+    """Whether routes that failed rest, so that the next call does not ask them again."""
+    move_on_policy: bool = DEFAULT.move_on_policy
+    """Whether a refusal by content policy moves to another provider."""
     streaming: bool = False
     """Whether `invoke` streams underneath, for callbacks that watch tokens."""
 
@@ -213,7 +226,7 @@ class AutoChatModel(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         return self.model_dump(
-            include={"model", "only", "exclude", "order", "local", *_REQUEST_FIELDS, "stop"}
+            include={"model", "only", "exclude", "order", "sort", "local", *_REQUEST_FIELDS, "stop"}
         )
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -232,10 +245,11 @@ class AutoChatModel(BaseChatModel):
         request = self._request(messages, stop, kwargs)
         plan = request.resolver.plan(request.needs)
 
-        def send(route: Route) -> ChatResult:
-            return request.send(route, run_manager)
+        def send(attempt: Attempt) -> ChatResult:
+            return request.send(attempt, run_manager)
 
-        return traced(*drive.call(self._engine(plan), send, request.resolver.scrub), plan)
+        engine = request.engine(plan)
+        return traced(*drive.call(engine, send, request.resolver.scrub), plan)
 
     async def _agenerate(
         self,
@@ -247,10 +261,11 @@ class AutoChatModel(BaseChatModel):
         request = self._request(messages, stop, kwargs)
         plan = await request.resolver.aplan(request.needs)
 
-        async def send(route: Route) -> ChatResult:
-            return await request.asend(route, run_manager)
+        async def send(attempt: Attempt) -> ChatResult:
+            return await request.asend(attempt, run_manager)
 
-        return traced(*await drive.acall(self._engine(plan), send, request.resolver.scrub), plan)
+        engine = request.engine(plan)
+        return traced(*await drive.acall(engine, send, request.resolver.scrub), plan)
 
     def _stream(
         self,
@@ -262,7 +277,10 @@ class AutoChatModel(BaseChatModel):
         request = self._request(messages, stop, kwargs)
         plan = request.resolver.plan(request.needs)
         reader = ChunkReader(plan)
-        yield from drive.stream(self._engine(plan), request.open, reader, request.resolver.scrub)
+        engine = request.engine(plan)
+        yield from drive.stream(
+            engine, request.open, reader, request.resolver.scrub, request.policy
+        )
 
     async def _astream(
         self,
@@ -274,16 +292,16 @@ class AutoChatModel(BaseChatModel):
         request = self._request(messages, stop, kwargs)
         plan = await request.resolver.aplan(request.needs)
         reader = ChunkReader(plan)
-        chunks = drive.astream(self._engine(plan), request.aopen, reader, request.resolver.scrub)
+        engine = request.engine(plan)
+        chunks = drive.astream(
+            engine, request.aopen, reader, request.resolver.scrub, request.policy
+        )
         async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk
 
     def _names(self) -> tuple[str, ...]:
         return (self.model,) if isinstance(self.model, str) else (self.model or ())
-
-    def _engine(self, plan: Plan) -> Engine:
-        return failover(plan, max_attempts=self.max_attempts)
 
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
@@ -294,7 +312,22 @@ class AutoChatModel(BaseChatModel):
         fields = {**own, **kwargs}
         # A call may name another model, as `bind(model=...)` does.
         chosen = self._for_model(fields.pop("model")) if "model" in fields else self
-        return Request(chosen._resolver, messages, stop or self.stop, fields)
+        policy = self._policy
+        if (timeout := fields.pop("timeout", None)) is not None:
+            policy = msgspec.structs.replace(policy, timeout_s=float(timeout))
+        needs = needs_of(messages, fields)
+        return Request(chosen._resolver, messages, stop or self.stop, fields, policy, needs)
+
+    @property
+    def _policy(self) -> Policy:
+        return Policy(
+            max_attempts=self.max_attempts,
+            timeout_s=self.timeout,
+            first_token_timeout_s=self.first_token_timeout,
+            inter_chunk_timeout_s=self.inter_chunk_timeout,
+            cooldown=self.cooldown,
+            move_on_policy=self.move_on_policy,
+        )
 
     def _for_model(self, model: str | Sequence[str] | None) -> Self:
         other = self.model_copy(update={"model": self._as_names(model)})
@@ -309,6 +342,7 @@ class AutoChatModel(BaseChatModel):
             exclude=self.exclude,
             order=self.order,
             local=self.local,
+            sort=self.sort,
         )
         keys = Keys({name: key.get_secret_value() for name, key in self.api_keys.items()})
         return Resolver(selection, self._loaded(), keys, connect.unspoken)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, InvalidToolCall
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 
@@ -28,6 +29,7 @@ class ChunkReader:
         self._plan = plan
         self._tokens: tuple[int, int] | None = None
         self._in_blocks = False
+        self._arguments: dict[object, str] = {}
 
     def look(self, chunk: ChatGenerationChunk) -> Look:
         """Say what a chunk shows; notes the tokens it reports."""
@@ -37,19 +39,33 @@ class ChunkReader:
         finish = any(said.get(key) for key in _FINISH_KEYS)
         output = bool(message.content or message.additional_kwargs.get("reasoning_content"))
         if isinstance(message, AIMessageChunk):
-            output = output or any(call.get("name") for call in message.tool_call_chunks)
+            for call in message.tool_call_chunks:
+                output = output or bool(call["name"])
+                before = self._arguments.get(call["index"], "")
+                self._arguments[call["index"]] = before + (call["args"] or "")
             if usage := message.usage_metadata:
-                before = self._tokens or (0, 0)
+                tokens = self._tokens or (0, 0)
                 self._tokens = (
-                    before[0] + usage["input_tokens"],
-                    before[1] + usage["output_tokens"],
+                    tokens[0] + usage["input_tokens"],
+                    tokens[1] + usage["output_tokens"],
                 )
         return Look(output=output, finish=finish)
+
+    def fault(self) -> str | None:
+        """Say whether a tool call is cut short; LangChain would mend its JSON silently."""
+        for arguments in self._arguments.values():
+            try:
+                json.loads(arguments or "{}")
+            except ValueError:
+                return f"a tool call's arguments are cut short: {arguments[:80]!r}"
+        return None
 
     def join(self, chunks: Sequence[ChatGenerationChunk]) -> AIMessageChunk | None:
         """Return the partial message that was received."""
         merged = merge_chat_generation_chunks(list(chunks))
-        return merged.message if merged and isinstance(merged.message, AIMessageChunk) else None
+        if merged is None or not isinstance(merged.message, AIMessageChunk):
+            return None
+        return _without_cut_calls(merged.message)
 
     def last(self, tried: tuple[Tried, ...]) -> ChatGenerationChunk:
         """Return the chunk that ends a stream and carries the trace."""
@@ -59,3 +75,34 @@ class ChunkReader:
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
+
+
+def _without_cut_calls(message: AIMessageChunk) -> AIMessageChunk:
+    """Mark a partial message's tool calls as invalid: parsing mends cut arguments."""
+    if not message.tool_call_chunks:
+        return message
+    cut = [
+        InvalidToolCall(
+            type="invalid_tool_call",
+            id=call["id"],
+            name=call["name"],
+            args=call["args"],
+            error="the stream was cut",
+        )
+        for call in message.tool_call_chunks
+    ]
+    content = message.content
+    if isinstance(content, list):
+        content = [
+            block
+            for block in content
+            if isinstance(block, str) or block.get("type") not in {"function_call", "tool_use"}
+        ]
+    return message.model_copy(
+        update={
+            "content": content,
+            "tool_calls": [],
+            "tool_call_chunks": [],
+            "invalid_tool_calls": cut,
+        }
+    )

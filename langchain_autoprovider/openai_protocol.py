@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
+    from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from inference_providers.connector import Access
@@ -40,6 +41,12 @@ CONNECT_TIMEOUT_S = 5.0
 TOTAL_TIMEOUT_S = 600.0
 
 _RESPONSES = "openai-responses"
+
+_OTHER_NAME = {
+    "max_tokens": "max_completion_tokens",
+    "max_completion_tokens": "max_tokens",
+}
+"""What to call a parameter whose one name is refused."""
 
 Sdk = TypeVar("Sdk", openai.OpenAI, openai.AsyncOpenAI)
 
@@ -61,8 +68,12 @@ class OpenAIRoute(BaseChatOpenAI):
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
+        without = kwargs.pop("without", ())
         payload = super()._get_request_payload(input_, stop=stop, **kwargs)
         _apply(self.quirks, payload)
+        _leave_out(without, payload)
+        if isinstance(seconds := payload.get("timeout"), float):
+            payload["timeout"] = openai.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT_S))
         if "response_format" in payload:
             # Sent as it is. Seen in `payload`, the base would take the SDK's parsing
             # road, where a stream's chunks differ from all others.
@@ -70,12 +81,25 @@ class OpenAIRoute(BaseChatOpenAI):
             payload["extra_body"] = {**extra, "response_format": payload.pop("response_format")}
         return payload
 
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> ChatGenerationChunk | None:
+        if chunk.get("choices") is None:
+            chunk["choices"] = []
+        made = super()._convert_chunk_to_generation_chunk(chunk, *args, **kwargs)
+        if made is not None and chunk["choices"]:
+            _keep_reasoning(chunk["choices"][0].get("delta"), made.message)
+        return made
+
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
         if fault := _no_answer(response):
-            raise BrokenAnswerError(fault)
-        return super()._create_chat_result(response, generation_info)
+            raise BrokenAnswerError(fault, body=_decoded(response))
+        result = super()._create_chat_result(response, generation_info)
+        for choice, generation in zip(_choices(response), result.generations, strict=False):
+            _keep_reasoning(choice.get("message"), generation.message)
+        return result
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         if self.use_responses_api:
@@ -169,6 +193,15 @@ def _apply(quirks: Quirks, payload: dict[str, Any]) -> None:
         payload["tools"], payload["tool_choice"] = named, "required"
 
 
+def _leave_out(names: tuple[str, ...], payload: dict[str, Any]) -> None:
+    """Take parameters out of a request body that the provider has refused before."""
+    for name in names:
+        value = payload.pop(name.split(".")[0], None)
+        other = _OTHER_NAME.get(name)
+        if other is not None and value is not None:
+            payload.setdefault(other, value)
+
+
 def _no_answer(response: Any) -> str | None:
     """Say why a success is no answer, or `None` when it is one."""
     if isinstance(response, str):
@@ -182,4 +215,24 @@ def _no_answer(response: Any) -> str | None:
         return f"a success that holds an error: {error}"
     if not body.get("choices"):
         return "a success without choices"
+    first = body["choices"][0]
+    if isinstance(first, dict) and (error := first.get("error")):  # OpenRouter's upstream failed
+        return f"a choice that holds an error: {error}"
     return None
+
+
+def _choices(response: Any) -> list[dict[str, Any]]:
+    body = _decoded(response)
+    return body.get("choices") or [] if isinstance(body, dict) else []
+
+
+def _keep_reasoning(said: Any, message: BaseMessage) -> None:
+    """Keep what a model thought, which the base class drops: vendors call it two names."""
+    thought = said and (said.get("reasoning_content") or said.get("reasoning"))
+    if isinstance(thought, str) and thought:
+        message.additional_kwargs["reasoning_content"] = thought
+
+
+def _decoded(response: Any) -> Any:
+    """Return a response as it was on the wire."""
+    return response if isinstance(response, dict | str) else response.model_dump(warnings=False)

@@ -6,13 +6,16 @@ class, which knows how its protocol spells them.
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import AIMessage
 
-from inference_providers.routes import Needs
+from inference_providers.failover import failover
 from inference_providers.trace import trace
 from langchain_autoprovider import connect
+from langchain_autoprovider.errors import LangChainErrors, PromptTooLong
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+    from inference_providers.failover import Engine
+    from inference_providers.policy import Policy
     from inference_providers.resolver import Resolver
-    from inference_providers.routes import Plan, Route, Tried
+    from inference_providers.routes import Attempt, Needs, Plan, Tried
 
 __all__ = ["Request", "traced"]
 
@@ -31,7 +36,7 @@ _OF_TOOLS = ("tool_choice", "parallel_tool_calls")
 
 
 class Request(NamedTuple):
-    """Messages, stop words and request fields, and the resolver of their routes.
+    """Messages, stop words, request fields and what they need, and the resolver of routes.
 
     The inner model's `_generate` and `_stream` are called, not `invoke` and `stream`:
     those would report every token and every token count a second time.
@@ -41,42 +46,73 @@ class Request(NamedTuple):
     messages: list[BaseMessage]
     stop: list[str] | None
     fields: dict[str, Any]
+    policy: Policy
+    needs: Needs
 
-    @property
-    def needs(self) -> Needs:
-        """What a route must offer to be asked this."""
-        return Needs(
-            tools=bool(self.fields.get("tools")), structured="response_format" in self.fields
+    def engine(self, plan: Plan) -> Engine:
+        """Return the policy that asks the routes of `plan`.
+
+        Raises:
+            PromptTooLong: No route is left, and some only because of their window.
+        """
+        windows = [skip.context for skip in plan.skipped if skip.context]
+        if windows and not (plan.routes or plan.resting):
+            msg = (
+                f"The prompt has {self.needs.context:,} tokens at the least, the largest window"
+                f" of {len(windows)} usable routes holds {max(windows):,}; shorten it, or name a"
+                " model with a larger one"
+            )
+            raise PromptTooLong(msg)
+        return failover(
+            plan,
+            health=self.resolver.health,
+            policy=self.policy,
+            now=time.monotonic(),
+            errors=LangChainErrors(),
         )
 
-    def send(self, route: Route, run_manager: CallbackManagerForLLMRun | None) -> ChatResult:
+    def send(self, attempt: Attempt, run_manager: CallbackManagerForLLMRun | None) -> ChatResult:
         """Ask one route."""
-        model = connect.connect(route, self.resolver.access(route))
-        return model._generate(self.messages, self.stop, run_manager, **self._bound(model))
+        model = connect.connect(attempt.route, self.resolver.access(attempt.route))
+        bound = self._bound(model, attempt)
+        return model._generate(self.messages, self.stop, run_manager, **bound)
 
     async def asend(
-        self, route: Route, run_manager: AsyncCallbackManagerForLLMRun | None
+        self, attempt: Attempt, run_manager: AsyncCallbackManagerForLLMRun | None
     ) -> ChatResult:
         """Ask one route, on the running event loop."""
-        model = await connect.aconnect(route, await self.resolver.aaccess(route))
-        bound = self._bound(model)
+        access = await self.resolver.aaccess(attempt.route)
+        model = await connect.aconnect(attempt.route, access)
+        bound = self._bound(model, attempt)
         return await model._agenerate(self.messages, self.stop, run_manager, **bound)
 
-    def open(self, route: Route) -> Generator[ChatGenerationChunk]:
+    def open(self, attempt: Attempt) -> Generator[ChatGenerationChunk]:
         """Open a stream on one route; callbacks are the outer model's to call."""
-        model = connect.connect(route, self.resolver.access(route))
-        yield from model._stream(self.messages, self.stop, **self._bound(model))
+        model = connect.connect(attempt.route, self.resolver.access(attempt.route))
+        bound = self._bound(model, attempt, self._longest_silence_s)
+        yield from model._stream(self.messages, self.stop, **bound)
 
-    async def aopen(self, route: Route) -> AsyncGenerator[ChatGenerationChunk]:
+    async def aopen(self, attempt: Attempt) -> AsyncGenerator[ChatGenerationChunk]:
         """Open a stream on one route, on the running event loop."""
-        model = await connect.aconnect(route, await self.resolver.aaccess(route))
-        async for chunk in model._astream(self.messages, self.stop, **self._bound(model)):
+        access = await self.resolver.aaccess(attempt.route)
+        model = await connect.aconnect(attempt.route, access)
+        bound = self._bound(model, attempt, self._longest_silence_s)
+        async for chunk in model._astream(self.messages, self.stop, **bound):
             yield chunk
 
-    def _bound(self, model: BaseChatModel) -> dict[str, Any]:
-        if not self.fields.get("tools"):
-            return self.fields
-        fields = dict(self.fields)
+    @property
+    def _longest_silence_s(self) -> float:
+        return max(self.policy.first_token_timeout_s, self.policy.inter_chunk_timeout_s)
+
+    def _bound(
+        self, model: BaseChatModel, attempt: Attempt, silence_s: float = math.inf
+    ) -> dict[str, Any]:
+        """Return the request fields as the route's class takes them."""
+        fields = {**self.fields, "timeout": min(attempt.timeout_s, silence_s)}
+        if attempt.without:
+            fields["without"] = attempt.without
+        if not fields.get("tools"):
+            return fields
         tools = fields.pop("tools")
         of_tools = {name: fields.pop(name) for name in _OF_TOOLS if name in fields}
         binding: Any = model.bind_tools(tools, **of_tools)

@@ -9,11 +9,16 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
-from inference_providers import weights
+from inference_providers import reset_health, weights
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+settings.register_profile("default", max_examples=500)
+settings.register_profile("long", max_examples=10_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 KEPT = {
     "CI", "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "PYTHONWARNINGS", "SYSTEMROOT", "TMPDIR",
@@ -27,6 +32,11 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in set(os.environ) - KEPT:
         if not name.startswith(("PYTEST_", "COV_", "PIP_", "UV_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_rests() -> None:
+    reset_health()
 
 
 @pytest.fixture(scope="session")

@@ -141,7 +141,7 @@ def test_an_unreachable_server_is_told(tmp_path: Path) -> None:
         path = registry_file(tmp_path, {"providers": {"gone": gone.row({"m": "id"})}})
     done = run("ask", "x", "-m", "gone/m", "--registry", path)
     assert done.returncode == 1
-    assert "No route answered, 1 tried: gone/m: OVER" in said(done)
+    assert "No route answered, 2 tried: gone/m: OVER" in said(done)
 
 
 def test_a_request_a_provider_refuses_is_told_with_its_route(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,11 @@ def test_locks_name_no_index_and_hash_everything() -> None:
         pins = text.count("==")
         assert pins > 20
         assert text.count("\n    --hash=sha256:") >= pins
+
+
+def test_the_lock_of_the_peers_names_no_index_and_hashes_everything() -> None:
+    lock = json.loads((ROOT / "tests/peers/package-lock.json").read_text())
+    installed = {path: entry for path, entry in lock["packages"].items() if path}
+    assert "node_modules/@copilotkit/aimock" in installed
+    assert all(entry["integrity"].startswith("sha512-") for entry in installed.values())
+    assert "://" not in json.dumps(lock)

@@ -7,6 +7,7 @@ client, model_id = ProviderList().connect_to_model("mixtral-8x7b")
 ```
 """
 
+from inference_providers.cooldown import health, reset_health
 from inference_providers.errors import (
     AllRoutesFailed,
     BrokenAnswerError,
@@ -43,4 +44,6 @@ __all__ = [
     "StreamInterrupted",
     "UnknownModelError",
     "canonical_name",
+    "health",
+    "reset_health",
 ]

@@ -1,6 +1,7 @@
 """Runs the policy: sync, async, stream and async stream.
 
-The only place that reads the clock for attempts, and the only `except Exception`.
+The only place that sleeps, that reads the clock for attempts, and that says
+`except Exception`.
 What a stream's chunks mean for failover is decided once, in `Reading`; the two
 stream drivers only pull. Cancellation, Ctrl-C and a consumer that stops early
 are no outcomes: they propagate, and a half-read stream is closed.
@@ -8,17 +9,22 @@ are no outcomes: they propagate, and a half-read stream is closed.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import aclosing, closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from inference_providers.errors import BrokenAnswerError
-from inference_providers.routes import Failure, Success
+from inference_providers.policy import DEFAULT
+from inference_providers.routes import Failure, Success, Wait, Waited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 
     from inference_providers.failover import Engine
-    from inference_providers.routes import Outcome, Route, Tried
+    from inference_providers.policy import Policy
+    from inference_providers.routes import Attempt, Outcome, Route, Tried
 
     Scrub = Callable[[Route, Exception], None]
     """Takes the route's key out of an exception's texts, in place."""
@@ -44,6 +50,9 @@ class Reader(Protocol[C]):
     def look(self, chunk: C) -> Look:
         """Say what a chunk shows. Called once for each, in order."""
 
+    def fault(self) -> str | None:
+        """Say what is wrong with a stream that ended, such as a tool call cut short."""
+
     def join(self, chunks: Sequence[C]) -> Any:
         """Make one partial answer of what was received."""
 
@@ -54,150 +63,201 @@ class Reader(Protocol[C]):
 class Reading(Generic[C]):
     """One stream as it is read: holds chunks back until the first with real output."""
 
-    def __init__(self, reader: Reader[C]) -> None:
+    def __init__(self, reader: Reader[C], attempt: Attempt, policy: Policy) -> None:
         self._reader = reader
-        self._started = time.monotonic()
+        self._policy = policy
+        self._started = self._last = time.monotonic()
+        self._deadline = self._started + attempt.timeout_s
         self._first_output_ms: float | None = None
         self._finished = False
         self._received: list[C] = []
 
+    def patience_s(self) -> float:
+        """Return how long the next chunk may take: to the first output, or from the last chunk."""
+        began = self._first_output_ms is not None
+        since = self._last if began else self._started
+        limit = self._policy.inter_chunk_timeout_s if began else self._policy.first_token_timeout_s
+        now = time.monotonic()
+        return max(0.0, min(since + limit, self._deadline) - now)
+
     def take(self, chunk: C) -> list[C]:
-        """Note a chunk; return what may be handed on now."""
+        """Note a chunk; return what may be handed on now.
+
+        Raises:
+            TimeoutError: Chunks come, but no output in time.
+        """
         look = self._reader.look(chunk)
         self._finished = self._finished or look.finish
         self._received.append(chunk)
+        if self._first_output_ms is None and not look.output:
+            if not self.patience_s():
+                msg = f"no output within {self._policy.first_token_timeout_s:g} s"
+                raise TimeoutError(msg)
+            return []
+        self._last = time.monotonic()
         if self._first_output_ms is not None:
             return [chunk]
-        if not look.output:
-            return []
         self._first_output_ms = _ms_since(self._started)
         return list(self._received)
 
     def end(self) -> tuple[Outcome, list[C]]:
         """The stream came to its end: return what became of it, and chunks still held back."""
-        if not self._finished:
-            return self.fail(BrokenAnswerError("the stream ended without a finish reason")), []
+        fault = (
+            self._reader.fault() if self._finished else "the stream ended without a finish reason"
+        )
+        if fault:
+            return self.fail(BrokenAnswerError(fault)), []
         held = self._received if self._first_output_ms is None else []
-        return Success(ms=_ms_since(self._started), first_output_ms=self._first_output_ms), held
+        success = Success(
+            ms=_ms_since(self._started),
+            at=time.monotonic(),
+            first_output_ms=self._first_output_ms,
+        )
+        return success, held
 
     def fail(self, error: Exception) -> Failure:
         """The stream broke: return it as a value."""
         began = self._first_output_ms is not None
-        return Failure(
-            error=error,
-            ms=_ms_since(self._started),
-            began=began,
-            partial=self._reader.join(self._received) if began else None,
-        )
+        partial = self._reader.join(self._received) if began else None
+        return _failure(error, self._started, began=began, partial=partial)
 
 
-def call(engine: Engine, send: Callable[[Route], A], scrub: Scrub) -> tuple[A, tuple[Tried, ...]]:
+def call(engine: Engine, send: Callable[[Attempt], A], scrub: Scrub) -> tuple[A, tuple[Tried, ...]]:
     """Run `engine` with `send`; return the answer and what was tried."""
-    attempt = next(engine)
-    while True:
-        started = time.monotonic()
-        outcome: Outcome
-        try:
-            answer = send(attempt.route)
-        except Exception as error:  # noqa: BLE001 - the engine says which ones raise
-            scrub(attempt.route, error)
-            outcome = Failure(error=error, ms=_ms_since(started))
-        else:
-            outcome = Success(ms=_ms_since(started))
-        try:
-            attempt = engine.send(outcome)
-        except StopIteration as done:
-            return answer, done.value
+    with closing(engine):
+        step = next(engine)
+        while True:
+            result: Outcome | Waited
+            if isinstance(step, Wait):
+                time.sleep(step.seconds)
+                result = Waited(at=time.monotonic())
+            else:
+                started = time.monotonic()
+                try:
+                    answer = send(step)
+                except Exception as error:  # noqa: BLE001 - the engine says which ones raise
+                    scrub(step.route, error)
+                    result = _failure(error, started)
+                else:
+                    result = Success(ms=_ms_since(started), at=time.monotonic())
+            try:
+                step = engine.send(result)
+            except StopIteration as done:
+                return answer, done.value
 
 
 async def acall(
-    engine: Engine, send: Callable[[Route], Awaitable[A]], scrub: Scrub
+    engine: Engine, send: Callable[[Attempt], Awaitable[A]], scrub: Scrub
 ) -> tuple[A, tuple[Tried, ...]]:
     """Run `engine` with `send`, as `call` does."""
-    attempt = next(engine)
-    while True:
-        started = time.monotonic()
-        outcome: Outcome
-        try:
-            answer = await send(attempt.route)
-        except Exception as error:  # noqa: BLE001 - the engine says which ones raise
-            scrub(attempt.route, error)
-            outcome = Failure(error=error, ms=_ms_since(started))
-        else:
-            outcome = Success(ms=_ms_since(started))
-        try:
-            attempt = engine.send(outcome)
-        except StopIteration as done:
-            return answer, done.value
+    with closing(engine):
+        step = next(engine)
+        while True:
+            result: Outcome | Waited
+            if isinstance(step, Wait):
+                await asyncio.sleep(step.seconds)
+                result = Waited(at=time.monotonic())
+            else:
+                started = time.monotonic()
+                try:
+                    async with asyncio.timeout(step.timeout_s):
+                        answer = await send(step)
+                except Exception as error:  # noqa: BLE001 - the engine says which ones raise
+                    scrub(step.route, error)
+                    result = _failure(error, started)
+                else:
+                    result = Success(ms=_ms_since(started), at=time.monotonic())
+            try:
+                step = engine.send(result)
+            except StopIteration as done:
+                return answer, done.value
 
 
 def stream(
     engine: Engine,
-    open_stream: Callable[[Route], Generator[C]],
+    open_stream: Callable[[Attempt], Generator[C]],
     reader: Reader[C],
     scrub: Scrub,
+    policy: Policy = DEFAULT,
 ) -> Generator[C]:
     """Run `engine`, yielding chunks; the last one is the reader's, made of what was tried."""
-    attempt = next(engine)
-    while True:
-        reading = Reading(reader)
-        outcome: Outcome | None = None
-        chunks = open_stream(attempt.route)
-        try:
-            while outcome is None:
-                try:
-                    chunk = next(chunks, _END)
-                except Exception as error:  # noqa: BLE001 - the engine says which ones raise
-                    scrub(attempt.route, error)
-                    outcome = reading.fail(error)
-                else:
-                    if chunk is _END:
-                        outcome, held = reading.end()
+    with closing(engine):
+        step = next(engine)
+        while True:
+            result: Outcome | Waited | None = None
+            if isinstance(step, Wait):
+                time.sleep(step.seconds)
+                result = Waited(at=time.monotonic())
+            else:
+                reading = Reading(reader, step, policy)
+                with closing(open_stream(step)) as chunks:
+                    while result is None:
+                        try:
+                            chunk = next(chunks, _END)
+                            held = [] if chunk is _END else reading.take(chunk)
+                        except Exception as error:  # noqa: BLE001 - the engine says which ones raise
+                            scrub(step.route, error)
+                            result = reading.fail(error)
+                            break
+                        if chunk is _END:
+                            result, held = reading.end()
                         yield from held
-                    else:
-                        yield from reading.take(chunk)
-        finally:
-            chunks.close()
-        try:
-            attempt = engine.send(outcome)
-        except StopIteration as done:
-            yield reader.last(done.value)
-            return
+            try:
+                step = engine.send(result)
+            except StopIteration as done:
+                yield reader.last(done.value)
+                return
 
 
 async def astream(
     engine: Engine,
-    open_stream: Callable[[Route], AsyncGenerator[C]],
+    open_stream: Callable[[Attempt], AsyncGenerator[C]],
     reader: Reader[C],
     scrub: Scrub,
+    policy: Policy = DEFAULT,
 ) -> AsyncGenerator[C]:
     """Run `engine`, yielding chunks, as `stream` does."""
-    attempt = next(engine)
-    while True:
-        reading = Reading(reader)
-        outcome: Outcome | None = None
-        chunks = open_stream(attempt.route)
-        try:
-            while outcome is None:
-                try:
-                    chunk = await anext(chunks, _END)
-                except Exception as error:  # noqa: BLE001 - the engine says which ones raise
-                    scrub(attempt.route, error)
-                    outcome = reading.fail(error)
-                else:
-                    if chunk is _END:
-                        outcome, held = reading.end()
-                    else:
-                        held = reading.take(chunk)
-                    for part in held:
-                        yield part
-        finally:
-            await chunks.aclose()
-        try:
-            attempt = engine.send(outcome)
-        except StopIteration as done:
-            yield reader.last(done.value)
-            return
+    with closing(engine):
+        step = next(engine)
+        while True:
+            result: Outcome | Waited | None = None
+            if isinstance(step, Wait):
+                await asyncio.sleep(step.seconds)
+                result = Waited(at=time.monotonic())
+            else:
+                reading = Reading(reader, step, policy)
+                async with aclosing(open_stream(step)) as chunks:
+                    while result is None:
+                        try:
+                            async with asyncio.timeout(reading.patience_s()):
+                                chunk = await anext(chunks, _END)
+                            held = [] if chunk is _END else reading.take(chunk)
+                        except Exception as error:  # noqa: BLE001 - the engine says which ones raise
+                            scrub(step.route, error)
+                            result = reading.fail(error)
+                            break
+                        if chunk is _END:
+                            result, held = reading.end()
+                        for part in held:
+                            yield part
+            try:
+                step = engine.send(result)
+            except StopIteration as done:
+                yield reader.last(done.value)
+                return
+
+
+def _failure(
+    error: Exception, started: float, *, began: bool = False, partial: Any = None
+) -> Failure:
+    return Failure(
+        error=error,
+        ms=_ms_since(started),
+        at=time.monotonic(),
+        wall=datetime.now(UTC),
+        began=began,
+        partial=partial,
+    )
 
 
 def _ms_since(started: float) -> float:

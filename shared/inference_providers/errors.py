@@ -74,7 +74,15 @@ class LocalServerError(InferenceProvidersError):
 
 
 class BrokenAnswerError(InferenceProvidersError):
-    """The provider reported success, but what came is not an answer."""
+    """The provider reported success, but what came is not an answer.
+
+    Attributes:
+        body: What came, decoded, where it may hold an error; its code then says what is meant.
+    """
+
+    def __init__(self, message: str, *, body: Any = None) -> None:
+        super().__init__(message)
+        self.body = body
 
 
 class AllRoutesFailed(InferenceProvidersError):  # noqa: N818 - the name says it; "Error" adds nothing
@@ -83,11 +91,15 @@ class AllRoutesFailed(InferenceProvidersError):  # noqa: N818 - the name says it
     Attributes:
         attempts: What was tried, in order, as `inference_providers.routes.Tried`.
             The last provider's own exception is the `__cause__`.
+        retry_after: Seconds until the first of the routes may be tried again, if known.
     """
 
-    def __init__(self, message: str, attempts: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, message: str, attempts: Sequence[Any] = (), retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.attempts = tuple(attempts)
+        self.retry_after = retry_after
 
 
 class StreamInterrupted(InferenceProvidersError):  # noqa: N818 - it names an event

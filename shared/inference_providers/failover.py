@@ -1,8 +1,11 @@
-"""The policy: which route next, and when to stop. A generator without I/O.
+"""The policy: which route next, when to wait, when to stop. A generator without I/O.
 
-* It yields an `Attempt` and is sent what became of it, a `Success` or a `Failure`.
-* A failure that another route may not have moves on; a request that is itself
-  wrong raises the provider's own exception.
+* It yields an `Attempt` or a `Wait`, and is sent what became of it.
+* A failure that another route may not have moves on, and lays a rest on what failed;
+  a request that is itself wrong raises the provider's own exception.
+* The same route is tried again only when there is no other, once, within the retry
+  budget; or with a parameter left out that the provider does not know.
+* One deadline covers the whole call.
 * A stream that broke after output began is never restarted silently.
 
 Nothing is read or slept here: drivers do that (`inference_providers.drive`), and
@@ -11,73 +14,241 @@ tests drive it by hand with `next()` and `send()`.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, cast
 
+from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed, StreamInterrupted
 from inference_providers.plan import require_routes
-from inference_providers.routes import Attempt, Failure, Outcome, Success, Tried
-from inference_providers.verdicts import FailureClass, classify
+from inference_providers.policy import DEFAULT, Policy
+from inference_providers.routes import Attempt, Failure, Outcome, Success, Tried, Wait, Waited
+from inference_providers.verdicts import FailureClass, Verdict, classify
 
 if TYPE_CHECKING:
     from inference_providers.routes import Plan, Route
 
-__all__ = ["Engine", "failover"]
+__all__ = ["Engine", "Errors", "failover"]
 
-Engine = Generator[Attempt, Outcome, tuple[Tried, ...]]
+Engine = Generator[Attempt | Wait, Outcome | Waited, tuple[Tried, ...]]
 
+MAX_ON_ONE_ROUTE = 2
 _TEXT_LIMIT = 200
 """Characters of a provider's own words that go into our message."""
+_ESSENTIAL = frozenset(
+    ["functions", "input", "messages", "model", "response_format", "stream", "text", "tool_choice", "tools"]
+)
+"""Parameters that are not left out: without them it would be another request."""
+_MAY_PASS = frozenset({FailureClass.OVER, FailureClass.BROKEN})
 
 
-def failover(plan: Plan, *, max_attempts: int | None = None, trial: bool = False) -> Engine:
+def failover(  # noqa: PLR0913 - all but the plan are named
+    plan: Plan,
+    *,
+    health: Health | None = None,
+    policy: Policy = DEFAULT,
+    now: float = 0.0,
+    trial: bool = False,
+    errors: Errors | None = None,
+) -> Engine:
     """Try the routes of `plan` in order; return what was tried once one answered.
 
     Args:
         plan: The routes.
-        max_attempts: How many of them to try at most; all unless told.
+        health: Who rests; what happens is written there.
+        policy: The numbers.
+        now: The monotonic clock, in seconds; later times come with the outcomes.
         trial: The request is our own and right, so any failure is the route's.
+        errors: Makes the exceptions it ends with, in a framework's terms.
 
     Raises:
         NoRouteError: The plan holds no route.
-        AllRoutesFailed: None answered.
+        AllRoutesFailed: None answered, or all rest.
         StreamInterrupted: One broke in the middle of its answer.
         Exception: The provider's own, where the request itself is at fault.
     """
-    tried: list[Tried] = []
-    for n, route in enumerate(require_routes(plan).routes[:max_attempts], 1):
-        outcome = yield Attempt(n=n, route=route)
-        attempt = _judged(route, outcome)
-        tried.append(attempt)
+    errors = errors or Errors()
+    course = _Course(require_routes(plan), health or Health(), policy, now)
+    route = course.first()
+    while route is not None:
+        try:
+            outcome = cast("Outcome", (yield course.attempt(route)))
+        except GeneratorExit:
+            course.health.release(route)
+            raise
         if isinstance(outcome, Success):
-            return tuple(tried)
+            return course.answered(route, outcome)
+        verdict = course.failed(route, outcome)
         if outcome.began:
-            msg = f"The stream was interrupted: {_line(attempt, outcome)}"
+            msg = f"The stream was interrupted: {_line(course.tried[-1], outcome)}"
             raise StreamInterrupted(msg, outcome.partial, route) from outcome.error
-        if not (trial or classify(outcome.error).failure_class.moves_on):
+        if course.mended(route, verdict):
+            continue
+        if not (trial or course.moves_on(route, verdict)):
             outcome.error.add_note(f"autoprovider: raised by {route} as {route.model_id!r}")
-            raise outcome.error
-        last = outcome
-    lines = "; ".join(_line(t, t.outcome) for t in tried if isinstance(t.outcome, Failure))
-    msg = f"No route answered, {len(tried)} tried: {lines}"
-    raise AllRoutesFailed(msg, tried) from last.error
+            raise errors.wrong_request(outcome.error, verdict)
+        before, route = route, course.next()
+        if route is None and (seconds := course.wait(before, verdict)) is not None:
+            course.now = cast("Waited", (yield Wait(seconds=seconds))).at
+            route = course.again(before)
+    raise errors.none_answered(*course.summary()) from course.last_error
 
 
-def _judged(route: Route, outcome: Outcome) -> Tried:
-    if isinstance(outcome, Success):
-        return Tried(route=route, outcome=outcome)
-    verdict = classify(outcome.error)
-    return Tried(
-        route=route,
-        outcome=outcome,
-        failure_class=verdict.failure_class.value,
-        status=verdict.status,
-    )
+class Errors:
+    """The exceptions a call ends with; an adapter's subclass adds its framework's."""
+
+    def none_answered(
+        self, message: str, attempts: Sequence[Tried], retry_after: float | None
+    ) -> AllRoutesFailed:
+        """Return the error for every route having failed, or resting."""
+        return AllRoutesFailed(message, attempts, retry_after)
+
+    def wrong_request(self, error: Exception, verdict: Verdict) -> Exception:  # noqa: ARG002
+        """Return the provider's own exception for a request that is itself at fault."""
+        return error
+
+
+class _Course:
+    """What one call has done so far, and what it may still do."""
+
+    def __init__(self, plan: Plan, health: Health, policy: Policy, now: float) -> None:
+        self.plan = plan
+        self.health = health
+        self.policy = policy
+        self.now = now
+        self.tried: list[Tried] = []
+        self.last_error: Exception | None = None
+        self._left = list(plan.routes)
+        self._deadline = now + policy.timeout_s
+        self._has_mended = False
+
+    def first(self) -> Route | None:
+        """Return the first route that may be tried; where all are overloaded, the soonest."""
+        if (route := self.next()) is not None:
+            return route
+        rests = [
+            (rest.until, n, route)
+            for n, route in enumerate(self.plan.routes + self.plan.resting)
+            if (rest := self.health.resting(route, self.now))
+        ]
+        if not rests or any(
+            rest.verdict.failure_class not in _MAY_PASS
+            for _, _, route in rests
+            if (rest := self.health.resting(route, self.now))
+        ):
+            return None
+        return self.again(min(rests)[2])
+
+    def next(self) -> Route | None:
+        """Return the next route that does not rest, if attempts and time are left."""
+        if len(self.tried) >= self.policy.max_attempts or self.now >= self._deadline:
+            return None
+        lease_s = self.policy.probe_lease_s
+        free = (route for route in self._left if self.health.claim(route, self.now, lease_s))
+        if (route := next(free, None)) is not None:
+            self._left.remove(route)
+        return route
+
+    def again(self, route: Route) -> Route:
+        """Return a route to be tried although it rests."""
+        self.health.probe(route, self.now, self.policy.probe_lease_s)
+        return route
+
+    def attempt(self, route: Route) -> Attempt:
+        """Return what the driver is asked to do."""
+        return Attempt(
+            n=len(self.tried) + 1,
+            route=route,
+            timeout_s=self._deadline - self.now,
+            without=self.health.refused_parameters(route),
+        )
+
+    def answered(self, route: Route, outcome: Success) -> tuple[Tried, ...]:
+        """Note a success; return all that was tried."""
+        self.health.answered(route, outcome.first_output_ms or outcome.ms)
+        return (*self.tried, Tried(route=route, outcome=outcome))
+
+    def failed(self, route: Route, outcome: Failure) -> Verdict:
+        """Note a failure; return what it means."""
+        self.now = outcome.at
+        self.last_error = outcome.error
+        verdict = classify(outcome.error, outcome.wall)
+        self.health.failed(route, verdict, self.now, self.policy)
+        self.tried.append(
+            Tried(
+                route=route,
+                outcome=outcome,
+                failure_class=verdict.failure_class.value,
+                status=verdict.status,
+            )
+        )
+        return verdict
+
+    def mended(self, route: Route, verdict: Verdict) -> bool:
+        """Say whether to ask the same again without a parameter the provider refuses."""
+        out_of_it = len(self.tried) >= self.policy.max_attempts or self.now >= self._deadline
+        parameter = (verdict.parameter or "").split(".")[0]
+        if not parameter or parameter in _ESSENTIAL or self._has_mended or out_of_it:
+            return False
+        self._has_mended = self.health.refuses_parameter(route, parameter)
+        return self._has_mended
+
+    def moves_on(self, route: Route, verdict: Verdict) -> bool:
+        """Say whether other routes may do better; keeps only those that may."""
+        window = route.facts.context or 0
+        if verdict.failure_class is FailureClass.CTX:
+            self._left = [r for r in self._left if (r.facts.context or 0) > window]
+            return bool(self._left)
+        if verdict.failure_class is FailureClass.SIZE:
+            self._left = [r for r in self._left if (r.facts.context or window) >= window]
+        if verdict.failure_class is FailureClass.POLICY:
+            return self.policy.move_on_policy
+        return verdict.failure_class.moves_on
+
+    def wait(self, route: Route, verdict: Verdict) -> float | None:
+        """Return how long to wait before trying the only route again; `None` for not at all."""
+        policy = self.policy
+        mine = [attempt for attempt in self.tried if attempt.route == route]
+        others_were_tried = len(mine) < len(self.tried)
+        if others_were_tried or len(mine) >= min(MAX_ON_ONE_ROUTE, policy.max_attempts):
+            return None
+        if verdict.failure_class is FailureClass.RATE:
+            rest = self.health.resting(route, self.now)
+            seconds = rest.until - self.now if rest else verdict.rest_s or policy.rate_rest_s
+            cost = policy.rate_retry_cost
+        elif verdict.failure_class in _MAY_PASS:
+            own = min(policy.retry_backoff_max_s, 2 * policy.retry_backoff_s) * self.health.jitter()
+            seconds, cost = max(own, verdict.rest_s or 0.0), policy.retry_cost
+        else:
+            return None
+        if seconds > min(policy.max_wait_s, self._deadline - self.now):
+            return None
+        return seconds if self.health.spend(cost, policy.retry_budget) else None
+
+    def summary(self) -> tuple[str, list[Tried], float | None]:
+        """Return what was tried, in words and as values, and when to try again."""
+        routes = {*self.plan.routes, *self.plan.resting}
+        rests = {r: rest for r in routes if (rest := self.health.resting(r, self.now))}
+        soonest = min((rest.until - self.now for rest in rests.values()), default=None)
+        lines = [_line(t, t.outcome) for t in self.tried if isinstance(t.outcome, Failure)]
+        untried = rests.keys() - {attempt.route for attempt in self.tried}
+        lines += sorted(f"{route}: {rests[route].reason(self.now)}" for route in untried)
+        if self.now >= self._deadline:
+            lines.append(f"the deadline of {self.policy.timeout_s:g} s has passed")
+        msg = f"No route answered, {len(self.tried)} tried: {'; '.join(lines)}"
+        return msg, self.tried, None if soonest in {None, float("inf")} else soonest
 
 
 def _line(attempt: Tried, failure: Failure) -> str:
     advice = ""
     if attempt.failure_class == FailureClass.AUTH and attempt.route.key_variable:
         advice = f", check {attempt.route.key_variable}"
-    words = " ".join(str(failure.error).split())
+    words = " ".join(f"{failure.error} {_innermost(failure.error) or ''}".split())
     return f"{attempt}{advice}: {words[:_TEXT_LIMIT]}{'…' if len(words) > _TEXT_LIMIT else ''}"
+
+
+def _innermost(error: BaseException) -> BaseException | None:
+    """Return what an exception came from in the end: "Connection error." says little."""
+    cause = error.__cause__
+    while cause is not None and cause.__cause__ is not None:
+        cause = cause.__cause__
+    return cause

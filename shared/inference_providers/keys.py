@@ -47,7 +47,7 @@ class Key:
         self.variable = variable
         self._value = value
         self._hosts = frozenset(hosts)
-        self.fingerprint = hashlib.blake2b(value.encode(), key=_SALT, digest_size=8).hexdigest()
+        self.fingerprint = _fingerprint(value)
 
     def value_for(self, url: str) -> str:
         """Return the value, to be sent to `url`.
@@ -176,6 +176,11 @@ class Keys:
                 faults += found
         return None, "; ".join(faults) or f"set {' and '.join(provider.auth.any_of[0])}"
 
+    def mark(self, provider_id: str, variable: str | None) -> str | None:
+        """Return what tells the values of a provider's key apart without telling any."""
+        value = self._given.get(provider_id) or self._environ.get(variable or "")
+        return _fingerprint(value) if variable and value else None
+
     def key(self, provider_id: str, provider: Provider, hosts: Iterable[str]) -> Key | None:
         """Return the key of a provider bound to `hosts`, or `None` when it needs none.
 
@@ -190,6 +195,10 @@ class Keys:
             return None
         value = self._given.get(provider_id) or self._environ[variable]
         return Key(variable, value, hosts)
+
+
+def _fingerprint(value: str) -> str:
+    return hashlib.blake2b(value.encode(), key=_SALT, digest_size=8).hexdigest()
 
 
 def is_loopback(host: str) -> bool:

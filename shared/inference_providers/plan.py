@@ -7,8 +7,9 @@ request needs. Every other candidate is named with its reason.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,7 +30,7 @@ from inference_providers.routes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date
 
     from inference_providers.keys import Keys
@@ -39,6 +40,9 @@ __all__ = ["ON_THIS_MACHINE", "Surroundings", "plan", "require_routes"]
 
 ON_THIS_MACHINE = frozenset({"local", "embedded"})
 """Kinds whose models are found by looking, not read from the registry."""
+
+EXPLORED_SHARE = 0.05
+"""How often `sort="latency"` tries a route that was slow, which may have become fast."""
 
 _NOT_ASKED = NotFound(reason="not asked; pass local=True, or name it")
 _LAST_RESORT = "the embedded model is the last resort; name it to use it"
@@ -51,12 +55,18 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         found: What a look at this machine showed, by provider id. A local provider
             that is not in it was not asked.
         unspoken: Protocols that cannot be spoken here, each with what to do.
+        resting: Says why a route rests now, if it does.
+        latency_ms: What a route has taken to its first output, on the average.
+        chance: Returns a number from 0 to 1, for `sort="random"` and for exploring.
     """
 
     keys: Keys
     today: date
     found: Mapping[str, Found | NotFound] = {}
     unspoken: Mapping[str, str] = {}
+    resting: Callable[[Route], str | None] = lambda _: None
+    latency_ms: Callable[[Route], float | None] = lambda _: None
+    chance: Callable[[], float] = lambda: 1.0
 
 
 def plan(
@@ -65,9 +75,9 @@ def plan(
     """Order every usable route to the models of `selection`.
 
     Models go in the order asked, providers in that of `selection.order`, then of
-    the registry. No models means the registry's priority list, then whatever this
-    machine serves; the embedded model is then used only where nothing else is left.
-    Of a whole provider's reason to be skipped, one row is kept.
+    `selection.sort`, then of the registry. No models means the registry's priority
+    list, then whatever this machine serves; the embedded model is then used only where
+    nothing else is left. Of a whole provider's reason to be skipped, one row is kept.
 
     Raises:
         UnknownModelError: No provider in the registry lists a model.
@@ -87,11 +97,40 @@ def plan(
             if route.kind == "embedded":
                 del routes[key]
                 skipped[key] = _skip(route.provider, route.model, _LAST_RESORT)
+    ordered = _sorted(list(routes.values()), selection, around)
+    resting = {route: why for route in ordered if (why := around.resting(route))}
+    at_rest = (_skip(route.provider, route.model, why) for route, why in resting.items())
     return Plan(
         models=tuple(target.model for target in asked),
-        routes=tuple(routes.values()),
-        skipped=tuple(skipped.values()),
+        routes=tuple(route for route in ordered if route not in resting),
+        skipped=(*at_rest, *skipped.values()),
+        resting=tuple(resting),
     )
+
+
+def _sorted(routes: list[Route], selection: Selection, around: Surroundings) -> list[Route]:
+    """Sort the routes of each model among themselves; equals keep their order."""
+    models = list(dict.fromkeys(route.model for route in routes))
+    rank = {provider_id: n for n, provider_id in enumerate(selection.order)}
+
+    def worth(route: Route) -> float:
+        match selection.sort:
+            case "price":
+                cost = route.facts.cost
+                return cost.input + cost.output if cost else math.inf
+            case "latency":
+                # A route nobody has measured comes first; any may get another chance.
+                known = around.latency_ms(route) or 0.0
+                return -1.0 if around.chance() < EXPLORED_SHARE else known
+            case "random":
+                return around.chance()
+            case _:
+                return 0.0
+
+    def place(route: Route) -> tuple[int, int, float]:
+        return models.index(route.model), rank.get(route.provider, len(rank)), worth(route)
+
+    return sorted(routes, key=place)
 
 
 def require_routes(made: Plan) -> Plan:
@@ -100,7 +139,7 @@ def require_routes(made: Plan) -> Plan:
     Raises:
         NoRouteError: It holds no route; the message has each candidate's reason.
     """
-    if made.routes:
+    if made.routes or made.resting:
         return made
     asked = ", ".join(map(repr, made.models)) or "any model"
     reasons = "; ".join(f"{skip.provider}: {skip.reason}" for skip in made.skipped)
@@ -108,13 +147,20 @@ def require_routes(made: Plan) -> Plan:
     raise NoRouteError(msg)
 
 
-class _Planner(NamedTuple):
+class _Planner:
     """The four inputs of a plan, and the judging of candidates by them."""
 
-    selection: Selection
-    registry: Registry
-    around: Surroundings
-    needs: Needs
+    def __init__(
+        self, selection: Selection, registry: Registry, around: Surroundings, needs: Needs
+    ) -> None:
+        self.selection = selection
+        self.registry = registry
+        self.around = around
+        self.needs = needs
+        rank = {provider_id: n for n, provider_id in enumerate(selection.order)}
+        self._in_order = sorted(registry.providers, key=lambda p: rank.get(p, len(rank)))
+        self._local = {p for p, row in registry.providers.items() if row.kind in ON_THIS_MACHINE}
+        self._opened: dict[str, tuple[str | None, str | None]] = {}
 
     def any_targets(self) -> Iterator[Target]:
         """Yield what to aim at when no model is named."""
@@ -127,11 +173,18 @@ class _Planner(NamedTuple):
 
     def candidates(self, target: Target) -> Iterator[Route | Skipped]:
         """Yield each provider that may serve `target`, as a route or with its reason."""
-        rank = {provider_id: n for n, provider_id in enumerate(self.selection.order)}
-        for provider_id in sorted(self.registry.providers, key=lambda p: rank.get(p, len(rank))):
-            if target.provider in {None, provider_id}:
+        listing = {*self.registry.models.get(target.model, ()), *self._local}
+        for provider_id in self._in_order:
+            if provider_id in listing and target.provider in {None, provider_id}:
                 for offer in self._offers(target, provider_id):
                     yield self._judged(target, provider_id, offer)
+
+    def _key_of(self, provider_id: str) -> tuple[str | None, str | None]:
+        """Return the variable of a provider's key, or why there is none, as `Keys` tells."""
+        if provider_id not in self._opened:
+            provider = self.registry.providers[provider_id]
+            self._opened[provider_id] = self.around.keys.variable(provider_id, provider)
+        return self._opened[provider_id]
 
     def _offers(self, target: Target, provider_id: str) -> Iterator[Model | NotFound]:
         """Yield what a provider serves under the name, or why it cannot be told."""
@@ -151,7 +204,7 @@ class _Planner(NamedTuple):
                 for model_id in found.models
                 if not names.isdisjoint((model_id.lower(), canonical_name(model_id)))
             ]
-            yield from (facts.get(model_id, Model(id=model_id)) for model_id in meant)
+            yield from (facts.get(model_id, Model(id=model_id, input=())) for model_id in meant)
             if concerned and not meant and self.selection.models:
                 yield NotFound(reason=f"does not serve {target.model!r}; load it there")
         elif concerned:
@@ -164,10 +217,15 @@ class _Planner(NamedTuple):
         if isinstance(offer, NotFound):
             return _skip(provider_id, target.model, offer.reason)
         endpoint = provider.endpoints[offer.endpoint]
-        variable, reason = self.around.keys.variable(provider_id, provider)
+        variable, reason = self._key_of(provider_id)
         reason = reason or self.around.unspoken.get(endpoint.protocol) or self._unfit(offer)
         if reason:
             return _skip(provider_id, target.model, reason)
+        if offer.context and offer.context < self.needs.context:
+            reason = f"holds {offer.context:,} tokens, and the prompt has {self.needs.context:,}"
+            return Skipped(
+                provider=provider_id, model=target.model, reason=reason, context=offer.context
+            )
         found = self.around.found.get(provider_id)
         if isinstance(found, Found):
             endpoint = msgspec.structs.replace(endpoint, base_url=found.base_url)
@@ -178,6 +236,7 @@ class _Planner(NamedTuple):
             endpoint=endpoint,
             kind=provider.kind,
             key_variable=variable,
+            key_mark=self.around.keys.mark(provider_id, variable),
             quirks=provider.quirks,
             facts=offer,
         )
@@ -203,7 +262,7 @@ class _Planner(NamedTuple):
             return "does not offer tools"
         if self.needs.structured and entry.structured is False:
             return "does not offer structured output"
-        if lacking := self.needs.input.difference(entry.input):
+        if entry.input and (lacking := self.needs.input.difference(entry.input)):
             return f"does not take {' or '.join(sorted(lacking))} input"
         return None
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from inference_providers import drive
 from inference_providers.connector import find_connector
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inference_providers.registry_file import RegistrySource
-    from inference_providers.routes import Plan, Route
+    from inference_providers.routes import Attempt, Plan, Route
 
 __all__ = ["ProviderList"]
 
@@ -160,15 +163,17 @@ class ProviderList:
         plan = resolver.plan()
         if choose_randomly:
             routes = tuple(random.sample(plan.routes, len(plan.routes)))
-            plan = type(plan)(models=plan.models, routes=routes, skipped=plan.skipped)
+            plan = msgspec.structs.replace(plan, routes=routes)
 
-        def send(route: Route) -> tuple[Any, str]:
+        def send(attempt: Attempt) -> tuple[Any, str]:
+            route = attempt.route
             client = find_connector().client(route, resolver.access(route))
             if test:
                 self._test(client, route)
             return client, route.model_id
 
-        connection, tried = drive.call(failover(plan, trial=True), send, resolver.scrub)
+        engine = failover(plan, health=resolver.health, now=time.monotonic(), trial=True)
+        connection, tried = drive.call(engine, send, resolver.scrub)
         for attempt in tried:
             logger.log(self._log_level, "%s", attempt)
         return connection

@@ -84,11 +84,7 @@ class Registry:
 
         The default is of no tier, undated before dated, then the newest.
         """
-        listed = self.providers[provider_id].models.get(model, ())
-        if isinstance(listed, str | Model):
-            listed = (listed,)
-        entries = (Model(id=entry) if isinstance(entry, str) else entry for entry in listed)
-        return tuple(sorted(entries, key=_default_first))
+        return self._entries.get((provider_id, model), ())
 
     def target(self, name: str, *, local: bool = False) -> Target:
         """Say which model a name means.
@@ -127,6 +123,14 @@ class Registry:
             )
             msg = f"{argument}: {hint}"
             raise ConfigError(msg)
+
+    @cached_property
+    def _entries(self) -> Mapping[tuple[str, str], tuple[Model, ...]]:
+        return {
+            (provider_id, model): _listed(listed)
+            for provider_id, provider in self.providers.items()
+            for model, listed in provider.models.items()
+        }
 
     @cached_property
     def _own_ids(self) -> Mapping[str, str]:
@@ -180,6 +184,12 @@ class Registry:
             return None
         since = f" since {retired.since}" if retired.since else ""
         return f"Provider {retired.name or provider_id!r} is closed{since}: {retired.note}"
+
+
+def _listed(listed: str | Model | tuple[Model | str, ...]) -> tuple[Model, ...]:
+    each = (listed,) if isinstance(listed, str | Model) else listed
+    entries = (Model(id=entry, input=()) if isinstance(entry, str) else entry for entry in each)
+    return tuple(sorted(entries, key=_default_first))
 
 
 def _default_first(entry: Model) -> tuple[bool, bool, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import random
 import re
 import time
 from datetime import UTC, datetime
@@ -12,6 +14,7 @@ from urllib.parse import urlsplit
 
 from inference_providers import conflict, embedded, local, weights
 from inference_providers.connector import Access
+from inference_providers.cooldown import HEALTH
 from inference_providers.errors import ConfigError, LocalServerError
 from inference_providers.keys import Key
 from inference_providers.plan import Surroundings, plan
@@ -28,6 +31,8 @@ __all__ = ["Resolver"]
 
 FOUND_FOR_S = 30.0
 """How long a look at this machine's servers is believed."""
+FILES_FOR_S = 2.0
+"""How long a look for the embedded model's files is; it costs as much as the rest of a plan."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +62,12 @@ class Resolver:
         self.selection = selection
         self.registry = registry
         self.keys = keys
+        self.health = HEALTH
         self._unspoken = unspoken(registry)
         self._servers: Mapping[str, Found | NotFound] = {}
-        self._looked_at = -FOUND_FOR_S
+        self._looked_at = -math.inf
+        self._files: Mapping[str, Found | NotFound] = {}
+        self._files_looked_at = -math.inf
         self._said_last_resort = False
         for argument in ("only", "exclude", "order"):
             registry.check_providers(getattr(selection, argument), argument)
@@ -116,17 +124,32 @@ class Resolver:
             key.scrub_error(error)
 
     def _plan(self, needs: Needs) -> Plan:
-        found: dict[str, Found | NotFound] = dict(self._servers)
-        for provider_id, provider in self.registry.providers.items():
-            if provider.kind == "embedded":
-                found[provider_id] = local.find_embedded(provider, self.keys)
         around = Surroundings(
             keys=self.keys,
             today=datetime.now(UTC).date(),
-            found=found,
+            found={**self._servers, **self._embedded_found()},
             unspoken=self._unspoken,
+            resting=self._why_resting,
+            latency_ms=self.health.latency_ms,
+            chance=random.random,
         )
         return plan(self.selection, self.registry, around, needs=needs)
+
+    def _embedded_found(self) -> Mapping[str, Found | NotFound]:
+        now = time.monotonic()
+        if now - self._files_looked_at > FILES_FOR_S:
+            self._files = {
+                provider_id: local.find_embedded(provider, self.keys)
+                for provider_id, provider in self.registry.providers.items()
+                if provider.kind == "embedded"
+            }
+            self._files_looked_at = now
+        return self._files
+
+    def _why_resting(self, route: Route) -> str | None:
+        now = time.monotonic()
+        rest = self.health.resting(route, now)
+        return rest.reason(now) if rest else None
 
     def _must_look(self, made: Plan) -> bool:
         if time.monotonic() - self._looked_at < FOUND_FOR_S:
@@ -136,8 +159,8 @@ class Resolver:
         if self.selection.local or named.intersection(self._local_ids()):
             return True
         if self.selection.models:
-            return not made.routes
-        return all(route.kind == "embedded" for route in made.routes)
+            return not (made.routes or made.resting)
+        return all(route.kind == "embedded" for route in (*made.routes, *made.resting))
 
     def _look(self) -> None:
         self._servers = local.find_servers(self._local_ids(), self.registry, self.keys)

@@ -7,7 +7,7 @@ made from them. A `Route` names the variable that holds a key, never the key.
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003 - msgspec reads annotations at run time
+from datetime import date, datetime  # noqa: TC003 - msgspec reads annotations at run time
 from typing import Any, Literal
 
 from msgspec import Struct, field
@@ -33,10 +33,14 @@ __all__ = [
     "Route",
     "Selection",
     "Skipped",
+    "Sort",
     "Success",
     "Tried",
+    "Wait",
+    "Waited",
 ]
 
+Sort = Literal["registry", "price", "latency", "random"]
 Kind = Literal["direct", "gateway", "cloud", "local", "embedded"]
 
 
@@ -55,7 +59,7 @@ class Model(_Value, frozen=True, kw_only=True):
     """One model as one provider serves it.
 
     `None` means unknown, never "no": a capability nobody stated does not rule a
-    route out. `context` and `output` are in tokens.
+    route out; so does an `input` without any kind. `context` and `output` are in tokens.
     """
 
     id: str
@@ -128,21 +132,29 @@ class Provider(_Value, frozen=True, kw_only=True):
 
 
 class Selection(_Value, frozen=True, kw_only=True):
-    """What a user asked for: models in order of preference, and which providers."""
+    """What a user asked for: models in order of preference, and which providers.
+
+    `sort` orders the providers of one model; `order` stands before it.
+    """
 
     models: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     local: bool = False
+    sort: Sort = "registry"
 
 
 class Needs(_Value, frozen=True, kw_only=True):
-    """What a request requires of a route. Nothing by default."""
+    """What a request requires of a route. Nothing by default.
+
+    `context` is an estimate of the prompt's tokens, rather too low than too high.
+    """
 
     tools: bool = False
     structured: bool = False
     input: frozenset[str] = frozenset({"text"})
+    context: int = 0
 
 
 ANYTHING = Needs()
@@ -157,6 +169,7 @@ class Route(_Value, frozen=True, kw_only=True):
         model_id: The provider's own name for the model.
         key_variable: The environment variable (or `api_keys` entry) with the
             key; `None` when no key is needed.
+        key_mark: Tells that variable's values apart without telling any.
     """
 
     model: str
@@ -165,6 +178,7 @@ class Route(_Value, frozen=True, kw_only=True):
     endpoint: Endpoint
     kind: Kind = "direct"
     key_variable: str | None = None
+    key_mark: str | None = None
     quirks: Quirks = Quirks()
     facts: Model
 
@@ -173,11 +187,15 @@ class Route(_Value, frozen=True, kw_only=True):
 
 
 class Skipped(_Value, frozen=True, kw_only=True):
-    """A candidate that cannot serve this time, and why; the reason says what to do."""
+    """A candidate that cannot serve this time, and why; the reason says what to do.
+
+    `context` is its window in tokens, where that is what is too small.
+    """
 
     provider: str
     model: str
     reason: str
+    context: int | None = None
 
 
 class Found(_Value, frozen=True, kw_only=True):
@@ -197,12 +215,14 @@ class Plan(_Value, frozen=True, kw_only=True):
     """Usable routes in order, and the candidates passed over, each with its reason.
 
     `models` are the canonical names asked for, in order; empty when any will do.
+    `resting` are routes that failed a short while ago, each with its row in `skipped`.
     Prints as a table; in a notebook it shows as one.
     """
 
     models: tuple[str, ...]
     routes: tuple[Route, ...]
     skipped: tuple[Skipped, ...]
+    resting: tuple[Route, ...] = ()
 
     def table(self) -> tables.Table:
         """Return routes and skipped candidates as a table."""
@@ -225,27 +245,49 @@ class Plan(_Value, frozen=True, kw_only=True):
 
 
 class Attempt(_Value, frozen=True, kw_only=True):
-    """Asked of a driver: call this route. `n` counts from 1."""
+    """Asked of a driver: call this route.
+
+    `n` counts from 1. `timeout_s` is what is left of the call's deadline.
+    `without` are request parameters the provider refused before.
+    """
 
     n: int
     route: Route
+    timeout_s: float
+    without: tuple[str, ...] = ()
+
+
+class Wait(_Value, frozen=True, kw_only=True):
+    """Asked of a driver: sleep, then say what time it is."""
+
+    seconds: float
+
+
+class Waited(_Value, frozen=True, kw_only=True):
+    """The answer to a `Wait`. `at` is on the monotonic clock, in seconds."""
+
+    at: float
 
 
 class Success(_Value, frozen=True, kw_only=True):
-    """A call that was answered, or a stream that came to its end."""
+    """A call that was answered, or a stream that came to its end, at `at`."""
 
     ms: float
+    at: float = 0.0
     first_output_ms: float | None = None
 
 
 class Failure(_Value, frozen=True, kw_only=True):
     """A call that was not answered, as a value.
 
-    `began` tells that a stream had already shown output; `partial` is what came.
+    `at` is the monotonic clock in seconds, `wall` the time of day. `began` tells that a
+    stream had already shown output; `partial` is what came.
     """
 
     error: Exception
     ms: float
+    at: float = 0.0
+    wall: datetime | None = None
     began: bool = False
     partial: Any = None
 

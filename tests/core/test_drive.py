@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +12,8 @@ import pytest
 from inference_providers import drive
 from inference_providers.errors import AllRoutesFailed, BrokenAnswerError, StreamInterrupted
 from inference_providers.failover import failover
-from inference_providers.routes import Endpoint, Model, Plan, Route, Success, Tried
+from inference_providers.policy import Policy
+from inference_providers.routes import Attempt, Endpoint, Model, Plan, Route, Success, Tried
 
 
 class Chunk(NamedTuple):
@@ -28,6 +30,9 @@ class ChunkReader:
     def look(self, chunk: Chunk) -> drive.Look:
         return drive.Look(output=bool(chunk.text), finish=chunk.finish)
 
+    def fault(self) -> str | None:
+        return None
+
     def join(self, chunks: Sequence[Chunk]) -> str:
         return "".join(chunk.text for chunk in chunks)
 
@@ -36,7 +41,7 @@ class ChunkReader:
 
 
 def route(provider: str) -> Route:
-    endpoint = Endpoint(protocol="openai-chat", base_url="https://p.test/v1")
+    endpoint = Endpoint(protocol="openai-chat", base_url=f"https://{provider}.test/v1")
     return Route(model="m", provider=provider, model_id="x", endpoint=endpoint, facts=Model(id="x"))
 
 
@@ -55,47 +60,49 @@ class Run:
         self.opened: list[Generator[Chunk]] = []  # kept, or losing them would close them
         self.scrubbed: list[tuple[str, Exception]] = []
         routes = tuple(route(provider) for provider in script)
-        self.engine = failover(Plan(models=("m",), routes=routes, skipped=()))
+        plan = Plan(models=("m",), routes=routes, skipped=())
+        policy = Policy(max_attempts=9, retry_budget=0)
+        self.engine = failover(plan, policy=policy, now=time.monotonic())
 
     def scrub(self, where: Route, error: Exception) -> None:
         self.scrubbed.append((where.provider, error))
 
-    def send(self, where: Route) -> Any:
-        self.called.append(where.provider)
-        planned = self.script[where.provider]
+    def send(self, attempt: Attempt) -> Any:
+        self.called.append(attempt.route.provider)
+        planned = self.script[attempt.route.provider]
         if isinstance(planned, BaseException):
             raise planned
         return planned
 
-    async def asend(self, where: Route) -> Any:
+    async def asend(self, attempt: Attempt) -> Any:
         await asyncio.sleep(0)
-        return self.send(where)
+        return self.send(attempt)
 
-    def open(self, where: Route) -> Generator[Chunk]:
-        self.called.append(where.provider)
+    def open(self, attempt: Attempt) -> Generator[Chunk]:
+        self.called.append(attempt.route.provider)
         try:
-            for planned in self.script[where.provider]:
+            for planned in self.script[attempt.route.provider]:
                 if isinstance(planned, BaseException):
                     raise planned
                 yield planned
         finally:
-            self.closed.append(where.provider)
+            self.closed.append(attempt.route.provider)
 
-    def open_and_keep(self, where: Route) -> Generator[Chunk]:
-        self.opened.append(self.open(where))
+    def open_and_keep(self, attempt: Attempt) -> Generator[Chunk]:
+        self.opened.append(self.open(attempt))
         return self.opened[-1]
 
-    async def aopen(self, where: Route) -> AsyncGenerator[Chunk]:
-        self.called.append(where.provider)
+    async def aopen(self, attempt: Attempt) -> AsyncGenerator[Chunk]:
+        self.called.append(attempt.route.provider)
         try:
-            for planned in self.script[where.provider]:
+            for planned in self.script[attempt.route.provider]:
                 await asyncio.sleep(0)
                 if isinstance(planned, BaseException):
                     raise planned
                 yield planned
         finally:
             await asyncio.sleep(0)
-            self.closed.append(where.provider)
+            self.closed.append(attempt.route.provider)
 
     async def call(self) -> tuple[Any, tuple[Tried, ...]]:
         if self.is_async:
@@ -268,7 +275,7 @@ async def test_stopping_the_program_closes_the_stream_and_propagates(
 async def test_a_cancelled_task_closes_the_stream_it_waits_on() -> None:
     closed = asyncio.Event()
 
-    async def forever(_: Route) -> AsyncGenerator[Chunk]:
+    async def forever(_: Attempt) -> AsyncGenerator[Chunk]:
         try:
             yield Chunk("Hel")
             await asyncio.sleep(60)

@@ -6,7 +6,9 @@ import json
 import ssl
 
 import pytest
+from msgspec import structs
 
+from inference_providers.cooldown import Health
 from inference_providers.errors import (
     AllRoutesFailed,
     BrokenAnswerError,
@@ -15,6 +17,7 @@ from inference_providers.errors import (
     StreamInterrupted,
 )
 from inference_providers.failover import failover
+from inference_providers.policy import DEFAULT, Policy
 from inference_providers.routes import (
     Attempt,
     Endpoint,
@@ -24,7 +27,10 @@ from inference_providers.routes import (
     Route,
     Skipped,
     Success,
+    Wait,
+    Waited,
 )
+from inference_providers.verdicts import FailureClass, Scope, Verdict, classify
 
 
 class HTTPError(Exception):
@@ -36,7 +42,7 @@ class HTTPError(Exception):
 
 
 def route(provider: str, key: str | None = None) -> Route:
-    endpoint = Endpoint(protocol="openai-chat", base_url="https://p.test/v1")
+    endpoint = Endpoint(protocol="openai-chat", base_url=f"https://{provider}.test/v1")
     return Route(
         model="m",
         provider=provider,
@@ -65,7 +71,7 @@ def ended(engine, outcome) -> tuple:
 
 def test_the_first_route_is_tried_first_and_an_answer_ends_it() -> None:
     engine = failover(PLAN)
-    assert next(engine) == Attempt(n=1, route=A)
+    assert next(engine) == Attempt(n=1, route=A, timeout_s=600)
     tried = ended(engine, ANSWERED)
     assert [(t.route, t.outcome, t.failure_class) for t in tried] == [(A, ANSWERED, None)]
     assert str(tried[0]) == "a/m: answered"
@@ -89,7 +95,7 @@ def test_the_first_route_is_tried_first_and_an_answer_ends_it() -> None:
 def test_a_failure_another_route_may_not_have_moves_on(error: Exception) -> None:
     engine = failover(PLAN)
     next(engine)
-    assert engine.send(failed(error)) == Attempt(n=2, route=B)
+    assert engine.send(failed(error)) == Attempt(n=2, route=B, timeout_s=600)
     tried = ended(engine, ANSWERED)
     assert [t.route for t in tried] == [A, B]
     assert tried[0].failure_class is not None
@@ -158,7 +164,7 @@ def test_a_stream_that_broke_before_output_moves_on() -> None:
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_no_more_than_max_attempts_are_made(most: int) -> None:
-    engine = failover(PLAN, max_attempts=most)
+    engine = failover(PLAN, policy=Policy(max_attempts=most))
     next(engine)
     for _ in range(most - 1):
         engine.send(failed(HTTPError(503)))
@@ -179,3 +185,167 @@ def test_closing_the_policy_is_no_outcome() -> None:
     engine.close()
     with pytest.raises(StopIteration):
         engine.send(ANSWERED)
+
+
+# Who rests, who waits, who is asked again
+
+
+def only(*routes: Route) -> Plan:
+    return Plan(models=("m",), routes=routes, skipped=())
+
+
+def wide(provider: str, context: int | None) -> Route:
+    return structs.replace(route(provider), facts=Model(id=f"{provider}-m", context=context))
+
+
+def test_a_route_that_failed_is_not_asked_by_the_next_call() -> None:
+    health = Health()
+    engine = failover(PLAN, health=health)
+    next(engine)
+    assert engine.send(failed(HTTPError(503))).route == B
+    ended(engine, ANSWERED)
+    assert next(failover(PLAN, health=health, now=0.5)).route == B
+
+
+def test_after_the_rest_one_call_probes_and_others_keep_away() -> None:
+    health = Health()
+    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT)
+    first, second = (failover(PLAN, health=health, now=2.0) for _ in range(2))
+    assert next(first).route == A
+    assert next(second).route == B
+    ended(first, Success(ms=1.0, at=2.1))
+    assert next(failover(PLAN, health=health, now=2.2)).route == A
+
+
+def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
+    health = Health()
+    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT)
+    engine = failover(PLAN, health=health, now=2.0)
+    assert next(engine).route == A
+    engine.close()
+    assert next(failover(PLAN, health=health, now=2.1)).route == A
+
+
+def test_when_all_are_overloaded_the_soonest_is_probed() -> None:
+    health = Health(jitter=lambda: 0.5)
+    for n, overloaded in enumerate((C, B, A)):
+        health.failed(overloaded, classify(HTTPError(503)), n / 10, DEFAULT)
+    assert next(failover(PLAN, health=health, now=0.5)).route == C
+
+
+def test_when_all_rest_for_other_reasons_it_fails_fast_and_says_when() -> None:
+    health = Health()
+    limited = Verdict(FailureClass.RATE, 429, Scope.ROUTE, rest_s=42.0)
+    refused = Verdict(FailureClass.AUTH, 401, Scope.KEY)
+    for resting, verdict in ((A, limited), (B, refused), (C, refused)):
+        health.failed(resting, verdict, 0.0, DEFAULT)
+    with pytest.raises(AllRoutesFailed, match="0 tried: a/m: cooling down for 40 s") as caught:
+        next(failover(PLAN, health=health, now=2.0))
+    assert caught.value.retry_after == pytest.approx(40.0)
+    assert "b/m: its key was refused (HTTP 401); set another" in str(caught.value)
+
+
+def test_the_only_route_is_asked_once_more_after_a_wait() -> None:
+    engine = failover(only(A), health=Health(jitter=lambda: 0.5))
+    next(engine)
+    waiting = engine.send(failed(HTTPError(503), at=1.0))
+    assert waiting == Wait(seconds=0.5)
+    assert engine.send(Waited(at=1.5)) == Attempt(n=2, route=A, timeout_s=598.5)
+    with pytest.raises(AllRoutesFailed, match="2 tried"):
+        engine.send(failed(HTTPError(503), at=2.0))
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "waits"),
+    [(429, 3.0, 3.0), (429, None, 10.0), (429, 61.0, None), (503, 7.0, 7.0), (401, None, None)],
+)
+def test_the_only_route_waits_as_long_as_it_says_within_limits(
+    monkeypatch: pytest.MonkeyPatch, error: int, said: float | None, waits: float | None
+) -> None:
+    verdict = classify(HTTPError(error))._replace(rest_s=said)
+    monkeypatch.setattr("inference_providers.failover.classify", lambda *_: verdict)
+    engine = failover(only(A), health=Health(jitter=lambda: 0.5))
+    next(engine)
+    if waits is None:
+        with pytest.raises(AllRoutesFailed):
+            engine.send(failed(HTTPError(error)))
+    else:
+        assert engine.send(failed(HTTPError(error))).seconds == pytest.approx(waits)
+
+
+def test_retries_of_the_only_route_have_a_budget() -> None:
+    policy = Policy(retry_budget=20.0, retry_cost=14.0)
+    health = Health()
+    for may_retry in (True, False):
+        engine = failover(only(A), health=health, policy=policy)
+        next(engine)
+        if may_retry:
+            assert isinstance(engine.send(failed(HTTPError(503))), Wait)
+            engine.close()
+        else:
+            with pytest.raises(AllRoutesFailed):
+                engine.send(failed(HTTPError(503)))
+
+
+def test_no_attempt_begins_after_the_deadline() -> None:
+    engine = failover(PLAN, policy=Policy(timeout_s=5.0), now=100.0)
+    assert next(engine).timeout_s == 5.0
+    assert engine.send(failed(HTTPError(503), at=103.0)).timeout_s == pytest.approx(2.0)
+    with pytest.raises(AllRoutesFailed, match="the deadline of 5 s has passed"):
+        engine.send(failed(TimeoutError("late"), at=105.0))
+
+
+def test_a_prompt_too_long_moves_to_a_larger_window_only() -> None:
+    too_long = HTTPError(400, "context_length_exceeded")
+    plan = only(wide("a", 8_000), wide("b", 8_000), wide("c", None), wide("d", 128_000))
+    engine = failover(plan)
+    next(engine)
+    assert engine.send(failed(too_long)).route.provider == "d"
+    with pytest.raises(HTTPError) as caught:
+        engine.send(failed(too_long))
+    assert caught.value is too_long
+
+
+def test_a_refusal_by_policy_moves_on_only_when_asked_to() -> None:
+    refused = HTTPError(400, "content_filter")
+    engine = failover(PLAN)
+    next(engine)
+    with pytest.raises(HTTPError):
+        engine.send(failed(refused))
+    engine = failover(PLAN, policy=Policy(move_on_policy=True))
+    next(engine)
+    assert engine.send(failed(HTTPError(400, "content_filter"))).route == B
+
+
+def test_a_refused_parameter_is_left_out_once_and_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verdict = Verdict(FailureClass.BAD, 400, parameter="seed")
+    monkeypatch.setattr("inference_providers.failover.classify", lambda *_: verdict)
+    health = Health()
+    engine = failover(PLAN, health=health)
+    assert next(engine).without == ()
+    again = engine.send(failed(HTTPError(400)))
+    assert (again.route, again.n, again.without) == (A, 2, ("seed",))
+    with pytest.raises(HTTPError):
+        engine.send(failed(HTTPError(400)))
+    assert next(failover(PLAN, health=health)).without == ("seed",)
+
+
+@pytest.mark.parametrize("name", ["tools", "response_format", "messages.user.name", "stream"])
+def test_what_makes_the_request_is_not_left_out(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    verdict = Verdict(FailureClass.BAD, 400, parameter=name)
+    monkeypatch.setattr("inference_providers.failover.classify", lambda *_: verdict)
+    engine = failover(PLAN)
+    next(engine)
+    with pytest.raises(HTTPError):
+        engine.send(failed(HTTPError(400)))
+
+
+def test_one_bad_key_leaves_other_providers_and_keys_alone() -> None:
+    health = Health()
+    mine = structs.replace(A, key_mark="one")
+    health.failed(mine, classify(HTTPError(401)), 0.0, DEFAULT)
+    assert health.resting(mine, 1e9) is not None
+    assert health.resting(structs.replace(A, key_mark="two"), 0.0) is None
+    assert health.resting(B, 0.0) is None

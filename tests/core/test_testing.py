@@ -3,20 +3,60 @@
 from __future__ import annotations
 
 import json
+import math
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import openai
 import pytest
 import requests
 
 from inference_providers.registry import Registry
-from inference_providers.testing import FakeProvider, Reply
+from inference_providers.testing import FakeProvider, Reply, fake_provider  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HI = [{"role": "user", "content": "Hi"}]
+ADD = {"name": "add", "arguments": {"left": 1, "right": 2}}
 
 
 def post(fake: FakeProvider, **body) -> requests.Response:
     return requests.post(f"{fake.base_url}/chat/completions", json=body, timeout=10)
+
+
+def raw(fake: FakeProvider, *, stream: bool, seconds: float = 0.3) -> bytes:
+    """Return what comes over the wire until the end, or until `seconds` bring nothing."""
+    body = json.dumps({"model": "m", "stream": stream}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port(fake)), timeout=seconds) as connection:
+        connection.sendall(head.encode() + body)
+        received = b""
+        try:
+            while len(received) < 1_000_000 and (block := connection.recv(65536)):
+                received += block
+        except TimeoutError:
+            received += b"<silence>"
+        return received
+
+
+def port(fake: FakeProvider) -> int:
+    return urlsplit(fake.base_url).port or 0
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait for what another thread is about to do."""
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def chunks(fake: FakeProvider, **body) -> list[dict]:
@@ -160,3 +200,261 @@ def test_its_row_makes_a_registry() -> None:
     assert (provider.auth.any_of, provider.kind) == ((("A_KEY",),), "gateway")
     assert provider.quirks.stream_usage is False
     assert Registry.load({"providers": {"p": open_row}}).providers["p"].auth.any_of == ((),)
+
+
+BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+
+
+@BOTH
+def test_a_hang_accepts_and_never_answers(stream: bool) -> None:
+    with FakeProvider(Reply(fault="hang")) as fake:
+        assert raw(fake, stream=stream) == b"<silence>"
+        assert len(fake.requests) == 1
+
+
+def test_a_hang_may_come_in_the_middle() -> None:
+    with FakeProvider(Reply("a b c", cut_after=3, fault="hang")) as fake:
+        streamed, whole = raw(fake, stream=True), raw(fake, stream=False)
+    assert streamed.count(b"data: {") == 3
+    assert streamed.endswith(b"<silence>")
+    assert whole.endswith(b"<silence>")
+    sent = whole.removesuffix(b"<silence>").partition(b"\r\n\r\n")
+    announced = int(sent[0].lower().partition(b"content-length: ")[2])
+    assert 0 < len(sent[2]) < announced
+
+
+@BOTH
+@pytest.mark.parametrize("after", [None, 2])
+def test_a_reset_is_a_reset(stream: bool, after: int | None) -> None:
+    with FakeProvider(Reply(fault="reset", cut_after=after)) as fake:
+        with pytest.raises(ConnectionResetError):
+            raw(fake, stream=stream)
+        assert fake.requests
+        assert fake.abandoned == []
+
+
+@BOTH
+def test_a_close_comes_before_the_first_byte_or_leaves_the_answer_incomplete(stream: bool) -> None:
+    with FakeProvider(Reply(fault="close"), Reply("a b", fault="close", cut_after=2)) as fake:
+        assert raw(fake, stream=stream) == b""
+        with pytest.raises(requests.exceptions.RequestException) as caught:
+            post(fake, model="m", stream=stream)
+    assert "IncompleteRead" in str(caught.value) or "prematurely" in str(caught.value)
+
+
+def test_a_stream_that_may_be_closed_but_is_not_is_whole() -> None:
+    with FakeProvider(Reply("a b", fault="close", cut_after=99)) as fake:
+        answer = post(fake, model="m", stream=True).text
+    assert answer.endswith("data: [DONE]\n\n")
+
+
+@BOTH
+def test_headers_may_be_endless(stream: bool) -> None:
+    with FakeProvider(Reply(fault="endless_headers", cut_after=2)) as fake:
+        received = raw(fake, stream=stream)
+    assert len(received) >= 1_000_000
+    assert b"\r\n\r\n" not in received
+
+
+@pytest.mark.parametrize(
+    ("stream", "after", "before"),
+    [(False, None, b'{"id"'), (True, None, b""), (True, 2, b"data: {")],
+)
+def test_a_body_may_be_endless(stream: bool, after: int | None, before: bytes) -> None:
+    with FakeProvider(Reply(fault="endless_body", cut_after=after)) as fake:
+        received = raw(fake, stream=stream)
+    body = received.partition(b"\r\n\r\n")[2]
+    assert body.startswith(before)
+    assert body.count(b"data: {") == (after or 0)
+    assert body.endswith(b"x" * 10_000)
+
+
+@pytest.mark.parametrize(("stream", "sign"), [(False, b"\n"), (True, b": keep-alive\n\n")])
+def test_it_may_only_keep_alive_for_a_while_or_for_ever(stream: bool, sign: bytes) -> None:
+    with FakeProvider(Reply("a b", keep_alive_s=0.1), Reply(keep_alive_s=math.inf)) as fake:
+        body = raw(fake, stream=stream, seconds=10).partition(b"\r\n\r\n")[2]
+        assert body.startswith(sign * 2)
+        assert b"finish_reason" in body
+        threading.Timer(0.3, fake.hang_up).start()
+        endless = raw(fake, stream=stream, seconds=10).partition(b"\r\n\r\n")[2]
+    assert endless == sign * (len(endless) // len(sign))
+    assert endless
+
+
+@pytest.mark.parametrize(
+    ("at_cut", "sent"),
+    [
+        ({"error": {"code": 502}}, b'data: {"error": {"code": 502}}\n\n'),
+        ("event: error\ndata: {}\n\n", b"event: error\ndata: {}\n\n"),
+        (b"\xff\x00", b"\xff\x00"),
+        ("data: [DONE]\n\n", b"data: [DONE]\n\n"),
+    ],
+)
+@pytest.mark.parametrize("after", [0, 2])
+def test_anything_may_be_sent_where_a_stream_is_cut(
+    at_cut: object, sent: bytes, after: int
+) -> None:
+    with FakeProvider(Reply("a b c", cut_after=after, at_cut=at_cut)) as fake:
+        body = raw(fake, stream=True).partition(b"\r\n\r\n")[2]
+    assert body.endswith(sent)
+    assert body.removesuffix(sent).count(b"data: {") == after
+
+
+def test_bytes_are_a_body_too() -> None:
+    with FakeProvider(Reply(body=b"\xff\xfe"), Reply(body="")) as fake:
+        answer, empty = post(fake, model="m"), post(fake, model="m")
+    assert answer.content == b"\xff\xfe"
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert (empty.status_code, empty.content) == (200, b"")
+
+
+def test_reasoning_comes_before_the_text() -> None:
+    with FakeProvider(Reply("a", reasoning="so it is")) as fake:
+        message = post(fake, model="m").json()["choices"][0]["message"]
+        deltas = [event["choices"][0]["delta"] for event in chunks(fake, model="m")]
+    assert (message["reasoning_content"], message["content"]) == ("so it is", "a")
+    assert deltas[1:5] == [
+        {"reasoning_content": "so"},
+        {"reasoning_content": " it"},
+        {"reasoning_content": " is"},
+        {"content": "a"},
+    ]
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 4, 500])
+def test_a_calls_arguments_may_come_in_pieces(pieces: int) -> None:
+    reply = Reply("", tool_calls=(ADD, {"name": "now", "arguments": ""}), argument_chunks=pieces)
+    with FakeProvider(reply) as fake:
+        calls = [
+            call
+            for event in chunks(fake, model="m")
+            for call in event["choices"][0]["delta"].get("tool_calls", ())
+        ]
+    first = [call["function"] for call in calls if call["index"] == 0]
+    assert json.loads("".join(function["arguments"] for function in first)) == ADD["arguments"]
+    assert len(first) == min(pieces, len(json.dumps(ADD["arguments"])))
+    assert [function.get("name") for function in first] == ["add"] + [None] * (len(first) - 1)
+    assert calls[-1]["function"] == {"name": "now", "arguments": ""}
+
+
+def test_arguments_that_are_text_are_sent_as_they_are() -> None:
+    broken = {"name": "add", "arguments": '{"left": 1, "ri'}
+    with FakeProvider(Reply("", tool_calls=(broken,))) as fake:
+        message = post(fake, model="m").json()["choices"][0]["message"]
+    assert message["tool_calls"][0]["function"] == broken
+
+
+def test_one_that_does_not_listen_refuses() -> None:
+    with FakeProvider(listens=False) as fake:
+        assert fake.row({"m": "x"})["endpoints"]["default"]["base_url"] == fake.base_url
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port(fake)), timeout=10)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(fault="hang"),
+        Reply(delay_s=60),
+        Reply("a b", chunk_delay_s=60),
+        Reply("a b", cut_after=2, fault="hang"),
+        Reply(keep_alive_s=math.inf),
+        Reply(fault="endless_headers"),
+        Reply(fault="endless_body"),
+        Reply("an answer, after which the connection is kept"),
+    ],
+)
+def test_leaving_the_context_ends_every_handler(reply: Reply) -> None:
+    before = set(threading.enumerate())
+    with FakeProvider(reply) as fake:
+        connections = [
+            socket.create_connection(("127.0.0.1", port(fake)), timeout=10) for _ in range(3)
+        ]
+        for connection in connections[1:]:  # one of them never asks
+            body = b'{"stream": true}'
+            head = b"POST /v1/x HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+            connection.sendall(head + body)
+        until(lambda: len(fake.requests) == 2)
+    assert set(threading.enumerate()) <= before
+    assert fake.abandoned == []
+    for connection in connections:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(fault="hang"),
+        Reply("a b", cut_after=2, fault="hang"),
+        Reply("a b c", chunk_delay_s=60),
+        Reply(keep_alive_s=math.inf),
+        Reply(fault="endless_headers"),
+        Reply(fault="endless_body"),
+    ],
+)
+def test_a_client_that_leaves_is_noticed(reply: Reply) -> None:
+    with FakeProvider(reply) as fake:
+        with socket.create_connection(("127.0.0.1", port(fake)), timeout=10) as connection:
+            # With unread data, or without, the end of a connection looks different.
+            zero = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, zero)
+            body = b'{"stream": true}'
+            head = b"POST /v1/x HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+            connection.sendall(head + body)
+            until(lambda: fake.requests)
+            assert fake.abandoned == []
+        until(lambda: fake.abandoned)
+    assert fake.abandoned == fake.requests
+
+
+def test_after_it_hung_up_it_answers_again() -> None:
+    with FakeProvider(Reply(fault="hang"), Reply("back")) as fake, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, fake, model="m")
+        until(lambda: fake.requests)
+        fake.hang_up()
+        with pytest.raises(requests.ConnectionError):
+            first.result()
+        answer = post(fake, model="m").json()
+    assert answer["choices"][0]["message"]["content"] == "back"
+
+
+def test_the_fixture_starts_as_many_as_are_wanted(
+    fake_provider: Callable[..., FakeProvider],  # noqa: F811 - a fixture is imported to be used
+) -> None:
+    down, up = fake_provider(Reply(status=503)), fake_provider(Reply("hello"), models=("a",))
+    assert post(down, model="m").status_code == 503
+    assert post(up, model="m").json()["choices"][0]["message"]["content"] == "hello"
+    assert up.models == ("a",)
+
+
+FIXTURE_AT_WORK = """
+from inference_providers.testing import fake_provider  # noqa: F401
+
+started = []
+
+def test_one(fake_provider):
+    started.append(fake_provider())
+
+def test_it_ended():
+    assert started[0]._server.socket.fileno() == -1
+"""
+
+
+def test_the_fixture_ends_what_it_started(tmp_path) -> None:
+    script = tmp_path / "test_fixture.py"
+    script.write_text(FIXTURE_AT_WORK)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_without_pytest_all_but_the_fixture_is_there() -> None:
+    script = (
+        "import sys; sys.modules['pytest'] = None; import inference_providers.testing as t;"
+        "print(sorted(t.__all__), hasattr(t, 'fake_provider'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['FakeProvider', 'Fault', 'Reply', 'Request'] False"

@@ -68,7 +68,6 @@ async def test_the_first_route_answers(pair: Pair, ask: Callable[..., Any]) -> N
         (Reply(status=404), "MODEL", 404),
         (Reply(status=402), "QUOTA", 402),
         (Reply(body="<html>Sign in</html>"), "BROKEN", None),
-        (Reply(body={"error": {"message": "upstream", "code": 502}}), "BROKEN", None),
         (Reply(status=307, headers={"location": "http://127.0.0.1:9/v1"}), "BROKEN", 307),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Reply) else None,
@@ -82,6 +81,15 @@ async def test_moves_to_the_next_route(
     expected = [("first", "failure", failure_class, status), ("second", "success", None, None)]
     assert tried(answer) == expected
     assert len(pair.first.requests) == 1, "a provider's SDK retried on its own"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_an_error_told_with_a_success_means_what_its_code_says(
+    pair: Pair, is_async: bool
+) -> None:
+    pair.plays(Reply(body={"error": {"message": "Provider returned error", "code": 502}}))
+    answer = await pair.model().ainvoke("Hi") if is_async else pair.model().invoke("Hi")
+    assert tried(answer)[0] == ("first", "failure", "OVER", 502)
 
 
 async def test_moves_on_when_the_first_server_refuses_the_connection(
@@ -229,6 +237,30 @@ def test_only_exclude_and_order_choose_providers(pair: Pair) -> None:
     assert providers(exclude=["first"]) == ["second"]
     assert providers(order=["second"]) == ["second", "first"]
     assert [route.provider for route in pair.model("second/m-1").routes] == ["second"]
+
+
+def test_sort_orders_the_providers_of_a_model(pair: Pair) -> None:
+    registry = pair.registry()
+    for provider, price in {"first": 2.0, "second": 1.0}.items():
+        entry = {"id": f"{provider}-id", "cost": {"in": price, "out": price}}
+        registry["providers"][provider]["models"] = {"m-1": entry}
+
+    def served_by(sort: Any, **kwargs: Any) -> str:
+        model = AutoChatModel("m-1", registry=registry, sort=sort, **kwargs)
+        return trace_of(model.invoke("Hi"))["provider"]
+
+    assert served_by("registry") == "first"
+    assert served_by("price") == "second"
+    assert served_by("price", order=["first"]) == "first"
+    assert {served_by("random") for _ in range(20)} == {"first", "second"}
+
+
+def test_sort_by_latency_learns_who_is_slow(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.random", lambda: 0.5)  # no exploring
+    pair.plays(Reply("from first", delay_s=0.4))
+    model = pair.model(sort="latency")
+    providers = [trace_of(model.invoke("Hi"))["provider"] for _ in range(6)]
+    assert providers == ["first", *["second"] * 5]
 
 
 def test_api_keys_stand_before_the_environment(pair: Pair) -> None:

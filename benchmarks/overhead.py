@@ -1,0 +1,123 @@
+"""What AutoChatModel costs beside the bare ChatOpenAI, as ratios of one run.
+
+CPU of this process per call, against a server in another process that answers at once.
+Rounds are interleaved and the median taken: the machine may be busy. A second table has
+a primary that always fails, after the first call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_openai import ChatOpenAI
+from rich.console import Console
+
+from inference_providers import tables
+from langchain_autoprovider import AutoChatModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SERVER = """
+import json, sys
+from inference_providers.testing import FakeProvider, Reply
+with FakeProvider(Reply("one two three four five")) as up, FakeProvider(Reply(status=503)) as down:
+    print(json.dumps([up.base_url, down.base_url]), flush=True)
+    sys.stdin.read()
+"""
+
+
+def cpu_us(call: Callable[[], Any], calls: int) -> tuple[float, float]:
+    """Return CPU and wall microseconds per call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(calls):
+        call()
+    per_call = 1e6 / calls
+    return (time.process_time() - cpu) * per_call, (time.perf_counter() - wall) * per_call
+
+
+def compare(title: str, calls: Mapping[str, Callable[[], Any]], rounds: int, each: int) -> None:
+    """Time the calls in turn, and print each as a ratio to the first."""
+    for call in calls.values():
+        call()
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            times[name].append(cpu_us(call, each))
+    medians = {
+        name: (statistics.median(t[0] for t in taken), statistics.median(t[1] for t in taken))
+        for name, taken in times.items()
+    }
+    first = next(iter(medians.values()))
+    rows = [
+        (
+            name,
+            f"{cpu:,.0f}",
+            f"{cpu / first[0]:.2f}",
+            f"{wall / 1000:.2f}",
+            f"{wall / first[1]:.2f}",
+        )
+        for name, (cpu, wall) in medians.items()
+    ]
+    columns = ("", "CPU µs", "ratio", "wall ms", "ratio")
+    Console(width=100).print(tables.draw(tables.Table(title, columns, rows)))
+
+
+def row(base_url: str) -> dict[str, Any]:
+    """Return a keyless provider row that serves `m`."""
+    return {
+        "name": "Bench",
+        "endpoints": {"default": {"protocol": "openai-chat", "base_url": base_url}},
+        "models": {"m": "m"},
+    }
+
+
+def main() -> None:
+    """Run both comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--calls", type=int, default=60)
+    options = parser.parse_args()
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        up, down = json.loads(server.stdout.readline())
+        bare = ChatOpenAI(model="m", base_url=up, api_key="none", max_retries=0)
+        dead = ChatOpenAI(model="m", base_url=down, api_key="none", max_retries=0)
+        ours = AutoChatModel("up/m", registry={"providers": {"up": row(up)}})
+        two = {"providers": {"down": row(down), "up": row(up)}}
+        fallbacks = dead.with_fallbacks([bare])
+        compare(
+            "A healthy provider",
+            {
+                "ChatOpenAI.invoke": lambda: bare.invoke("Hi"),
+                "AutoChatModel.invoke": lambda: ours.invoke("Hi"),
+                "ChatOpenAI.stream": lambda: list(bare.stream("Hi")),
+                "AutoChatModel.stream": lambda: list(ours.stream("Hi")),
+            },
+            options.rounds,
+            options.calls,
+        )
+        behind = AutoChatModel("m", only=["down", "up"], registry=two)
+        compare(
+            "A dead primary, retries off (each call after the first)",
+            {
+                "ChatOpenAI alone, healthy": lambda: bare.invoke("Hi"),
+                "ChatOpenAI.with_fallbacks": lambda: fallbacks.invoke("Hi"),
+                "AutoChatModel": lambda: behind.invoke("Hi"),
+            },
+            options.rounds,
+            options.calls,
+        )
+        server.communicate()
+
+
+if __name__ == "__main__":
+    main()

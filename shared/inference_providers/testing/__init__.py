@@ -1,0 +1,69 @@
+r"""A provider on loopback that plays a script, for tests of what a real one does when it fails.
+
+```python
+with FakeProvider(Reply(status=429), Reply("hello")) as fake:
+    registry = {"providers": {"fake": fake.row({"mixtral-8x7b": "m"})}}
+    AutoChatModel("fake/mixtral-8x7b", registry=registry).invoke("Hi")
+    fake.requests[0].body["messages"]
+```
+It is a real HTTP server, so SDKs, streams and broken connections are the real thing.
+
+| a provider that … | is |
+|---|---|
+| refuses, with any status, body and headers | `Reply(status=429, headers={"retry-after": "7"})` |
+| is down | `FakeProvider(listens=False)` |
+| accepts and never answers | `Reply(fault="hang")` |
+| resets the connection | `Reply(fault="reset")` |
+| is slow to begin, or between chunks | `Reply(delay_s=9)`, `Reply(chunk_delay_s=9)` |
+| stalls in the middle of a stream | `Reply("a b c", cut_after=3, fault="hang")` |
+| ends a stream too early | `Reply("a b c", cut_after=3)` |
+| breaks off, stream or not | `Reply("a b c", cut_after=3, fault="close")` |
+| breaks off inside a tool call | `Reply(tool_calls=(…,), argument_chunks=4, cut_after=9)` |
+| sends an error inside a stream | `Reply("a b c", cut_after=3, at_cut={"error": {…}})` |
+| sends an empty stream | `Reply(cut_after=0, at_cut="data: [DONE]\n\n")` |
+| sends a page, or half of its JSON | `Reply(body="<html>")`, `Reply(body='{"id')` |
+| sends bytes that are no text | `Reply(body=b"\xff")`, `Reply(cut_after=1, at_cut=b"\xff")` |
+| only keeps the connection alive | `Reply(keep_alive_s=math.inf)` |
+| comes to no end | `Reply(fault="endless_headers")`, `Reply(fault="endless_body")` |
+
+As a fixture of pytest, imported in `conftest.py`:
+
+```python
+from inference_providers.testing import fake_provider  # noqa: F401
+
+
+def test_it_waits(fake_provider):
+    fake = fake_provider(Reply(status=429), Reply("hello"))
+```
+Without pytest installed everything here is there but the fixture.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from inference_providers.testing.replies import Fault, Reply, Request
+from inference_providers.testing.server import FakeProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["FakeProvider", "Fault", "Reply", "Request"]
+
+try:
+    import pytest
+except ModuleNotFoundError:  # whoever tests with something else has the rest
+    pass
+else:
+    __all__ += ["fake_provider"]
+
+    @pytest.fixture
+    def fake_provider() -> Iterator[Callable[..., FakeProvider]]:
+        """Return what starts a `FakeProvider`, with its arguments; it ends with the test."""
+        with ExitStack() as stack:
+
+            def start(*replies: Reply, **arguments: Any) -> FakeProvider:
+                return stack.enter_context(FakeProvider(*replies, **arguments))
+
+            yield start

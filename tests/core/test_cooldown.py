@@ -1,0 +1,163 @@
+"""Who rests until when: rests only grow, a burst counts once, one call probes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from msgspec import structs
+
+from inference_providers import health, reset_health
+from inference_providers.cooldown import HEALTH, Health
+from inference_providers.policy import DEFAULT, Policy
+from inference_providers.routes import Endpoint, Model, Route
+from inference_providers.verdicts import FailureClass, Scope, Verdict
+
+ENDPOINT = Endpoint(protocol="openai-chat", base_url="https://a.test/v1")
+A = Route(model="m", provider="a", model_id="a-m", endpoint=ENDPOINT, facts=Model(id="a-m"))
+OTHER_MODEL = structs.replace(A, model_id="a-n")
+OTHER_KEY = structs.replace(A, key_mark="k2")
+OTHER_HOST = structs.replace(
+    A, endpoint=structs.replace(ENDPOINT, base_url="https://b.test/v1"), provider="b"
+)
+SAME_HOST = structs.replace(A, provider="b")
+OVER = Verdict(FailureClass.OVER, 503, Scope.MODEL)
+RATE = Verdict(FailureClass.RATE, 429, Scope.ROUTE)
+QUOTA = Verdict(FailureClass.QUOTA, 402, Scope.KEY)
+
+
+def steady() -> Health:
+    return Health(jitter=lambda: 0.5)
+
+
+def rest_s(state: Health, verdict: Verdict, now: float = 0.0) -> float:
+    state.failed(A, verdict, now, DEFAULT)
+    rest = state.resting(A, now)
+    assert rest
+    return rest.until - now
+
+
+@pytest.mark.parametrize(
+    ("scope", "resting"),
+    [
+        (Scope.ROUTE, {"A"}),
+        (Scope.KEY, {"A", "OTHER_MODEL"}),
+        (Scope.MODEL, {"A", "OTHER_KEY"}),
+        (Scope.HOST, {"A", "OTHER_MODEL", "OTHER_KEY", "SAME_HOST"}),
+        (Scope.NONE, set()),
+    ],
+)
+def test_a_rest_lies_on_what_failed(scope: Scope, resting: set[str]) -> None:
+    state = steady()
+    state.failed(A, OVER._replace(scope=scope), 0.0, DEFAULT)
+    routes = {
+        "A": A, "OTHER_MODEL": OTHER_MODEL, "OTHER_KEY": OTHER_KEY, "OTHER_HOST": OTHER_HOST,
+        "SAME_HOST": SAME_HOST,
+    }  # fmt: skip
+    assert {name for name, route in routes.items() if state.resting(route, 0.1)} == resting
+
+
+@pytest.mark.parametrize(
+    ("verdict", "seconds"),
+    [
+        (OVER, [1, 2, 4, 8, 16, 32, 60, 60]),
+        (OVER._replace(failure_class=FailureClass.BROKEN), [1, 2, 4]),
+        (OVER._replace(rest_s=9.0), [9, 9, 9, 9, 16]),
+        (RATE, [10, 20, 40, 80, 120, 120]),
+        (RATE._replace(rest_s=33.0), [33, 33]),
+        (RATE._replace(rest_s=0.01), [1, 1]),
+        (RATE._replace(rest_s=9999.0), [3600]),
+        (QUOTA, [3600, 7200, 14400, 28800, 57600, 86400, 86400]),
+        (QUOTA._replace(rest_s=50_000.0), [50_000]),
+        (Verdict(FailureClass.MODEL, 404, Scope.ROUTE), [3600, 3600]),
+        (Verdict(FailureClass.AUTH, 401, Scope.KEY), [math.inf]),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_each_class_rests_as_long_as_the_policy_says(verdict: Verdict, seconds: list) -> None:
+    state, now = steady(), 0.0
+    for expected in seconds:
+        assert rest_s(state, verdict, now) == pytest.approx(expected)
+        now += expected + 0.001
+
+
+@pytest.mark.parametrize(("random", "expected"), [(0.0, 0.8), (1.0, 1.2)])
+def test_a_rest_of_our_own_choosing_varies(random: float, expected: float) -> None:
+    assert rest_s(Health(jitter=lambda: random), OVER) == pytest.approx(expected)
+
+
+def test_a_burst_counts_once() -> None:
+    state = steady()
+    for n in range(50):
+        state.failed(A, OVER, n / 1000, DEFAULT)
+    rest = state.resting(A, 0.1)
+    assert rest is not None
+    assert (rest.until, rest.strikes) == (1.0, 1)
+
+
+def test_a_rest_never_shrinks() -> None:
+    state = steady()
+    state.failed(A, RATE._replace(rest_s=100.0), 0.0, DEFAULT)
+    state.failed(A, RATE._replace(rest_s=5.0), 1.0, DEFAULT)
+    assert state.resting(A, 99.0) is not None
+    state.failed(A, RATE._replace(rest_s=300.0), 2.0, DEFAULT)
+    assert state.resting(A, 301.0) is not None
+
+
+def test_after_a_rest_one_call_has_the_probe_until_its_lease_ends() -> None:
+    state = steady()
+    state.failed(A, OVER, 0.0, DEFAULT)
+    assert not state.claim(A, 0.5, 30.0)
+    assert state.claim(A, 1.5, 30.0)
+    assert not state.claim(A, 2.0, 30.0)
+    assert state.resting(A, 2.0) is not None
+    assert state.claim(A, 31.6, 30.0)
+    state.release(A)
+    assert state.claim(A, 31.7, 30.0)
+
+
+def test_an_answer_clears_all_marks() -> None:
+    state = steady()
+    for scope in (Scope.ROUTE, Scope.KEY, Scope.MODEL, Scope.HOST):
+        state.failed(A, OVER._replace(scope=scope), 0.0, DEFAULT)
+    state.answered(A)
+    assert state.resting(A, 0.1) is None
+    assert rest_s(state, OVER, 0.2) == pytest.approx(1.0), "strikes were not forgotten"
+
+
+def test_without_cooldown_nothing_rests() -> None:
+    state = steady()
+    state.failed(A, OVER, 0.0, Policy(cooldown=False))
+    assert state.resting(A, 0.1) is None
+
+
+def test_the_retry_budget_refills_with_answers() -> None:
+    state = steady()
+    assert state.spend(14.0, 20.0)
+    assert not state.spend(14.0, 20.0)
+    for _ in range(8):
+        state.answered(A)
+    assert state.spend(14.0, 20.0)
+
+
+def test_a_refused_parameter_is_news_once() -> None:
+    state = steady()
+    assert state.refuses_parameter(A, "seed")
+    assert not state.refuses_parameter(A, "seed")
+    assert state.refused_parameters(OTHER_KEY) == ("seed",)
+    assert state.refused_parameters(OTHER_MODEL) == ()
+    state.reset()
+    assert state.refused_parameters(A) == ()
+
+
+def test_health_is_a_printable_value() -> None:
+    import time
+
+    HEALTH.failed(A, RATE._replace(rest_s=40.0), time.monotonic(), DEFAULT)
+    report = health()
+    assert len(report.rows) == 1
+    assert "RATE (HTTP 429)" in str(report)
+    assert "a-m" in str(report)
+    assert report._repr_html_().startswith("<pre")
+    reset_health()
+    assert health().rows == ()

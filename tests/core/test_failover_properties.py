@@ -1,0 +1,150 @@
+"""The policy as a state machine: whatever providers do, these hold.
+
+`HYPOTHESIS_PROFILE=long` runs 10,000 examples.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from inference_providers.cooldown import Health
+from inference_providers.errors import AllRoutesFailed
+from inference_providers.failover import failover
+from inference_providers.policy import Policy
+from inference_providers.routes import (
+    Attempt,
+    Endpoint,
+    Failure,
+    Model,
+    Plan,
+    Route,
+    Success,
+    Wait,
+    Waited,
+)
+from inference_providers.verdicts import FailureClass, Scope, Verdict
+
+POLICY = Policy(timeout_s=120.0)
+
+
+class ProviderError(Exception):
+    """Carries the verdict it will be given."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.failure_class)
+        self.verdict = verdict
+
+
+def route(n: int) -> Route:
+    endpoint = Endpoint(protocol="openai-chat", base_url=f"https://p{n}.test/v1")
+    return Route(model="m", provider=f"p{n}", model_id="m", endpoint=endpoint, facts=Model(id="m"))
+
+
+SCOPE = {
+    FailureClass.RATE: Scope.ROUTE,
+    FailureClass.QUOTA: Scope.KEY,
+    FailureClass.AUTH: Scope.KEY,
+    FailureClass.MODEL: Scope.ROUTE,
+    FailureClass.OVER: Scope.MODEL,
+    FailureClass.BROKEN: Scope.MODEL,
+}
+VERDICTS = st.builds(
+    lambda failure_class, rest_s: Verdict(
+        failure_class, 500, SCOPE.get(failure_class, Scope.NONE), rest_s
+    ),
+    st.sampled_from([*FailureClass, *[FailureClass.OVER] * 6, FailureClass.RATE]),
+    st.none() | st.floats(0.1, 500.0),
+)
+STEPS = st.lists(
+    st.tuples(st.none() | VERDICTS, st.floats(0.0, 70.0), st.booleans()), min_size=1, max_size=40
+)
+"""What each attempt meets: an answer or a verdict, how long it takes, whether it is cancelled."""
+
+
+@pytest.fixture(autouse=True)
+def _verdicts_as_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference_providers.failover.classify", lambda error, _: error.verdict)
+
+
+def ends(health: Health, routes: list[Route], now: float) -> dict[Route, float]:
+    rests = {r: health.resting(r, now) for r in routes}
+    return {r: rest.until for r, rest in rests.items() if rest}
+
+
+@settings(deadline=None)
+@given(count=st.integers(1, 6), steps=STEPS, gap=st.floats(0.0, 100.0))
+def test_whatever_happens_the_policy_holds(count: int, steps: list[Any], gap: float) -> None:
+    routes = [route(n) for n in range(count)]
+    plan = Plan(models=("m",), routes=tuple(routes), skipped=())
+    health = Health(jitter=lambda: 0.5)
+    now = 0.0
+    script = iter(steps)
+    while (first := next(script, None)) is not None:
+        now = one_call(plan, health, now, first, script) + gap
+
+
+def one_call(  # noqa: C901, PLR0915 - one loop with all that must hold in it
+    plan: Plan, health: Health, now: float, first: Any, script: Any
+) -> float:
+    """Play one call; return the time when it ended."""
+    routes, begun = list(plan.routes), now
+    before = ends(health, routes, now)
+    engine = failover(plan, health=health, policy=POLICY, now=now)
+    asked: list[Route] = []
+    waited_for: Route | None = None
+    current, sent = first, None
+    while True:
+        resting = ends(health, routes, now)
+        try:
+            step = engine.send(sent)
+        except StopIteration:
+            break
+        except (AllRoutesFailed, ProviderError):
+            break
+        if isinstance(step, Wait):
+            assert step.seconds <= POLICY.max_wait_s
+            assert now + step.seconds <= begun + POLICY.timeout_s
+            assert set(asked) == {asked[-1]}, "waited although another route was tried"
+            now += step.seconds
+            waited_for, sent = asked[-1], Waited(at=now)
+            continue
+        assert isinstance(step, Attempt)
+        assert step.n == len(asked) + 1 <= POLICY.max_attempts
+        assert step.timeout_s == pytest.approx(begun + POLICY.timeout_s - now)
+        assert step.timeout_s > 0
+        all_rest = len(resting) == len(routes)
+        if step.route in resting and step.route is not waited_for:
+            assert all_rest, "a resting route was tried while another was free"
+            assert not asked, "a resting route was tried after others"
+            assert resting[step.route] == min(resting.values())
+        if step.route not in asked and step.route not in resting:
+            free = [r for r in routes if r not in resting and r not in asked]
+            assert step.route == free[0], "the user's order was not kept"
+        asked.append(step.route)
+        if current is None:
+            engine.close()
+            break
+        verdict, seconds, is_cancelled = current
+        now += min(seconds, step.timeout_s)
+        if is_cancelled:
+            engine.close()
+            assert not any(r.probe_until > now for r in health._rests.values()), "a lost lease"
+            break
+        sent = (
+            Success(ms=1.0, at=now)
+            if verdict is None
+            else Failure(error=ProviderError(verdict), ms=1.0, at=now)
+        )
+        current = next(script, None)
+    assert now <= begun + POLICY.timeout_s + 1e-6
+    after = ends(health, routes, now)
+    answered = isinstance(sent, Success)
+    for resting_route, until in before.items():
+        if until > now and not (answered and asked and resting_route == asked[-1]):
+            assert after.get(resting_route, -math.inf) >= until, "a rest shrank"
+    return now

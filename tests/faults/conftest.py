@@ -1,0 +1,129 @@
+"""Two providers that serve one model: `first` plays the fault, `second` answers."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inference_providers.cooldown import HEALTH
+from inference_providers.testing import FakeProvider, Reply
+from langchain_autoprovider import AutoChatModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LONGER = 60
+WATCH_S = 2.5
+
+
+class Pair:
+    """`first` and `second` serve `m-1`, each under its own id and with its own key."""
+
+    def __init__(self, first: FakeProvider, second: FakeProvider, down: FakeProvider) -> None:
+        self.first = first
+        self.second = second
+        self._down = down
+
+    def loses_first(self) -> None:
+        """Nobody listens where the first one should."""
+        self.first = self._down
+
+    def plays(self, *replies: Reply) -> None:
+        self.first.replies = list(replies)
+
+    def model(self, **arguments: Any) -> AutoChatModel:
+        registry = {
+            "providers": {
+                "first": self.first.row({"m-1": "first-id"}, key="FIRST_KEY"),
+                "second": self.second.row({"m-1": "second-id"}, key="SECOND_KEY"),
+            }
+        }
+        return AutoChatModel("m-1", registry=registry, **arguments)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[tuple[FakeProvider, FakeProvider, FakeProvider]]:
+    """Those of all tests, since every new address costs a client of its own."""
+    with FakeProvider() as first, FakeProvider() as second, FakeProvider(listens=False) as down:
+        yield first, second, down
+
+
+@pytest.fixture
+def pair(
+    monkeypatch: pytest.MonkeyPatch, servers: tuple[FakeProvider, FakeProvider, FakeProvider]
+) -> Iterator[Pair]:
+    """The pair; a call that the first provider holds for too long is ended by hanging up."""
+    monkeypatch.setenv("FIRST_KEY", "first-key-value")
+    monkeypatch.setenv("SECOND_KEY", "second-key-value")
+    first, second, down = servers
+    first.replies, second.replies = [Reply("from first")], [Reply("from second")]
+    rescue = threading.Timer(WATCH_S, first.hang_up)
+    rescue.start()
+    yield Pair(first, second, down)
+    rescue.cancel()
+    rescue.join()
+    for server in servers:
+        server.hang_up()
+        server.requests.clear()
+        server.abandoned.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def _loaded() -> None:
+    """Ask once each way: a first call loads its SDK, which no short timeout should have to hold."""
+    with FakeProvider() as fake:
+        registry = {"providers": {"warm": fake.row({"m-1": "warm-id"})}}
+        model = AutoChatModel("m-1", registry=registry)
+        for ask in MODES.values():
+            await ask(model, "Hi")
+
+
+@pytest.fixture
+def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HEALTH, "jitter", lambda: 0.0)
+
+
+@pytest.fixture
+def _long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rests are longer than any test on a slow machine, so that they are there to be seen."""
+    real = HEALTH._rest_s
+    monkeypatch.setattr(HEALTH, "_rest_s", lambda *arguments: LONGER * real(*arguments))
+
+
+def _merged(chunks: list[Any]) -> Any:
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    return whole
+
+
+async def _invoke(model: Any, asked: Any) -> Any:
+    return model.invoke(asked)
+
+
+async def _ainvoke(model: Any, asked: Any) -> Any:
+    return await model.ainvoke(asked)
+
+
+async def _stream(model: Any, asked: Any) -> Any:
+    return _merged(list(model.stream(asked)))
+
+
+async def _astream(model: Any, asked: Any) -> Any:
+    return _merged([chunk async for chunk in model.astream(asked)])
+
+
+MODES = {"invoke": _invoke, "ainvoke": _ainvoke, "stream": _stream, "astream": _astream}
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def ask(mode: str) -> Callable[..., Any]:
+    """One way to ask a model: each test runs in all four."""
+    return MODES[mode]

@@ -1,0 +1,284 @@
+"""Failover against aimock: each fault, over each protocol, in each way of asking."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from langchain_core.exceptions import ContextOverflowError
+from langchain_core.tools import tool
+
+from inference_providers import AllRoutesFailed, StreamInterrupted, health, reset_health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Peer
+
+    from inference_providers import embedded
+    from inference_providers.testing import FakeProvider
+
+    Ask = Callable[..., Any]
+    ModelOver = Callable[..., Any]
+
+LONG_ANSWER = "This is a long answer which will be cut in the middle of the stream by the server."
+
+
+@tool
+def get_weather(city: str, days: int) -> str:
+    """Say what the weather will be."""
+    return f"{city} {days}"
+
+
+@pytest.fixture
+def pair(
+    aimock: Peer, second: FakeProvider, protocol: str, model_over: ModelOver
+) -> Callable[..., Any]:
+    """Make a model over aimock first, in each protocol, and a provider that answers."""
+
+    def make(*, windows: tuple[int | None, int | None] = (None, None), **kwargs: Any) -> Any:
+        entries = [{"context": window} if window else {} for window in windows]
+        rows = {
+            "first": aimock.row(protocol, **entries[0]),
+            "second": second.row({"m-1": {"id": "second-id", **entries[1]}}, key="SECOND_KEY"),
+        }
+        return model_over(rows, **kwargs)
+
+    return make
+
+
+def attempts(answer: Any) -> list[tuple[str, str | None, int | None]]:
+    tried = answer.response_metadata["autoprovider"]["attempts"]
+    return [(attempt["provider"], attempt["class"], attempt["status"]) for attempt in tried]
+
+
+def classes(answer: Any) -> list[tuple[str, str | None]]:
+    return [(provider, failure_class) for provider, failure_class, _ in attempts(answer)]
+
+
+def rests() -> list[tuple[str, str]]:
+    """Return what rests, and why; only the first provider may."""
+    rows = health().rows
+    assert all("first at 127.0.0.1" in name or kind == "host" for kind, name, _ in rows)
+    assert "key-value" not in str(health())
+    return [(kind, reason) for kind, _, reason in rows]
+
+
+async def test_a_normal_answer(aimock: Peer, pair: Ask, ask: Ask, second: FakeProvider) -> None:
+    answer = await ask(pair(), "play an answer")
+    assert answer.text == "Hello from aimock, who speaks in several chunks"
+    assert attempts(answer) == [("first", None, None)]
+    assert rests() == []
+    assert len(aimock.asked("play an answer")) == 1
+    assert not second.requests
+
+
+async def test_a_stream_comes_in_chunks(pair: Ask) -> None:
+    texts = [chunk.text for chunk in pair().stream("play an answer")]
+    assert len([text for text in texts if text]) == 6
+    texts = [chunk.text async for chunk in pair().astream("play an answer")]
+    assert len([text for text in texts if text]) == 6
+
+
+async def test_a_tool_call(pair: Ask, ask: Ask) -> None:
+    answer = await ask(pair().bind_tools([get_weather]), "play a tool call")
+    (call,) = answer.tool_calls
+    assert call["name"] == "get_weather"
+    assert call["args"] == {"city": "Paris", "days": 3}
+    assert attempts(answer) == [("first", None, None)]
+
+
+FAULTS = {
+    "429": ("RATE", 429, "route"),
+    "401": ("AUTH", 401, "key"),
+    "402": ("QUOTA", 402, "key"),
+    "500": ("OVER", 500, "model"),
+    "503": ("OVER", 503, "model"),
+    "malformed": ("BROKEN", None, None),
+    "drop": ("OVER", None, None),
+}
+"""What aimock plays → the class, the HTTP status, and what rests."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_another_route_answers_and_the_first_rests(
+    fault: str, aimock: Peer, pair: Ask, ask: Ask
+) -> None:
+    failure_class, status, scope = FAULTS[fault]
+    answer = await ask(pair(), f"play {fault}")
+    assert answer.text == "from second"
+    assert classes(answer) == [("first", failure_class), ("second", None)]
+    ((kind, reason),) = rests()
+    if status:
+        assert attempts(answer)[0][2] == status
+        assert kind == scope
+    assert ("key was refused" if failure_class == "AUTH" else failure_class) in reason
+    assert len(aimock.asked(f"play {fault}")) == 1, "an SDK tried again on its own"
+
+    again = await ask(pair(), f"play {fault}")
+    assert again.text == "from second"
+    assert attempts(again) == [("second", None, None)]
+    assert len(aimock.asked(f"play {fault}")) == 1
+
+
+async def test_retry_after_says_how_long_it_rests(pair: Ask, ask: Ask) -> None:
+    # aimock also says that tokens are back in 6 minutes: the plain word counts.
+    await ask(pair(), "play 429")
+    ((_, reason),) = rests()
+    assert reason == "cooling down for 2 s: RATE (HTTP 429)"
+
+
+async def test_a_route_with_a_larger_window_takes_what_is_too_long(pair: Ask, ask: Ask) -> None:
+    answer = await ask(pair(windows=(8192, 32768)), "play context")
+    assert answer.text == "from second"
+    assert attempts(answer) == [("first", "CTX", 400), ("second", None, None)]
+    assert rests() == []
+
+
+async def test_what_is_too_long_for_all_raises_the_providers_own_error(
+    pair: Ask, ask: Ask, second: FakeProvider
+) -> None:
+    with pytest.raises(openai.BadRequestError, match="maximum context length"):
+        await ask(pair(windows=(8192, 8192)), "play context")
+    assert not second.requests
+    assert rests() == []
+
+
+async def test_what_is_too_long_for_all_is_langchains_context_overflow(pair: Ask, ask: Ask) -> None:
+    with pytest.raises(ContextOverflowError):
+        await ask(pair(windows=(8192, 8192)), "play context")
+
+
+async def test_a_stream_cut_before_its_output_moves_on(pair: Ask, ask: Ask) -> None:
+    answer = await ask(pair(streaming=True), "play an early cut")
+    assert answer.text == "from second"
+    assert attempts(answer) == [("first", "OVER", None), ("second", None, None)]
+    ((_, reason),) = rests()
+    assert "OVER" in reason
+
+
+@pytest.mark.parametrize("fault", ["a late cut", "a slow disconnect"])
+async def test_a_stream_cut_after_output_began_is_no_answer(
+    fault: str, pair: Ask, ask: Ask, second: FakeProvider
+) -> None:
+    with pytest.raises(StreamInterrupted) as caught:
+        await ask(pair(streaming=True), f"play {fault}")
+    partial = caught.value.partial.text
+    assert partial
+    assert partial != LONG_ANSWER
+    assert LONG_ANSWER.startswith(partial)
+    assert caught.value.route.provider == "first"
+    assert not second.requests
+    ((_, reason),) = rests()
+    assert "OVER" in reason
+
+
+async def test_a_tool_call_cut_short_is_no_answer(
+    pair: Ask, ask: Ask, second: FakeProvider
+) -> None:
+    with pytest.raises(StreamInterrupted):
+        await ask(pair(streaming=True).bind_tools([get_weather]), "play a cut tool call")
+    assert not second.requests
+
+
+async def test_a_tool_call_cut_short_cannot_be_run(pair: Ask, ask: Ask) -> None:
+    with pytest.raises(StreamInterrupted) as caught:
+        await ask(pair(streaming=True).bind_tools([get_weather]), "play a cut tool call")
+    assert not caught.value.partial.tool_calls
+
+
+async def test_a_slow_first_byte_moves_on(pair: Ask, ask: Ask) -> None:
+    model = pair(streaming=True, first_token_timeout=0.2, inter_chunk_timeout=0.2)
+    answer = await ask(model, "play a slow first byte")
+    assert answer.text == "from second"
+    assert attempts(answer) == [("first", "OVER", None), ("second", None, None)]
+
+
+async def test_one_deadline_ends_a_slow_call(pair: Ask, ask: Ask) -> None:
+    started = time.monotonic()
+    with pytest.raises(AllRoutesFailed, match=r"the deadline of 0\.2 s has passed"):
+        await ask(pair(timeout=0.2), "play a slow first byte")
+    assert time.monotonic() - started < 2.0
+
+
+async def test_the_sole_route_is_tried_again_once(
+    aimock: Peer, protocol: str, model_over: ModelOver, ask: Ask
+) -> None:
+    aimock.fails_once(503)
+    answer = await ask(model_over({"first": aimock.row(protocol)}), "play an answer")
+    assert answer.text.startswith("Hello from aimock")
+    assert attempts(answer) == [("first", "OVER", 503), ("first", None, None)]
+    assert rests() == []
+
+
+async def test_a_proxy_lets_the_real_model_answer(
+    proxy: Peer, protocol: str, model_over: ModelOver, ask: Ask
+) -> None:
+    model = model_over({"first": proxy.row(protocol)}, temperature=0, max_tokens=8)
+    answer = await ask(model, "Say hello")
+    assert len(answer.text) > 3
+    assert answer.usage_metadata["output_tokens"] > 1
+    assert attempts(answer) == [("first", None, None)]
+    (entry,) = proxy.asked("Say hello")
+    assert entry["response"]["source"] == "proxy"
+
+
+@pytest.mark.parametrize("fault", ["503", "malformed"])
+async def test_what_a_proxy_fails_the_real_model_answers_itself(  # noqa: PLR0913, PLR0917 - fixtures
+    fault: str,
+    proxy: Peer,
+    real: embedded.EmbeddedServer,
+    protocol: str,
+    model_over: ModelOver,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REAL_KEY", real.key)
+    itself = {
+        "name": "The real model",
+        "auth": {"any_of": [["REAL_KEY"]]},
+        "endpoints": {"default": {"protocol": protocol, "base_url": real.base_url}},
+        "models": {"m-1": "smollm2-135m"},
+    }
+    rows = {"first": proxy.row(protocol), "second": itself}
+    answer = await ask(model_over(rows, temperature=0, max_tokens=8), f"play {fault}")
+    assert len(answer.text) > 3
+    assert classes(answer) == [("first", FAULTS[fault][0]), ("second", None)]
+
+
+async def test_a_proxy_that_limits_is_left_alone_until_its_rest_is_over(
+    proxy: Peer, protocol: str, model_over: ModelOver, ask: Ask
+) -> None:
+    model = model_over({"first": proxy.row(protocol)}, temperature=0, max_tokens=8, max_retries=0)
+    proxy.plays(rateLimitRate=1.0)
+    with pytest.raises(AllRoutesFailed, match="HTTP 429") as caught:
+        await ask(model, "Say hello")
+    assert caught.value.retry_after is not None
+    assert len(proxy.asked("Say hello")) == 1
+    with pytest.raises(AllRoutesFailed, match="cooling down"):
+        await ask(model, "Say hello")
+    assert len(proxy.asked("Say hello")) == 1
+    proxy.reset()
+    reset_health()
+    answer = await ask(model, "Say hello")
+    assert len(answer.text) > 3
+
+
+async def test_a_refused_key_rests_until_it_changes(
+    proxy: Peer,
+    protocol: str,
+    model_over: ModelOver,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = model_over({"first": proxy.row(protocol)}, temperature=0, max_tokens=8)
+    with monkeypatch.context() as wrong:
+        wrong.setenv("FIRST_KEY", "wrong-key-value")
+        with pytest.raises(AllRoutesFailed, match="check FIRST_KEY") as caught:
+            await ask(model, "Say hello")
+        assert "wrong-key-value" not in str(caught.value)
+        assert [kind for kind, _ in rests()] == ["key"]
+    answer = await ask(model, "Say hello")
+    assert len(answer.text) > 3
