@@ -35,7 +35,10 @@ MAX_ON_ONE_ROUTE = 2
 _TEXT_LIMIT = 200
 """Characters of a provider's own words that go into our message."""
 _ESSENTIAL = frozenset(
-    ["functions", "input", "messages", "model", "response_format", "stream", "text", "tool_choice", "tools"]
+    {
+        *("functions", "input", "messages", "model", "response_format", "stream", "text"),
+        *("tool_choice", "tools"),
+    }
 )
 """Parameters that are not left out: without them it would be another request."""
 _MAY_PASS = frozenset({FailureClass.OVER, FailureClass.BROKEN})
