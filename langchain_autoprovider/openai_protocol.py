@@ -21,6 +21,7 @@ from pydantic import model_validator
 
 from inference_providers.errors import BrokenAnswerError
 from inference_providers.keys import is_loopback
+from inference_providers.policy import DEFAULT
 from inference_providers.routes import Quirks
 from langchain_autoprovider.loops import close_with_loop
 from langchain_autoprovider.plain_client import PlainClient
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from inference_providers.routes import Route
 
 __all__ = ["OpenAIRoute", "aconnect", "client", "connect"]
-
-CONNECT_TIMEOUT_S = 5.0
-TOTAL_TIMEOUT_S = 600.0
 
 _RESPONSES = "openai-responses"
 
@@ -73,7 +71,7 @@ class OpenAIRoute(BaseChatOpenAI):
         _apply(self.quirks, payload)
         _leave_out(without, payload)
         if isinstance(seconds := payload.get("timeout"), float):
-            payload["timeout"] = openai.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT_S))
+            payload["timeout"] = _timeout(seconds)
         if "response_format" in payload:
             # Sent as it is. Seen in `payload`, the base would take the SDK's parsing
             # road, where a stream's chunks differ from all others.
@@ -94,10 +92,11 @@ class OpenAIRoute(BaseChatOpenAI):
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
-        if fault := _no_answer(response):
-            raise BrokenAnswerError(fault, body=_decoded(response))
+        body = _decoded(response)
+        if fault := _no_answer(body):
+            raise BrokenAnswerError(fault, body=body)
         result = super()._create_chat_result(response, generation_info)
-        for choice, generation in zip(_choices(response), result.generations, strict=False):
+        for choice, generation in zip(body["choices"], result.generations, strict=False):
             _keep_reasoning(choice.get("message"), generation.message)
         return result
 
@@ -163,8 +162,12 @@ def _sdk_options(access: Access) -> dict[str, Any]:
         "base_url": access.base_url,
         "api_key": value or "none",  # without one, the SDK would take OPENAI_API_KEY
         "max_retries": 0,
-        "timeout": openai.Timeout(TOTAL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        "timeout": _timeout(DEFAULT.timeout_s),
     }
+
+
+def _timeout(seconds: float) -> openai.Timeout:
+    return openai.Timeout(seconds, connect=min(seconds, DEFAULT.connect_timeout_s))
 
 
 def _unbiased(sdk: Sdk) -> Sdk:
@@ -196,21 +199,16 @@ def _apply(quirks: Quirks, payload: dict[str, Any]) -> None:
 def _leave_out(names: tuple[str, ...], payload: dict[str, Any]) -> None:
     """Take parameters out of a request body that the provider has refused before."""
     for name in names:
-        value = payload.pop(name.split(".")[0], None)
+        value = payload.pop(name, None)
         other = _OTHER_NAME.get(name)
         if other is not None and value is not None:
             payload.setdefault(other, value)
 
 
-def _no_answer(response: Any) -> str | None:
-    """Say why a success is no answer, or `None` when it is one."""
-    if isinstance(response, str):
-        return f"expected JSON, got {' '.join(response[:200].split())!r}"
-    body = (
-        response
-        if isinstance(response, dict)
-        else response.model_dump(include={"error", "choices"})
-    )
+def _no_answer(body: dict[str, Any] | str) -> str | None:
+    """Say why a decoded success is no answer, or `None` when it is one."""
+    if isinstance(body, str):
+        return f"expected JSON, got {' '.join(body[:200].split())!r}"
     if error := body.get("error"):
         return f"a success that holds an error: {error}"
     if not body.get("choices"):
@@ -219,11 +217,6 @@ def _no_answer(response: Any) -> str | None:
     if isinstance(first, dict) and (error := first.get("error")):  # OpenRouter's upstream failed
         return f"a choice that holds an error: {error}"
     return None
-
-
-def _choices(response: Any) -> list[dict[str, Any]]:
-    body = _decoded(response)
-    return body.get("choices") or [] if isinstance(body, dict) else []
 
 
 def _keep_reasoning(said: Any, message: BaseMessage) -> None:

@@ -129,17 +129,13 @@ class _Course:
         if (route := self.next()) is not None:
             return route
         rests = [
-            (rest.until, n, route)
-            for n, route in enumerate(self.plan.routes + self.plan.resting)
+            (rest, route)
+            for route in self.plan.routes + self.plan.resting
             if (rest := self.health.resting(route, self.now))
         ]
-        if not rests or any(
-            rest.verdict.failure_class not in _MAY_PASS
-            for _, _, route in rests
-            if (rest := self.health.resting(route, self.now))
-        ):
+        if not rests or any(rest.verdict.failure_class not in _MAY_PASS for rest, _ in rests):
             return None
-        return self.again(min(rests)[2])
+        return self.again(min(rests, key=lambda resting: resting[0].until)[1])
 
     def next(self) -> Route | None:
         """Return the next route that does not rest, if attempts and time are left."""

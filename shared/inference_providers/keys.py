@@ -148,7 +148,7 @@ class Keys:
     def setting(self, *variables: str) -> str | None:
         """Return the value of the first of these variables that is set and not empty.
 
-        For addresses and paths; keys are found with `find`.
+        For addresses and paths; keys are found with `key`.
         """
         values = (self._environ.get(variable, "").strip() for variable in variables)
         return next((value for value in values if value), None)
