@@ -46,11 +46,11 @@ $(PEERS)/node_modules/.ready: $(PEERS)/package.json $(PEERS)/package-lock.json
 
 # Locks hold hashes and no index address.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header --no-annotate --extra local pyproject.toml
+	--no-emit-index-url --no-header --no-annotate pyproject.toml
 
 lock:
-	$(UV_COMPILE) --group dev --output-file requirements/dev.txt
-	echo 'openai<3' | $(UV_COMPILE) --constraints - --output-file requirements/openai2.txt
+	$(UV_COMPILE) --extra all --group dev --output-file requirements/dev.txt
+	echo 'openai<3' | $(UV_COMPILE) --extra local --constraints - --output-file requirements/openai2.txt
 
 clean:
 	rm -rf $(VENV) $(WHEEL_VENV) dist build .pytest_cache .mypy_cache .ruff_cache \
