@@ -237,7 +237,7 @@ class _Planner:
             kind=provider.kind,
             key_variable=variable,
             key_mark=self.around.keys.mark(provider_id, variable),
-            quirks=provider.quirks,
+            quirks=offer.quirks or provider.quirks,
             facts=offer,
         )
 
@@ -250,6 +250,8 @@ class _Planner:
         named = provider_id in (*selection.only, *selection.order, target.provider)
         if provider.auth.ambient and not named:
             return "its key is often set for other reasons; name it in only= or order= to use it"
+        if provider.twin_of and not named:
+            return f"is {provider.twin_of!r} elsewhere; name it in only= or order= to use it"
         return None
 
     def _is_over(self, entry: Model) -> bool:

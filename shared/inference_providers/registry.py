@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inference_providers import registry_file
 from inference_providers.errors import ConfigError, UnknownModelError
 from inference_providers.names import canonical_name, did_you_mean
-from inference_providers.routes import Model, Provider
+from inference_providers.routes import Listing, Model, Provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -186,7 +186,7 @@ class Registry:
         return f"Provider {retired.name or provider_id!r} is closed{since}: {retired.note}"
 
 
-def _listed(listed: str | Model | tuple[Model | str, ...]) -> tuple[Model, ...]:
+def _listed(listed: Listing) -> tuple[Model, ...]:
     each = (listed,) if isinstance(listed, str | Model) else listed
     entries = (Model(id=entry, input=()) if isinstance(entry, str) else entry for entry in each)
     return tuple(sorted(entries, key=_default_first))

@@ -23,6 +23,7 @@ __all__ = [
     "Failure",
     "Found",
     "Kind",
+    "Listing",
     "Model",
     "Needs",
     "NotFound",
@@ -55,11 +56,53 @@ class Cost(_Value, frozen=True, kw_only=True):
     output: float = field(name="out")
 
 
+class Quirks(_Value, frozen=True, kw_only=True):
+    """Declared differences of one provider, or one model there, from the protocol it speaks.
+
+    Attributes:
+        max_tokens_field: The request field that limits the answer's length.
+        drop_params: Request fields the provider refuses.
+        rename_params: Request fields it calls otherwise, as pairs of usual and own name.
+        stream_usage: Whether a stream may be asked to report token counts.
+        named_tool_choice: Whether a single tool can be demanded by its name.
+            Without it, only that tool is sent and `required` is demanded.
+        forced_tool_choice: Whether a tool call can be demanded at all; else it is left
+            to the model.
+        strict_tools: Whether a tool may ask for its schema to be kept exactly.
+        response_format: The strictest form of JSON output that can be asked for.
+        schema_with_json_object: Whether `json_object` takes the schema along.
+        developer_role: Whether the `developer` role is known; else it is `system`.
+        single_system: Whether only one system message is taken, at the start.
+        drop_message_name: Whether `name` on a message is refused.
+        replay_reasoning: Whether an earlier answer's `reasoning_content` is to be sent back.
+        tool_call_ids: What ids of tool calls must look like: `alnum9` is nine letters
+            and digits.
+        max_n: The most answers one request may ask for.
+    """
+
+    max_tokens_field: str = "max_tokens"
+    drop_params: tuple[str, ...] = ()
+    rename_params: tuple[tuple[str, str], ...] = ()
+    stream_usage: bool = True
+    named_tool_choice: bool = True
+    forced_tool_choice: bool = True
+    strict_tools: bool = True
+    response_format: Literal["json_schema", "json_object", "none"] = "json_schema"
+    schema_with_json_object: bool = False
+    developer_role: bool = True
+    single_system: bool = False
+    drop_message_name: bool = False
+    replay_reasoning: bool = False
+    tool_call_ids: Literal["any", "alnum9"] = "any"
+    max_n: int | None = None
+
+
 class Model(_Value, frozen=True, kw_only=True):
     """One model as one provider serves it.
 
     `None` means unknown, never "no": a capability nobody stated does not rule a
     route out; so does an `input` without any kind. `context` and `output` are in tokens.
+    `quirks` stand in place of the provider's. `dimensions` is of an embedding's vector.
     """
 
     id: str
@@ -74,7 +117,10 @@ class Model(_Value, frozen=True, kw_only=True):
     shutdown: date | None = None
     tier: str | None = None
     snapshot: str | None = None
+    quantization: str | None = None
+    dimensions: int | None = None
     endpoint: str = "default"
+    quirks: Quirks | None = None
 
 
 class Auth(_Value, frozen=True, kw_only=True):
@@ -98,27 +144,17 @@ class Endpoint(_Value, frozen=True, kw_only=True):
     models_path: str = "/models"
 
 
-class Quirks(_Value, frozen=True, kw_only=True):
-    """Declared differences of one provider from the protocol it speaks.
-
-    Attributes:
-        max_tokens_field: The request field that limits the answer's length.
-        drop_params: Request fields the provider refuses.
-        stream_usage: Whether a stream may be asked to report token counts.
-        named_tool_choice: Whether a single tool can be demanded by its name.
-            Without it, only that tool is sent and `required` is demanded.
-        drop_message_name: Whether `name` on a message is refused.
-    """
-
-    max_tokens_field: str = "max_tokens"
-    drop_params: tuple[str, ...] = ()
-    stream_usage: bool = True
-    named_tool_choice: bool = True
-    drop_message_name: bool = False
+Listing = str | Model | tuple[Model | str, ...]
+"""How a file may write one model: its id, an object, or a list of either."""
 
 
 class Provider(_Value, frozen=True, kw_only=True):
-    """Who serves models: one row of the registry."""
+    """Who serves models: one row of the registry.
+
+    `models` are chat models, `embeddings` embedding models, both by canonical name.
+    `twin_of` names the provider that this one is in another region or on another plan,
+    opened by the same key: a twin is used only when it is named.
+    """
 
     name: str
     kind: Kind = "direct"
@@ -128,7 +164,9 @@ class Provider(_Value, frozen=True, kw_only=True):
     auth: Auth = Auth()
     endpoints: dict[str, Endpoint]
     quirks: Quirks = Quirks()
-    models: dict[str, str | Model | tuple[Model | str, ...]] = {}
+    twin_of: str | None = None
+    models: dict[str, Listing] = {}
+    embeddings: dict[str, Listing] = {}
 
 
 class Selection(_Value, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from inference_providers.errors import NoRouteError, UnknownModelError
 from inference_providers.keys import Keys
 from inference_providers.plan import Surroundings, plan, require_routes
 from inference_providers.registry import Registry
-from inference_providers.routes import Found, Needs, NotFound, Plan, Selection
+from inference_providers.routes import Found, Needs, NotFound, Plan, Quirks, Selection
 
 TODAY = date(2026, 11, 22)
 
@@ -136,6 +136,27 @@ def test_a_provider_with_an_ambient_key_is_used_when_named(needed: dict) -> None
     planned = made("big", registry=registry, environ=environ)
     assert planned.routes == ()
     assert "name it in only= or order=" in reasons(planned)["a"]
+
+
+def test_a_twin_of_another_provider_is_used_when_named() -> None:
+    rows = {
+        "a": row({"big": "x"}, "A_KEY"),
+        "a-cn": row({"big": "x"}, "A_KEY", twin_of="a"),
+    }
+    planned = made("big", registry={"providers": rows})
+    assert routes(planned) == ["a/big"]
+    assert reasons(planned)["a-cn"] == "is 'a' elsewhere; name it in only= or order= to use it"
+    named = made("big", registry={"providers": rows}, order=("a-cn",))
+    assert routes(named) == ["a-cn/big", "a/big"]
+
+
+def test_quirks_of_a_model_stand_in_place_of_its_providers() -> None:
+    model = {"id": "x", "quirks": {"drop_params": ["stop"]}}
+    quirks = {"max_tokens_field": "max_completion_tokens"}
+    registry = {"providers": {"a": row({"big": model, "small": "y"}, "A_KEY", quirks=quirks)}}
+    big, small = made("big", "small", registry=registry).routes
+    assert big.quirks == Quirks(drop_params=("stop",))
+    assert small.quirks == Quirks(max_tokens_field="max_completion_tokens")
 
 
 # Keys, protocols, dates, needs
