@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import msgspec
 from langchain_core.language_models import BaseChatModel
@@ -20,6 +20,7 @@ from inference_providers.resolver import Resolver
 from inference_providers.routes import Route, Selection, Sort
 from langchain_autoprovider import connect
 from langchain_autoprovider.chunks import ChunkReader
+from langchain_autoprovider.conversation import conversation_of
 from langchain_autoprovider.needs import needs_of
 from langchain_autoprovider.request import Request, traced
 from langchain_autoprovider.structured import structured_output
@@ -96,18 +97,25 @@ class AutoChatModel(BaseChatModel):
     seed: int | None = None
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
     timeout: float = Field(default=DEFAULT.timeout_s, gt=0)
-    """Seconds one call may take, over all attempts and waits."""
+    """Seconds one call may take, over all attempts and waits. While another route is free,
+    an attempt may take half of what is left to answer."""
     first_token_timeout: float = Field(default=DEFAULT.first_token_timeout_s, gt=0)
     """Seconds a stream may take to its first output."""
     inter_chunk_timeout: float = Field(default=DEFAULT.inter_chunk_timeout_s, gt=0)
-    """Seconds between two chunks of a stream. `stream` cannot leave a read that is under
-    way: there, the longer one of the two limits holds for silence, `astream` keeps both."""
+    """Seconds between two chunks of a stream."""
     max_attempts: int = Field(default=DEFAULT.max_attempts, ge=1)
     """Attempts of one call, over all routes. `max_retries=n` means `n + 1`."""
     cooldown: bool = DEFAULT.cooldown
     """Whether routes that failed rest, so that the next call does not ask them again."""
     move_on_policy: bool = DEFAULT.move_on_policy
     """Whether a refusal by content policy moves to another provider."""
+    sticky: bool = False
+    """Whether a conversation stays with the route that answered it, for its prompt cache,
+    until that fails. Conversations are told apart by their first messages."""
+    hedge_after: Annotated[float, Field(gt=0)] | Literal["p95"] | None = DEFAULT.hedge_after
+    """Seconds without any output after which the next route is asked as well; the slower one
+    is cancelled. `"p95"` is what 95 of 100 calls of that route took, once 20 are known.
+    Both may bill the prompt, and a second provider sees it."""
     streaming: bool = False
     """Whether `invoke` streams underneath, for callbacks that watch tokens."""
 
@@ -243,7 +251,7 @@ class AutoChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs)
-        plan = request.resolver.plan(request.needs)
+        plan = request.resolver.plan(request.needs, request.conversation)
 
         def send(attempt: Attempt) -> ChatResult:
             return request.send(attempt, run_manager)
@@ -259,7 +267,7 @@ class AutoChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs)
-        plan = await request.resolver.aplan(request.needs)
+        plan = await request.resolver.aplan(request.needs, request.conversation)
 
         async def send(attempt: Attempt) -> ChatResult:
             return await request.asend(attempt, run_manager)
@@ -275,11 +283,14 @@ class AutoChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk]:
         request = self._request(messages, stop, kwargs)
-        plan = request.resolver.plan(request.needs)
-        reader = ChunkReader(plan)
+        plan = request.resolver.plan(request.needs, request.conversation)
         engine = request.engine(plan)
         yield from drive.stream(
-            engine, request.open, reader, request.resolver.scrub, request.policy
+            engine,
+            request.open,
+            lambda: ChunkReader(plan),
+            request.resolver.scrub,
+            request.policy,
         )
 
     async def _astream(
@@ -290,11 +301,14 @@ class AutoChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk]:
         request = self._request(messages, stop, kwargs)
-        plan = await request.resolver.aplan(request.needs)
-        reader = ChunkReader(plan)
+        plan = await request.resolver.aplan(request.needs, request.conversation)
         engine = request.engine(plan)
         chunks = drive.astream(
-            engine, request.aopen, reader, request.resolver.scrub, request.policy
+            engine,
+            request.aopen,
+            lambda: ChunkReader(plan),
+            request.resolver.scrub,
+            request.policy,
         )
         async with aclosing(chunks):
             async for chunk in chunks:
@@ -316,7 +330,10 @@ class AutoChatModel(BaseChatModel):
         if (timeout := fields.pop("timeout", None)) is not None:
             policy = msgspec.structs.replace(policy, timeout_s=float(timeout))
         needs = needs_of(messages, fields)
-        return Request(chosen._resolver, messages, stop or self.stop, fields, policy, needs)
+        conversation = conversation_of(messages) if self.sticky else None
+        return Request(
+            chosen._resolver, messages, stop or self.stop, fields, policy, needs, conversation
+        )
 
     @property
     def _policy(self) -> Policy:
@@ -327,6 +344,7 @@ class AutoChatModel(BaseChatModel):
             inter_chunk_timeout_s=self.inter_chunk_timeout,
             cooldown=self.cooldown,
             move_on_policy=self.move_on_policy,
+            hedge_after=self.hedge_after,
         )
 
     def _for_model(self, model: str | Sequence[str] | None) -> Self:

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessageChunk, InvalidToolCall
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 
-from inference_providers.drive import Look
+from inference_providers.reading import Look
 from inference_providers.trace import trace
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from inference_providers.policy import DEFAULT
 from inference_providers.routes import Quirks
 from langchain_autoprovider.loops import close_with_loop
 from langchain_autoprovider.plain_client import PlainClient
+from langchain_autoprovider.transport import bound_reads, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -146,6 +147,7 @@ def _model(route: Route, **clients: Any) -> OpenAIRoute:
 
 def _sdk(access: Access) -> openai.OpenAI:
     http = openai.DefaultHttpxClient(**_http_options(access))
+    bound_reads(http)
     sdk = _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access)))
     weakref.finalize(sdk, http.close)  # who drops a client has not always closed it
     return sdk
@@ -153,7 +155,11 @@ def _sdk(access: Access) -> openai.OpenAI:
 
 def _http_options(access: Access) -> dict[str, Any]:
     host = urlsplit(access.base_url).hostname or ""
-    return {"follow_redirects": False, "trust_env": not is_loopback(host)}
+    return {
+        "follow_redirects": False,
+        "trust_env": not is_loopback(host),
+        "verify": tls_context(openai.DefaultHttpxClient),
+    }
 
 
 def _sdk_options(access: Access) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Request(NamedTuple):
     fields: dict[str, Any]
     policy: Policy
     needs: Needs
+    conversation: str | None = None
 
     def engine(self, plan: Plan) -> Engine:
         """Return the policy that asks the routes of `plan`.

@@ -19,6 +19,7 @@ import math
 import random
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -35,6 +36,12 @@ __all__ = ["HEALTH", "Health", "Report", "Rest", "health", "marks_of", "reset_he
 
 LATENCY_WEIGHT = 0.2
 """Share of the newest time in the moving average."""
+SAMPLES = 100
+"""Times to the first output that are kept of each route, for its 95th percentile."""
+MIN_SAMPLES = 20
+"""Fewer say nothing about the slowest twentieth."""
+MAX_CONVERSATIONS = 1000
+"""Conversations whose route is remembered; the ones not heard of for longest go first."""
 
 Mark = tuple[Scope, str]
 
@@ -98,6 +105,8 @@ class Health:
         self._rests: dict[Mark, Rest] = {}
         self._refused: dict[Mark, tuple[str, ...]] = {}
         self._latency_ms: dict[Mark, float] = {}
+        self._samples_ms: dict[Mark, deque[float]] = {}
+        self._conversations: dict[str, tuple[str, str]] = {}
         self._spent = 0.0
         self._lock = threading.Lock()
 
@@ -143,17 +152,37 @@ class Health:
     def answered(self, route: Route, ms: float | None = None) -> None:
         """Clear a route's marks, put a token back into the budget, and note how long it took."""
         marks = marks_of(route)
+        mark = marks[Scope.ROUTE]
         with self._lock:
-            for mark in marks.values():
-                self._rests.pop(mark, None)
+            for each in marks.values():
+                self._rests.pop(each, None)
             self._spent = max(0.0, self._spent - 1.0)
             if ms is not None:
-                mean = self._latency_ms.get(marks[Scope.ROUTE], ms)
-                self._latency_ms[marks[Scope.ROUTE]] = mean + LATENCY_WEIGHT * (ms - mean)
+                mean = self._latency_ms.get(mark, ms)
+                self._latency_ms[mark] = mean + LATENCY_WEIGHT * (ms - mean)
+                self._samples_ms.setdefault(mark, deque(maxlen=SAMPLES)).append(ms)
 
     def latency_ms(self, route: Route) -> float | None:
         """Return what a route has taken to its first output, as a moving average."""
         return self._latency_ms.get(marks_of(route)[Scope.ROUTE])
+
+    def p95_ms(self, route: Route) -> float | None:
+        """Return what 95 of 100 first outputs of a route took at most; `None` for too few."""
+        with self._lock:
+            samples = sorted(self._samples_ms.get(marks_of(route)[Scope.ROUTE], ()))
+        return samples[int(0.95 * len(samples))] if len(samples) >= MIN_SAMPLES else None
+
+    def keep(self, conversation: str, route: Route) -> None:
+        """Note which route answers a conversation."""
+        with self._lock:
+            self._conversations.pop(conversation, None)
+            self._conversations[conversation] = (route.provider, route.model_id)
+            if len(self._conversations) > MAX_CONVERSATIONS:
+                del self._conversations[next(iter(self._conversations))]
+
+    def kept(self, conversation: str) -> tuple[str, str] | None:
+        """Return the provider and model id that answered a conversation last."""
+        return self._conversations.get(conversation)
 
     def spend(self, cost: float, budget: float) -> bool:
         """Take tokens for a retry on the same route; say whether there were enough."""
@@ -181,6 +210,8 @@ class Health:
             self._rests.clear()
             self._refused.clear()
             self._latency_ms.clear()
+            self._samples_ms.clear()
+            self._conversations.clear()
             self._spent = 0.0
 
     def report(self, now: float) -> Report:

@@ -1,6 +1,6 @@
 """The policy: which route next, when to wait, when to stop. A generator without I/O.
 
-* It yields an `Attempt` or a `Wait`, and is sent what became of it.
+* It yields an `Attempt`, a `Race` of two or a `Wait`, and is sent what became of it.
 * A failure that another route may not have moves on, and lays a rest on what failed;
   a request that is itself wrong raises the provider's own exception.
 * The same route is tried again only when there is no other, once, within the retry
@@ -21,15 +21,25 @@ from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed, StreamInterrupted
 from inference_providers.plan import require_routes
 from inference_providers.policy import DEFAULT, Policy
-from inference_providers.routes import Attempt, Failure, Outcome, Success, Tried, Wait, Waited
+from inference_providers.routes import (
+    Attempt,
+    Failure,
+    Outcome,
+    Race,
+    Raced,
+    Success,
+    Tried,
+    Wait,
+    Waited,
+)
 from inference_providers.verdicts import FailureClass, Verdict, classify
 
 if TYPE_CHECKING:
-    from inference_providers.routes import Plan, Route
+    from inference_providers.routes import Cancelled, Plan, Route
 
 __all__ = ["Engine", "Errors", "failover"]
 
-Engine = Generator[Attempt | Wait, Outcome | Waited, tuple[Tried, ...]]
+Engine = Generator[Attempt | Race | Wait, Outcome | Raced | Waited, tuple[Tried, ...]]
 
 MAX_ON_ONE_ROUTE = 2
 _TEXT_LIMIT = 200
@@ -73,22 +83,22 @@ def failover(  # noqa: PLR0913 - all but the plan are named
     course = _Course(require_routes(plan), health or Health(), policy, now)
     route = course.first()
     while route is not None:
+        step = course.step(route)
         try:
-            outcome = cast("Outcome", (yield course.attempt(route)))
+            sent = yield step
         except GeneratorExit:
-            course.health.release(route)
+            course.give_back(step)
             raise
+        attempt, outcome = course.decisive(step, cast("Outcome | Raced", sent))
         if isinstance(outcome, Success):
-            return course.answered(route, outcome)
-        verdict = course.failed(route, outcome)
+            return course.answered(attempt, outcome)
+        route, verdict = attempt.route, course.failed(attempt, outcome)
         if outcome.began:
-            msg = f"The stream was interrupted: {_line(course.tried[-1], outcome)}"
-            raise StreamInterrupted(msg, outcome.partial, route) from outcome.error
+            raise course.interrupted(outcome) from outcome.error
         if course.mended(route, verdict):
             continue
         if not (trial or course.moves_on(route, verdict)):
-            outcome.error.add_note(f"autoprovider: raised by {route} as {route.model_id!r}")
-            raise errors.wrong_request(outcome.error, verdict)
+            raise errors.wrong_request(_noted(outcome.error, route), verdict)
         before, route = route, course.next()
         if route is None and (seconds := course.wait(before, verdict)) is not None:
             course.now = cast("Waited", (yield Wait(seconds=seconds))).at
@@ -152,35 +162,92 @@ class _Course:
         self.health.probe(route, self.now, self.policy.probe_lease_s)
         return route
 
-    def attempt(self, route: Route) -> Attempt:
+    def step(self, route: Route) -> Attempt | Race:
         """Return what the driver is asked to do."""
+        first = self._attempt(route, len(self.tried) + 1)
+        after_s = self._hedge_after_s(route)
+        has_attempts = len(self.tried) + 2 <= self.policy.max_attempts
+        if after_s is None or after_s >= first.timeout_s or not has_attempts:
+            return first
+        if (other := self.next()) is None:
+            return first
+        return Race(first=first, second=self._attempt(other, first.n + 1, after_s), after_s=after_s)
+
+    def decisive(self, step: Attempt | Race, sent: Outcome | Raced) -> tuple[Attempt, Outcome]:
+        """Return the attempt whose outcome decides; notes what became of the other of a race."""
+        if isinstance(sent, Raced):
+            attempt, outcome = sent.behind
+            if isinstance(outcome, Failure):
+                self.failed(attempt, outcome)
+            else:
+                self.health.release(attempt.route)
+                self._note(attempt, outcome)
+            return sent.last
+        if isinstance(step, Race):  # the second was not started
+            self.health.release(step.second.route)
+            self._left.insert(0, step.second.route)
+            return step.first, sent
+        return step, sent
+
+    def give_back(self, step: Attempt | Race) -> None:
+        """Give back the probes of a call that was cancelled."""
+        for attempt in (step,) if isinstance(step, Attempt) else (step.first, step.second):
+            self.health.release(attempt.route)
+
+    def answered(self, attempt: Attempt, outcome: Success) -> tuple[Tried, ...]:
+        """Note a success; return all that was tried."""
+        self.health.answered(attempt.route, outcome.first_output_ms or outcome.ms)
+        if self.plan.conversation:
+            self.health.keep(self.plan.conversation, attempt.route)
+        self._note(attempt, outcome)
+        return tuple(self.tried)
+
+    def failed(self, attempt: Attempt, outcome: Failure) -> Verdict:
+        """Note a failure; return what it means."""
+        self.now = max(self.now, outcome.at)
+        self.last_error = outcome.error
+        verdict = classify(outcome.error, outcome.wall)
+        self.health.failed(attempt.route, verdict, self.now, self.policy)
+        self._note(attempt, outcome, verdict)
+        return verdict
+
+    def _note(
+        self, attempt: Attempt, outcome: Outcome | Cancelled, verdict: Verdict | None = None
+    ) -> None:
+        self.tried.append(
+            Tried(
+                route=attempt.route,
+                outcome=outcome,
+                without=attempt.without,
+                failure_class=verdict and verdict.failure_class.value,
+                status=verdict and verdict.status,
+            )
+        )
+
+    def _attempt(self, route: Route, n: int, later_s: float = 0.0) -> Attempt:
+        left_s = self._deadline - self.now - later_s
+        others = n < self.policy.max_attempts and any(
+            self.health.resting(other, self.now) is None for other in self._left
+        )
         return Attempt(
-            n=len(self.tried) + 1,
+            n=n,
             route=route,
-            timeout_s=self._deadline - self.now,
+            timeout_s=left_s * self.policy.attempt_share if others else left_s,
+            left_s=left_s,
             without=self.health.refused_parameters(route),
         )
 
-    def answered(self, route: Route, outcome: Success) -> tuple[Tried, ...]:
-        """Note a success; return all that was tried."""
-        self.health.answered(route, outcome.first_output_ms or outcome.ms)
-        return (*self.tried, Tried(route=route, outcome=outcome))
+    def _hedge_after_s(self, route: Route) -> float | None:
+        if self.policy.hedge_after != "p95":
+            return self.policy.hedge_after
+        p95_ms = self.health.p95_ms(route)
+        return None if p95_ms is None else p95_ms / 1000
 
-    def failed(self, route: Route, outcome: Failure) -> Verdict:
-        """Note a failure; return what it means."""
-        self.now = outcome.at
-        self.last_error = outcome.error
-        verdict = classify(outcome.error, outcome.wall)
-        self.health.failed(route, verdict, self.now, self.policy)
-        self.tried.append(
-            Tried(
-                route=route,
-                outcome=outcome,
-                failure_class=verdict.failure_class.value,
-                status=verdict.status,
-            )
-        )
-        return verdict
+    def interrupted(self, outcome: Failure) -> StreamInterrupted:
+        """Return the error for a stream that broke after its output began."""
+        last = self.tried[-1]
+        msg = f"The stream was interrupted: {_line(last, outcome)}"
+        return StreamInterrupted(msg, outcome.partial, last.route)
 
     def mended(self, route: Route, verdict: Verdict) -> bool:
         """Say whether to ask the same again without a parameter the provider refuses."""
@@ -235,6 +302,11 @@ class _Course:
             lines.append(f"the deadline of {self.policy.timeout_s:g} s has passed")
         msg = f"No route answered, {len(self.tried)} tried: {'; '.join(lines)}"
         return msg, self.tried, None if soonest in {None, float("inf")} else soonest
+
+
+def _noted(error: Exception, route: Route) -> Exception:
+    error.add_note(f"autoprovider: raised by {route} as {route.model_id!r}")
+    return error
 
 
 def _line(attempt: Tried, failure: Failure) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from inference_providers.keys import Keys
     from inference_providers.registry import Registry
 
-__all__ = ["ON_THIS_MACHINE", "Surroundings", "plan", "require_routes"]
+__all__ = ["ON_THIS_MACHINE", "Surroundings", "plan", "require_routes", "stick"]
 
 ON_THIS_MACHINE = frozenset({"local", "embedded"})
 """Kinds whose models are found by looking, not read from the registry."""
@@ -131,6 +131,13 @@ def _sorted(routes: list[Route], selection: Selection, around: Surroundings) -> 
         return models.index(route.model), rank.get(route.provider, len(rank)), worth(route)
 
     return sorted(routes, key=place)
+
+
+def stick(made: Plan, conversation: str, kept: Callable[[str], tuple[str, str] | None]) -> Plan:
+    """Return `made` for one conversation: the route that is kept for it goes first."""
+    place = kept(conversation)
+    routes = sorted(made.routes, key=lambda route: (route.provider, route.model_id) != place)
+    return msgspec.structs.replace(made, routes=tuple(routes), conversation=conversation)
 
 
 def require_routes(made: Plan) -> Plan:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 __all__ = ["DEFAULT", "Policy"]
@@ -13,6 +15,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         max_attempts: Attempts of one call, over all routes.
         timeout_s: One deadline for the whole call, waits included.
+        attempt_share: Share of what is left of it that one attempt may take to show
+            output, while another route is free.
+        hedge_after: Seconds without output after which the next route is asked as well,
+            or `"p95"`: as long as 95 of 100 calls of that route took, once it is known.
         connect_timeout_s: For a connection to be made.
         first_token_timeout_s: For a stream to show its first chunk.
         inter_chunk_timeout_s: Between two chunks of a stream.
@@ -38,6 +44,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     max_attempts: int = 4
     timeout_s: float = 600.0
+    attempt_share: float = 0.5
+    hedge_after: float | Literal["p95"] | None = None
     connect_timeout_s: float = 5.0
     first_token_timeout_s: float = 60.0
     inter_chunk_timeout_s: float = 60.0

@@ -11,6 +11,7 @@ import msgspec
 
 from inference_providers import drive
 from inference_providers.connector import find_connector
+from inference_providers.cooldown import Health
 from inference_providers.errors import BrokenAnswerError, ConfigError
 from inference_providers.failover import failover
 from inference_providers.keys import Keys
@@ -172,7 +173,11 @@ class ProviderList:
                 self._test(client, route)
             return client, route.model_id
 
-        engine = failover(plan, health=resolver.health, now=time.monotonic(), trial=True)
+        health = resolver.health
+        if not test:  # nothing is asked, so nothing is learned; a rest is no reason for no client
+            plan = msgspec.structs.replace(plan, routes=plan.routes or plan.resting)
+            health = Health()
+        engine = failover(plan, health=health, now=time.monotonic(), trial=True)
         connection, tried = drive.call(engine, send, resolver.scrub)
         for attempt in tried:
             logger.log(self._log_level, "%s", attempt)

@@ -17,7 +17,7 @@ from inference_providers.connector import Access
 from inference_providers.cooldown import HEALTH
 from inference_providers.errors import ConfigError, LocalServerError
 from inference_providers.keys import Key
-from inference_providers.plan import Surroundings, plan
+from inference_providers.plan import Surroundings, plan, stick
 from inference_providers.routes import ANYTHING
 
 if TYPE_CHECKING:
@@ -74,21 +74,24 @@ class Resolver:
         registry.check_providers(keys.given, "api_keys")
         self._targets = [registry.target(n, local=selection.local) for n in selection.models]
 
-    def plan(self, needs: Needs = ANYTHING) -> Plan:
-        """Return the plan for a request now; looks for local servers where that is called for."""
+    def plan(self, needs: Needs = ANYTHING, conversation: str | None = None) -> Plan:
+        """Return the plan for a request now; looks for local servers where that is called for.
+
+        The route that answered `conversation` before goes first.
+        """
         made = self._plan(needs)
         if self._must_look(made):
             self._look()
             made = self._plan(needs)
-        return self._announced(made)
+        return self._stuck(self._announced(made), conversation)
 
-    async def aplan(self, needs: Needs = ANYTHING) -> Plan:
+    async def aplan(self, needs: Needs = ANYTHING, conversation: str | None = None) -> Plan:
         """Return the plan, as `plan` does, without blocking the event loop."""
         made = self._plan(needs)
         if self._must_look(made):
             await asyncio.to_thread(self._look)
             made = self._plan(needs)
-        return self._announced(made)
+        return self._stuck(self._announced(made), conversation)
 
     def access(self, route: Route) -> Access:
         """Return where to reach a route and with which key; starts the embedded server.
@@ -145,6 +148,9 @@ class Resolver:
             }
             self._files_looked_at = now
         return self._files
+
+    def _stuck(self, made: Plan, conversation: str | None) -> Plan:
+        return made if conversation is None else stick(made, conversation, self.health.kept)
 
     def _why_resting(self, route: Route) -> str | None:
         now = time.monotonic()

@@ -18,6 +18,7 @@ __all__ = [
     "ANYTHING",
     "Attempt",
     "Auth",
+    "Cancelled",
     "Cost",
     "Endpoint",
     "Failure",
@@ -31,6 +32,8 @@ __all__ = [
     "Plan",
     "Provider",
     "Quirks",
+    "Race",
+    "Raced",
     "Route",
     "Selection",
     "Skipped",
@@ -254,6 +257,7 @@ class Plan(_Value, frozen=True, kw_only=True):
 
     `models` are the canonical names asked for, in order; empty when any will do.
     `resting` are routes that failed a short while ago, each with its row in `skipped`.
+    `conversation` names the conversation whose next answer shall come from the same route.
     Prints as a table; in a notebook it shows as one.
     """
 
@@ -261,6 +265,7 @@ class Plan(_Value, frozen=True, kw_only=True):
     routes: tuple[Route, ...]
     skipped: tuple[Skipped, ...]
     resting: tuple[Route, ...] = ()
+    conversation: str | None = None
 
     def table(self) -> tables.Table:
         """Return routes and skipped candidates as a table."""
@@ -285,14 +290,28 @@ class Plan(_Value, frozen=True, kw_only=True):
 class Attempt(_Value, frozen=True, kw_only=True):
     """Asked of a driver: call this route.
 
-    `n` counts from 1. `timeout_s` is what is left of the call's deadline.
-    `without` are request parameters the provider refused before.
+    `n` counts from 1. `timeout_s` is how long it may take to answer, or to show output
+    where it streams; `left_s` what is left of the call's deadline, for the rest of a
+    stream. `without` are request parameters the provider refused before.
     """
 
     n: int
     route: Route
     timeout_s: float
+    left_s: float
     without: tuple[str, ...] = ()
+
+
+class Race(_Value, frozen=True, kw_only=True):
+    """Asked of a driver: call the first, and the second where that shows nothing in time.
+
+    Who shows output first is kept, the other is cancelled. Answered with a `Raced`, or
+    with the outcome of the first where the second was not started.
+    """
+
+    first: Attempt
+    second: Attempt
+    after_s: float
 
 
 class Wait(_Value, frozen=True, kw_only=True):
@@ -330,22 +349,39 @@ class Failure(_Value, frozen=True, kw_only=True):
     partial: Any = None
 
 
+class Cancelled(_Value, frozen=True, kw_only=True):
+    """A call that was given up since another was faster."""
+
+    ms: float
+
+
 Outcome = Success | Failure
+
+
+class Raced(_Value, frozen=True, kw_only=True):
+    """What became of a race in which both were started; the outcome of `last` decides."""
+
+    behind: tuple[Attempt, Failure | Cancelled]
+    last: tuple[Attempt, Success | Failure]
 
 
 class Tried(_Value, frozen=True, kw_only=True):
     """One finished attempt with what its failure meant.
 
-    `failure_class` and `status` are `None` for a success.
+    `failure_class` and `status` are `None` where it did not fail. `without` are request
+    parameters that were left out.
     """
 
     route: Route
-    outcome: Outcome
+    outcome: Outcome | Cancelled
+    without: tuple[str, ...] = ()
     failure_class: str | None = None
     status: int | None = None
 
     def __str__(self) -> str:
         if isinstance(self.outcome, Success):
             return f"{self.route}: answered"
+        if isinstance(self.outcome, Cancelled):
+            return f"{self.route}: cancelled, another was faster"
         http = f"HTTP {self.status}" if self.status else type(self.outcome.error).__name__
         return f"{self.route}: {self.failure_class} ({http})"

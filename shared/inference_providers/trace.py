@@ -21,7 +21,8 @@ def trace(
 
     `tokens` are the input and output tokens of the answer, where the provider told
     them. `degraded` says that another model than the first one named answered.
-    `ttft_ms` is the time to the first output of a stream; `cost_usd` is `None` where
+    An attempt that left out request parameters the provider refuses names them in
+    `without`. `ttft_ms` is the time to the first output of a stream; `cost_usd` is `None` where
     price or tokens are unknown: no price is better than a wrong one.
     """
     route, outcome = tried[-1].route, tried[-1].outcome
@@ -30,18 +31,7 @@ def trace(
         "provider": route.provider,
         "model_id": route.model_id,
         "degraded": route.model != next(iter(plan.models), route.model),
-        "attempts": [
-            {
-                "provider": attempt.route.provider,
-                "model": attempt.route.model,
-                "model_id": attempt.route.model_id,
-                "outcome": "success" if isinstance(attempt.outcome, Success) else "failure",
-                "class": attempt.failure_class,
-                "status": attempt.status,
-                "ms": attempt.outcome.ms,
-            }
-            for attempt in tried
-        ],
+        "attempts": [_attempt(attempt) for attempt in tried],
         "skipped": [
             {"provider": skip.provider, "model": skip.model, "reason": skip.reason}
             for skip in plan.skipped
@@ -49,6 +39,19 @@ def trace(
         "ttft_ms": outcome.first_output_ms if isinstance(outcome, Success) else None,
         "cost_usd": cost_usd(route.facts.cost, tokens),
     }
+
+
+def _attempt(attempt: Tried) -> dict[str, Any]:
+    told = {
+        "provider": attempt.route.provider,
+        "model": attempt.route.model,
+        "model_id": attempt.route.model_id,
+        "outcome": type(attempt.outcome).__name__.lower(),
+        "class": attempt.failure_class,
+        "status": attempt.status,
+        "ms": attempt.outcome.ms,
+    }
+    return {**told, "without": list(attempt.without)} if attempt.without else told
 
 
 def cost_usd(cost: Cost | None, tokens: tuple[int, int] | None) -> float | None:

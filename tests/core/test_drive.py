@@ -13,6 +13,7 @@ from inference_providers import drive
 from inference_providers.errors import AllRoutesFailed, BrokenAnswerError, StreamInterrupted
 from inference_providers.failover import failover
 from inference_providers.policy import Policy
+from inference_providers.reading import Look
 from inference_providers.routes import Attempt, Endpoint, Model, Plan, Route, Success, Tried
 
 
@@ -27,8 +28,8 @@ HELLO = [ROLE, Chunk("Hel"), Chunk(""), Chunk("lo"), FINISH]
 
 
 class ChunkReader:
-    def look(self, chunk: Chunk) -> drive.Look:
-        return drive.Look(output=bool(chunk.text), finish=chunk.finish)
+    def look(self, chunk: Chunk) -> Look:
+        return Look(output=bool(chunk.text), finish=chunk.finish)
 
     def fault(self) -> str | None:
         return None
@@ -111,16 +112,15 @@ class Run:
 
     async def stream(self, *, into: list[Chunk], stop_after: int | None = None) -> list[Chunk]:
         """Read the stream into `into`, stopping early after so many chunks."""
-        reader = ChunkReader()
         if self.is_async:
-            chunks = drive.astream(self.engine, self.aopen, reader, self.scrub)
+            chunks = drive.astream(self.engine, self.aopen, ChunkReader, self.scrub)
             while len(into) != stop_after:
                 if (chunk := await anext(chunks, None)) is None:
                     return into
                 into.append(chunk)
             await chunks.aclose()
         else:
-            plain = drive.stream(self.engine, self.open_and_keep, reader, self.scrub)
+            plain = drive.stream(self.engine, self.open_and_keep, ChunkReader, self.scrub)
             while len(into) != stop_after:
                 if (chunk := next(plain, None)) is None:
                     return into
@@ -287,7 +287,7 @@ async def test_a_cancelled_task_closes_the_stream_it_waits_on() -> None:
     reading = asyncio.Event()
 
     async def read() -> None:
-        async for chunk in drive.astream(going.engine, forever, ChunkReader(), going.scrub):
+        async for chunk in drive.astream(going.engine, forever, ChunkReader, going.scrub):
             seen.append(chunk)
             reading.set()
 
@@ -302,7 +302,7 @@ async def test_a_cancelled_task_closes_the_stream_it_waits_on() -> None:
 
 async def test_an_exception_thrown_in_by_the_consumer_is_no_failure_of_the_route() -> None:
     going = Run({"a": HELLO, "b": HELLO}, is_async=False)
-    chunks = drive.stream(going.engine, going.open_and_keep, ChunkReader(), going.scrub)
+    chunks = drive.stream(going.engine, going.open_and_keep, ChunkReader, going.scrub)
     next(chunks)
     with pytest.raises(ConnectionError, match="the consumer's"):
         chunks.throw(ConnectionError("the consumer's own"))

@@ -20,10 +20,13 @@ from inference_providers.failover import failover
 from inference_providers.policy import DEFAULT, Policy
 from inference_providers.routes import (
     Attempt,
+    Cancelled,
     Endpoint,
     Failure,
     Model,
     Plan,
+    Race,
+    Raced,
     Route,
     Skipped,
     Success,
@@ -71,7 +74,7 @@ def ended(engine, outcome) -> tuple:
 
 def test_the_first_route_is_tried_first_and_an_answer_ends_it() -> None:
     engine = failover(PLAN)
-    assert next(engine) == Attempt(n=1, route=A, timeout_s=600)
+    assert next(engine) == Attempt(n=1, route=A, timeout_s=300, left_s=600)
     tried = ended(engine, ANSWERED)
     assert [(t.route, t.outcome, t.failure_class) for t in tried] == [(A, ANSWERED, None)]
     assert str(tried[0]) == "a/m: answered"
@@ -95,7 +98,7 @@ def test_the_first_route_is_tried_first_and_an_answer_ends_it() -> None:
 def test_a_failure_another_route_may_not_have_moves_on(error: Exception) -> None:
     engine = failover(PLAN)
     next(engine)
-    assert engine.send(failed(error)) == Attempt(n=2, route=B, timeout_s=600)
+    assert engine.send(failed(error)) == Attempt(n=2, route=B, timeout_s=300, left_s=600)
     tried = ended(engine, ANSWERED)
     assert [t.route for t in tried] == [A, B]
     assert tried[0].failure_class is not None
@@ -250,7 +253,7 @@ def test_the_only_route_is_asked_once_more_after_a_wait() -> None:
     next(engine)
     waiting = engine.send(failed(HTTPError(503), at=1.0))
     assert waiting == Wait(seconds=0.5)
-    assert engine.send(Waited(at=1.5)) == Attempt(n=2, route=A, timeout_s=598.5)
+    assert engine.send(Waited(at=1.5)) == Attempt(n=2, route=A, timeout_s=598.5, left_s=598.5)
     with pytest.raises(AllRoutesFailed, match="2 tried"):
         engine.send(failed(HTTPError(503), at=2.0))
 
@@ -289,10 +292,127 @@ def test_retries_of_the_only_route_have_a_budget() -> None:
 
 def test_no_attempt_begins_after_the_deadline() -> None:
     engine = failover(PLAN, policy=Policy(timeout_s=5.0), now=100.0)
-    assert next(engine).timeout_s == 5.0
-    assert engine.send(failed(HTTPError(503), at=103.0)).timeout_s == pytest.approx(2.0)
+    assert next(engine).left_s == 5.0
+    assert engine.send(failed(HTTPError(503), at=103.0)).left_s == pytest.approx(2.0)
     with pytest.raises(AllRoutesFailed, match="the deadline of 5 s has passed"):
         engine.send(failed(TimeoutError("late"), at=105.0))
+
+
+def test_an_attempt_leaves_time_for_the_routes_after_it() -> None:
+    engine = failover(PLAN, policy=Policy(timeout_s=8.0))
+    assert next(engine).timeout_s == 4.0
+    assert engine.send(failed(TimeoutError("late"), at=4.0)).timeout_s == 2.0
+    last = engine.send(failed(TimeoutError("late"), at=6.0))
+    assert (last.timeout_s, last.left_s) == (2.0, 2.0), "nobody comes after the last"
+
+
+def test_the_only_route_and_the_last_attempt_have_all_the_time_that_is_left() -> None:
+    assert next(failover(only(A), policy=Policy(timeout_s=8.0))).timeout_s == 8.0
+    assert next(failover(PLAN, policy=Policy(timeout_s=8.0, max_attempts=1))).timeout_s == 8.0
+    health = Health()
+    for resting in (B, C):
+        health.failed(resting, classify(HTTPError(401)), 0.0, DEFAULT)
+    engine = failover(PLAN, policy=Policy(timeout_s=8.0), health=health)
+    assert next(engine).timeout_s == 8.0, "routes at rest are not waited for"
+
+
+# Hedging
+
+HEDGED = Policy(hedge_after=2.0)
+BEHIND = Cancelled(ms=3.0)
+
+
+def test_a_hedged_attempt_names_the_next_route_as_well() -> None:
+    race = next(failover(PLAN, policy=HEDGED))
+    assert race == Race(
+        first=Attempt(n=1, route=A, timeout_s=300, left_s=600),
+        second=Attempt(n=2, route=B, timeout_s=299, left_s=598),
+        after_s=2.0,
+    )
+
+
+def test_the_slower_of_two_is_in_the_record_and_does_not_rest() -> None:
+    health = Health()
+    engine = failover(PLAN, policy=HEDGED, health=health)
+    race = next(engine)
+    tried = ended(engine, Raced(behind=(race.first, BEHIND), last=(race.second, ANSWERED)))
+    assert [(t.route, t.outcome) for t in tried] == [(A, BEHIND), (B, ANSWERED)]
+    assert str(tried[0]) == "a/m: cancelled, another was faster"
+    assert health.resting(A, 0.0) is None
+
+
+def test_a_first_that_fails_before_the_second_starts_moves_on_as_ever() -> None:
+    engine = failover(PLAN, policy=HEDGED)
+    next(engine)
+    race = engine.send(failed(HTTPError(503)))
+    assert (race.first.route, race.second.route, race.first.n) == (B, C, 2)
+    last = engine.send(failed(HTTPError(503)))
+    assert last == Attempt(n=3, route=C, timeout_s=600, left_s=600), "no other is left to race"
+
+
+def test_two_that_fail_in_a_race_are_two_attempts_and_both_rest() -> None:
+    health = Health()
+    engine = failover(PLAN, policy=HEDGED, health=health)
+    race = next(engine)
+    lost = failed(HTTPError(503), at=3.0)
+    after = engine.send(Raced(behind=(race.first, lost), last=(race.second, lost)))
+    assert (after.n, after.route) == (3, C)
+    assert health.resting(A, 3.0)
+    assert health.resting(B, 3.0)
+
+
+def test_a_race_takes_no_more_attempts_than_are_left() -> None:
+    engine = failover(PLAN, policy=Policy(hedge_after=2.0, max_attempts=2))
+    assert isinstance(next(engine), Race)
+    assert isinstance(engine.send(failed(HTTPError(503))), Attempt)
+    assert isinstance(next(failover(only(A), policy=HEDGED)), Attempt)
+    short = Policy(hedge_after=2.0, timeout_s=3.0)
+    assert isinstance(next(failover(PLAN, policy=short)), Attempt), "it would be over before"
+
+
+def test_a_race_that_is_cancelled_gives_both_probes_back() -> None:
+    health = Health(jitter=lambda: 0.5)
+    for overloaded in (A, B):
+        health.failed(overloaded, classify(HTTPError(503)), 0.0, DEFAULT)
+    engine = failover(only(A, B), policy=HEDGED, health=health, now=10.0)
+    assert isinstance(next(engine), Race)
+    assert health.resting(A, 10.0)
+    assert health.resting(B, 10.0), "a probe is under way"
+    engine.close()
+    assert health.resting(A, 10.0) is None
+    assert health.resting(B, 10.0) is None
+
+
+def test_a_second_that_was_not_needed_gives_its_probe_back() -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(B, classify(HTTPError(503)), 0.0, DEFAULT)
+    engine = failover(only(A, B), policy=HEDGED, health=health, now=10.0)
+    next(engine)
+    ended(engine, ANSWERED)
+    assert health.resting(B, 10.0) is None
+
+
+def test_hedging_by_percentile_starts_once_enough_is_known() -> None:
+    health = Health()
+    policy = Policy(hedge_after="p95")
+    assert isinstance(next(failover(PLAN, policy=policy, health=health)), Attempt)
+    for ms in range(100, 2100, 100):
+        health.answered(A, ms)
+    assert next(failover(PLAN, policy=policy, health=health)).after_s == 2.0
+
+
+# Conversations
+
+
+def test_who_answers_a_conversation_is_kept_for_it() -> None:
+    health = Health()
+    plan = structs.replace(PLAN, conversation="c-1")
+    engine = failover(plan, health=health)
+    next(engine)
+    engine.send(failed(HTTPError(503)))
+    ended(engine, ANSWERED)
+    assert health.kept("c-1") == ("b", "b-m")
+    assert health.kept("c-2") is None
 
 
 def test_a_prompt_too_long_moves_to_a_larger_window_only() -> None:

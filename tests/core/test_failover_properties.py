@@ -18,10 +18,13 @@ from inference_providers.failover import failover
 from inference_providers.policy import Policy
 from inference_providers.routes import (
     Attempt,
+    Cancelled,
     Endpoint,
     Failure,
     Model,
     Plan,
+    Race,
+    Raced,
     Route,
     Success,
     Wait,
@@ -29,7 +32,7 @@ from inference_providers.routes import (
 )
 from inference_providers.verdicts import FailureClass, Scope, Verdict
 
-POLICY = Policy(timeout_s=120.0)
+POLICIES = st.sampled_from([Policy(timeout_s=120.0), Policy(timeout_s=120.0, hedge_after=3.0)])
 
 
 class ProviderError(Exception):
@@ -77,29 +80,31 @@ def ends(health: Health, routes: list[Route], now: float) -> dict[Route, float]:
 
 
 @settings(deadline=None)
-@given(count=st.integers(1, 6), steps=STEPS, gap=st.floats(0.0, 100.0))
-def test_whatever_happens_the_policy_holds(count: int, steps: list[Any], gap: float) -> None:
+@given(policy=POLICIES, count=st.integers(1, 6), steps=STEPS, gap=st.floats(0.0, 100.0))
+def test_whatever_happens_the_policy_holds(
+    policy: Policy, count: int, steps: list[Any], gap: float
+) -> None:
     routes = [route(n) for n in range(count)]
     plan = Plan(models=("m",), routes=tuple(routes), skipped=())
     health = Health(jitter=lambda: 0.5)
     now = 0.0
     script = iter(steps)
     while (first := next(script, None)) is not None:
-        now = one_call(plan, health, now, first, script) + gap
+        now = one_call(plan, policy, health, now, first, script) + gap
 
 
-def one_call(  # noqa: C901, PLR0915 - one loop with all that must hold in it
-    plan: Plan, health: Health, now: float, first: Any, script: Any
+def one_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all that must hold in it
+    plan: Plan, policy: Policy, health: Health, now: float, first: Any, script: Any
 ) -> float:
     """Play one call; return the time when it ended."""
     routes, begun = list(plan.routes), now
     before = ends(health, routes, now)
-    engine = failover(plan, health=health, policy=POLICY, now=now)
+    engine = failover(plan, health=health, policy=policy, now=now)
     asked: list[Route] = []
     waited_for: Route | None = None
     current, sent = first, None
     while True:
-        resting = ends(health, routes, now)
+        resting = {r: until for r, until in ends(health, routes, now).items() if until > now}
         try:
             step = engine.send(sent)
         except StopIteration:
@@ -107,16 +112,18 @@ def one_call(  # noqa: C901, PLR0915 - one loop with all that must hold in it
         except (AllRoutesFailed, ProviderError):
             break
         if isinstance(step, Wait):
-            assert step.seconds <= POLICY.max_wait_s
-            assert now + step.seconds <= begun + POLICY.timeout_s
+            assert step.seconds <= policy.max_wait_s
+            assert now + step.seconds <= begun + policy.timeout_s
             assert set(asked) == {asked[-1]}, "waited although another route was tried"
             now += step.seconds
             waited_for, sent = asked[-1], Waited(at=now)
             continue
+        race = step if isinstance(step, Race) else None
+        step = step.first if isinstance(step, Race) else step
         assert isinstance(step, Attempt)
-        assert step.n == len(asked) + 1 <= POLICY.max_attempts
-        assert step.timeout_s == pytest.approx(begun + POLICY.timeout_s - now)
-        assert step.timeout_s > 0
+        assert step.n == len(asked) + 1 <= policy.max_attempts
+        assert step.left_s == pytest.approx(begun + policy.timeout_s - now)
+        assert 0 < step.timeout_s <= step.left_s
         all_rest = len(resting) == len(routes)
         if step.route in resting and step.route is not waited_for:
             assert all_rest, "a resting route was tried while another was free"
@@ -130,6 +137,12 @@ def one_call(  # noqa: C901, PLR0915 - one loop with all that must hold in it
             engine.close()
             break
         verdict, seconds, is_cancelled = current
+        second = race.second if race and seconds > race.after_s else None
+        if second is not None:
+            assert second.n == step.n + 1 <= policy.max_attempts
+            assert second.route not in resting, "a resting route was asked as well"
+            assert second.route not in asked
+            asked.append(second.route)
         now += min(seconds, step.timeout_s)
         if is_cancelled:
             engine.close()
@@ -140,10 +153,13 @@ def one_call(  # noqa: C901, PLR0915 - one loop with all that must hold in it
             if verdict is None
             else Failure(error=ProviderError(verdict), ms=1.0, at=now)
         )
+        if second is not None:
+            behind = sent if isinstance(sent, Failure) else Cancelled(ms=1.0)
+            sent = Raced(behind=(step, behind), last=(second, sent))
         current = next(script, None)
-    assert now <= begun + POLICY.timeout_s + 1e-6
+    assert now <= begun + policy.timeout_s + 1e-6
     after = ends(health, routes, now)
-    answered = isinstance(sent, Success)
+    answered = isinstance(sent.last[1] if isinstance(sent, Raced) else sent, Success)
     for resting_route, until in before.items():
         if until > now and not (answered and asked and resting_route == asked[-1]):
             assert after.get(resting_route, -math.inf) >= until, "a rest shrank"

@@ -14,12 +14,22 @@ PACKAGES = {
     "llamaindex_autoprovider": ROOT / "llamaindex_autoprovider",
 }
 RUNGS = (
-    {"conflict", "embedded_server", "errors", "evidence", "policy", "tables", "wordings"},
+    {
+        "conflict",
+        "embedded_server",
+        "errors",
+        "evidence",
+        "patience",
+        "policy",
+        "tables",
+        "wordings",
+    },
     {"hints", "original_format", "routes"},
     {"keys", "names", "registry_file", "verdicts", "weights"},
     {"cooldown", "registry"},
     {"plan"},
-    {"failover"},
+    {"failover", "reading"},
+    {"contenders", "hedge"},
     {"connector", "drive", "embedded", "trace"},
     {"local"},
     {"resolver"},
@@ -35,7 +45,7 @@ RUNGS = (
 """Lowest first. A module imports from lower rungs only, so there is no circle."""
 
 ADAPTER_RUNGS = (
-    {"errors", "loops", "needs"},
+    {"conversation", "errors", "loops", "needs", "transport"},
     {"plain_client", "structured"},
     {"chunks", "connect", "openai_protocol"},
     {"request"},

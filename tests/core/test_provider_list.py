@@ -22,6 +22,7 @@ from inference_providers import (
     Route,
     UnknownModelError,
 )
+from inference_providers.cooldown import HEALTH
 from inference_providers.registry import Registry
 from inference_providers.testing import FakeProvider, Reply
 
@@ -205,6 +206,29 @@ def test_without_test_the_first_route_is_taken_unseen() -> None:
         client, name = ProviderList(json_override=override(busy, well)).connect_to_model("m")
         with client:
             assert (at(client), name) == (busy.base_url, "m-at-p0")
+
+
+def test_without_test_nothing_is_learned_of_a_route() -> None:
+    with FakeProvider(BUSY) as busy, FakeProvider() as well:
+        providers = ProviderList(json_override=override(busy, well))
+        providers.connect_to_model("m", test=True)[0].close()
+        (resting,) = providers.explain("m").resting
+        providers.connect_to_model("m")[0].close()
+        assert providers.explain("m").resting == (resting,), "a client was taken for an answer"
+        (free,) = providers.explain("m").routes
+        before = HEALTH.latency_ms(free)
+        providers.connect_to_model("m")[0].close()
+        assert HEALTH.latency_ms(free) == before
+
+
+def test_without_test_a_route_at_rest_is_better_than_none() -> None:
+    with FakeProvider(Reply(status=401)) as only:
+        providers = ProviderList(json_override=override(only))
+        with pytest.raises(AllRoutesFailed):
+            providers.connect_to_model("m", test=True)
+        client, name = providers.connect_to_model("m")
+        with client:
+            assert (at(client), name) == (only.base_url, "m-at-p0")
 
 
 @pytest.mark.parametrize(

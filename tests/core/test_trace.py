@@ -7,6 +7,7 @@ import json
 import pytest
 
 from inference_providers.routes import (
+    Cancelled,
     Cost,
     Endpoint,
     Failure,
@@ -116,3 +117,19 @@ def test_no_price_is_better_than_a_wrong_one(
     cost: Cost | None, tokens: tuple[int, int] | None, usd: float | None
 ) -> None:
     assert cost_usd(cost, tokens) == (usd if usd is None else pytest.approx(usd))
+
+
+def test_an_attempt_names_the_parameters_it_left_out() -> None:
+    mended = Tried(route=route("a"), outcome=Success(ms=1.0), without=("seed",))
+    refused_it = refused(route("a"))
+    first, second = trace(plan("m"), [refused_it, mended])["attempts"]
+    assert "without" not in first
+    assert second["without"] == ["seed"]
+
+
+def test_an_attempt_that_was_too_slow_is_cancelled() -> None:
+    slow = Tried(route=route("a"), outcome=Cancelled(ms=7.5))
+    first, _ = trace(plan("m"), [slow, answered(route("b"))])["attempts"]
+    assert (first["outcome"], first["class"], first["status"], first["ms"]) == (
+        "cancelled", None, None, 7.5,
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 """Every fault in all four modes: the answer, the trace, who rests; nothing cut passes as whole.
 
 The first provider plays the fault and the second answers. What is expected is the
-policy's table, not what the code does: where the two differ, `KNOWN` says so.
+policy's table, not what the code does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ pytestmark = pytest.mark.usefixtures("_long_rests")
 
 SHORT_S = 0.5
 BOTH_SHORT = {"first_token_timeout": SHORT_S, "inter_chunk_timeout": SHORT_S}
-"""Without an event loop the longer of the two bounds the silence on a connection."""
 
 
 class Outcome(NamedTuple):
@@ -56,8 +55,6 @@ UNREACHED = Outcome(("OVER", None), "host")
 BROKEN = Outcome(("BROKEN", None), "model")
 NOT_JSON = Outcome(("BROKEN", 200), "model")
 SILENT = Outcome(("OVER", None), "model")
-TOO_LATE = SILENT._replace(raises=AllRoutesFailed)
-"""Without a stream nothing shows that a provider hangs but the deadline of the call."""
 
 
 def over(status: int | None) -> Outcome:
@@ -176,20 +173,18 @@ CONNECTIONS = [
     case("reset at once", Reply(fault="reset"), UNREACHED),
     case("closed at once", Reply(fault="close"), UNREACHED),
     case("endless headers", Reply(fault="endless_headers"), UNREACHED),
-    case("hang", Reply(fault="hang"), TOO_LATE, of_stream=SILENT, timeout=SHORT_S),
-    case("slow first byte", Reply(delay_s=60), TOO_LATE, of_stream=SILENT, timeout=SHORT_S),
+    case("hang", Reply(fault="hang"), SILENT, timeout=SHORT_S),
+    case("slow first byte", Reply(delay_s=60), SILENT, timeout=SHORT_S),
     case(
         "keep-alive for ever",
         Reply(keep_alive_s=math.inf),
-        TOO_LATE,
-        of_stream=SILENT,
+        SILENT,
         timeout=SHORT_S,
     ),
     case(
         "endless body",
         Reply(fault="endless_body"),
-        TOO_LATE,
-        of_stream=SILENT,
+        SILENT,
         timeout=SHORT_S,
     ),
     case("late but in time", Reply("from first", delay_s=0.1), ANSWERS),
@@ -253,21 +248,8 @@ STREAMS_CUT = [
 BODIES_CUT = [
     ("reset", Reply(LONG, **CUT, fault="reset"), UNREACHED, {}),
     ("broken off", Reply(LONG, **CUT, fault="close"), UNREACHED, {}),
-    ("stall", Reply(LONG, **CUT, fault="hang"), TOO_LATE, {"timeout": SHORT_S}),
+    ("stall", Reply(LONG, **CUT, fault="hang"), SILENT, {"timeout": SHORT_S}),
 ]
-
-NEVER_SILENT = (
-    "without an event loop a read's timeout is all that bounds a call, and bytes that say"
-    " nothing reset it"
-)
-KNOWN = {
-    ("keep-alive for ever", "invoke"): NEVER_SILENT,
-    ("keep-alive for ever", "stream"): NEVER_SILENT,
-    ("endless body", "invoke"): NEVER_SILENT,
-    ("endless body", "stream"): NEVER_SILENT,
-    ("endless body after output", "stream"): NEVER_SILENT,
-}
-"""Name and mode → where the code does not do as the policy says."""
 
 
 def names(cases: list[Any]) -> list[str]:
@@ -334,17 +316,9 @@ def expected(want: Outcome) -> list[tuple[str, str, str | None, int | None]]:
     return [("first", "failure", *want.failure), ("second", "success", None, None)]
 
 
-@pytest.fixture
-def _known(request: pytest.FixtureRequest, mode: str) -> None:
-    name = request.node.callspec.params["fault"][0]
-    if reason := KNOWN.get((name, mode)):
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-
-
 CASES = [*STATUSES, *CONNECTIONS, *NO_ANSWERS]
 
 
-@pytest.mark.usefixtures("_known")
 @pytest.mark.parametrize("fault", CASES, ids=names(CASES))
 async def test_a_fault_before_any_output(
     pair: Pair, ask: Callable[..., Any], mode: str, fault: Case
@@ -356,7 +330,6 @@ async def test_a_fault_before_any_output(
         await check(pair, ask, fault.whole, fault.of_whole, **fault.limits)
 
 
-@pytest.mark.usefixtures("_known")
 @pytest.mark.parametrize("mode", ["stream", "astream"], indirect=True)
 @pytest.mark.parametrize("fault", STREAMS_WITHOUT_OUTPUT, ids=names(STREAMS_WITHOUT_OUTPUT))
 async def test_a_stream_that_shows_nothing(
@@ -366,7 +339,6 @@ async def test_a_stream_that_shows_nothing(
     await check(pair, ask, reply, want, **(BOTH_SHORT if reply.fault == "hang" else {}))
 
 
-@pytest.mark.usefixtures("_known")
 @pytest.mark.parametrize("mode", ["stream", "astream"], indirect=True)
 @pytest.mark.parametrize("fault", STREAMS_CUT, ids=names(STREAMS_CUT))
 async def test_a_stream_cut_after_output_is_interrupted(

@@ -54,6 +54,8 @@ async def test_a_refused_parameter_is_left_out_once_and_remembered(
     again = await ask(model, "Hi")
     assert tried(again) == [("first", None, None)]
     assert "seed" not in pair.first.requests[-1].body
+    (attempt,) = again.response_metadata["autoprovider"]["attempts"]
+    assert attempt["without"] == ["seed"], "the trace says what was left out"
     assert not pair.second.requests
     assert health().rows == ()
 

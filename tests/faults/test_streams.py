@@ -179,11 +179,8 @@ async def test_reasoning_is_output(pair: Pair, ask: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("mode", ["stream", "astream"], indirect=True)
 @pytest.mark.parametrize("limit", ["first_token_timeout", "inter_chunk_timeout"])
 async def test_each_limit_holds_without_the_other(
-    request: pytest.FixtureRequest, pair: Pair, ask: Callable[..., Any], mode: str, limit: str
+    pair: Pair, ask: Callable[..., Any], limit: str
 ) -> None:
-    if mode == "stream":
-        reason = "without an event loop the longer of the two limits bounds every silence"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     pair.plays(SLOW if limit == "inter_chunk_timeout" else Reply(fault="hang"))
     with suppress(StreamInterrupted):
         await ask(pair.model(**{limit: 0.5}), "Hi")
