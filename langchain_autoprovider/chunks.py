@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessageChunk, InvalidToolCall
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 
+from inference_providers.cooldown import HEALTH
 from inference_providers.reading import Look
 from inference_providers.trace import trace
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from inference_providers.routes import Plan, Tried
 
-__all__ = ["ChunkReader"]
+__all__ = ["ChunkReader", "recorded"]
 
 _FINISH_KEYS = ("finish_reason", "stop_reason", "done_reason", "status")
 
@@ -71,10 +72,17 @@ class ChunkReader:
         """Return the chunk that ends a stream and carries the trace."""
         message = AIMessageChunk(
             content=[] if self._in_blocks else "",
-            response_metadata={"autoprovider": trace(self._plan, tried, self._tokens)},
+            response_metadata={"autoprovider": recorded(self._plan, tried, self._tokens)},
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
+
+
+def recorded(plan: Plan, tried: Sequence[Tried], tokens: tuple[int, int] | None) -> dict[str, Any]:
+    """Count an answer's tokens against the limits of its route; return the trace."""
+    if tokens is not None:
+        HEALTH.spent(tried[-1].route, sum(tokens))
+    return trace(plan, tried, tokens)
 
 
 def _without_cut_calls(message: AIMessageChunk) -> AIMessageChunk:

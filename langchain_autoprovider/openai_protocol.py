@@ -25,7 +25,7 @@ from inference_providers.policy import DEFAULT
 from inference_providers.routes import Quirks
 from langchain_autoprovider.loops import close_with_loop
 from langchain_autoprovider.plain_client import PlainClient
-from langchain_autoprovider.transport import bound_reads, tls_context
+from langchain_autoprovider.transport import bound_reads, heed_limits, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -115,12 +115,14 @@ class OpenAIRoute(BaseChatOpenAI):
 def connect(route: Route, access: Access) -> BaseChatModel:
     """Return the chat model of a route, for calls without an event loop."""
     sdk = _sdk(access)
+    heed_limits(sdk._client, route)  # noqa: SLF001 - the client that `_sdk` has just made
     return _model(route, root_client=sdk, client=sdk.chat.completions)
 
 
 async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
     """Return the chat model of a route for the running event loop, and what keeps it open."""
     http = openai.DefaultAsyncHttpxClient(**_http_options(access))
+    heed_limits(http, route)
     sdk = _unbiased(openai.AsyncOpenAI(http_client=http, **_sdk_options(access)))
     model = _model(route, root_async_client=sdk, async_client=sdk.chat.completions)
     return model, await close_with_loop(http.aclose)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.messages import AIMessage
 
 from inference_providers.failover import failover
-from inference_providers.trace import trace
 from langchain_autoprovider import connect
+from langchain_autoprovider.chunks import recorded
 from langchain_autoprovider.errors import LangChainErrors, PromptTooLong
 
 if TYPE_CHECKING:
@@ -126,5 +126,5 @@ def traced(result: ChatResult, tried: Sequence[Tried], plan: Plan) -> ChatResult
         message = generation.message
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
         tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else None
-        message.response_metadata["autoprovider"] = trace(plan, tried, tokens)
+        message.response_metadata["autoprovider"] = recorded(plan, tried, tokens)
     return result

@@ -3,6 +3,7 @@
 * Reads end when the driver says so. A synchronous client's own timeout bounds the silence
   between two bytes, not the call; here each read of a connection first asks what is left
   (`inference_providers.patience`). The seam is httpcore's network backend.
+* What an answer's headers say of used-up limits is heeded before a limit is hit.
 * One TLS context per process: making one reads all certificates, some 40 ms.
 """
 
@@ -10,17 +11,24 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from inference_providers.cooldown import HEALTH
+from inference_providers.hints import window_s
 from inference_providers.patience import patience
+from inference_providers.policy import DEFAULT
 
 if TYPE_CHECKING:
     import ssl
     from types import ModuleType
 
-__all__ = ["bound_reads", "tls_context"]
+    from inference_providers.routes import Route
+
+__all__ = ["bound_reads", "heed_limits", "tls_context"]
 
 
 @cache
@@ -28,6 +36,22 @@ def tls_context(client_class: type) -> ssl.SSLContext:
     """Return the TLS context that a class of httpx clients makes by default, made once."""
     context: ssl.SSLContext = _library(client_class.__mro__[-2]).create_ssl_context()
     return context
+
+
+def heed_limits(client: Any, route: Route) -> None:
+    """Let `route` rest where the headers of an answer say that one of its limits is used up."""
+
+    def heed(response: Any) -> None:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        seconds = window_s(headers, datetime.now(UTC), spent_only=True)
+        if seconds and response.is_success:  # of failures, verdicts know more
+            HEALTH.exhausted(route, time.monotonic() + min(seconds, DEFAULT.hint_max_s))
+
+    async def aheed(response: Any) -> None:
+        heed(response)
+
+    is_async = hasattr(client, "aclose")
+    client.event_hooks["response"].append(aheed if is_async else heed)
 
 
 def bound_reads(client: Any) -> None:

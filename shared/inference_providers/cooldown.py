@@ -23,12 +23,14 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from inference_providers.allowance import Allowance
 from inference_providers.tables import Table, as_html, as_text
 from inference_providers.verdicts import FailureClass, Scope, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from inference_providers.allowance import Limits
     from inference_providers.policy import Policy
     from inference_providers.routes import Route
 
@@ -46,6 +48,9 @@ MAX_CONVERSATIONS = 1000
 Mark = tuple[Scope, str]
 
 
+_AT_ITS_LIMIT = Verdict(FailureClass.RATE, None, Scope.ROUTE)
+
+
 class Rest(NamedTuple):
     """Why a mark rests, and until when, on the monotonic clock."""
 
@@ -54,8 +59,15 @@ class Rest(NamedTuple):
     strikes: int
     probe_until: float = -math.inf
 
+    @property
+    def is_limit(self) -> bool:
+        """Whether nothing failed: the route has been asked as often as it allows."""
+        return self.verdict is _AT_ITS_LIMIT
+
     def reason(self, now: float) -> str:
         """Say it in words that fit a skipped route."""
+        if self.is_limit:
+            return f"at its limit for {max(0.0, self.until - now):.0f} s"
         http = f" (HTTP {self.verdict.status})" if self.verdict.status else ""
         if math.isinf(self.until):
             return f"its key was refused{http}; set another"
@@ -102,6 +114,7 @@ class Health:
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self.jitter = jitter
+        self._allowance = Allowance()
         self._rests: dict[Mark, Rest] = {}
         self._refused: dict[Mark, tuple[str, ...]] = {}
         self._latency_ms: dict[Mark, float] = {}
@@ -115,10 +128,17 @@ class Health:
         rests = [rest for rest in self._of(route) if now < max(rest.until, rest.probe_until)]
         return max(rests, key=lambda rest: rest.until, default=None)
 
-    def claim(self, route: Route, now: float, lease_s: float) -> bool:
-        """Take leave to try a route: nothing rests, or this is the one probe after a rest."""
+    def claim(self, route: Route, now: float, lease_s: float, tokens: int = 0) -> bool:
+        """Take leave to try a route with a prompt of about so many tokens.
+
+        Nothing rests and its limits allow it, or this is the one probe after a rest. A
+        route at its limits rests until they allow it again.
+        """
         with self._lock:
             if self.resting(route, now):
+                return False
+            if route.limits and (wait_s := self._take(route, route.limits, tokens)):
+                self._limited(route, now + wait_s)
                 return False
             self._lease(route, now + lease_s)
             return True
@@ -149,13 +169,24 @@ class Health:
             until = now + self._rest_s(verdict, strikes, policy)
             self._rests[mark] = Rest(until, verdict, strikes)
 
+    def exhausted(self, route: Route, until: float) -> None:
+        """Let a route rest whose provider says, beside an answer, that a limit is used up."""
+        with self._lock:
+            self._limited(route, until)
+
+    def spent(self, route: Route, tokens: int) -> None:
+        """Count the tokens of an answer against the route's limits."""
+        if route.limits:
+            self._allowance.spend(marks_of(route)[Scope.ROUTE][1], route.limits, tokens)
+
     def answered(self, route: Route, ms: float | None = None) -> None:
         """Clear a route's marks, put a token back into the budget, and note how long it took."""
         marks = marks_of(route)
         mark = marks[Scope.ROUTE]
         with self._lock:
             for each in marks.values():
-                self._rests.pop(each, None)
+                if (rest := self._rests.get(each)) and rest.strikes:
+                    del self._rests[each]
             self._spent = max(0.0, self._spent - 1.0)
             if ms is not None:
                 mean = self._latency_ms.get(mark, ms)
@@ -213,6 +244,7 @@ class Health:
             self._samples_ms.clear()
             self._conversations.clear()
             self._spent = 0.0
+            self._allowance.reset()
 
     def report(self, now: float) -> Report:
         """Return who rests now."""
@@ -224,6 +256,16 @@ class Health:
     def _of(self, route: Route) -> Iterator[Rest]:
         found = (self._rests.get(mark) for mark in marks_of(route).values())
         return (rest for rest in found if rest)
+
+    def _take(self, route: Route, limits: Limits, tokens: int) -> float:
+        return self._allowance.take(marks_of(route)[Scope.ROUTE][1], limits, tokens)
+
+    def _limited(self, route: Route, until: float) -> None:
+        """Lay a rest that is no failure's: without strikes, and an answer does not clear it."""
+        mark = marks_of(route)[Scope.ROUTE]
+        before = self._rests.get(mark)
+        if before is None or before.until < until:
+            self._rests[mark] = Rest(until, _AT_ITS_LIMIT, before.strikes if before else 0)
 
     def _lease(self, route: Route, until: float) -> None:
         for mark in marks_of(route).values():

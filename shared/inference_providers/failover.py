@@ -14,8 +14,9 @@ tests drive it by hand with `next()` and `send()`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed, StreamInterrupted
@@ -81,7 +82,7 @@ def failover(  # noqa: PLR0913 - all but the plan are named
     """
     errors = errors or Errors()
     course = _Course(require_routes(plan), health or Health(), policy, now)
-    route = course.first()
+    route = yield from course.opening()
     while route is not None:
         step = course.step(route)
         try:
@@ -130,29 +131,41 @@ class _Course:
         self.now = now
         self.tried: list[Tried] = []
         self.last_error: Exception | None = None
-        self._left = list(plan.routes)
+        self._left = [*plan.routes, *plan.resting]
         self._deadline = now + policy.timeout_s
         self._has_mended = False
 
-    def first(self) -> Route | None:
+    def opening(self) -> Generator[Wait, Any, Route | None]:
+        """Return the first route to try, after a wait where each is only at its limits."""
+        while (route := self._first()) is None and (seconds := self._until_allowed_s()) is not None:
+            self.now = (yield Wait(seconds=seconds)).at
+        return route
+
+    def _first(self) -> Route | None:
         """Return the first route that may be tried; where all are overloaded, the soonest."""
         if (route := self.next()) is not None:
             return route
         rests = [
-            (rest, route)
-            for route in self.plan.routes + self.plan.resting
-            if (rest := self.health.resting(route, self.now))
+            (rest, route) for route in self._left if (rest := self.health.resting(route, self.now))
         ]
         if not rests or any(rest.verdict.failure_class not in _MAY_PASS for rest, _ in rests):
             return None
         return self.again(min(rests, key=lambda resting: resting[0].until)[1])
 
+    def _until_allowed_s(self) -> float | None:
+        """Return how long to wait for the first limit to allow a call; `None` for too long."""
+        rests = (self.health.resting(route, self.now) for route in self._left)
+        limited = (rest.until - self.now for rest in rests if rest and rest.is_limit)
+        seconds = min(limited, default=math.inf)
+        longest = min(self.policy.max_wait_s, self._deadline - self.now)
+        return seconds if seconds < longest else None
+
     def next(self) -> Route | None:
         """Return the next route that does not rest, if attempts and time are left."""
         if len(self.tried) >= self.policy.max_attempts or self.now >= self._deadline:
             return None
-        lease_s = self.policy.probe_lease_s
-        free = (route for route in self._left if self.health.claim(route, self.now, lease_s))
+        told = (self.now, self.policy.probe_lease_s, self.plan.tokens)
+        free = (route for route in self._left if self.health.claim(route, *told))
         if (route := next(free, None)) is not None:
             self._left.remove(route)
         return route

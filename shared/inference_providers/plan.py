@@ -105,6 +105,7 @@ def plan(
         routes=tuple(route for route in ordered if route not in resting),
         skipped=(*at_rest, *skipped.values()),
         resting=tuple(resting),
+        tokens=needs.context,
     )
 
 
@@ -245,6 +246,7 @@ class _Planner:
             key_variable=variable,
             key_mark=self.around.keys.mark(provider_id, variable),
             quirks=offer.quirks or provider.quirks,
+            limits=offer.limits or provider.limits,
             facts=offer,
         )
 

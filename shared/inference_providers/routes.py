@@ -13,6 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from inference_providers import tables
+from inference_providers.allowance import Limits  # noqa: TC001 - msgspec reads annotations
 
 __all__ = [
     "ANYTHING",
@@ -105,7 +106,7 @@ class Model(_Value, frozen=True, kw_only=True):
 
     `None` means unknown, never "no": a capability nobody stated does not rule a
     route out; so does an `input` without any kind. `context` and `output` are in tokens.
-    `quirks` stand in place of the provider's. `dimensions` is of an embedding's vector.
+    `quirks` and `limits` stand in place of the provider's. `dimensions` is of a vector.
     """
 
     id: str
@@ -124,6 +125,7 @@ class Model(_Value, frozen=True, kw_only=True):
     dimensions: int | None = None
     endpoint: str = "default"
     quirks: Quirks | None = None
+    limits: Limits | None = None
 
 
 class Auth(_Value, frozen=True, kw_only=True):
@@ -167,6 +169,7 @@ class Provider(_Value, frozen=True, kw_only=True):
     auth: Auth = Auth()
     endpoints: dict[str, Endpoint]
     quirks: Quirks = Quirks()
+    limits: Limits | None = None
     twin_of: str | None = None
     models: dict[str, Listing] = {}
     embeddings: dict[str, Listing] = {}
@@ -221,6 +224,7 @@ class Route(_Value, frozen=True, kw_only=True):
     key_variable: str | None = None
     key_mark: str | None = None
     quirks: Quirks = Quirks()
+    limits: Limits | None = None
     facts: Model
 
     def __str__(self) -> str:
@@ -257,7 +261,8 @@ class Plan(_Value, frozen=True, kw_only=True):
 
     `models` are the canonical names asked for, in order; empty when any will do.
     `resting` are routes that failed a short while ago, each with its row in `skipped`.
-    `conversation` names the conversation whose next answer shall come from the same route.
+    `conversation` names the conversation whose next answer shall come from the same route,
+    `tokens` is an estimate of the prompt's.
     Prints as a table; in a notebook it shows as one.
     """
 
@@ -266,6 +271,7 @@ class Plan(_Value, frozen=True, kw_only=True):
     skipped: tuple[Skipped, ...]
     resting: tuple[Route, ...] = ()
     conversation: str | None = None
+    tokens: int = 0
 
     def table(self) -> tables.Table:
         """Return routes and skipped candidates as a table."""
