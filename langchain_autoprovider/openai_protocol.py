@@ -25,6 +25,7 @@ from inference_providers.policy import DEFAULT
 from inference_providers.routes import Quirks
 from langchain_autoprovider.loops import close_with_loop
 from langchain_autoprovider.plain_client import PlainClient
+from langchain_autoprovider.quirks import applied
 from langchain_autoprovider.transport import bound_reads, heed_limits, tls_context
 
 if TYPE_CHECKING:
@@ -40,12 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIRoute", "aconnect", "client", "connect"]
 
 _RESPONSES = "openai-responses"
-
-_OTHER_NAME = {
-    "max_tokens": "max_completion_tokens",
-    "max_completion_tokens": "max_tokens",
-}
-"""What to call a parameter whose one name is refused."""
 
 Sdk = TypeVar("Sdk", openai.OpenAI, openai.AsyncOpenAI)
 
@@ -68,9 +63,12 @@ class OpenAIRoute(BaseChatOpenAI):
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         without = kwargs.pop("without", ())
-        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
-        _apply(self.quirks, payload)
-        _leave_out(without, payload)
+        if self.use_responses_api and _is_json_object(kwargs.get("response_format")):
+            kwargs["response_format"] = {"type": "json_object"}  # the base knows it only bare
+        messages = self._convert_input(input_).to_messages()
+        payload = super()._get_request_payload(messages, stop=stop, **kwargs)
+        _replay_reasoning(messages, payload)
+        payload = applied(self.quirks, payload, without=without)
         if isinstance(seconds := payload.get("timeout"), float):
             payload["timeout"] = _timeout(seconds)
         if "response_format" in payload:
@@ -139,7 +137,7 @@ def _model(route: Route, **clients: Any) -> OpenAIRoute:
     return OpenAIRoute(
         model=route.model_id,
         quirks=route.quirks,
-        stream_usage=route.quirks.stream_usage,
+        stream_usage=True,  # the quirks take it out again
         use_responses_api=route.endpoint.protocol == _RESPONSES,
         openai_proxy=None,
         stream_chunk_timeout=None,
@@ -186,33 +184,6 @@ def _unbiased(sdk: Sdk) -> Sdk:
     return sdk
 
 
-def _apply(quirks: Quirks, payload: dict[str, Any]) -> None:
-    """Change a request body in place to what the provider takes."""
-    if quirks.max_tokens_field != "max_tokens" and "max_tokens" in payload:
-        payload[quirks.max_tokens_field] = payload.pop("max_tokens")
-    for name in quirks.drop_params:
-        payload.pop(name, None)
-    if quirks.drop_message_name:
-        for message in payload.get("messages", ()):
-            message.pop("name", None)
-    choice = payload.get("tool_choice")
-    if not quirks.named_tool_choice and isinstance(choice, dict):
-        wanted = choice.get("function", {}).get("name")
-        named = [
-            tool for tool in payload["tools"] if tool.get("function", {}).get("name") == wanted
-        ]
-        payload["tools"], payload["tool_choice"] = named, "required"
-
-
-def _leave_out(names: tuple[str, ...], payload: dict[str, Any]) -> None:
-    """Take parameters out of a request body that the provider has refused before."""
-    for name in names:
-        value = payload.pop(name, None)
-        other = _OTHER_NAME.get(name)
-        if other is not None and value is not None:
-            payload.setdefault(other, value)
-
-
 def _no_answer(body: dict[str, Any] | str) -> str | None:
     """Say why a decoded success is no answer, or `None` when it is one."""
     if isinstance(body, str):
@@ -232,6 +203,17 @@ def _keep_reasoning(said: Any, message: BaseMessage) -> None:
     thought = said and (said.get("reasoning_content") or said.get("reasoning"))
     if isinstance(thought, str) and thought:
         message.additional_kwargs["reasoning_content"] = thought
+
+
+def _is_json_object(response_format: Any) -> bool:
+    return isinstance(response_format, dict) and response_format.get("type") == "json_object"
+
+
+def _replay_reasoning(messages: list[BaseMessage], payload: dict[str, Any]) -> None:
+    """Send back what a model thought, which the base class does not; quirks drop it again."""
+    for message, body in zip(messages, payload.get("messages", ()), strict=False):
+        if thought := message.additional_kwargs.get("reasoning_content"):
+            body["reasoning_content"] = thought
 
 
 def _decoded(response: Any) -> Any:

@@ -51,7 +51,8 @@ def _response_format(
     strict: bool | None,  # noqa: FBT001
 ) -> dict[str, Any]:
     if method == "json_mode":
-        return {"type": "json_object"}
+        # The schema is for providers that take it along; the others' routes leave it out.
+        return {"type": "json_object", "schema": spec}
     named = {"name": spec.get("title", "answer"), "schema": spec}
     return {
         "type": "json_schema",

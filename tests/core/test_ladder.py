@@ -46,7 +46,7 @@ RUNGS = (
 """Lowest first. A module imports from lower rungs only, so there is no circle."""
 
 ADAPTER_RUNGS = (
-    {"conversation", "errors", "loops", "needs", "transport"},
+    {"conversation", "errors", "history", "loops", "needs", "quirks", "transport"},
     {"plain_client", "structured"},
     {"chunks", "connect", "openai_protocol"},
     {"request"},

@@ -66,58 +66,6 @@ def test_a_chat_endpoint_has_openais_own_client(pair: Pair) -> None:
     assert model_id == "first-id"
 
 
-TOOL = {
-    "type": "function",
-    "function": {"name": "add", "description": "Add.", "parameters": {"type": "object"}},
-}
-OTHER = {**TOOL, "function": {**TOOL["function"], "name": "other"}}
-
-
-def sent(pair: Pair, quirks: dict[str, Any], **request: Any) -> dict[str, Any]:
-    registry = pair.registry(quirks=quirks)
-    model = AutoChatModel("m-1", registry=registry, max_tokens=5)
-    tools = request.pop("tools", None)
-    runnable: Any = model.bind_tools(tools, tool_choice=request.pop("choice")) if tools else model
-    messages = [{"role": "user", "content": "Hi", "name": "anna"}]
-    if request.pop("stream", False):
-        list(runnable.stream(messages, **request))
-    else:
-        runnable.invoke(messages, **request)
-    return pair.first.requests[-1].body
-
-
-def test_quirk_max_tokens_field(pair: Pair) -> None:
-    assert sent(pair, {})["max_tokens"] == 5
-    body = sent(pair, {"max_tokens_field": "max_completion_tokens"})
-    assert body["max_completion_tokens"] == 5
-    assert "max_tokens" not in body
-
-
-def test_quirk_drop_params(pair: Pair) -> None:
-    assert sent(pair, {}, seed=1)["seed"] == 1
-    assert "seed" not in sent(pair, {"drop_params": ["seed"]}, seed=1)
-
-
-def test_quirk_stream_usage(pair: Pair) -> None:
-    assert sent(pair, {}, stream=True)["stream_options"] == {"include_usage": True}
-    assert "stream_options" not in sent(pair, {"stream_usage": False}, stream=True)
-
-
-def test_quirk_named_tool_choice(pair: Pair) -> None:
-    pair.plays(Reply(tool_calls=({"name": "add", "arguments": {}},)))
-    plain = sent(pair, {}, tools=[TOOL, OTHER], choice="add")
-    assert plain["tool_choice"] == {"type": "function", "function": {"name": "add"}}
-    assert len(plain["tools"]) == 2
-    mended = sent(pair, {"named_tool_choice": False}, tools=[TOOL, OTHER], choice="add")
-    assert mended["tool_choice"] == "required"
-    assert [tool["function"]["name"] for tool in mended["tools"]] == ["add"]
-
-
-def test_quirk_drop_message_name(pair: Pair) -> None:
-    assert sent(pair, {})["messages"][0]["name"] == "anna"
-    assert "name" not in sent(pair, {"drop_message_name": True})["messages"][0]
-
-
 def test_a_protocol_nobody_speaks_is_a_reason(pair: Pair) -> None:
     endpoint = {"protocol": "telepathy", "base_url": pair.first.base_url}
     plan = AutoChatModel("m-1", registry=pair.registry(endpoints={"default": endpoint})).explain()
