@@ -1,7 +1,8 @@
 """One call of an `AutoChatModel`, as each of its routes is asked it.
 
 The request stays neutral until a route is tried: tools are bound by the route's own
-class, which knows how its protocol spells them.
+class, which knows how its protocol spells them, and the conversation is made acceptable
+to it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from inference_providers.failover import failover
 from langchain_autoprovider import connect
 from langchain_autoprovider.chunks import recorded
 from langchain_autoprovider.errors import LangChainErrors, PromptTooLong
+from langchain_autoprovider.history import adapted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
@@ -76,7 +78,9 @@ class Request(NamedTuple):
         """Ask one route."""
         model = connect.connect(attempt.route, self.resolver.access(attempt.route))
         bound = self._bound(model, attempt)
-        return model._generate(self.messages, self.stop, run_manager, **bound)
+        return model._generate(
+            adapted(self.messages, attempt.route), self.stop, run_manager, **bound
+        )
 
     async def asend(
         self, attempt: Attempt, run_manager: AsyncCallbackManagerForLLMRun | None
@@ -85,20 +89,24 @@ class Request(NamedTuple):
         access = await self.resolver.aaccess(attempt.route)
         model = await connect.aconnect(attempt.route, access)
         bound = self._bound(model, attempt)
-        return await model._agenerate(self.messages, self.stop, run_manager, **bound)
+        return await model._agenerate(
+            adapted(self.messages, attempt.route), self.stop, run_manager, **bound
+        )
 
     def open(self, attempt: Attempt) -> Generator[ChatGenerationChunk]:
         """Open a stream on one route; callbacks are the outer model's to call."""
         model = connect.connect(attempt.route, self.resolver.access(attempt.route))
         bound = self._bound(model, attempt, self._longest_silence_s)
-        yield from model._stream(self.messages, self.stop, **bound)
+        yield from model._stream(adapted(self.messages, attempt.route), self.stop, **bound)
 
     async def aopen(self, attempt: Attempt) -> AsyncGenerator[ChatGenerationChunk]:
         """Open a stream on one route, on the running event loop."""
         access = await self.resolver.aaccess(attempt.route)
         model = await connect.aconnect(attempt.route, access)
         bound = self._bound(model, attempt, self._longest_silence_s)
-        async for chunk in model._astream(self.messages, self.stop, **bound):
+        async for chunk in model._astream(
+            adapted(self.messages, attempt.route), self.stop, **bound
+        ):
             yield chunk
 
     @property

@@ -48,6 +48,8 @@ RUNGS = (
 ADAPTER_RUNGS = (
     {"conversation", "errors", "history", "loops", "needs", "quirks", "transport"},
     {"plain_client", "structured"},
+    {"blocks", "errors", "loops", "needs", "quirks"},
+    {"history", "plain_client", "structured"},
     {"chunks", "connect", "openai_protocol"},
     {"request"},
     {"chat_models"},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel
 
 from inference_providers.routes import Quirks
@@ -54,7 +55,7 @@ def sent(pair: Pair, quirks: dict[str, Any], **request: Any) -> Any:
 def test_every_quirk_has_a_rule_and_a_test() -> None:
     assert set(RULES) | OF_HISTORY == set(FIELDS)
     assert not set(RULES) & OF_HISTORY
-    assert not {f"test_quirk_{name}" for name in RULES} - globals().keys()
+    assert not {f"test_quirk_{name}" for name in FIELDS} - globals().keys()
 
 
 def test_no_rule_changes_the_body_it_is_given() -> None:
@@ -288,3 +289,24 @@ def test_the_embedded_model_obeys_a_named_tool_choice(embedded: AutoChatModel) -
 def test_the_embedded_model_keeps_a_schema_in_json_mode(embedded: AutoChatModel) -> None:
     model = embedded.with_structured_output(Sum, method="json_mode")
     assert isinstance(model.invoke("Tell me a joke."), Sum)
+
+
+def test_quirk_single_system(pair: Pair) -> None:
+    messages = [SystemMessage("Be kind."), SystemMessage("Be brief."), *MESSAGES]
+    messages += [AIMessage("Hello"), SystemMessage("In French."), HumanMessage("Bye")]
+    plain = sent(pair, {}, messages=messages)["messages"]
+    assert [m["role"] for m in plain] == [
+        "system", "system", "user", "assistant", "system", "user",
+    ]  # fmt: skip
+    single = sent(pair, {"single_system": True}, messages=messages)["messages"]
+    assert [m["role"] for m in single] == ["system", "user", "assistant", "user", "user"]
+    assert single[0]["content"] == "Be kind.\n\nBe brief."
+    assert single[3]["content"] == "<system>\nIn French.\n</system>"
+
+
+def test_quirk_tool_call_ids(pair: Pair) -> None:
+    plain = sent(pair, {}, messages=REPLAY)["messages"]
+    assert (plain[1]["tool_calls"][0]["id"], plain[2]["tool_call_id"]) == ("call_0", "call_0")
+    short = sent(pair, {"tool_call_ids": "alnum9"}, messages=REPLAY)["messages"]
+    assert re.fullmatch("[a-zA-Z0-9]{9}", short[2]["tool_call_id"])
+    assert short[1]["tool_calls"][0]["id"] == short[2]["tool_call_id"]
