@@ -230,8 +230,12 @@ def _standard(block: Block) -> Block:
     if is_data_content_block(block):
         return block
     spelled = _SPELLINGS.get(str(block.get("type")), lambda own: own)(block)
-    made: Any = HumanMessage([spelled]).content_blocks[0]
-    return block if made["type"] == "non_standard" else made
+    made: Block = {**HumanMessage([spelled]).content_blocks[0]}
+    if made["type"] == "non_standard":
+        return block
+    if str(made.get("id")).startswith("lc_"):  # made up anew each time; nobody can use it
+        del made["id"]
+    return made
 
 
 def _media(block: Block) -> Block:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
+    from langchain_autoprovider import AutoChatModel
+
 GOLDEN = Path(__file__).parent / "golden"
 
 THOUGHT = "I need the weather of both towns."
@@ -456,3 +458,14 @@ def test_an_answer_of_the_vendors_class_itself_is_the_vendors(source: str) -> No
     for message in messages:
         message.response_metadata.pop("autoprovider", None)
     assert THOUGHT in json.dumps(body_for(source, messages))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_real_server_answers_whoever_spoke_before(source: str, embedded: AutoChatModel) -> None:
+    messages = conversation(source)
+    for message in messages:
+        if isinstance(message.content, list) and not isinstance(message, AIMessage):
+            message.content = [block for block in message.content if block["type"] == "text"]
+    for end in (5, len(messages)):  # in the middle of a tool loop, and after it
+        answer = embedded.invoke(messages[:end], max_tokens=4)
+        assert answer.response_metadata["autoprovider"]["provider"] == "embedded"
