@@ -33,6 +33,9 @@ Block = dict[str, Any]
 NO_THOUGHT = " "
 """Sent back in place of reasoning that nobody has; some refuse an empty one."""
 
+_KEPT = ("function_call", "prefix")
+"""Of a message's further fields: the call of an older LangChain, and Mistral's mark of an
+answer that is to be gone on with."""
 _TEXT_KEYS = frozenset({"type", "text"})
 
 
@@ -188,8 +191,9 @@ def neutral(message: AIMessage, to: Takes) -> AIMessage:
     extra: dict[str, Any] = {}
     if to.thoughts and (thought := _thought(message) or (calls and NO_THOUGHT)):
         extra["reasoning_content"] = thought
-    if not calls and "function_call" in message.additional_kwargs:
-        extra["function_call"] = message.additional_kwargs["function_call"]
+    for name in _KEPT if not calls else ():
+        if name in message.additional_kwargs:
+            extra[name] = message.additional_kwargs[name]
     made = AIMessage(
         "".join(_texts(message)),
         tool_calls=calls,
@@ -205,13 +209,18 @@ def _block(block: Any, to: Takes) -> Block:
         return {"type": "text", "text": block}
     kept: Block = block if to.cache_control else _unmarked(block)
     if kept.get("type") == "text":
-        return {key: value for key, value in kept.items() if key in to.text_keys}
+        return {key: value for key, value in kept.items() if _is_told(key, value, to)}
     if kept.get("type") in to.blocks:
         return kept
     standard = _standard(kept)
     if standard.get("type") == "text-plain" and not to.plain_documents:
         return {"type": "text", "text": standard["text"]}
     return standard
+
+
+def _is_told(key: str, value: Any, to: Takes) -> bool:
+    """Say whether a text block's field is taken; of `extras` only OpenAI's breakpoint is."""
+    return key in to.text_keys and (key != "extras" or "prompt_cache_breakpoint" in (value or {}))
 
 
 def _is_result(block: Any) -> TypeGuard[Block]:

@@ -250,8 +250,15 @@ def test_an_answer_that_says_nothing_is_dropped() -> None:
 
 def test_the_call_of_an_older_langchain_stays() -> None:
     old = {"function_call": {"name": "add", "arguments": "{}"}}
-    made = adapted([AIMessage("", additional_kwargs=old)], route())
+    made = adapted([AIMessage("", additional_kwargs={**old, "parsed": 1})], route())
     assert made[0].additional_kwargs == old
+    with_calls = asked("a", additional_kwargs=old)
+    assert not adapted([with_calls], route())[0].additional_kwargs
+
+
+def test_the_beginning_of_an_answer_stays_one() -> None:
+    begun = AIMessage("It is", additional_kwargs={"prefix": True})
+    assert adapted([HumanMessage("Hi"), begun], route("mistral"))[1] is begun
 
 
 def test_thinking_is_sent_back_where_a_quirk_wants_it() -> None:
@@ -285,8 +292,15 @@ def test_cache_markers_stay_where_they_are_read(protocol: str, kind: Any, *, kep
     assert told.count("ephemeral") == (3 if kept else 0)
 
 
+def test_openais_own_cache_breakpoint_stays_there() -> None:
+    block: Any = {"type": "text", "text": "Hi", "extras": {"prompt_cache_breakpoint": {}}}
+    for protocol in PROTOCOLS:
+        made = adapted([HumanMessage([block])], route(protocol))
+        assert ("extras" in made[0].content[0]) is protocol.startswith("openai")
+
+
 def test_a_text_block_holds_what_is_known_there() -> None:
-    block = {"type": "text", "text": "Hi", "id": "lc_1", "index": 0, "annotations": []}
+    block = {"type": "text", "text": "Hi", "id": "lc_1", "index": 0, "extras": {"x": 1}}
     for protocol in PROTOCOLS:
         made = adapted([HumanMessage([block])], route(protocol))
         assert made[0].content == [{"type": "text", "text": "Hi"}]

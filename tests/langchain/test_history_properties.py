@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_google_genai import ChatGoogleGenerativeAI
+from langchain_mistralai import ChatMistralAI
 
 from inference_providers.routes import Endpoint, Model, Quirks, Route
 from langchain_autoprovider.blocks import takes
 from langchain_autoprovider.history import adapted
+from langchain_autoprovider.openai_protocol import OpenAIRoute
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -100,7 +105,7 @@ routes = st.builds(
 )
 
 
-FEWER = settings(max_examples=settings().max_examples // 5)
+FEWER = settings(max_examples=settings().max_examples // 5, deadline=None)
 """A conversation takes long to draw."""
 
 
@@ -177,3 +182,30 @@ def test_no_signature_reaches_another_provider(
             trace = message.response_metadata.get("autoprovider")
             stamp = message.response_metadata["model_provider"]
             assert trace["provider"] == route.provider if trace else stamp in takes(route).stamps
+
+
+SPEAKERS: dict[str, Any] = {
+    "openai-chat": OpenAIRoute(model="m", client=1, root_client=1)._get_request_payload,
+    "openai-responses": OpenAIRoute(
+        model="m", client=1, root_client=1, use_responses_api=True
+    )._get_request_payload,
+    "anthropic": ChatAnthropic(model="claude-sonnet-4-5", api_key="x")._get_request_payload,
+    "google-genai": ChatGoogleGenerativeAI(
+        model="gemini-3-pro", google_api_key="x"
+    )._prepare_request,
+    "mistral": partial(ChatMistralAI(api_key="x")._create_message_dicts, stop=None),
+}
+"""Each protocol's class, as it makes a request of a conversation."""
+
+
+def is_spelled_by_all(message: BaseMessage) -> bool:
+    odd = ("hologram", "'no'", "input_audio", "application/pdf")
+    return not any(sign in str(message.content) for sign in odd) and bool(message.content)
+
+
+@FEWER
+@given(messages, routes)
+def test_each_class_can_spell_it(conversation: list[BaseMessage], route: Route) -> None:
+    said = [message for message in conversation if is_spelled_by_all(message)]
+    if speak := SPEAKERS.get(route.endpoint.protocol):
+        speak(adapted([HumanMessage("Hi"), *said], route))
