@@ -46,9 +46,7 @@ RUNGS = (
 """Lowest first. A module imports from lower rungs only, so there is no circle."""
 
 ADAPTER_RUNGS = (
-    {"conversation", "errors", "history", "loops", "needs", "quirks", "transport"},
-    {"plain_client", "structured"},
-    {"blocks", "errors", "loops", "needs", "quirks"},
+    {"blocks", "conversation", "errors", "loops", "needs", "quirks", "transport"},
     {"history", "plain_client", "structured"},
     {"chunks", "connect", "openai_protocol"},
     {"request"},
