@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from inference_providers import drive
 from inference_providers.errors import ConfigError
-from inference_providers.keys import Keys
 from inference_providers.policy import DEFAULT, Policy
-from inference_providers.registry import Registry
-from inference_providers.resolver import Resolver
-from inference_providers.routes import Route, Selection, Sort
-from langchain_autoprovider import connect
 from langchain_autoprovider.chunks import ChunkReader
 from langchain_autoprovider.conversation import conversation_of
 from langchain_autoprovider.needs import needs_of
 from langchain_autoprovider.request import Request, traced
+from langchain_autoprovider.selection import Selecting
 from langchain_autoprovider.structured import structured_output
 
 if TYPE_CHECKING:
@@ -38,16 +33,14 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-    from inference_providers.routes import Attempt, Plan
+    from inference_providers.routes import Attempt
 
 __all__ = ["AutoChatModel"]
 
 _REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
 
-_Names = str | tuple[str, ...] | None
 
-
-class AutoChatModel(BaseChatModel):
+class AutoChatModel(Selecting, BaseChatModel):
     """A chat model that is named, and served by whichever provider holds a key.
 
     Routes are tried in order until one answers, also in streams: a stream commits at
@@ -72,23 +65,6 @@ class AutoChatModel(BaseChatModel):
         ConfigError: A provider id or a given key cannot be right.
         RegistryError: The registry file is not what it should be.
     """
-
-    model: _Names = None
-    only: tuple[str, ...] = ()
-    """Provider ids that may be used; all others are skipped."""
-    exclude: tuple[str, ...] = ()
-    """Provider ids that may not be used."""
-    order: tuple[str, ...] = ()
-    """Provider ids to try first."""
-    sort: Sort = "registry"
-    """How the providers of one model are ordered: as in the registry, by `price`, by
-    `latency` (to the first output, as measured in this process), or at `random`."""
-    local: bool = False
-    """Whether model servers on this machine are asked as well."""
-    registry: Any = Field(default=None, repr=False)
-    """A path, JSON text or dict laid over the bundled registry, or a `Registry`."""
-    api_keys: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, repr=False)
-    """Keys by provider id, in place of the environment's."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -122,13 +98,7 @@ class AutoChatModel(BaseChatModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True, extra="forbid")
 
     def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
-        super().__init__(**{"model": model, **kwargs})
-        _ = self._resolver  # made now, since it checks the names
-
-    @field_validator("model", "only", "exclude", "order", mode="before")
-    @classmethod
-    def _as_names(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+        super().__init__(model, **kwargs)
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -142,24 +112,6 @@ class AutoChatModel(BaseChatModel):
             values = dict(values)
             values.setdefault("max_attempts", values.pop("max_retries") + 1)
         return values
-
-    @property
-    def model_name(self) -> str:
-        """The first model asked for, or `auto`."""
-        return next(iter(self._names()), "auto")
-
-    @property
-    def routes(self) -> tuple[Route, ...]:
-        """The routes that would be tried now, in order."""
-        return self._resolver.plan().routes
-
-    def explain(self) -> Plan:
-        """Return who would serve this model now, and why the others would not.
-
-        Prints as a table, and shows as one in a notebook. Nothing is sent to a
-        provider; model servers on this machine are looked for where a call would.
-        """
-        return self._resolver.plan()
 
     def as_fallbacks(self) -> RunnableWithFallbacks[LanguageModelInput, AIMessage]:
         """Return LangChain's own fallback chain over one model per route.
@@ -314,9 +266,6 @@ class AutoChatModel(BaseChatModel):
             async for chunk in chunks:
                 yield chunk
 
-    def _names(self) -> tuple[str, ...]:
-        return (self.model,) if isinstance(self.model, str) else (self.model or ())
-
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> Request:
@@ -346,35 +295,3 @@ class AutoChatModel(BaseChatModel):
             move_on_policy=self.move_on_policy,
             hedge_after=self.hedge_after,
         )
-
-    def _for_model(self, model: str | Sequence[str] | None) -> Self:
-        other = self.model_copy(update={"model": self._as_names(model)})
-        other.__dict__.pop("_resolver", None)
-        return other
-
-    @cached_property
-    def _resolver(self) -> Resolver:
-        selection = Selection(
-            models=self._names(),
-            only=self.only,
-            exclude=self.exclude,
-            order=self.order,
-            local=self.local,
-            sort=self.sort,
-        )
-        keys = Keys({name: key.get_secret_value() for name, key in self.api_keys.items()})
-        return Resolver(selection, self._loaded(), keys, connect.unspoken)
-
-    def _loaded(self) -> Registry:
-        if isinstance(self.registry, Registry):
-            return self.registry
-        bundled = Registry.load()
-        return bundled if self.registry is None else bundled.merged(self.registry)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        if self.api_keys:
-            msg = "a model with api_keys is not pickled; set the keys' variables where it will run"
-            raise TypeError(msg)
-        state = super().__getstate__()
-        fields = {name: value for name, value in state["__dict__"].items() if name != "_resolver"}
-        return {**state, "__dict__": fields}

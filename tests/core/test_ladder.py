@@ -49,7 +49,7 @@ ADAPTER_RUNGS = (
     {"blocks", "conversation", "errors", "loops", "needs", "quirks", "transport"},
     {"history", "plain_client", "structured"},
     {"chunks", "connect", "openai_protocol"},
-    {"request"},
+    {"request", "selection"},
     {"chat_models"},
     {"connector"},
     {"__init__"},

@@ -79,3 +79,19 @@ async def _astream(model: Any, asked: Any) -> BaseMessage:
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """One way to ask a model: each test runs in all four."""
     return request.param
+
+
+BEYOND_SMALL = frozenset(
+    {
+        *("test_audio_inputs", "test_image_inputs", "test_image_tool_message"),
+        *("test_pdf_inputs", "test_pdf_tool_message"),
+    }
+)
+"""What the contract suite asks of models that see and hear."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    beyond = [i for i in items if "::TestEmbedded::" in i.nodeid and i.name in BEYOND_SMALL]
+    if beyond:
+        config.hook.pytest_deselected(items=beyond)
+        items[:] = [item for item in items if item not in beyond]

@@ -43,6 +43,7 @@ class Reply(NamedTuple):
             ever: comments in a stream, else blank lines.
         at_cut: Sent where a stream is cut: an object as an event; text and bytes as
             they are.
+        usage: Token counts to report in place of made-up ones.
         fault: What happens to the connection, where the answer is cut; without
             `cut_after`, before the first byte.
     """
@@ -61,6 +62,7 @@ class Reply(NamedTuple):
     keep_alive_s: float = 0.0
     at_cut: Any = None
     fault: Fault | None = None
+    usage: Mapping[str, Any] | None = None
 
 
 class Request(NamedTuple):
@@ -121,7 +123,9 @@ def _head(kind: str, asked: Any) -> dict[str, Any]:
     return {"id": "fake-1", "object": kind, "created": 1, "model": asked.get("model", "")}
 
 
-def _usage(reply: Reply) -> dict[str, int]:
+def _usage(reply: Reply) -> Mapping[str, Any]:
+    if reply.usage is not None:
+        return reply.usage
     said = len(reply.text.split())
     return {"prompt_tokens": 10, "completion_tokens": said, "total_tokens": 10 + said}
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from inference_providers.testing.replies import Reply, Request, chunks, completion, event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from inference_providers.testing.replies import Fault
@@ -43,7 +43,8 @@ class FakeProvider:
     reply that hangs outlives it.
 
     Args:
-        *replies: What to answer, in order.
+        *replies: What to answer, in order. A function of the request may stand for a
+            reply.
         models: The ids it lists.
         listens: Whether connections are accepted. If not they are refused, as those to
             a server that is down.
@@ -54,7 +55,12 @@ class FakeProvider:
         abandoned: The chat requests whose client left before the reply was over.
     """
 
-    def __init__(self, *replies: Reply, models: Iterable[str] = (), listens: bool = True) -> None:
+    def __init__(
+        self,
+        *replies: Reply | Callable[[Request], Reply],
+        models: Iterable[str] = (),
+        listens: bool = True,
+    ) -> None:
         self.replies = list(replies) or [Reply()]
         self.models = tuple(models)
         self.requests: list[Request] = []
@@ -119,7 +125,8 @@ class FakeProvider:
     def _next(self, request: Request) -> Reply:
         with self._lock:
             self.requests.append(request)
-            return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+            reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        return reply if isinstance(reply, Reply) else reply(request)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         provider = self

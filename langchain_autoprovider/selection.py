@@ -1,0 +1,144 @@
+"""The arguments that say which model is meant and who may serve it.
+
+Chat models and embeddings share them, with what follows from them: the resolver, the
+routes, and that a model is a value, which holds the names of keys and no connection.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from inference_providers.errors import ConfigError
+from inference_providers.keys import Keys
+from inference_providers.registry import Registry
+from inference_providers.resolver import Resolver
+from inference_providers.routes import Route, Selection, Sort
+from langchain_autoprovider import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from inference_providers.routes import Plan
+
+__all__ = ["Selecting"]
+
+_Names = str | tuple[str, ...] | None
+
+
+class Selecting(BaseModel):
+    """Base of what is named by a model, and served by whichever provider holds a key."""
+
+    model: _Names = None
+    only: tuple[str, ...] = ()
+    """Provider ids that may be used; all others are skipped."""
+    exclude: tuple[str, ...] = ()
+    """Provider ids that may not be used."""
+    order: tuple[str, ...] = ()
+    """Provider ids to try first."""
+    sort: Sort = "registry"
+    """How the providers of one model are ordered: as in the registry, by `price`, by
+    `latency` (to the first output, as measured in this process), or at `random`."""
+    local: bool = False
+    """Whether model servers on this machine are asked as well."""
+    registry: Any = Field(default=None, repr=False)
+    """A path, JSON text or dict laid over the bundled registry, or a `Registry`."""
+    api_keys: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, repr=False)
+    """Keys by provider id, in place of the environment's. `api_key=` is the key of the
+    one provider that `only` or the model's name pins."""
+
+    def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
+        super().__init__(**{"model": model, **_with_key(model, kwargs)})
+        _ = self._resolver  # made now, since it checks the names
+
+    @field_validator("model", "only", "exclude", "order", mode="before")
+    @classmethod
+    def _as_names(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @property
+    def model_name(self) -> str:
+        """The first model asked for, or `auto`."""
+        return next(iter(self._names()), "auto")
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The routes that would be tried now, in order."""
+        return self._resolver.plan().routes
+
+    def explain(self) -> Plan:
+        """Return who would serve this model now, and why the others would not.
+
+        Prints as a table, and shows as one in a notebook. Nothing is sent to a
+        provider; model servers on this machine are looked for where a call would.
+        """
+        return self._resolver.plan()
+
+    def _names(self) -> tuple[str, ...]:
+        return (self.model,) if isinstance(self.model, str) else (self.model or ())
+
+    def _for_model(self, model: str | Sequence[str] | None) -> Self:
+        other = self.model_copy(update={"model": self._as_names(model)})
+        for name in self._made_from_it:
+            other.__dict__.pop(name, None)
+        return other
+
+    @cached_property
+    def _resolver(self) -> Resolver:
+        keys = Keys({name: key.get_secret_value() for name, key in self.api_keys.items()})
+        return Resolver(self._selection, self._loaded(), keys, connect.unspoken)
+
+    @property
+    def _selection(self) -> Selection:
+        return Selection(
+            models=self._names(),
+            only=self.only,
+            exclude=self.exclude,
+            order=self.order,
+            local=self.local,
+            sort=self.sort,
+        )
+
+    def _loaded(self) -> Registry:
+        if isinstance(self.registry, Registry):
+            return self.registry
+        bundled = Registry.load()
+        return bundled if self.registry is None else bundled.merged(self.registry)
+
+    _made_from_it: ClassVar[tuple[str, ...]] = ("_resolver",)
+    """What is made from the arguments and goes neither into copies nor into pickles."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        if self.api_keys:
+            msg = "a model with api_keys is not pickled; set the keys' variables where it will run"
+            raise TypeError(msg)
+        state = super().__getstate__()
+        fields = {k: v for k, v in state["__dict__"].items() if k not in self._made_from_it}
+        return {**state, "__dict__": fields}
+
+
+def _with_key(model: str | Sequence[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `api_key` into an entry of `api_keys`. Before pydantic, whose errors quote input.
+
+    Raises:
+        ConfigError: It is not clear whose key it is.
+    """
+    kwargs = dict(given)
+    key = kwargs.pop("api_key", None)
+    if key is None:
+        return kwargs
+    only = kwargs.get("only") or ()
+    names = [model] if isinstance(model, str) else (model or ())
+    pinned = {re.split("[:/]", name, maxsplit=1)[0] for name in names}
+    whose = set(only) or pinned
+    if len(whose) != 1 or not (only or all(re.search("[:/]", name) for name in names)):
+        msg = (
+            "api_key does not say whose key it is: pass api_keys={'groq': ...}, or name one"
+            " provider in only= or before the model, as in 'groq/llama-3.3-70b'"
+        )
+        raise ConfigError(msg)
+    kwargs["api_keys"] = {**kwargs.get("api_keys", {}), whose.pop(): key}
+    return kwargs
