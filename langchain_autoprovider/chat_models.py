@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 import msgspec
 from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from inference_providers import drive
 from inference_providers.errors import ConfigError
@@ -16,18 +16,19 @@ from inference_providers.policy import DEFAULT, Policy
 from langchain_autoprovider.chunks import ChunkReader
 from langchain_autoprovider.conversation import conversation_of
 from langchain_autoprovider.needs import needs_of
+from langchain_autoprovider.profile import profile_of
 from langchain_autoprovider.request import Request, traced
 from langchain_autoprovider.selection import Selecting
-from langchain_autoprovider.structured import structured_output
+from langchain_autoprovider.structured import Method, answers, asked, parser_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.language_models.base import LangSmithParams
     from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult, Generation
     from langchain_core.runnables import Runnable
     from langchain_core.runnables.fallbacks import RunnableWithFallbacks
     from langchain_core.tools import BaseTool
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoChatModel"]
 
+_KINDS_OF_FUNCTION = ("function", "object")  # a tool, or a JSON schema
 _REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
 
 
@@ -95,6 +97,8 @@ class AutoChatModel(Selecting, BaseChatModel):
     streaming: bool = False
     """Whether `invoke` streams underneath, for callbacks that watch tokens."""
 
+    _accepts: Callable[[list[Generation]], Any] | None = PrivateAttr(default=None)
+
     model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True, extra="forbid")
 
     def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
@@ -104,6 +108,19 @@ class AutoChatModel(Selecting, BaseChatModel):
     @classmethod
     def _as_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _set_model_profile(self) -> Self:
+        """Stand in for the base's validator: the profile is made when it is read."""
+        return self
+
+    @model_validator(mode="after")
+    def _check_profile_keys(self) -> Self:
+        """Check a profile that was given, and make none for it."""
+        check: Any = BaseChatModel._check_profile_keys
+        if self.__dict__.get("profile") is not None:
+            check(self)
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -145,34 +162,45 @@ class AutoChatModel(Selecting, BaseChatModel):
         """
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        neutral = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        neutral = [_neutral(tool, strict) for tool in tools]
         return self.bind(tools=neutral, **kwargs)
 
     def with_structured_output(
         self,
         schema: dict[str, Any] | type,
         *,
-        method: Literal["function_calling", "json_schema", "json_mode"] = "function_calling",
+        method: Method | None = None,
         include_raw: bool = False,
         strict: bool | None = None,
+        move_on_unparsed: bool = False,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """Return a runnable that answers in the shape of `schema`.
 
         Args:
             schema: A pydantic class, a `TypedDict`, or a JSON schema with a title.
-            method: `function_calling`, `json_schema` or `json_mode`.
+            method: `function_calling`, `json_schema` or `json_mode`; `None` for the best
+                that the route which is tried can do.
             include_raw: Return `{"raw", "parsed", "parsing_error"}` and never raise for
                 an answer that does not parse.
-            strict: Whether the provider is asked to enforce the schema; with
-                `function_calling`, tools carry no such demand.
-            **kwargs: None are known; any raises `ValueError`.
+            strict: Whether the provider is asked to enforce the schema.
+            move_on_unparsed: Whether an answer that does not parse counts as a broken one,
+                so that the next route is asked. Answers are then not streamed.
+            **kwargs: Further request fields.
+
+        Raises:
+            ValueError: `method` is none of these.
         """
-        if method == "function_calling" or kwargs:
-            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
-        return structured_output(
-            self, schema, method=method, include_raw=include_raw, strict=strict
-        )
+        if method not in {None, *get_args(Method)}:
+            msg = f"method={method!r} is none of {', '.join(map(repr, get_args(Method)))}"
+            raise ValueError(msg)
+        parser = parser_for(schema, method)
+        fields = {**asked(schema, method, strict=strict), **kwargs}
+        model = self.model_copy() if move_on_unparsed else self
+        if move_on_unparsed:
+            model._accepts = parser.parse_result
+            fields["stream"] = False
+        return answers(model.bind(**fields), parser, include_raw=include_raw)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -278,10 +306,17 @@ class AutoChatModel(Selecting, BaseChatModel):
         policy = self._policy
         if (timeout := fields.pop("timeout", None)) is not None:
             policy = msgspec.structs.replace(policy, timeout_s=float(timeout))
+        fields.pop("stream", None)  # says how it is called, which is decided by now
         needs = needs_of(messages, fields)
-        conversation = conversation_of(messages) if self.sticky else None
         return Request(
-            chosen._resolver, messages, stop or self.stop, fields, policy, needs, conversation
+            chosen._resolver,
+            messages,
+            stop or self.stop,
+            fields,
+            policy,
+            needs,
+            conversation_of(messages) if self.sticky else None,
+            self._accepts,
         )
 
     @property
@@ -295,3 +330,27 @@ class AutoChatModel(Selecting, BaseChatModel):
             move_on_policy=self.move_on_policy,
             hedge_after=self.hedge_after,
         )
+
+
+def _neutral(tool: Any, strict: bool | None) -> dict[str, Any]:  # noqa: FBT001
+    """Return a tool in OpenAI's form; a vendor's own stays, for the class that knows it."""
+    own_kind = isinstance(tool, dict) and tool.get("type", "function") not in _KINDS_OF_FUNCTION
+    return tool if own_kind else convert_to_openai_tool(tool, strict=strict)
+
+
+def _profile(model: AutoChatModel) -> ModelProfile | None:
+    """What every route that could answer now can do, or the profile that was given."""
+    given: ModelProfile | None = model.__dict__.get("profile")
+    if given is not None:
+        return given
+    known = model._resolver.known()
+    return profile_of((*known.routes, *known.resting))
+
+
+def _give_profile(model: AutoChatModel, profile: ModelProfile | None) -> None:
+    model.__dict__["profile"] = profile
+
+
+# The base has a field that is filled once, when a model is made; keys come and go. Set
+# from here, since in the class's body it would be taken for the field's default.
+setattr(AutoChatModel, "profile", property(_profile, _give_profile))  # noqa: B010

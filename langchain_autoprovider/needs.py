@@ -45,6 +45,7 @@ def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Need
     return Needs(
         tools=bool(fields.get("tools")),
         structured="response_format" in fields,
+        shaped="shape" in fields,
         input=frozenset(kinds),
         context=chars // CHARS_PER_TOKEN,
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import openai
+from langchain_core.messages.block_translators import get_translator
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import model_validator
 
@@ -49,6 +50,8 @@ class OpenAIRoute(BaseChatOpenAI):
     """The chat model of one route; carries no request settings of its own."""
 
     quirks: Quirks = Quirks()
+    answers_as: str = "openai"
+    """The `model_provider` of answers: by it, LangChain translates their content."""
 
     @property
     def _llm_type(self) -> str:
@@ -84,6 +87,8 @@ class OpenAIRoute(BaseChatOpenAI):
         if chunk.get("choices") is None:
             chunk["choices"] = []
         made = super()._convert_chunk_to_generation_chunk(chunk, *args, **kwargs)
+        if made is not None:
+            made.message.response_metadata["model_provider"] = self.answers_as
         if made is not None and chunk["choices"]:
             _keep_reasoning(chunk["choices"][0].get("delta"), made.message)
         return made
@@ -97,6 +102,7 @@ class OpenAIRoute(BaseChatOpenAI):
         result = super()._create_chat_result(response, generation_info)
         for choice, generation in zip(body["choices"], result.generations, strict=False):
             _keep_reasoning(choice.get("message"), generation.message)
+            generation.message.response_metadata["model_provider"] = self.answers_as
         return result
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
@@ -139,10 +145,22 @@ def _model(route: Route, **clients: Any) -> OpenAIRoute:
         quirks=route.quirks,
         stream_usage=True,  # the quirks take it out again
         use_responses_api=route.endpoint.protocol == _RESPONSES,
+        answers_as=_answers_as(route),
         openai_proxy=None,
         stream_chunk_timeout=None,
         **clients,
     )
+
+
+def _answers_as(route: Route) -> str:
+    """Name who answers. OpenAI's translator drops reasoning, the one for unknown names does not.
+
+    A vendor with a translator of its own has it for its own protocol, not for this one.
+    """
+    if route.endpoint.protocol == _RESPONSES:
+        return "openai"
+    has_own = route.provider != "openai" and get_translator(route.provider) is not None
+    return f"{route.provider}-openai" if has_own else route.provider
 
 
 def _sdk(access: Access) -> openai.OpenAI:

@@ -11,21 +11,24 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
+from inference_providers.errors import BrokenAnswerError
 from inference_providers.failover import failover
 from langchain_autoprovider import connect
+from langchain_autoprovider.binding import bound
 from langchain_autoprovider.chunks import recorded
 from langchain_autoprovider.errors import LangChainErrors, PromptTooLong
 from langchain_autoprovider.history import adapted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
-    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult, Generation
 
     from inference_providers.failover import Engine
     from inference_providers.policy import Policy
@@ -34,11 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "traced"]
 
-_OF_TOOLS = ("tool_choice", "parallel_tool_calls")
-
 
 class Request(NamedTuple):
     """Messages, stop words, request fields and what they need, and the resolver of routes.
+
+    `accepts` makes of an answer what was asked for; one that it cannot parse is none.
 
     The inner model's `_generate` and `_stream` are called, not `invoke` and `stream`:
     those would report every token and every token count a second time.
@@ -51,6 +54,7 @@ class Request(NamedTuple):
     policy: Policy
     needs: Needs
     conversation: str | None = None
+    accepts: Callable[[list[Generation]], Any] | None = None
 
     def engine(self, plan: Plan) -> Engine:
         """Return the policy that asks the routes of `plan`.
@@ -77,10 +81,8 @@ class Request(NamedTuple):
     def send(self, attempt: Attempt, run_manager: CallbackManagerForLLMRun | None) -> ChatResult:
         """Ask one route."""
         model = connect.connect(attempt.route, self.resolver.access(attempt.route))
-        bound = self._bound(model, attempt)
-        return model._generate(
-            adapted(self.messages, attempt.route), self.stop, run_manager, **bound
-        )
+        messages, fields = self._asked(model, attempt)
+        return self._accepted(model._generate(messages, self.stop, run_manager, **fields))
 
     async def asend(
         self, attempt: Attempt, run_manager: AsyncCallbackManagerForLLMRun | None
@@ -88,44 +90,48 @@ class Request(NamedTuple):
         """Ask one route, on the running event loop."""
         access = await self.resolver.aaccess(attempt.route)
         model = await connect.aconnect(attempt.route, access)
-        bound = self._bound(model, attempt)
-        return await model._agenerate(
-            adapted(self.messages, attempt.route), self.stop, run_manager, **bound
-        )
+        messages, fields = self._asked(model, attempt)
+        return self._accepted(await model._agenerate(messages, self.stop, run_manager, **fields))
 
     def open(self, attempt: Attempt) -> Generator[ChatGenerationChunk]:
         """Open a stream on one route; callbacks are the outer model's to call."""
         model = connect.connect(attempt.route, self.resolver.access(attempt.route))
-        bound = self._bound(model, attempt, self._longest_silence_s)
-        yield from model._stream(adapted(self.messages, attempt.route), self.stop, **bound)
+        messages, fields = self._asked(model, attempt, self._longest_silence_s)
+        yield from model._stream(messages, self.stop, **fields)
 
     async def aopen(self, attempt: Attempt) -> AsyncGenerator[ChatGenerationChunk]:
         """Open a stream on one route, on the running event loop."""
         access = await self.resolver.aaccess(attempt.route)
         model = await connect.aconnect(attempt.route, access)
-        bound = self._bound(model, attempt, self._longest_silence_s)
-        async for chunk in model._astream(
-            adapted(self.messages, attempt.route), self.stop, **bound
-        ):
+        messages, fields = self._asked(model, attempt, self._longest_silence_s)
+        async for chunk in model._astream(messages, self.stop, **fields):
             yield chunk
 
     @property
     def _longest_silence_s(self) -> float:
         return max(self.policy.first_token_timeout_s, self.policy.inter_chunk_timeout_s)
 
-    def _bound(
+    def _accepted(self, result: ChatResult) -> ChatResult:
+        if self.accepts is None:
+            return result
+        try:
+            parsed = self.accepts(list(result.generations))
+        except OutputParserException as error:
+            msg = f"the answer does not parse: {error}"
+            raise BrokenAnswerError(msg) from error
+        if parsed is None:
+            msg = "the answer holds no call of the tool that was demanded"
+            raise BrokenAnswerError(msg)
+        return result
+
+    def _asked(
         self, model: BaseChatModel, attempt: Attempt, silence_s: float = math.inf
-    ) -> dict[str, Any]:
-        """Return the request fields as the route's class takes them."""
+    ) -> tuple[list[BaseMessage], dict[str, Any]]:
+        """Return the messages and request fields as the route and its class take them."""
         fields = {**self.fields, "timeout": min(attempt.timeout_s, silence_s)}
         if attempt.without:
             fields["without"] = attempt.without
-        if not fields.get("tools"):
-            return fields
-        tools = fields.pop("tools")
-        of_tools = {name: fields.pop(name) for name in _OF_TOOLS if name in fields}
-        binding: Any = model.bind_tools(tools, **of_tools)
-        return {**fields, **binding.kwargs}
+        return adapted(self.messages, attempt.route), bound(model, attempt.route, fields)
 
 
 def traced(result: ChatResult, tried: Sequence[Tried], plan: Plan) -> ChatResult:

@@ -273,6 +273,8 @@ class _Planner:
             return "does not offer tools"
         if self.needs.structured and entry.structured is False:
             return "does not offer structured output"
+        if self.needs.shaped and entry.structured is False and entry.tools is False:
+            return "offers neither structured output nor tools"
         if entry.input and (lacking := self.needs.input.difference(entry.input)):
             return f"does not take {' or '.join(sorted(lacking))} input"
         return None

@@ -85,6 +85,10 @@ class Resolver:
             made = self._plan(needs)
         return self._stuck(self._announced(made), conversation)
 
+    def known(self) -> Plan:
+        """Return the plan from what is known by now: no server is looked for."""
+        return self._plan(ANYTHING)
+
     async def aplan(self, needs: Needs = ANYTHING, conversation: str | None = None) -> Plan:
         """Return the plan, as `plan` does, without blocking the event loop."""
         made = self._plan(needs)

@@ -192,11 +192,13 @@ class Selection(_Value, frozen=True, kw_only=True):
 class Needs(_Value, frozen=True, kw_only=True):
     """What a request requires of a route. Nothing by default.
 
-    `context` is an estimate of the prompt's tokens, rather too low than too high.
+    `shaped` is an answer in a given shape, by schema or as a tool's arguments. `context`
+    is an estimate of the prompt's tokens, rather too low than too high.
     """
 
     tools: bool = False
     structured: bool = False
+    shaped: bool = False
     input: frozenset[str] = frozenset({"text"})
     context: int = 0
 

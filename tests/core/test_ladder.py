@@ -47,8 +47,8 @@ RUNGS = (
 
 ADAPTER_RUNGS = (
     {"blocks", "conversation", "errors", "loops", "needs", "quirks", "transport"},
-    {"history", "plain_client", "structured"},
-    {"chunks", "connect", "openai_protocol"},
+    {"history", "plain_client", "profile", "structured"},
+    {"binding", "chunks", "connect", "openai_protocol"},
     {"request", "selection"},
     {"chat_models"},
     {"connector"},

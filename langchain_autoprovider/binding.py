@@ -1,0 +1,89 @@
+"""Neutral request fields → what the class of one route takes.
+
+Tools, `tool_choice`, `response_format` and `shape` stay as they were given until a route
+is tried: then the class that speaks its protocol binds them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from langchain_autoprovider.structured import response_format
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.language_models import BaseChatModel
+
+    from inference_providers.routes import Route
+
+__all__ = ["bound"]
+
+_OF_TOOLS = ("tool_choice", "parallel_tool_calls")
+_NO_CALL: Mapping[str, Any] = {"anthropic": {"type": "none"}}
+"""How a protocol's class is told to call no tool, where it is not by `none`."""
+
+
+def bound(model: BaseChatModel, route: Route, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `fields` as `model` takes them in a call on `route`."""
+    made = dict(fields)
+    if shape := made.pop("shape", None):
+        made.update(_shaped(route, shape))
+    if _speaks_openai(model):
+        return _with_tools(model, made)
+    if isinstance(asked := made.get("response_format"), dict):
+        schema = (asked.get("json_schema") or asked).get("schema")
+        if schema is not None:
+            del made["response_format"]
+            made.update(_of_schema(model, schema))
+    if "tool_choice" in made:
+        made["tool_choice"] = _plain_choice(made["tool_choice"], route.endpoint.protocol)
+    return _with_tools(model, made)
+
+
+def _shaped(route: Route, shape: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for a shape in the best way the route can: unknown is taken for able."""
+    facts, quirks = route.facts, route.quirks
+    if facts.structured is not False and quirks.response_format == "json_schema":
+        return {"response_format": response_format(shape["schema"], "json_schema", shape["strict"])}
+    if facts.tools is not False:
+        tool = shape["tool"]
+        return {"tools": [tool], "tool_choice": tool["function"]["name"]}
+    return {"response_format": response_format(shape["schema"], "json_mode", None)}
+
+
+def _speaks_openai(model: BaseChatModel) -> bool:
+    """Tell whether OpenAI's own spelling is what the class takes; quirks do the rest."""
+    return any(base.__name__ == "BaseChatOpenAI" for base in type(model).__mro__)
+
+
+def _of_schema(model: BaseChatModel, schema: dict[str, Any]) -> dict[str, Any]:
+    """Take from a class's own `with_structured_output` what it would send."""
+    sequence: Any = model.with_structured_output(
+        {"title": "answer", "description": "", **schema}, method="json_schema"
+    )
+    own = dict(sequence.first.kwargs)
+    own.pop("ls_structured_output_format", None)  # for tracing; the outer model has told it
+    return own
+
+
+def _plain_choice(choice: Any, protocol: str) -> Any:
+    """Return a choice as LangChain's classes share it: `auto`, `any`, or a tool's name."""
+    if isinstance(choice, dict):
+        return (choice.get("function") or choice).get("name") or choice
+    if choice is True or choice == "required":
+        return "any"
+    return _NO_CALL.get(protocol, "none") if choice == "none" else choice or None
+
+
+def _with_tools(model: BaseChatModel, fields: dict[str, Any]) -> dict[str, Any]:
+    if not fields.get("tools"):
+        return fields
+    tools = fields.pop("tools")
+    known = inspect.signature(model.bind_tools).parameters
+    of_tools = {name: fields.pop(name) for name in _OF_TOOLS if name in fields}
+    if "parallel_tool_calls" not in known:
+        of_tools.pop("parallel_tool_calls", None)
+    binding: Any = model.bind_tools(tools, **of_tools)
+    return {**fields, **binding.kwargs}
