@@ -1,4 +1,4 @@
-"""LangChain chat models that find their provider in the user's environment.
+"""LangChain chat models and embeddings that find their provider in the user's environment.
 
 ```python
 from langchain_autoprovider import AutoChatModel
@@ -18,5 +18,6 @@ except ImportError as error:
     raise ImportError(msg) from error
 
 from langchain_autoprovider.chat_models import AutoChatModel
+from langchain_autoprovider.embeddings import AutoEmbeddings
 
-__all__ = ["AutoChatModel"]
+__all__ = ["AutoChatModel", "AutoEmbeddings"]

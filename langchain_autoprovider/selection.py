@@ -67,7 +67,7 @@ class Selecting(BaseModel):
     @property
     def routes(self) -> tuple[Route, ...]:
         """The routes that would be tried now, in order."""
-        return self._resolver.plan().routes
+        return self.explain().routes
 
     def explain(self) -> Plan:
         """Return who would serve this model now, and why the others would not.
@@ -89,7 +89,7 @@ class Selecting(BaseModel):
     @cached_property
     def _resolver(self) -> Resolver:
         keys = Keys({name: key.get_secret_value() for name, key in self.api_keys.items()})
-        return Resolver(self._selection, self._loaded(), keys, connect.unspoken)
+        return Resolver(self._selection, self._loaded(), keys, self._unspoken)
 
     @property
     def _selection(self) -> Selection:
@@ -107,6 +107,9 @@ class Selecting(BaseModel):
             return self.registry
         bundled = Registry.load()
         return bundled if self.registry is None else bundled.merged(self.registry)
+
+    def _unspoken(self, registry: Registry) -> Mapping[str, str]:
+        return connect.unspoken(registry)
 
     _made_from_it: ClassVar[tuple[str, ...]] = ("_resolver",)
     """What is made from the arguments and goes neither into copies nor into pickles."""

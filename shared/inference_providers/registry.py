@@ -11,6 +11,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from inference_providers import registry_file
 from inference_providers.errors import ConfigError, UnknownModelError
 from inference_providers.names import canonical_name, did_you_mean
@@ -78,6 +80,16 @@ class Registry:
             for model in provider.models:
                 listed.setdefault(model, []).append(provider_id)
         return {model: tuple(listed[model]) for model in sorted(listed)}
+
+    @cached_property
+    def embeddings(self) -> Registry:
+        """This registry with each provider's embedding models in place of its chat models."""
+        providers = {
+            provider_id: msgspec.structs.replace(provider, models=provider.embeddings)
+            for provider_id, provider in self.providers.items()
+        }
+        document = msgspec.structs.replace(self.document, providers=providers)
+        return Registry(document, self.origin, self._raw)
 
     def entries(self, provider_id: str, model: str) -> tuple[Model, ...]:
         """Return what `provider_id` lists under a canonical name, default first.

@@ -50,7 +50,7 @@ ADAPTER_RUNGS = (
     {"history", "plain_client", "profile", "structured"},
     {"binding", "chunks", "connect", "openai_protocol"},
     {"request", "selection"},
-    {"chat_models"},
+    {"chat_models", "embeddings"},
     {"connector"},
     {"__init__"},
 )
