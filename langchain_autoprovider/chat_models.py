@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 from inference_providers import drive
 from inference_providers.errors import ConfigError
 from inference_providers.policy import DEFAULT, Policy
-from langchain_autoprovider.chunks import ChunkReader
+from langchain_autoprovider.chunks import ChunkReader, as_chunk
 from langchain_autoprovider.conversation import conversation_of
 from langchain_autoprovider.needs import needs_of
 from langchain_autoprovider.profile import profile_of
@@ -185,7 +185,7 @@ class AutoChatModel(Selecting, BaseChatModel):
                 an answer that does not parse.
             strict: Whether the provider is asked to enforce the schema.
             move_on_unparsed: Whether an answer that does not parse counts as a broken one,
-                so that the next route is asked. Answers are then not streamed.
+                so that the next route is asked. A stream then has the whole answer at once.
             **kwargs: Further request fields.
 
         Raises:
@@ -199,7 +199,6 @@ class AutoChatModel(Selecting, BaseChatModel):
         model = self.model_copy() if move_on_unparsed else self
         if move_on_unparsed:
             model._accepts = parser.parse_result
-            fields["stream"] = False
         return answers(model.bind(**fields), parser, include_raw=include_raw)
 
     @classmethod
@@ -262,6 +261,9 @@ class AutoChatModel(Selecting, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk]:
+        if self._accepts:  # only a whole answer can be accepted
+            yield as_chunk(self._generate(messages, stop, **kwargs))
+            return
         request = self._request(messages, stop, kwargs)
         plan = request.resolver.plan(request.needs, request.conversation)
         engine = request.engine(plan)
@@ -280,6 +282,9 @@ class AutoChatModel(Selecting, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk]:
+        if self._accepts:
+            yield as_chunk(await self._agenerate(messages, stop, **kwargs))
+            return
         request = self._request(messages, stop, kwargs)
         plan = await request.resolver.aplan(request.needs, request.conversation)
         engine = request.engine(plan)
@@ -306,7 +311,6 @@ class AutoChatModel(Selecting, BaseChatModel):
         policy = self._policy
         if (timeout := fields.pop("timeout", None)) is not None:
             policy = msgspec.structs.replace(policy, timeout_s=float(timeout))
-        fields.pop("stream", None)  # says how it is called, which is decided by now
         needs = needs_of(messages, fields)
         return Request(
             chosen._resolver,

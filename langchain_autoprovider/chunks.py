@@ -16,9 +16,11 @@ from inference_providers.trace import trace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_core.outputs import ChatResult
+
     from inference_providers.routes import Plan, Tried
 
-__all__ = ["ChunkReader", "recorded"]
+__all__ = ["ChunkReader", "as_chunk", "recorded"]
 
 _FINISH_KEYS = ("finish_reason", "stop_reason", "done_reason", "status")
 
@@ -83,6 +85,12 @@ def recorded(plan: Plan, tried: Sequence[Tried], tokens: tuple[int, int] | None)
     if tokens is not None:
         HEALTH.spent(tried[-1].route, sum(tokens))
     return trace(plan, tried, tokens)
+
+
+def as_chunk(result: ChatResult) -> ChatGenerationChunk:
+    """Return a whole answer as the only chunk of a stream."""
+    message = result.generations[0].message.model_dump(exclude={"type"})
+    return ChatGenerationChunk(message=AIMessageChunk(**message, chunk_position="last"))
 
 
 def _without_cut_calls(message: AIMessageChunk) -> AIMessageChunk:

@@ -35,8 +35,9 @@ Method = Literal["function_calling", "json_schema", "json_mode"]
 class AnswerParser(BaseCumulativeTransformOutputParser[Any]):
     """Parses an answer that came as a tool call, or else as text."""
 
-    of_call: BaseOutputParser[Any]
-    of_text: BaseOutputParser[Any]
+    # Parsers, but a field of their type would have pydantic build them anew.
+    of_call: Any
+    of_text: Any
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         """Return what the answer holds; `None` while a part of one holds nothing yet.
