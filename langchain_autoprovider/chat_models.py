@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 import msgspec
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoChatModel"]
 
+CHARS_PER_TOKEN = 4
 _KINDS_OF_FUNCTION = ("function", "object")  # a tool, or a JSON schema
 _REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
 
@@ -200,6 +203,22 @@ class AutoChatModel(Selecting, BaseChatModel):
         if move_on_unparsed:
             model._accepts = parser.parse_result
         return answers(model.bind(**fields), parser, include_raw=include_raw)
+
+    def get_num_tokens(self, text: str) -> int:
+        """Estimate the tokens of a text, at four characters each.
+
+        Vendors count differently, and which one will answer is not known yet; exact
+        numbers are in an answer's `usage_metadata`.
+        """
+        if self.custom_get_token_ids:
+            return super().get_num_tokens(text)
+        return math.ceil(len(text) / CHARS_PER_TOKEN)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Estimate the tokens of messages and tools, as `get_num_tokens` does."""
+        return count_tokens_approximately(messages, tools=list(tools) if tools else None)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:

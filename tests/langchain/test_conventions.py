@@ -1,0 +1,262 @@
+"""What LangChain's own machinery may rely on: callbacks, caches, events, configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.load import dumps, loads
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables import ConfigurableField
+
+from inference_providers import AllRoutesFailed
+from inference_providers.testing import FakeProvider, Reply
+from langchain_autoprovider import AutoChatModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Pair
+
+WORDS = Reply("one two three")
+COUNTED = {"input_tokens": 10, "output_tokens": 3, "total_tokens": 13}
+
+
+class Listener(BaseCallbackHandler):
+    """Counts what a callback is told."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+        self.tokens: list[str] = []
+        self.ends: list[Any] = []
+        self.errors: list[BaseException] = []
+
+    def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        self.starts += 1
+
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:
+        self.tokens.append(token)
+
+    def on_llm_end(self, response: Any, **_: Any) -> None:
+        self.ends.append(response)
+
+    def on_llm_error(self, error: BaseException, **_: Any) -> None:
+        self.errors.append(error)
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streaming"])
+async def test_callbacks_are_told_once_also_where_a_route_failed(
+    pair: Pair, ask: Callable[..., Any], streaming: bool
+) -> None:
+    pair.plays(Reply(status=503))
+    pair.second.replies = [WORDS]
+    listener, usage = Listener(), UsageMetadataCallbackHandler()
+    asked = {"streaming": True} if streaming else {}
+    model = pair.model(callbacks=[listener, usage], **asked)
+    answer = await ask(model, "Hi")
+    assert listener.starts == len(listener.ends) == 1
+    assert not listener.errors
+    assert {**usage.usage_metadata["second-id"]}.items() >= COUNTED.items()
+    assert answer.usage_metadata.items() >= COUNTED.items()
+    streamed = streaming or "stream" in ask.__name__
+    assert [token for token in listener.tokens if token] == (
+        ["one", " two", " three"] if streamed else []
+    )
+    told = listener.ends[0].generations[0][0].message
+    assert told.response_metadata["autoprovider"]["provider"] == "second"
+
+
+async def test_callbacks_are_told_of_a_failure_once(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.first.replies = pair.second.replies = [Reply(status=503)]
+    listener = Listener()
+    with pytest.raises(AllRoutesFailed) as caught:
+        await ask(pair.model(callbacks=[listener]), "Hi")
+    assert listener.errors == [caught.value]
+    assert not listener.ends
+
+
+async def test_events_show_each_token_once(pair: Pair) -> None:
+    pair.plays(WORDS)
+    told: dict[str, list[Any]] = {}
+    async for event in pair.model().astream_events("Hi", version="v2"):
+        told.setdefault(event["event"], []).append(event["data"])
+    texts = [data["chunk"].text for data in told["on_chat_model_stream"]]
+    assert [text for text in texts if text] == ["one", " two", " three"]
+    assert len(told["on_chat_model_start"]) == len(told["on_chat_model_end"]) == 1
+    (end,) = told["on_chat_model_end"]
+    assert end["output"].usage_metadata.items() >= COUNTED.items()
+
+
+def test_events_by_content_block_end_in_the_trace(pair: Pair) -> None:
+    pair.plays(Reply(status=503))
+    pair.second.replies = [WORDS]
+    stream = pair.model().stream_events("Hi", version="v3")
+    texts = [
+        event["delta"]["text"]
+        for event in stream
+        if event["event"] == "content-block-delta" and event["delta"].get("text")
+    ]
+    assert texts == ["one", " two", " three"]
+    assert stream.output.response_metadata["autoprovider"]["provider"] == "second"
+    assert stream.output.usage_metadata.items() >= COUNTED.items()
+
+
+async def test_a_cached_answer_is_given_again_with_the_trace_it_had(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    cache = InMemoryCache()
+    first = await ask(pair.model(cache=cache, temperature=0), "Hi")
+    again = await ask(pair.model(cache=cache, temperature=0), "Hi")
+    assert again.text == first.text
+    if "stream" in ask.__name__:  # LangChain caches no streams
+        assert len(pair.first.requests) == 2
+        return
+    assert again.response_metadata["autoprovider"] == first.response_metadata["autoprovider"]
+    assert len(pair.first.requests) == 1
+    await ask(pair.model(cache=cache, temperature=1), "Hi")
+    assert len(pair.first.requests) == 2
+
+
+def test_a_caches_key_has_no_key_of_a_provider(pair: Pair) -> None:
+    asked: list[str] = []
+
+    class Telling(InMemoryCache):
+        def lookup(self, prompt: str, llm_string: str) -> Any:
+            asked.append(llm_string)
+            return super().lookup(prompt, llm_string)
+
+    pair.model(cache=Telling(), api_keys={"first": "a-given-key"}).invoke("Hi")
+    assert asked
+    assert "a-given-key" not in asked[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*is in beta")
+def test_it_is_written_down_without_keys_and_read_again(pair: Pair) -> None:
+    model = pair.model("first/m-1", api_key="a-given-key", temperature=0.5)
+    text = dumps(model)
+    assert "a-given-key" not in text
+    again = loads(
+        text, allowed_objects=[AutoChatModel], valid_namespaces=["langchain_autoprovider"]
+    )
+    assert again.temperature == 0.5
+    again.invoke("Hi")
+    assert pair.first.requests[0].headers["authorization"] == "Bearer first-key-value"
+
+
+async def test_its_fields_are_configurable(pair: Pair, ask: Callable[..., Any]) -> None:
+    names = {name: ConfigurableField(id=name) for name in ("model", "temperature")}
+    model = pair.model().configurable_fields(**names)
+    chosen = model.with_config(configurable={"model": "second/m-1", "temperature": 0.25})
+    assert (await ask(chosen, "Hi")).text == "from second"
+    assert pair.second.requests[0].body["temperature"] == 0.25
+    assert (await ask(model, "Hi")).text == "from first"
+
+
+async def test_it_is_one_of_alternatives(pair: Pair, ask: Callable[..., Any]) -> None:
+    model = pair.model("first/m-1").configurable_alternatives(
+        ConfigurableField(id="which"), other=pair.model("second/m-1")
+    )
+    assert (await ask(model, "Hi")).text == "from first"
+    other = model.with_config(configurable={"which": "other"})
+    assert (await ask(other, "Hi")).text == "from second"
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
+async def test_it_is_retried_and_falls_back_as_any_runnable(pair: Pair, how: str) -> None:
+    pair.plays(Reply(status=500), Reply("at last"))
+    model = pair.model("first/m-1", max_attempts=1, cooldown=False)
+    retrying = model.with_retry(stop_after_attempt=2, wait_exponential_jitter=False)
+    answer = retrying.invoke("Hi") if how == "invoke" else await retrying.ainvoke("Hi")
+    assert answer.text == "at last"
+    pair.plays(Reply(status=500))
+    falling = model.with_fallbacks([pair.model("second/m-1")])
+    answer = falling.invoke("Hi") if how == "invoke" else await falling.ainvoke("Hi")
+    assert answer.text == "from second"
+
+
+class Counting(BaseRateLimiter):
+    """Lets everybody pass, and counts them."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        self.passed += 1
+        return blocking
+
+    async def aacquire(self, *, blocking: bool = True) -> bool:
+        return self.acquire(blocking=blocking)
+
+
+async def test_a_rate_limiter_is_asked_once_for_a_call(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=503))
+    limiter = Counting()
+    await ask(pair.model(rate_limiter=limiter), "Hi")
+    assert limiter.passed == 1
+
+
+@pytest.mark.parametrize("how", ["batch", "abatch"])
+async def test_a_batch_keeps_order_and_tells_failures_apart(how: str) -> None:
+    def parrot(request: Any) -> Reply:
+        said = request.body["messages"][0]["content"]
+        return Reply(status=400) if said == "bad" else Reply(said)
+
+    with FakeProvider(parrot) as fake:
+        model = AutoChatModel("fake/m", registry={"providers": {"fake": fake.row({"m": "m"})}})
+        asked = ["a", "b", "bad", *map(str, range(20))]
+        limits: Any = {"max_concurrency": 4}
+        if how == "batch":
+            answers = model.batch(asked, limits, return_exceptions=True)
+        else:
+            answers = await model.abatch(asked, limits, return_exceptions=True)
+    assert isinstance(answers[2], Exception)
+    texts = [answer.text for answer in answers if isinstance(answer, AIMessage)]
+    assert texts == [said for said in asked if said != "bad"]
+
+
+def test_tokens_are_estimated_without_a_tokenizer(embedded: AutoChatModel) -> None:
+    assert embedded.get_num_tokens("x" * 40) == 10
+    messages = [SystemMessage("Be brief."), HumanMessage("x" * 400)]
+    assert 100 < embedded.get_num_tokens_from_messages(messages) < 130
+    own = AutoChatModel(custom_get_token_ids=lambda text: list(range(len(text))))
+    assert own.get_num_tokens("four") == 4
+
+
+def test_tracing_is_told_the_standard_parameters() -> None:
+    model = AutoChatModel("gpt-oss-120b", temperature=0.5, max_tokens=9, stop=["x"])
+    assert model._get_ls_params() == {
+        "ls_provider": "autoprovider",
+        "ls_model_name": "gpt-oss-120b",
+        "ls_model_type": "chat",
+        "ls_temperature": 0.5,
+        "ls_max_tokens": 9,
+        "ls_stop": ["x"],
+    }
+    assert model._get_ls_params(model="another")["ls_model_name"] == "another"
+    assert AutoChatModel()._get_ls_params()["ls_model_name"] == "auto"
+
+
+async def test_an_answer_tells_who_gave_it(ask: Callable[..., Any]) -> None:
+    thinking = Reply("5", reasoning="2 and 3", tool_calls=({"name": "add", "arguments": {}},))
+    with FakeProvider(thinking) as fake:
+        row = fake.row({"m": {"id": "own-id", "cost": {"in": 1.0, "out": 2.0}}})
+        model = AutoChatModel("fake/m", registry={"providers": {"fake": row}})
+        answer = await ask(model, "Hi")
+    said = answer.response_metadata
+    assert (said["model_provider"], said["model_name"]) == ("fake", "own-id")
+    assert [block["type"] for block in answer.content_blocks] == ["reasoning", "text", "tool_call"]
+    assert said["autoprovider"]["cost_usd"] == pytest.approx((10 * 1.0 + 1 * 2.0) / 1e6)
+
+
+@pytest.mark.parametrize(("provider", "stamp"), [("groq", "groq-openai"), ("openai", "openai")])
+def test_a_vendors_translator_is_not_used_for_another_protocol(provider: str, stamp: str) -> None:
+    with FakeProvider(Reply("5", reasoning="2 and 3")) as fake:
+        row = fake.row({"m": "m"})
+        answer = AutoChatModel(f"{provider}/m", registry={"providers": {provider: row}}).invoke(
+            "Hi"
+        )
+    assert answer.response_metadata["model_provider"] == stamp
+    assert answer.content_blocks[-1] == {"type": "text", "text": "5"}
