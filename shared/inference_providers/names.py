@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["canonical_name", "did_you_mean"]
+__all__ = ["ModelName", "canonical_name", "did_you_mean", "parse_model_id"]
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
@@ -34,17 +34,35 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 
 
+class ModelName(NamedTuple):
+    """What a provider's own id says: the model, and the facts kept apart from it."""
+
+    name: str
+    tier: str | None = None
+    snapshot: str | None = None
+    quantization: str | None = None
+
+
 @lru_cache(maxsize=4096)
-def canonical_name(model_id: str) -> str:
+def parse_model_id(model_id: str, provider: str | None = None) -> ModelName:
+    """Split a provider's own id into canonical name, tier, snapshot and quantization.
+
+    `provider` matters for ids that only their own provider understands.
+    """
+    del provider
+    name = model_id.strip().lower()
+    for pattern, replacement in _RULES:
+        name = pattern.sub(replacement, name)
+    return ModelName(name)
+
+
+def canonical_name(model_id: str, provider: str | None = None) -> str:
     """Return the canonical name that a provider's own id suggests.
 
     Case, organisation prefix, quantization and `-instruct`/`-chat`/`-it` do not
     matter. Whether anybody serves the result is the registry's to say.
     """
-    name = model_id.strip().lower()
-    for pattern, replacement in _RULES:
-        name = pattern.sub(replacement, name)
-    return name
+    return parse_model_id(model_id, provider).name
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
