@@ -6,7 +6,7 @@ WHEEL_VENV := .venv-wheel
 PEERS := tests/peers
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test test-peers lint lock clean setup
+.PHONY: demo test test-peers lint lock registry clean setup
 
 demo: setup
 	$(VENV)/bin/python examples/demo.py
@@ -22,6 +22,10 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/mypy
+
+# providers.json from what lies under registry/; the same inputs give the same bytes.
+registry: $(VENV)/.ready
+	$(VENV)/bin/python scripts/build_registry.py
 
 setup: $(VENV)/.ready
 	@$(VENV)/bin/autoprovider local install

@@ -197,9 +197,12 @@ class _Planner:
     def _offers(self, target: Target, provider_id: str) -> Iterator[Model | NotFound]:
         """Yield what a provider serves under the name, or why it cannot be told."""
         entries = self.registry.entries(provider_id, target.model)
-        kind = self.registry.providers[provider_id].kind
+        provider = self.registry.providers[provider_id]
+        kind = provider.kind
         if kind not in ON_THIS_MACHINE:
             alive = tuple(entry for entry in entries if not self._is_over(entry))
+            if not entries and provider.free_names and target.provider:
+                alive = (Model(id=target.model, input=()),)
             yield from (alive or entries)[:1]
             return
         found = self.around.found.get(provider_id, _NOT_ASKED)

@@ -104,7 +104,7 @@ class Registry:
         In this order: a canonical name, an alias, `provider/model` or
         `provider:model` where that provider lists it, a provider's own id, and what
         the text rules make of it. `local` lets a name pass that only a server on
-        this machine may know, as does pinning it to a local provider.
+        this machine may know, as does pinning it to a local provider or one of free names.
 
         Raises:
             UnknownModelError: Nobody lists it, or it is retired; says what is near.
@@ -172,7 +172,8 @@ class Registry:
         meant = (self._known(folded), self._own_ids.get(folded), canonical_name(rest))
         if model := next((m for m in meant if m in provider.models), None):
             return Target(model, provider_id)
-        return Target(rest, provider_id) if provider.kind in {"local", "embedded"} else None
+        passes = provider.free_names or provider.kind in {"local", "embedded"}
+        return Target(rest, provider_id) if passes else None
 
     def _unknown(self, name: str, provider_id: str | None, rest: str) -> str:
         for spelling in (name.lower(), rest.lower(), canonical_name(rest)):

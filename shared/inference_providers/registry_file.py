@@ -39,12 +39,13 @@ RegistrySource = str | os.PathLike[str] | dict[str, Any]
 
 
 class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where registry facts were taken from."""
+    """Where registry facts were taken from; the hash is of what was read of it."""
 
     name: str
     version: str | None = None
     license: str | None = None
     url: str | None = None
+    sha256: str | None = None
 
 
 class RetiredProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -158,7 +158,8 @@ class Provider(_Value, frozen=True, kw_only=True):
 
     `models` are chat models, `embeddings` embedding models, both by canonical name.
     `twin_of` names the provider that this one is in another region or on another plan,
-    opened by the same key: a twin is used only when it is named.
+    opened by the same key: a twin is used only when it is named. `free_names` tells that
+    its users name models there themselves: any name passes that is pinned to it.
     """
 
     name: str
@@ -171,6 +172,7 @@ class Provider(_Value, frozen=True, kw_only=True):
     quirks: Quirks = Quirks()
     limits: Limits | None = None
     twin_of: str | None = None
+    free_names: bool = False
     models: dict[str, Listing] = {}
     embeddings: dict[str, Listing] = {}
 
