@@ -24,7 +24,7 @@ RUNGS = (
         "tables",
         "wordings",
     },
-    {"allowance", "hints", "original_format"},
+    {"allowance", "hints", "name_aliases", "name_rules", "original_format"},
     {"routes"},
     {"keys", "names", "registry_file", "verdicts", "weights"},
     {"cooldown", "registry"},

@@ -1,0 +1,116 @@
+"""What the rules of canonical names cannot know: facts about single models.
+
+Read from the models.dev catalogue of 2026-09-28 and the makers' own model cards. A
+name on the right is canonical; a test looks that the rules leave it alone.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ACTIVE", "ALIASES", "FIRST_RELEASES", "PROVIDER_IDS"]
+
+ACTIVE = {
+    "ernie-4.5-21b": "a3b",
+    "ernie-4.5-300b": "a47b",
+    "gemma-4-26b": "a4b",
+    "nemotron-3-nano-30b": "a3b",
+    "nemotron-3-super-120b": "a12b",
+    "nemotron-3-ultra-550b": "a55b",
+    "qwen3-235b": "a22b",
+    "qwen3-30b": "a3b",
+    "qwen3-coder-30b": "a3b",
+    "qwen3-coder-480b": "a35b",
+    "qwen3-next-80b": "a3b",
+    "qwen3-omni-30b": "a3b",
+    "qwen3-vl-235b": "a22b",
+    "qwen3-vl-30b": "a3b",
+    "qwen3.5-122b": "a10b",
+    "qwen3.5-35b": "a3b",
+    "qwen3.5-397b": "a17b",
+    "qwen3.6-35b": "a3b",
+    "qwen3.8-2.4t": "a95b",
+}
+"""The active parameters that providers leave out of a mixture-of-experts name."""
+
+FIRST_RELEASES = {
+    "deepseek-r1-0120": "deepseek-r1",
+    "deepseek-v3-1226": "deepseek-v3",
+    "deepseek-v4-flash-0423": "deepseek-v4-flash",
+    "deepseek-v4-pro-0423": "deepseek-v4-pro",
+    "kimi-k2-0711": "kimi-k2",
+}
+"""Dated names of the release that the undated name means; later dates are other models."""
+
+ALIASES = {
+    "devstral-2": "devstral-2512",
+    "devstral-small-1.1": "devstral-small-2507",
+    "devstral-small-2": "devstral-small-2512",
+    "gemini-3-flash": "gemini-3-flash-preview",
+    "gemini-3-pro": "gemini-3-pro-preview",
+    "gemini-3.1-pro": "gemini-3.1-pro-preview",
+    "gpt-3.5-turbo": "gpt-3.5",
+    "gpt-3.5-turbo-16k": "gpt-3.5",
+    "gpt-4-0125-preview": "gpt-4-turbo",
+    "gpt-4-1106-preview": "gpt-4-turbo",
+    "gpt-4-classic": "gpt-4",
+    "gpt-5.1-instant": "gpt-5.1-chat",
+    "gpt-5.2-instant": "gpt-5.2-chat",
+    "gpt-5.3-instant": "gpt-5.3-chat",
+    "kimi-k2.7": "kimi-k2.7-code",
+    "l3-lunaris-8b": "l3-8b-lunaris",
+    "l3.1-euryale-70b": "l3.1-70b-euryale-v2.2",
+    "l3.3-euryale-70b": "l3.3-70b-euryale-v2.3",
+    "m2-her": "minimax-m2-her",
+    "magistral-medium-1.2": "magistral-medium-2509",
+    "magistral-small-1.1": "magistral-small-2507",
+    "magistral-small-1.2": "magistral-small-2509",
+    "minimax-m2.5-lightning": "minimax-m2.5-highspeed",
+    "mistral-3-14b": "ministral-14b",
+    "mistral-4-119b": "mistral-small-4",
+    "mistral-large-2": "mistral-large-2407",
+    "mistral-large-2.1": "mistral-large-2411",
+    "mistral-large-2512": "mistral-large-3",
+    "mistral-medium-2505": "mistral-medium-3",
+    "mistral-medium-2508": "mistral-medium-3.1",
+    "mistral-medium-2604": "mistral-medium-3.5",
+    "mistral-nemo-12b": "mistral-nemo",
+    "mistral-small-24b": "mistral-small-3",
+    "mistral-small-2501": "mistral-small-3",
+    "mistral-small-2503": "mistral-small-3.1",
+    "mistral-small-2506": "mistral-small-3.2",
+    "mistral-small-2603": "mistral-small-4",
+    "nano-banana": "gemini-2.5-flash-image",
+    "nemotron-120b-a12b": "nemotron-3-super-120b-a12b",
+    "nemotron-3-120b-a12b": "nemotron-3-super-120b-a12b",
+    "nemotron-3-nano": "nemotron-3-nano-30b-a3b",
+    "nemotron-3-nano-omni-30b": "nemotron-3-nano-omni",
+    "nemotron-3-nano-omni-30b-a3b": "nemotron-3-nano-omni",
+    "nemotron-3-nano-omni-30b-a3b-reasoning": "nemotron-3-nano-omni",
+    "nemotron-3-super": "nemotron-3-super-120b-a12b",
+    "nemotron-3-ultra": "nemotron-3-ultra-550b-a55b",
+    "nemotron-3.5-lightning-30b-a3b": "nemotron-3.5-lightning",
+    "north-mini-code-1.0": "north-mini-code",
+    "qwen2.5-7b-vision": "qwen2.5-vl-7b",
+    "qwen3-235b-a22b-instruct": "qwen3-235b-a22b-2507",
+    "qwen3-235b-a22b-thinking": "qwen3-235b-a22b-thinking-2507",
+    "qwen3-30b-a3b-instruct": "qwen3-30b-a3b-2507",
+    "qwen3-30b-a3b-thinking": "qwen3-30b-a3b-thinking-2507",
+    "qwen3-4b-instruct": "qwen3-4b-2507",
+    "qwen3-4b-thinking": "qwen3-4b-thinking-2507",
+    "qwen3-coder": "qwen3-coder-480b-a35b",
+    "qwen3-vl": "qwen3-vl-235b-a22b",
+    "qwen3-vl-thinking": "qwen3-vl-235b-a22b-thinking",
+    "voxtral-small-24b": "voxtral-small",
+}
+"""Other names of one model: marketing name or date, size left out, preview or not."""
+
+PROVIDER_IDS = {
+    ("amazon", "nemotron-nano-12b-v2"): "nemotron-nano-12b-v2-vl",
+    ("amazon", "deepseek-v3"): "deepseek-v3.1",
+    ("deepseek", "deepseek-flash"): "deepseek-v4.1-flash",
+    ("kimi", "k2p7"): "kimi-k2.7-code",
+    ("kimi", "k3"): "kimi-k3",
+    ("nan", "gemma-4"): "gemma-4-26b-a4b",
+    ("nan", "qwen3.6"): "qwen3.6-35b-a3b",
+    ("poe", "glm-4.7-n"): "glm-4.7",
+}
+"""Ids that only their own provider (first word of its id) understands this way."""
