@@ -181,7 +181,7 @@ class _Planner:
 
     def candidates(self, target: Target) -> Iterator[Route | Skipped]:
         """Yield each provider that may serve `target`, as a route or with its reason."""
-        listing = {*self.registry.models.get(target.model, ()), *self._local}
+        listing = {*self.registry.models.get(target.model, ()), *self._local, target.provider}
         for provider_id in self._in_order:
             if provider_id in listing and target.provider in {None, provider_id}:
                 for offer in self._offers(target, provider_id):
@@ -199,10 +199,11 @@ class _Planner:
         entries = self.registry.entries(provider_id, target.model)
         provider = self.registry.providers[provider_id]
         kind = provider.kind
+        if not entries and provider.free_names:
+            yield Model(id=target.model, input=())
+            return
         if kind not in ON_THIS_MACHINE:
             alive = tuple(entry for entry in entries if not self._is_over(entry))
-            if not entries and provider.free_names and target.provider:
-                alive = (Model(id=target.model, input=()),)
             yield from (alive or entries)[:1]
             return
         found = self.around.found.get(provider_id, _NOT_ASKED)

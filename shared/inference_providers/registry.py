@@ -137,7 +137,7 @@ class Registry:
             raise ConfigError(msg)
 
     @cached_property
-    def _entries(self) -> Mapping[tuple[str, str], tuple[Model, ...]]:
+    def _entries(self) -> dict[tuple[str, str], tuple[Model, ...]]:
         return {
             (provider_id, model): _listed(listed)
             for provider_id, provider in self.providers.items()
@@ -148,9 +148,8 @@ class Registry:
     def _own_ids(self) -> Mapping[str, str]:
         return {
             entry.id.lower(): model
-            for provider_id, provider in reversed(list(self.providers.items()))
-            for model in provider.models
-            for entry in self.entries(provider_id, model)
+            for (_, model), entries in reversed(self._entries.items())
+            for entry in entries
         }
 
     def _known(self, name: str) -> str | None:
@@ -200,7 +199,9 @@ class Registry:
 
 
 def _listed(listed: Listing) -> tuple[Model, ...]:
-    each = (listed,) if isinstance(listed, str | Model) else listed
+    if isinstance(listed, Model):  # most are alone
+        return (listed,)
+    each = (listed,) if isinstance(listed, str) else listed
     entries = (Model(id=entry, input=()) if isinstance(entry, str) else entry for entry in each)
     return tuple(sorted(entries, key=_default_first))
 

@@ -53,14 +53,14 @@ class _Value(Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all values: immutable, hashable, strict about its fields."""
 
 
-class Cost(_Value, frozen=True, kw_only=True):
+class Cost(_Value, frozen=True, kw_only=True, gc=False):
     """Price in USD per million tokens."""
 
     input: float = field(name="in")
     output: float = field(name="out")
 
 
-class Quirks(_Value, frozen=True, kw_only=True):
+class Quirks(_Value, frozen=True, kw_only=True, gc=False):
     """Declared differences of one provider, or one model there, from the protocol it speaks.
 
     Attributes:
@@ -101,7 +101,7 @@ class Quirks(_Value, frozen=True, kw_only=True):
     max_n: int | None = None
 
 
-class Model(_Value, frozen=True, kw_only=True):
+class Model(_Value, frozen=True, kw_only=True, gc=False):
     """One model as one provider serves it.
 
     `None` means unknown, never "no": a capability nobody stated does not rule a

@@ -318,7 +318,10 @@ def test_every_reason_says_what_to_do_or_what_is() -> None:
         assert planned.routes == ()
         assert planned.skipped, name
         seen.update(skip.reason for skip in planned.skipped)
-    known = r"set [A-Z0-9_]+( and [A-Z0-9_]+)*|not asked; .*|'.*' was shut down on .*"
+    known = (
+        r"set [A-Z0-9_]+( and [A-Z0-9_]+)*|not asked; .*|'.*' was shut down on .*"
+        r"|(?:is '.*' elsewhere|its key .*); name it in only= or order= to use it"
+    )
     assert {reason for reason in seen if not re.fullmatch(known, reason)} == set()
 
 
