@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inference_providers.names import ModelName, parse_model_id
 from registry_builder.quirks import combined, of_compat, of_provider
+from registry_builder.sources import Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,7 @@ class Shelf(NamedTuple):
     newer: Mapping[str, Newer]
     dates: Mapping[str, str]
     quirks: dict[str, Any]
+    docs: str | None
 
     def judged(self) -> list[Offer | Dropped]:
         """Judge each model id that the catalogues or the overlay have."""
@@ -162,7 +164,8 @@ class Shelf(NamedTuple):
     def _quirks(self, seen: _Seen) -> dict[str, Any] | None:
         """Return a model's quirks where they differ from its provider's."""
         stated = [of_compat(seen.newer.compat)] if seen.newer and seen.newer.compat else []
-        if seen.older and seen.older.temperature is False:
+        fixed = seen.older and seen.older.temperature is False
+        if fixed and "temperature" not in self.row.older_unset:
             stated.append({"drop_params": ["temperature"]})
         own = reduce(combined, [*stated, *(one.quirks for one in seen.said)], self.quirks)
         return own if own != self.quirks else None
@@ -177,14 +180,16 @@ def shelf_of(provider_id: str, overlay: Overlay, inputs: Inputs) -> Shelf:
         prefix = f"{group.partition('-')[0]}/"
         listed = inputs.dates.get(group, {})
         dates |= {model_id.removeprefix(prefix): day for model_id, day in sorted(listed.items())}
+    vendor = inputs.catalogue[row.catalogue] if row.catalogue else Vendor({})
     return Shelf(
         provider_id,
         row,
         overlay,
-        inputs.catalogue[row.catalogue].models if row.catalogue else {},
+        vendor.models,
         newer,
         dates,
         of_provider(row.quirks, newer.values()),
+        vendor.doc,
     )
 
 

@@ -67,7 +67,8 @@ class Row(_Table, frozen=True, kw_only=True):
             only the older catalogue has is gone.
         newer_prices: Whether prices are pi-ai's.
         shutdowns: LiteLLM's names of it in the shutdown dates.
-        newer_unset: Fields in which pi-ai is not to be believed here.
+        older_unset: Fields in which models.dev is not to be believed here: `temperature`.
+        newer_unset: The same of pi-ai: `context`, `cost`.
         only_known: Whether only models are listed that somebody else serves too.
         ways: Addresses that models.dev gives for single models → our endpoint's name.
         rules: Applied in order; of several that match, each adds its own.
@@ -90,6 +91,7 @@ class Row(_Table, frozen=True, kw_only=True):
     complete: bool = False
     newer_prices: bool = False
     shutdowns: tuple[str, ...] = ()
+    older_unset: tuple[str, ...] = ()
     newer_unset: tuple[str, ...] = ()
     only_known: bool = False
     ways: dict[str, str] = {}

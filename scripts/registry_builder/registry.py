@@ -106,7 +106,7 @@ def _row(shelf: Shelf, offers: list[Offer]) -> dict[str, Any]:
     written: dict[str, Any] = {
         "name": row.name,
         "kind": row.kind,
-        "docs": row.docs,
+        "docs": row.docs or shelf.docs,
         "source": row.source or _source(row),
         "checked": (row.checked or shelf.overlay.as_of).isoformat(),
         "auth": row.auth,

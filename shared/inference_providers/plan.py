@@ -261,7 +261,8 @@ class _Planner:
         if provider_id in selection.exclude:
             return "excluded"
         named = provider_id in (*selection.only, *selection.order, target.provider)
-        if provider.auth.ambient and not named:
+        variable, _ = self._key_of(provider_id)
+        if (provider.auth.ambient or variable in provider.auth.ambient_variables) and not named:
             return "its key is often set for other reasons; name it in only= or order= to use it"
         if provider.twin_of and not named:
             return f"is {provider.twin_of!r} elsewhere; name it in only= or order= to use it"

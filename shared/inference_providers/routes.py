@@ -133,11 +133,13 @@ class Auth(_Value, frozen=True, kw_only=True):
 
     `any_of` lists alternatives in order of preference; each alternative is a
     list of variables that must all be set. An empty alternative needs no key.
-    `ambient` marks variables that people set for other reasons.
+    `ambient` marks variables that people set for other reasons: all of them, or the
+    `ambient_variables`. They count only where the provider is named.
     """
 
     any_of: tuple[tuple[str, ...], ...] = ((),)
     ambient: bool = False
+    ambient_variables: tuple[str, ...] = ()
 
 
 class Endpoint(_Value, frozen=True, kw_only=True):

@@ -138,6 +138,29 @@ def test_a_provider_with_an_ambient_key_is_used_when_named(needed: dict) -> None
     assert "name it in only= or order=" in reasons(planned)["a"]
 
 
+def test_one_variable_of_several_may_be_ambient() -> None:
+    auth = {"any_of": [["A_KEY"], ["SHARED_KEY"]], "ambient_variables": ["SHARED_KEY"]}
+    registry = {"providers": {"a": {**row({"big": "x"}), "auth": auth}}}
+    both = {"A_KEY": "k", "SHARED_KEY": "s"}
+    [route] = made("big", registry=registry, environ=both).routes
+    assert route.key_variable == "A_KEY"
+    planned = made("big", registry=registry, environ={"SHARED_KEY": "s"})
+    assert "name it in only= or order=" in reasons(planned)["a"]
+    [route] = made("a/big", registry=registry, environ={"SHARED_KEY": "s"}).routes
+    assert route.key_variable == "SHARED_KEY"
+
+
+def test_a_name_nobody_lists_is_a_users_own_where_names_are_free() -> None:
+    rows = {"a": row({}, "A_KEY", free_names=True), "b": row({"big": "b-big"}, "B_KEY")}
+    registry = {"providers": rows}
+    [route] = made("a/Own-Name", registry=registry).routes
+    assert (route.provider, route.model_id) == ("a", "Own-Name")
+    assert routes(made("big", registry=registry)) == ["b/big"]
+    assert routes(made("a/big", registry=registry)) == ["a/big"]
+    with pytest.raises(UnknownModelError):
+        made("b/Own-Name", registry=registry)
+
+
 def test_a_twin_of_another_provider_is_used_when_named() -> None:
     rows = {
         "a": row({"big": "x"}, "A_KEY"),

@@ -103,7 +103,8 @@ def test_keys_are_read_from_variables_made_for_them(provider_id: str) -> None:
         for name in names:
             secret = f"{{{name}}}" not in urls
             assert not secret or SECRET.fullmatch(name), name
-            assert row.auth.ambient or not secret or not FOREIGN.search(name), name
+            ambient = row.auth.ambient or name in row.auth.ambient_variables
+            assert ambient or not secret or not FOREIGN.search(name), name
 
 
 def test_a_variable_opens_one_provider_and_its_twins() -> None:
@@ -223,8 +224,11 @@ def test_every_listed_model_resolves_to_itself() -> None:
 
 
 def test_an_alias_leads_to_a_model_or_to_a_retired_one() -> None:
+    embeds = {name for row in DOCUMENT.providers.values() for name in row.embeddings}
     for alias, meant in DOCUMENT.aliases.items():
-        assert meant in REGISTRY.models or meant in DOCUMENT.retired_models, alias
+        assert meant in REGISTRY.models or meant in embeds or meant in DOCUMENT.retired_models, (
+            alias
+        )
         assert alias not in REGISTRY.models, "an alias hides a model"
         assert meant not in DOCUMENT.aliases, "an alias of an alias"
 
