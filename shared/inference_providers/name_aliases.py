@@ -104,12 +104,13 @@ ALIASES = {
 """Other names of one model: marketing name or date, size left out, preview or not."""
 
 PROVIDER_IDS = {
-    ("amazon", "nemotron-nano-12b-v2"): "nemotron-nano-12b-v2-vl",
-    ("amazon", "deepseek-v3"): "deepseek-v3.1",
+    ("amazon", "deepseek.v3"): "deepseek-v3.1",
+    ("amazon", "nvidia.nemotron-nano-12b-v2"): "nemotron-nano-12b-v2-vl",
     ("deepseek", "deepseek-flash"): "deepseek-v4.1-flash",
     ("kimi", "k2p7"): "kimi-k2.7-code",
     ("kimi", "k3"): "kimi-k3",
-    ("nan", "gemma-4"): "gemma-4-26b-a4b",
+    ("kimi", "k3-256k"): "kimi-k3-256k",
+    ("nan", "gemma4"): "gemma-4-26b-a4b",
     ("nan", "qwen3.6"): "qwen3.6-35b-a3b",
     ("poe", "glm-4.7-n"): "glm-4.7",
 }

@@ -51,9 +51,11 @@ OTHER_WORDS = {
 }
 
 _PREFIXES: tuple[Raw, ...] = (
+    ("_", r"(?<=\d)_(?=\d)", "."),
+    ("_", "_", "-"),
+    ("--", "--+", "-"),
     (".", r"^deepseek\.(?=[rv]\d)", "deepseek-"),  # here the vendor is the family
     (".", rf"^(?:{_VENDOR}|mistral)\.(?=[a-z])", ""),  # Bedrock
-    ("--", r"^[a-z0-9]+--(?=[a-z])", ""),  # SAP
     ("-", rf"^(?:{_RESELLER}-(?:{_VENDOR}-)?|{_VENDOR}-)(?={_FAMILY})", ""),
     ("duo-chat", r"^duo-chat-(?=gpt-)", ""),
     ("duo-chat", r"^duo-chat-(?=(?:opus|sonnet|haiku|fable)-\d)", "claude-"),
@@ -62,12 +64,9 @@ _PREFIXES: tuple[Raw, ...] = (
     ("-seed", r"^(?:doubao|dola)-(?=seed-)", ""),  # one model, named by country
     ("stepfun-", r"^stepfun-(?=\d)", "step-"),
 )
-"""Who makes or resells a model is no part of its name."""
+"""One mark between words; and who makes or resells a model is no part of its name."""
 
 _SPELLINGS: tuple[Raw, ...] = (
-    ("_", r"(?<=\d)_(?=\d)", "."),
-    ("_", "_+", "-"),
-    (" ", " +", "-"),
     ("p", r"(?<=\d)p(?=\d)", "."),  # Fireworks writes a dot as p
     ("", r"^(claude|ernie|gemini|gemma|glm|gpt|grok|kimi|mistral|phi)(?=\d)", r"\1-"),
     ("llama", r"\bllama-?v?(?=\d)", "llama-"),
@@ -100,12 +99,11 @@ _SPELLINGS: tuple[Raw, ...] = (
     ),
     ("nemotron-", r"\bnemotron-nano-v2-(\d+b)", r"nemotron-nano-\1-v2"),
     ("-omni-", r"-omni-reasoning-(\d+b(?:-a\d+b)?)", r"-omni-\1-reasoning"),
-    ("llama-4", r"^(llama-4-[a-z]+)-\d+b(?:-\d+e)?", r"\1"),  # one size each
+    ("llama-4", r"^(llama-4-[a-z]+)-17b(?:-\d+e)?", r"\1"),  # one size each
     ("deepseek-chat", r"^deepseek-chat-(?=v\d)", "deepseek-"),
     ("-ga-", r"-ga-2\d(?=\d{4}$)", "-"),
     ("grok", r"^(grok-.*)-beta(?=-|$)", r"\1"),
     ("grok", r"^(grok-.*)-(\d{4})((?:-non)?-reasoning)$", r"\1\3-\2"),
-    ("kimi", r"^(kimi-.*)-preview$", r"\1"),
 )
 """One way to write versions, and one order of words."""
 
@@ -122,7 +120,7 @@ _SUFFIXES = (
     (
         "quantization",
         (
-            r"(?:ud-)?i?q\d(?:[-.](?!gguf)[0-9a-z]{1,4}){0,3}|awq|gptq|exl[23]|mlx|bnb|autoround|"
+            r"(?:ud-)?i?q\d(?:[-.](?:[01klms]|nl|x?xs|xl))*|awq|gptq|exl[23]|mlx|bnb|autoround|"
             r"fp(?:4|6|8|16)(?:-dynamic)?|nvfp4|mxfp[468]|bf16|int[48](?:-mixed-ar)?|[2-8]bit|w\d+a\d+"
         ),
         "",
@@ -159,7 +157,7 @@ _SUFFIXES = (
     (
         "dropped",
         r"instruct|chat|it",
-        r"(?!gpt-|deepseek-chat$|multilingual-e5|qwen3-(?:235b|30b|4b)(?:-a\d+b)?-instruct$)",
+        r"(?!gpt-(?:\d|chat$)|deepseek-chat$|multilingual-e5|qwen3-(?:235b|30b|4b)(?:-a\d+b)?-instruct$)",
     ),
 )
 """Which fact, which words at the end say it, and of which names."""
@@ -190,7 +188,7 @@ _TAIL: tuple[Raw, ...] = (
     ("ministral-3", r"^ministral-3-(?=\d+b)", "ministral-"),
     ("-2512", r"^(ministral-.+)-2512$", r"\1"),
     ("llama-3.2", r"^(llama-3\.2-(?:11|90)b)$", r"\1-vision"),  # there is no other
-    ("-preview", r"^(gpt-(?!4-\d{4}).+)-preview$", r"\1"),
+    ("-preview", r"^(gpt-(?!4-\d{4}).+|kimi-.+)-preview$", r"\1"),
 )
 """What is settled once the suffixes are off."""
 

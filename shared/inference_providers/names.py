@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelName", "canonical_name", "did_you_mean", "parse_model_id"]
 
+_ROUNDS = 4
 _UNDERSCORES = str.maketrans("-.", "__")
 
 
@@ -41,17 +42,13 @@ def parse_model_id(model_id: str, provider: str | None = None) -> ModelName:
     `provider` matters for ids that only their own provider understands. Whether
     anybody serves the result is the registry's to say.
     """
-    text, facts = _untagged(model_id.strip().lower().rstrip("/"))
+    text, facts = _untagged("-".join(model_id.lower().split()).rstrip("/"))
     brand = (provider or "").lower().partition("-")[0]
-    text = _spelled(_unbranded(text, brand), rules().prefixes)
-    text = _without_suffixes(_spelled(text, rules().spellings), facts)
-    text = _spelled(text, rules().tail)
-    if (sized := rules().sized.match(text)) and (active := ACTIVE.get(sized[0])):
-        text = f"{sized[0]}-{active}{text[sized.end() :]}"
-    if text in FIRST_RELEASES:
-        facts.append(("snapshot", text.rpartition("-")[2]))
-        text = FIRST_RELEASES[text]
-    text = PROVIDER_IDS.get((brand, text)) or ALIASES.get(text, text)
+    text = PROVIDER_IDS.get((brand, text)) or _unbranded(text, brand)
+    for _ in range(_ROUNDS):  # one rule may make room for another
+        before, text = text, _named(text, facts)
+        if text == before:
+            break
     return ModelName(
         text,
         tier=_joined(facts, "tier"),
@@ -81,10 +78,10 @@ def _untagged(text: str) -> tuple[str, list[tuple[str, str]]]:
     path, _, text = text.rpartition("/")
     if (shelf := path.partition("/")[0]) in SHELVES:
         facts.append(("tier", shelf))
-    if region := rules().region.match(text):
+    while region := rules().region.match(text):
         facts.append(("tier", region[1]))
         text = text[region.end() :]
-    if text in {"community", "thinking"}:
+    if path and text in {"community", "thinking"}:
         text = f"{path.rpartition('/')[2]}-{text}"
     text, _, place = text.partition("@")
     if place not in UNMEANT:
@@ -108,6 +105,19 @@ def _unbranded(text: str, brand: str) -> str:
     rest = text.removeprefix(f"{brand}-")
     ours = rules().versioned.match(rest) and not rules().family.match(brand)
     return rest if ours else text
+
+
+def _named(text: str, facts: list[tuple[str, str]]) -> str:
+    """Apply every table once, and note what is taken off."""
+    text = _spelled(text, rules().prefixes).strip("-")
+    text = _without_suffixes(_spelled(text, rules().spellings), facts)
+    text = _spelled(text, rules().tail).strip("-")
+    if (sized := rules().sized.match(text)) and (active := ACTIVE.get(sized[0])):
+        text = f"{sized[0]}-{active}{text[sized.end() :]}"
+    if text in FIRST_RELEASES:
+        facts.append(("snapshot", text.rpartition("-")[2]))
+        text = FIRST_RELEASES[text]
+    return ALIASES.get(text, text)
 
 
 def _spelled(text: str, rules: tuple[Rule, ...]) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from inference_providers.names import canonical_name, did_you_mean
+from inference_providers.name_aliases import ACTIVE, ALIASES, FIRST_RELEASES
+from inference_providers.names import ModelName, canonical_name, did_you_mean, parse_model_id
 from inference_providers.registry import Registry
+
+ORIGINAL = Path(__file__).parents[1] / "data" / "original-inference-providers.json"
 
 
 @pytest.mark.parametrize(
@@ -32,6 +38,143 @@ from inference_providers.registry import Registry
 )
 def test_a_providers_own_id_suggests_its_canonical_name(model_id: str, canonical: str) -> None:
     assert canonical_name(model_id) == canonical
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [
+        ("gpt-4.1-2025-04-14", ModelName("gpt-4.1", snapshot="2025-04-14")),
+        ("claude-haiku-4-5@20251001", ModelName("claude-haiku-4.5", snapshot="20251001")),
+        ("command-r-08-2024", ModelName("command-r", snapshot="08-2024")),
+        ("doubao-seed-1-6-250615", ModelName("seed-1.6", snapshot="250615")),
+        ("qwen3.5-plus-02-15", ModelName("qwen3.5-plus", snapshot="02-15")),
+        ("pixtral-12b-2409", ModelName("pixtral-12b", snapshot="2409")),
+        ("grok-4.20-0309-reasoning", ModelName("grok-4.20", snapshot="0309")),
+        ("kimi-k2-0711-preview", ModelName("kimi-k2", snapshot="0711")),
+        ("mistral-7b-instruct-v0.2", ModelName("mistral-7b", snapshot="v0.2")),
+        ("qwen/qwen3-coder:free", ModelName("qwen3-coder-480b-a35b", "free")),
+        ("claude-opus-4.1:thinking:1024", ModelName("claude-opus-4.1", "thinking:1024")),
+        ("claude-sonnet-4-thinking:8192", ModelName("claude-sonnet-4", "thinking:8192")),
+        ("gemini-2.5-flash-nothink", ModelName("gemini-2.5-flash", "no-thinking")),
+        ("moonshotai/Kimi-K2.6-Fast", ModelName("kimi-k2.6", "fast")),
+        ("glm-5.2-short-fast-flex", ModelName("glm-5.2", "short-fast-flex")),
+        ("meta-llama/Llama-3.3-70B-Instruct-Turbo", ModelName("llama-3.3-70b", "turbo")),
+        ("mixtral-8x7b-32768", ModelName("mixtral-8x7b", "32768")),
+        ("o4-mini-high", ModelName("o4-mini", "high")),
+        ("TEE/glm-5", ModelName("glm-5", "tee")),
+        ("gemini-3.6-flash@eu", ModelName("gemini-3.6-flash", "eu")),
+        (
+            "us.anthropic.claude-opus-4-1-20250805-v1:0",
+            ModelName("claude-opus-4.1", "us", "20250805"),
+        ),
+        (
+            "@cf/meta/llama-3.3-70b-instruct-fp8-fast",
+            ModelName("llama-3.3-70b", "fast", None, "fp8"),
+        ),
+        ("Qwen3_5-9B-Q4_K_M.gguf", ModelName("qwen3.5-9b", quantization="q4_k_m")),
+        ("unsloth/Qwen3-8B.UD-Q4_K_XL", ModelName("qwen3-8b", quantization="ud_q4_k_xl")),
+        ("llama3.1:8b-instruct-q8_0", ModelName("llama-3.1-8b", quantization="q8_0")),
+        ("gemma-4-e4b-it-mlx-4bit", ModelName("gemma-4-e4b", quantization="mlx-4bit")),
+        ("deepseek-v3.2-nvfp4", ModelName("deepseek-v3.2", quantization="nvfp4")),
+    ],
+)
+def test_what_is_no_part_of_the_name_is_kept_apart(model_id: str, expected: ModelName) -> None:
+    assert parse_model_id(model_id) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deepseek-chat",
+        "deepseek-v3.2-exp",
+        "gemini-2.5-flash-lite",
+        "glm-4.5-air",
+        "glm-5-turbo",
+        "gpt-3.5-turbo-instruct",
+        "gpt-4-32k",
+        "gpt-4-turbo",
+        "gpt-5-chat",
+        "grok-4-fast",
+        "grok-code-fast-1",
+        "imagen-4-fast",
+        "kimi-k2-0905",
+        "kimi-k2-thinking",
+        "kimi-k2-thinking-turbo",
+        "minimax-m2.7-highspeed",
+        "moonshot-v1-32k",
+        "multilingual-e5-large-instruct",
+        "nemotron-nano-9b-v2",
+        "nomic-embed-text-v1",
+        "o1-preview",
+        "phi-3-mini-128k",
+        "qwen-turbo",
+        "qwen3-235b-a22b-thinking-2507",
+        "qwq-32b-preview",
+        "step-3.5-flash-2603",
+        "whisper-large-v3-turbo",
+    ],
+)
+def test_a_word_that_makes_another_model_stays(name: str) -> None:
+    assert parse_model_id(name) == ModelName(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("claude-4.5-haiku", "claude-haiku-4-5"),
+        ("claude-sonnet-3.7", "claude-3-7-sonnet"),
+        ("gemini-flash-1.5", "gemini-1.5-flash"),
+        ("nvidia.nemotron-nano-3-30b", "nemotron-3-nano-30b-a3b"),
+        ("openai-gpt-54-mini", "gpt-5.4-mini"),
+        ("minimax-m25", "MiniMax-M2.5"),
+        ("qwen-3-8-2-4t-a95b", "Qwen3.8-2.4T-A95B"),
+        ("llama-v3p1-8b-instruct", "meta-llama-3.1-8b-instruct"),
+        ("mistral-medium-3.5-128b", "mistral-medium-2604"),
+        ("mistral-small-3.2", "Mistral-Small-3.2-24B-Instruct-2506"),
+        ("mistral-large-3:675b", "mistral-large-2512"),
+        ("devstral-2:123b", "devstral-2512"),
+        ("kimi-k2:1t", "kimi-k2-instruct"),
+        ("deepseek-v3.1:671b", "deepseek-chat-v3.1"),
+        ("deepseek-v4-flash-ga-260731", "deepseek-v4-flash:0731"),
+        ("qwen3-235b-a22b-instruct", "qwen3-235b-a22b-instruct-2507"),
+        ("grok-4-20-beta-0309-non-reasoning", "grok-4.20-non-reasoning"),
+        ("duo-chat-opus-4-6", "claude-opus-4-6"),
+    ],
+)
+def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
+    assert canonical_name(one) == canonical_name(other)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model_id", "canonical"),
+    [
+        ("deepseek", "deepseek-flash", "deepseek-v4.1-flash"),
+        ("kimi-code-plan-cn", "k3", "kimi-k3"),
+        ("amazon-bedrock", "us.deepseek.v3-v1:0", "deepseek-v3.1"),
+        ("anybrand-ai", "anybrand-glm-5.1", "glm-5.1"),
+        ("snowflake-cortex", "snowflake-llama3.3-70b", "snowflake-llama-3.3-70b"),
+        ("mistral", "mistral-nemotron", "mistral-nemotron"),
+    ],
+)
+def test_a_provider_may_have_its_own_ids(provider: str, model_id: str, canonical: str) -> None:
+    assert canonical_name(model_id, provider) == canonical
+
+
+def test_every_alias_leads_to_a_name_that_stays() -> None:
+    targets = {*ALIASES.values(), *FIRST_RELEASES.values()}
+    targets |= {f"{total}-{active}" for total, active in ACTIVE.items()}
+    assert {name for name in targets if canonical_name(name) != name} == set()
+
+
+def test_every_alias_is_needed() -> None:
+    assert {alias for alias in ALIASES if canonical_name(alias) != ALIASES[alias]} == set()
+
+
+def test_names_of_the_original_project_stay() -> None:
+    original = json.loads(ORIGINAL.read_text())["providers"].values()
+    names = {name for provider in original for name in provider["model_names"]}
+    assert len(names) > 30
+    assert {name for name in names if canonical_name(name) != name} == set()
 
 
 def test_canonical_names_of_the_registry_are_fixed_points() -> None:
