@@ -117,10 +117,9 @@ class Shelf(NamedTuple):
         return Dropped(self.provider, seen.id, why) if why else self._offer(seen)
 
     def _why_not(self, seen: _Seen) -> str | None:
-        if why := seen.word("drop"):
-            return str(why)
-        if seen.word("keep"):
-            return None
+        for one in reversed(seen.said):
+            if one.drop or one.keep:
+                return one.drop
         older, shutdown = seen.older, _shutdown(seen)
         gone = self.row.complete and older and older.tool_call and not (seen.newer or seen.embeds)
         reasons = (
