@@ -6,7 +6,7 @@ name on the right is canonical; a test looks that the rules leave it alone.
 
 from __future__ import annotations
 
-__all__ = ["ACTIVE", "ALIASES", "FIRST_RELEASES", "PROVIDER_IDS"]
+__all__ = ["ACTIVE", "ALIASES", "FIRST_RELEASES", "PROVIDER_IDS", "SHORT_IDS"]
 
 ACTIVE = {
     "ernie-4.5-21b": "a3b",
@@ -44,6 +44,7 @@ ALIASES = {
     "devstral-2": "devstral-2512",
     "devstral-small-1.1": "devstral-small-2507",
     "devstral-small-2": "devstral-small-2512",
+    "dolphin-mistral-24b-venice-edition": "dolphin-mistral-24b",
     "gemini-3-flash": "gemini-3-flash-preview",
     "gemini-3-pro": "gemini-3-pro-preview",
     "gemini-3.1-pro": "gemini-3.1-pro-preview",
@@ -78,6 +79,9 @@ ALIASES = {
     "mistral-small-2503": "mistral-small-3.1",
     "mistral-small-2506": "mistral-small-3.2",
     "mistral-small-2603": "mistral-small-4",
+    "muse-ember": "muse-ember-1.0",
+    "muse-spark-open-816b-a42b": "muse-spark-open",
+    "muse-wonder": "muse-wonder-1.0",
     "nano-banana": "gemini-2.5-flash-image",
     "nemotron-120b-a12b": "nemotron-3-super-120b-a12b",
     "nemotron-3-120b-a12b": "nemotron-3-super-120b-a12b",
@@ -88,6 +92,7 @@ ALIASES = {
     "nemotron-3-super": "nemotron-3-super-120b-a12b",
     "nemotron-3-ultra": "nemotron-3-ultra-550b-a55b",
     "nemotron-3.5-lightning-30b-a3b": "nemotron-3.5-lightning",
+    "nemotron-3.5-super-vl-120b-a12b": "nemotron-3.5-super-vl",
     "north-mini-code-1.0": "north-mini-code",
     "qwen2.5-7b-vision": "qwen2.5-vl-7b",
     "qwen3-235b-a22b-instruct": "qwen3-235b-a22b-2507",
@@ -107,11 +112,11 @@ PROVIDER_IDS = {
     ("amazon", "deepseek.v3"): "deepseek-v3.1",
     ("amazon", "nvidia.nemotron-nano-12b-v2"): "nemotron-nano-12b-v2-vl",
     ("deepseek", "deepseek-flash"): "deepseek-v4.1-flash",
-    ("kimi", "k2p7"): "kimi-k2.7-code",
-    ("kimi", "k3"): "kimi-k3",
-    ("kimi", "k3-256k"): "kimi-k3-256k",
     ("nan", "gemma4"): "gemma-4-26b-a4b",
     ("nan", "qwen3.6"): "qwen3.6-35b-a3b",
     ("poe", "glm-4.7-n"): "glm-4.7",
 }
 """Ids that only their own provider (first word of its id) understands this way."""
+
+SHORT_IDS = {"kimi": ("k", "kimi-")}
+"""Providers (first word) whose ids begin with this letter and a number: what is left out."""

@@ -90,6 +90,7 @@ _SPELLINGS: tuple[Raw, ...] = (
     ("-", r"-(?<=\d-)(?<![\d.]\d-)(?=(?:[1-9]\d?|0|\dv)(?:-|$))", "."),  # sonnet-4-5 → 4.5
     ("gemini-", r"^gemini-(flash(?:-lite|-8b)?|pro)-(\d\.\d)(?=-|$)", r"gemini-\2-\1"),
     (".0", r"^(gemini-[3-9]|claude(?:-[a-z]+)?-[3-9])\.0(?=-|$)", r"\1"),
+    (".0", r"^(mistral-[a-z]+-\d)\.0(?:[.-]\d\d?)?(?=-|$)", r"\1"),
     ("claude", r"^claude-([4-9](?:\.\d+)?)-([a-z]{4,})", r"claude-\2-\1"),
     ("claude", r"^claude-(opus|sonnet|haiku)-(3(?:\.\d)?)(?=-|$)", r"claude-\2-\1"),
     (
@@ -133,7 +134,7 @@ _SUFFIXES = (
         ),
         "",
     ),
-    ("tier", r"fast-api|fast|flex|speed|short", _SERVED),
+    ("tier", r"fast-api|fast|ultrafast|flex|speed|short", _SERVED),
     ("tier", r"turbo", r"deepseek|gemma|glm-4|kimi-k\d\.|llama|minimax-m|qwen.*\db\b"),
     ("tier", r"lite", "llama"),
     ("tier", r"search", "gemini"),

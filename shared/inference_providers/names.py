@@ -12,7 +12,13 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from inference_providers.name_aliases import ACTIVE, ALIASES, FIRST_RELEASES, PROVIDER_IDS
+from inference_providers.name_aliases import (
+    ACTIVE,
+    ALIASES,
+    FIRST_RELEASES,
+    PROVIDER_IDS,
+    SHORT_IDS,
+)
 from inference_providers.name_rules import OTHER_WORDS, OWN_WEIGHTS, SHELVES, UNMEANT, rules
 
 if TYPE_CHECKING:
@@ -99,7 +105,11 @@ def _untagged(text: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _unbranded(text: str, brand: str) -> str:
-    """Return `text` without the provider's own brand before a maker's name."""
+    """Return `text` without the provider's brand before a maker's name, or made whole."""
+    if brand in SHORT_IDS:
+        letter, left_out = SHORT_IDS[brand]
+        if text.startswith(letter) and text[1:2].isdigit():
+            return f"{left_out}{text}"
     if not brand or brand in OWN_WEIGHTS or not text.startswith(f"{brand}-"):
         return text
     rest = text.removeprefix(f"{brand}-")

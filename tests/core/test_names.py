@@ -150,6 +150,8 @@ def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
     [
         ("deepseek", "deepseek-flash", "deepseek-v4.1-flash"),
         ("kimi-code-plan-cn", "k3", "kimi-k3"),
+        ("kimi-coding", "k2p7", "kimi-k2.7-code"),
+        ("", "k2-think", "k2-think"),
         ("amazon-bedrock", "us.deepseek.v3-v1:0", "deepseek-v3.1"),
         ("anybrand-ai", "anybrand-glm-5.1", "glm-5.1"),
         ("snowflake-cortex", "snowflake-llama3.3-70b", "snowflake-llama-3.3-70b"),
