@@ -41,6 +41,7 @@ FIRST_RELEASES = {
 """Dated names of the release that the undated name means; later dates are other models."""
 
 ALIASES = {
+    "beam": "beam-1.0-501b-a23b",
     "devstral-2": "devstral-2512",
     "devstral-small-1.1": "devstral-small-2507",
     "devstral-small-2": "devstral-small-2512",
