@@ -61,6 +61,7 @@ ALIASES = {
     "l3-lunaris-8b": "l3-8b-lunaris",
     "l3.1-euryale-70b": "l3.1-70b-euryale-v2.2",
     "l3.3-euryale-70b": "l3.3-70b-euryale-v2.3",
+    "llama-guard-4": "llama-guard-4-12b",
     "m2-her": "minimax-m2-her",
     "magistral-medium-1.2": "magistral-medium-2509",
     "magistral-small-1.1": "magistral-small-2507",
