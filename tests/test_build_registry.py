@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,6 @@ from registry_builder import changes, overlay, registry, sources
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "registry"
-SCRIPT = ROOT / "scripts" / "build_registry.py"
 TEXT = (FOLDER / "overlay.toml").read_text(encoding="utf-8")
 SAID = overlay.read(TEXT.encode())
 INPUTS = sources.gathered(FOLDER, {}, overlay.used(SAID))
@@ -25,7 +25,7 @@ BUILT = registry.build(SAID, INPUTS)
 def refusal(text: str) -> str:
     """Return what is said of a doctored overlay."""
     said = overlay.read(text.encode())
-    built = registry.build(said, sources.gathered(FOLDER, {}, overlay.used(said)))
+    built = registry.build(said, INPUTS)
     with pytest.raises(registry.RegistryFault) as caught:
         registry.checked(built, said)
     return str(caught.value)
@@ -56,14 +56,68 @@ def test_a_second_build_gives_the_same_bytes() -> None:
     assert registry.checked(again, SAID) == registry.checked(BUILT, SAID)
 
 
-def test_check_agrees_without_writing_and_says_what_changed() -> None:
-    before = (ROOT / "providers.json").stat().st_mtime_ns
-    done = subprocess.run(
-        [sys.executable, SCRIPT, "--check"], capture_output=True, text=True, check=False
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a place with the script, its inputs and the file it makes."""
+    for name in ("scripts", "registry"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "providers.json", tmp_path)
+    return tmp_path
+
+
+def run(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    script = checkout / "scripts" / "build_registry.py"
+    environ = {"PYTHONPATH": str(ROOT / "shared"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, script, *options], capture_output=True, text=True, env=environ, check=False
     )
+
+
+def test_check_agrees_with_the_file(checkout: Path) -> None:
+    done = run(checkout, "--check")
     assert done.returncode == 0, done.stderr
     assert "0 changes of models" in done.stdout
-    assert (ROOT / "providers.json").stat().st_mtime_ns == before
+
+
+def test_check_refuses_another_file_and_leaves_it(checkout: Path) -> None:
+    path = checkout / "providers.json"
+    right = path.read_text(encoding="utf-8")
+    other = right.replace(
+        '"gpt-oss-20b": {"id": "openai/gpt-oss-20b"', '"x-1": {"id": "own/x-1"', 1
+    )
+    path.write_text(other, encoding="utf-8")
+    done = run(checkout, "--check")
+    assert done.returncode == 1
+    assert "providers.json is not what registry/ makes" in done.stderr
+    assert "2 changes of models" in done.stdout
+    assert path.read_text(encoding="utf-8") == other
+    assert run(checkout).returncode == 0
+    assert path.read_text(encoding="utf-8") == right
+
+
+def test_a_wrong_overlay_is_told_and_nothing_is_written(checkout: Path) -> None:
+    before = (checkout / "providers.json").read_bytes()
+    text = in_row("groq", 'endpoints.other = { protocol = "smoke", base_url = "https://x.y" }')
+    (checkout / "registry" / "overlay.toml").write_text(text, encoding="utf-8")
+    done = run(checkout)
+    assert done.returncode == 2
+    assert done.stderr.startswith("groq: endpoint 'other': protocol 'smoke' is unknown")
+    assert (checkout / "providers.json").read_bytes() == before
+
+
+def test_refresh_takes_a_full_catalogue_and_keeps_what_is_used_of_it(checkout: Path) -> None:
+    full = msgspec.to_builtins(INPUTS.models_dev.data)
+    full["unused"] = {"id": "unused", "models": {}}
+    del full["groq"]["models"]["openai/gpt-oss-20b"]
+    place = checkout / "api.json"
+    place.write_text(json.dumps(full), encoding="utf-8")
+    done = run(checkout, "--refresh", "--models-dev", str(place), "--models-dev-version", "later")
+    assert done.returncode == 0, done.stderr
+    written = sources.gathered(checkout / "registry", {}, overlay.used(SAID))
+    assert written.models_dev.about.version == "later"
+    assert "unused" not in written.models_dev.data
+    assert "openai/gpt-oss-20b" not in written.models_dev.data["groq"].models
+    assert run(checkout, "--check").returncode == 0
 
 
 def test_the_file_records_its_inputs_with_version_licence_and_hash() -> None:
