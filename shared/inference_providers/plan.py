@@ -196,7 +196,7 @@ class _Planner:
 
     def _offers(self, target: Target, provider_id: str) -> Iterator[Model | NotFound]:
         """Yield what a provider serves under the name, or why it cannot be told."""
-        entries = self.registry.entries(provider_id, target.model)
+        entries = self.registry.offered(provider_id, target)
         provider = self.registry.providers[provider_id]
         kind = provider.kind
         if not entries and provider.free_names:
@@ -205,6 +205,8 @@ class _Planner:
         if kind not in ON_THIS_MACHINE:
             alive = tuple(entry for entry in entries if not self._is_over(entry))
             yield from (alive or entries)[:1]
+            return
+        if not entries and (target.snapshot or target.tier):
             return
         found = self.around.found.get(provider_id, _NOT_ASKED)
         concerned = entries or target.provider or kind == "local"

@@ -15,7 +15,7 @@ import msgspec
 
 from inference_providers import registry_file
 from inference_providers.errors import ConfigError, UnknownModelError
-from inference_providers.names import canonical_name, did_you_mean
+from inference_providers.names import canonical_name, did_you_mean, parse_model_id
 from inference_providers.routes import Listing, Model, Provider
 
 if TYPE_CHECKING:
@@ -26,11 +26,36 @@ if TYPE_CHECKING:
 __all__ = ["Registry", "Target"]
 
 
+_FACETS = re.compile(r"(?P<base>.+?)(?:@(?P<snapshot>[^@:/]+))?(?::(?P<tier>[^@:/]+))?")
+"""`model@snapshot:tier`, either of which may be left out."""
+_SIZE_TAG = re.compile(r"latest|(?:\d+x)?\d+(?:\.\d+)?[bm](?:-.*)?")
+"""What Ollama writes behind a colon; it belongs to the name."""
+
+
 class Target(NamedTuple):
-    """What a name means: a model, and the provider it is pinned to, if any."""
+    """What a name means: a model, and what was said beyond its name.
+
+    Attributes:
+        model: The canonical name.
+        provider: The provider it is pinned to.
+        snapshot: The dated version that is wanted, however its date is written.
+        tier: The price or speed class that is wanted.
+        id: The provider's own id that is wanted; only with `provider`.
+    """
 
     model: str
     provider: str | None = None
+    snapshot: str | None = None
+    tier: str | None = None
+    id: str | None = None
+
+    def takes(self, entry: Model) -> bool:
+        """Say whether an entry of the model is what the name asks for."""
+        return (
+            (self.id is None or self.id == entry.id)
+            and (self.snapshot is None or _same(self.snapshot, entry.snapshot))
+            and (self.tier is None or _same(self.tier, entry.tier))
+        )
 
 
 class Registry:
@@ -98,16 +123,23 @@ class Registry:
         """
         return self._entries.get((provider_id, model), ())
 
+    def offered(self, provider_id: str, target: Target) -> tuple[Model, ...]:
+        """Return the entries of `provider_id` that `target` asks for, default first."""
+        return tuple(filter(target.takes, self.entries(provider_id, target.model)))
+
     def target(self, name: str, *, local: bool = False) -> Target:
         """Say which model a name means.
 
         In this order: a canonical name, an alias, `provider/model` or
-        `provider:model` where that provider lists it, a provider's own id, and what
-        the text rules make of it. `local` lets a name pass that only a server on
-        this machine may know, as does pinning it to a local provider or one of free names.
+        `provider:model` where that provider lists it, a provider's own id, a name with
+        `@snapshot` or `:tier` behind it, and what the text rules make of it. An own id
+        means the snapshot and tier it is an id of. `local` lets a name pass that only
+        a server on this machine may know, as does pinning it to a local provider or one
+        of free names.
 
         Raises:
-            UnknownModelError: Nobody lists it, or it is retired; says what is near.
+            UnknownModelError: Nobody lists it, or it is retired; says what is near, or
+                which snapshots and tiers there are.
         """
         wanted = name.strip()
         folded = wanted.lower()
@@ -116,10 +148,11 @@ class Registry:
         provider_id, rest = self._split(wanted)
         if provider_id and (pinned := self._pinned(provider_id, rest)):
             return pinned
-        if model := self._own_ids.get(folded):
-            return Target(model)
-        if not provider_id and (model := self._known(canonical_name(wanted))):
-            return Target(model)
+        if own := self._own_ids.get(folded):
+            model, entry = own
+            return Target(model, snapshot=entry.snapshot, tier=entry.tier)
+        if not provider_id and (meant := self._spelled(wanted, local=local)):
+            return meant
         if local and wanted:
             return Target(wanted)
         raise UnknownModelError(self._unknown(wanted, provider_id, rest))
@@ -145,9 +178,9 @@ class Registry:
         }
 
     @cached_property
-    def _own_ids(self) -> Mapping[str, str]:
+    def _own_ids(self) -> Mapping[str, tuple[str, Model]]:
         return {
-            entry.id.lower(): model
+            entry.id.lower(): (model, entry)
             for (_, model), entries in reversed(self._entries.items())
             for entry in entries
         }
@@ -168,11 +201,77 @@ class Registry:
         if provider is None:
             return None
         folded = rest.lower()
-        meant = (self._known(folded), self._own_ids.get(folded), canonical_name(rest))
-        if model := next((m for m in meant if m in provider.models), None):
-            return Target(model, provider_id)
+        if (model := self._known(folded)) in provider.models:
+            return Target(model or "", provider_id)
+        for model in provider.models:
+            for entry in self.entries(provider_id, model):
+                if entry.id.lower() == folded:
+                    return Target(model, provider_id, entry.snapshot, entry.tier, entry.id)
+        if (own := self._own_ids.get(folded)) and own[0] in provider.models:
+            return self._had(Target(own[0], provider_id, own[1].snapshot, own[1].tier))
         passes = provider.free_names or provider.kind in {"local", "embedded"}
+        if meant := self._spelled(rest, provider_id, local=passes):
+            return meant
         return Target(rest, provider_id) if passes else None
+
+    def _spelled(
+        self, name: str, provider_id: str | None = None, *, local: bool = False
+    ) -> Target | None:
+        """Read `model@snapshot:tier` and other spellings of a model's name.
+
+        Raises:
+            UnknownModelError: The model is known, and its snapshot or tier is not.
+        """
+        match = _FACETS.fullmatch(name)
+        said = (match["base"], match["snapshot"], match["tier"]) if match else (name, None, None)
+        base, snapshot, tier = said
+        if tier and _SIZE_TAG.fullmatch(tier.lower()):
+            base, tier = f"{base}:{tier}", None
+        own = self._own_ids.get(base.lower())
+        named = self._known(base.lower()) or self._known(canonical_name(base))
+        model = named or (own[0] if own else None)
+        if model and (snapshot or tier) and self._lists(model, provider_id):
+            meant = Target(model, provider_id, snapshot, tier)
+            if not local or self._has(meant):
+                return self._had(meant)
+        read = parse_model_id(name)
+        known = self._known(read.name)
+        retired = name.lower() in self.document.retired_models
+        if not known or retired or not self._lists(known, provider_id):
+            return None
+        meant = Target(known, provider_id, read.snapshot, read.tier)
+        return Target(known, provider_id) if local else self._had(meant)
+
+    def _has(self, meant: Target) -> bool:
+        listing = self._listing(meant.model, meant.provider)
+        return any(self.offered(provider_id, meant) for provider_id in listing)
+
+    def _had(self, meant: Target) -> Target:
+        if not self._has(meant):
+            raise UnknownModelError(self._no_such(meant))
+        return meant
+
+    def _listing(self, model: str, provider_id: str | None) -> tuple[str, ...]:
+        listing = self.models.get(model, ())
+        return tuple(p for p in listing if provider_id in {None, p})
+
+    def _lists(self, model: str, provider_id: str | None) -> bool:
+        return bool(self._listing(model, provider_id))
+
+    def _no_such(self, meant: Target) -> str:
+        """Say that a model has no such snapshot or tier, and which ones it has."""
+        listing = self._listing(meant.model, meant.provider)
+        entries = [entry for p in listing for entry in self.entries(p, meant.model)]
+        snapshots = sorted({entry.snapshot for entry in entries if entry.snapshot})
+        tiers = sorted({entry.tier for entry in entries if entry.tier})
+        asked = f"@{meant.snapshot}" if meant.snapshot else ""
+        asked += f":{meant.tier}" if meant.tier else ""
+        by = f" at {meant.provider!r}" if meant.provider else ""
+        there = [f"@{name}" for name in snapshots] + [f":{name}" for name in tiers]
+        return (
+            f"Model {meant.model!r} has no {asked!r}{by}; there is "
+            f"{', '.join(map(repr, there)) if there else 'no snapshot and no tier of it'}"
+        )
 
     def _unknown(self, name: str, provider_id: str | None, rest: str) -> str:
         for spelling in (name.lower(), rest.lower(), canonical_name(rest)):
@@ -196,6 +295,15 @@ class Registry:
             return None
         since = f" since {retired.since}" if retired.since else ""
         return f"Provider {retired.name or provider_id!r} is closed{since}: {retired.note}"
+
+
+def _same(wanted: str, stated: str | None) -> bool:
+    """Compare snapshots or tiers; a date may be written with or without its hyphens."""
+    return stated is not None and _bare(wanted) == _bare(stated)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[-_.]", "", text.lower())
 
 
 def _listed(listed: Listing) -> tuple[Model, ...]:

@@ -407,3 +407,52 @@ def test_a_notebook_shows_the_same_table() -> None:
     assert [line.split() for line in plain.split("\n") if line.strip()] == [
         line.split() for line in str(planned).split("\n") if line.strip()
     ]
+
+
+# Which entry of several
+
+
+SEVERAL = {
+    "providers": {
+        "a": row(
+            {
+                "big": [
+                    {"id": "a-free", "tier": "free"},
+                    {"id": "a-dated", "snapshot": "2026-02-01", "released": "2026-02-01"},
+                    {"id": "a-over", "released": "2026-06-01", "shutdown": "2026-11-22"},
+                    {"id": "a-plain", "released": "2025-01-01", "shutdown": "2026-11-23"},
+                ]
+            }
+        ),
+        "b": row({"big": "b-big"}),
+        "server": row({}, kind="local"),
+    },
+    "auto_model_priority": ["big"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("big", ["a-plain", "b-big"]),
+        ("big:free", ["a-free"]),
+        ("big@2026-02-01", ["a-dated"]),
+        ("a/big@20260201", ["a-dated"]),
+        ("a-dated", ["a-dated"]),
+        ("a/a-free", ["a-free"]),
+        ("b/b-big", ["b-big"]),
+    ],
+)
+def test_only_entries_that_the_name_asks_for_are_offered(name: str, ids: list[str]) -> None:
+    found = {"server": Found(base_url="http://127.0.0.1:1/v1", models=("Big-Instruct",))}
+    planned = made(name, registry=SEVERAL)
+    assert [route.model_id for route in planned.routes] == ids
+    served = made(name, registry=SEVERAL, found=found).routes
+    is_plain = name == "big"
+    assert ("server" in {route.provider for route in served}) is is_plain
+
+
+def test_an_entry_past_its_shutdown_is_no_route_even_when_it_is_asked_for() -> None:
+    assert reasons(made("a/a-over", registry=SEVERAL)) == {
+        "a": "'a-over' was shut down on 2026-11-22"
+    }

@@ -14,7 +14,7 @@ from inference_providers.errors import UnknownModelError
 from inference_providers.keys import Keys, is_loopback
 from inference_providers.names import canonical_name
 from inference_providers.plan import ON_THIS_MACHINE, Surroundings, plan
-from inference_providers.registry import Registry
+from inference_providers.registry import Registry, Target
 from inference_providers.routes import Selection
 from registry_builder import overlay
 
@@ -195,7 +195,7 @@ def test_embedding_models_are_apart_from_chat_models(provider_id: str) -> None:
 
 def test_a_name_at_a_provider_of_free_names_is_the_users_own() -> None:
     assert DOCUMENT.providers["azure"].models == {}
-    assert REGISTRY.target("azure/My-Own-Name") == ("My-Own-Name", "azure")
+    assert REGISTRY.target("azure/My-Own-Name") == Target("My-Own-Name", "azure")
     keys = Keys(environ={"AZURE_RESOURCE_NAME": "mine", "AZURE_OPENAI_API_KEY": "k"})
     around = Surroundings(keys=keys, today=OVERLAY.as_of)
     [route] = plan(Selection(models=("azure/My-Own-Name",)), REGISTRY, around).routes
@@ -216,11 +216,11 @@ def test_the_registry_is_broad() -> None:
 def test_a_providers_own_id_leads_back_to_its_model(provider_id: str) -> None:
     for model in DOCUMENT.providers[provider_id].models:
         for entry in REGISTRY.entries(provider_id, model):
-            assert REGISTRY.target(f"{provider_id}/{entry.id}") == (model, provider_id)
+            assert REGISTRY.target(f"{provider_id}/{entry.id}")[:2] == (model, provider_id)
 
 
 def test_every_listed_model_resolves_to_itself() -> None:
-    assert [name for name in REGISTRY.models if REGISTRY.target(name) != (name, None)] == []
+    assert [name for name in REGISTRY.models if REGISTRY.target(name) != Target(name)] == []
 
 
 def test_an_alias_leads_to_a_model_or_to_a_retired_one() -> None:

@@ -61,8 +61,8 @@ def test_models_are_sorted_and_name_their_providers_in_order(registry: Registry)
         ("second/big-70b", Target("big-70b", "second")),
         ("second:big-70b", Target("big-70b", "second")),
         ("Second/NICK", Target("big-70b", "second")),
-        ("second/big-turbo", Target("big-70b", "second")),
-        ("first/org/small-v2", Target("small", "first")),
+        ("second/big-turbo", Target("big-70b", "second", tier="turbo", id="big-turbo")),
+        ("first/org/small-v2", Target("small", "first", id="org/small-v2")),
         ("mine/Whatever:7b", Target("Whatever:7b", "mine")),
     ],
 )
@@ -94,6 +94,111 @@ def test_a_name_nobody_serves_says_what_to_do(registry: Registry, name: str, sai
         registry.target(name)
     assert said in str(caught.value)
     assert isinstance(caught.value, LookupError)
+
+
+DATED = {
+    "providers": {
+        "first": row(
+            {
+                "gpt-4o": [
+                    {"id": "gpt-4o", "released": "2024-05-13"},
+                    {"id": "gpt-4o-2024-11-20", "snapshot": "2024-11-20"},
+                    {"id": "gpt-4o-2024-08-06", "snapshot": "2024-08-06"},
+                ]
+            }
+        ),
+        "second": row(
+            {
+                "gpt-4o": ["openai/gpt-4o", {"id": "openai/gpt-4o:free", "tier": "free"},
+                           {"id": "gpt-4o-0806", "snapshot": "20240806", "tier": "batch"}],
+                "plain": "plain",
+                "us": [{"id": "us.m", "released": "2026-01-01"}, {"id": "eu.m"}],
+                "qwen-8b": "qwen:8b",
+            }
+        ),
+        "mine": row({}, kind="local"),
+    },
+    "aliases": {"4o": "gpt-4o"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "ids"),
+    [
+        ("gpt-4o", Target("gpt-4o"), ["gpt-4o", "openai/gpt-4o"]),
+        (
+            "gpt-4o@2024-08-06",
+            Target("gpt-4o", snapshot="2024-08-06"),
+            ["gpt-4o-2024-08-06", "gpt-4o-0806"],
+        ),
+        (
+            "4o@20240806",
+            Target("gpt-4o", snapshot="20240806"),
+            ["gpt-4o-2024-08-06", "gpt-4o-0806"],
+        ),
+        (
+            "first/gpt-4o@2024-11-20",
+            Target("gpt-4o", "first", "2024-11-20"),
+            ["gpt-4o-2024-11-20"],
+        ),
+        ("first:gpt-4o@2024-11-20", Target("gpt-4o", "first", "2024-11-20"), ["gpt-4o-2024-11-20"]),
+        ("gpt-4o:free", Target("gpt-4o", tier="free"), ["openai/gpt-4o:free"]),
+        ("GPT-4o:FREE", Target("gpt-4o", tier="FREE"), ["openai/gpt-4o:free"]),
+        ("second/gpt-4o:free", Target("gpt-4o", "second", tier="free"), ["openai/gpt-4o:free"]),
+        ("openai/gpt-4o:free", Target("gpt-4o", tier="free"), ["openai/gpt-4o:free"]),
+        (
+            "gpt-4o@2024-08-06:batch",
+            Target("gpt-4o", None, "2024-08-06", "batch"),
+            ["gpt-4o-0806"],
+        ),
+        (
+            "gpt-4o-2024-08-06",
+            Target("gpt-4o", snapshot="2024-08-06"),
+            ["gpt-4o-2024-08-06", "gpt-4o-0806"],
+        ),
+        (
+            "second/gpt-4o-2024-08-06",
+            Target("gpt-4o", "second", "2024-08-06"),
+            ["gpt-4o-0806"],
+        ),
+        ("second/eu.m", Target("us", "second", id="eu.m"), ["eu.m"]),
+        ("qwen:8b", Target("qwen-8b"), ["qwen:8b"]),
+        ("org/qwen:8b", Target("qwen-8b"), ["qwen:8b"]),
+        ("plain:latest", Target("plain"), ["plain"]),
+    ],
+)
+def test_a_snapshot_or_a_tier_can_be_asked_for(name: str, target: Target, ids: list[str]) -> None:
+    dated = Registry.load(DATED)
+    assert dated.target(name) == target
+    asked = [target.provider] if target.provider else dated.providers
+    offers = [dated.offered(p, target)[:1] for p in asked]
+    assert [entry.id for offer in offers for entry in offer] == ids
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "gpt-4o@2023-01-01",
+            "has no '@2023-01-01'; there is '@2024-08-06', '@2024-11-20', '@20240806', ':batch', ",
+        ),
+        ("first/gpt-4o:free", "has no ':free' at 'first'; there is '@2024-08-06', '@2024-11-20'"),
+        ("openai/gpt-4o:nitro", "has no ':nitro'; there is"),
+        ("second/gpt-4o-2024-11-20", "has no '@2024-11-20' at 'second'; there is"),
+        ("gpt-4o@2024-11-20:free", "has no '@2024-11-20:free'; there is"),
+        ("plain@1", "Model 'plain' has no '@1'; there is no snapshot and no tier of it"),
+    ],
+)
+def test_a_snapshot_or_tier_nobody_has_says_which_there_are(name: str, said: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        Registry.load(DATED).target(name)
+    assert said in str(caught.value)
+
+
+def test_a_local_server_may_know_a_tag_that_the_registry_does_not() -> None:
+    dated = Registry.load(DATED)
+    assert dated.target("mine/plain:q4") == Target("plain:q4", "mine")
+    assert dated.target("plain:q4", local=True) == Target("plain:q4")
 
 
 def test_any_name_passes_where_local_servers_are_asked(registry: Registry) -> None:
