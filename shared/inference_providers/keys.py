@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from inference_providers.routes import Provider
 
-__all__ = ["Key", "Keys", "is_loopback"]
+__all__ = ["Key", "Keys", "in_braces", "is_loopback", "secret_of"]
 
 _SALT = secrets.token_bytes(16)
 _MASK = "**********"
@@ -153,6 +153,10 @@ class Keys:
         values = (self._environ.get(variable, "").strip() for variable in variables)
         return next((value for value in values if value), None)
 
+    def unset(self, template: str) -> tuple[str, ...]:
+        """Return the variables that a URL template names and that are not set."""
+        return tuple(name for name in in_braces(template) if not self.setting(name))
+
     def variable(self, provider_id: str, provider: Provider) -> tuple[str | None, str | None]:
         """Say which variable opens a provider, without giving the value.
 
@@ -172,7 +176,7 @@ class Keys:
                     f"{name} {fault}" for name, value in values.items() if (fault := _fault(value))
                 ]
                 if not found:
-                    return _secret_of(names, provider), None
+                    return secret_of(names, provider), None
                 faults += found
         return None, "; ".join(faults) or f"set {' and '.join(provider.auth.any_of[0])}"
 
@@ -201,6 +205,12 @@ def _fingerprint(value: str) -> str:
     return hashlib.blake2b(value.encode(), key=_SALT, digest_size=8).hexdigest()
 
 
+def in_braces(template: str) -> tuple[str, ...]:
+    """Return the variables a URL template names; `{model_id}` is none."""
+    names = dict.fromkeys(re.findall(r"\{(\w+)\}", template))
+    return tuple(name for name in names if name != "model_id")
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address can only mean this machine."""
     if host == "localhost":
@@ -221,7 +231,7 @@ def _fault(value: str | None) -> str | None:
     return None
 
 
-def _secret_of(names: tuple[str, ...], provider: Provider) -> str:
+def secret_of(names: tuple[str, ...], provider: Provider) -> str:
     """Of variables that are set together, the secret is the one no URL names."""
-    urls = " ".join(endpoint.base_url for endpoint in provider.endpoints.values())
-    return next((name for name in reversed(names) if f"{{{name}}}" not in urls), names[-1])
+    in_urls = {name for e in provider.endpoints.values() for name in in_braces(e.base_url)}
+    return next((name for name in reversed(names) if name not in in_urls), names[-1])

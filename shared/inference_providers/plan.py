@@ -232,6 +232,8 @@ class _Planner:
             return _skip(provider_id, target.model, offer.reason)
         endpoint = provider.endpoints[offer.endpoint]
         variable, reason = self._key_of(provider_id)
+        if not reason and (unset := self.around.keys.unset(endpoint.base_url)):
+            reason = f"set {' and '.join(unset)}"
         reason = reason or self.around.unspoken.get(endpoint.protocol) or self._unfit(offer)
         if reason:
             return _skip(provider_id, target.model, reason)

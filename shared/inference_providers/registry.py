@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from inference_providers import registry_file
-from inference_providers.errors import ConfigError, UnknownModelError
+from inference_providers import registry_file, registry_rules
+from inference_providers.errors import ConfigError, RegistryError, UnknownModelError
 from inference_providers.names import canonical_name, did_you_mean, parse_model_id
 from inference_providers.routes import Listing, Model, Provider
 
@@ -79,9 +79,7 @@ class Registry:
         Raises:
             RegistryError: The file cannot be read, is not JSON, or breaks the schema.
         """
-        if source is None:
-            return _bundled()
-        return _decoded(*registry_file.read(source))
+        return _bundled() if source is None else _permitted(_decoded(*registry_file.read(source)))
 
     def merged(self, source: RegistrySource) -> Registry:
         """Return this registry with `source` laid over it.
@@ -89,8 +87,7 @@ class Registry:
         Raises:
             RegistryError: As for `load`; paths in the message are those of `source`.
         """
-        patch, origin = registry_file.read(source)
-        return _decoded(registry_file.merge(self._raw, patch, origin), origin)
+        return _merged(self, *registry_file.read(source))
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -331,6 +328,25 @@ def _decoded(raw: bytes, origin: str) -> Registry:
     return Registry(document, origin, raw)
 
 
+def _permitted(registry: Registry, beneath: Registry | None = None) -> Registry:
+    """Return `registry`, which reads no variable that it may not.
+
+    Raises:
+        RegistryError: It reads one that the registry `beneath` does not.
+    """
+    if any(registry_rules.variable_complaints(registry.providers, {})):
+        permitted = registry_rules.declared((beneath or _bundled()).providers)
+        for wrong in registry_rules.variable_complaints(registry.providers, permitted):
+            registry_file.refuse(*wrong, registry.origin)
+    return registry
+
+
+@lru_cache(maxsize=16)
+def _merged(beneath: Registry, patch: bytes, origin: str) -> Registry:
+    merged = _decoded(registry_file.merge(beneath._raw, patch, origin), origin)  # noqa: SLF001 - its own class's function
+    return _permitted(merged, beneath)
+
+
 @lru_cache(maxsize=1)
 def _bundled() -> Registry:
     """Load the registry of this distribution.
@@ -340,4 +356,8 @@ def _bundled() -> Registry:
     here = Path(__file__).resolve()
     places = (here.with_name("providers.json"), here.parents[2] / "providers.json")
     path = next((place for place in places if place.is_file()), places[0])
-    return Registry.load(path)
+    try:
+        return _decoded(path.read_bytes(), str(path))
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror or error}"
+        raise RegistryError(msg) from error

@@ -2,6 +2,7 @@
 
 * One schema (`Document`); a model may be a bare string, an object, or a list.
 * A file in the format of the original project is converted first.
+* What goes beyond types is `inference_providers.registry_rules`' to say.
 * Whatever is wrong is said with file, JSON path, and got / expected.
 """
 
@@ -11,16 +12,13 @@ import os
 import re
 from datetime import date, datetime  # noqa: TC003 - msgspec reads annotations at run time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 import msgspec
 
-from inference_providers import original_format
+from inference_providers import original_format, registry_rules, strict_json
 from inference_providers.errors import RegistryError
-from inference_providers.routes import Model, Provider
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from inference_providers.routes import Provider  # noqa: TC001 - as above
 
 __all__ = [
     "Document",
@@ -30,6 +28,7 @@ __all__ = [
     "decode",
     "merge",
     "read",
+    "refuse",
 ]
 
 SCHEMA_VERSION = 1
@@ -67,8 +66,9 @@ class RetiredModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The registry file, as it stands on disk."""
+    """The registry file, as it stands on disk. `schema` is for editors."""
 
+    schema: str | None = msgspec.field(default=None, name="$schema")
     schema_version: int = SCHEMA_VERSION
     generated_at: datetime | None = None
     sources: tuple[Origin, ...] = ()
@@ -83,30 +83,38 @@ def read(source: RegistrySource) -> tuple[bytes, str]:
     """Return the bytes of a source, and what to call it in messages.
 
     Raises:
-        RegistryError: There is no such file, or it cannot be read.
+        RegistryError: There is no such file, it cannot be read, or it is not JSON of
+            the strict kind (see `inference_providers.strict_json`).
     """
+    raw, origin = _bytes_of(source)
+    try:
+        strict_json.decode(raw)
+    except ValueError as error:
+        msg = f"{origin}: not JSON: {error}"
+        raise RegistryError(msg) from error
+    return raw, origin
+
+
+def _bytes_of(source: RegistrySource) -> tuple[bytes, str]:
     if isinstance(source, dict):
         try:
             return msgspec.json.encode(source), "the given registry"
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             msg = f"the given registry cannot be written as JSON: {error}"
             raise RegistryError(msg) from error
     if isinstance(source, str) and source.lstrip().startswith("{"):
-        return source.encode(), "the given JSON text"
+        return source.encode(errors="surrogatepass"), "the given JSON text"
     path = Path(source).expanduser()
     try:
-        return path.read_bytes(), str(path)
+        with path.open("rb") as file:
+            return file.read(strict_json.MAX_BYTES + 1), str(path)
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror or error}"
         raise RegistryError(msg) from error
 
 
 def _as_object(raw: bytes, origin: str, *, sparse: bool = False) -> dict[str, Any]:
-    try:
-        document = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        msg = f"{origin}: not JSON: {error}"
-        raise RegistryError(msg) from error
+    document = msgspec.json.decode(raw)
     if not isinstance(document, dict):
         msg = f"{origin}: at $: got {type(document).__name__}, expected an object"
         raise RegistryError(msg)
@@ -116,14 +124,14 @@ def _as_object(raw: bytes, origin: str, *, sparse: bool = False) -> dict[str, An
 
 
 def decode(raw: bytes, origin: str) -> tuple[Document, bytes]:
-    """Return the document and the JSON it stands for in today's schema.
+    """Return the document that `read` gave, and the JSON it stands for in today's schema.
 
     Raises:
-        RegistryError: Not JSON, or not the schema; says file, JSON path, got / expected.
+        RegistryError: Not the schema; says file, JSON path, got / expected.
     """
     try:
         document = msgspec.json.decode(raw, type=Document)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except msgspec.ValidationError:
         # The slow road tells what is wrong, and reads the original project's format.
         plain = _as_object(raw, origin)
         raw = msgspec.json.encode(plain)
@@ -182,38 +190,19 @@ def _narrowed(plain: dict[str, Any], mapping: dict[str, Any]) -> tuple[Any, str]
 
 
 def _check(document: Document, origin: str) -> None:
-    for where, complaint in _complaints(document):
-        msg = f"{origin}: at {where}: {complaint}"
-        raise RegistryError(msg)
-
-
-def _complaints(document: Document) -> Iterator[tuple[str, str]]:
     if document.schema_version != SCHEMA_VERSION:
         got = document.schema_version
-        yield "$.schema_version", f"got {got}, expected {SCHEMA_VERSION}; update autoprovider"
-    for provider_id, provider in document.providers.items():
-        at = f"$.providers.{provider_id}"
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", provider_id):
-            yield at, "a provider's id is made of lower-case letters, digits, '.', '_' and '-'"
-        if not provider.auth.any_of:
-            yield f"{at}.auth.any_of", "got no alternative, expected [[]] where no key is needed"
-        for variable in (name for names in provider.auth.any_of for name in names):
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
-                yield f"{at}.auth.any_of", "got something else, expected the name of a variable"
-        for name, endpoint in provider.endpoints.items():
-            if not re.match(r"https?://[^/]", endpoint.base_url):
-                complaint = f"got {endpoint.base_url!r}, expected an http(s) URL"
-                yield f"{at}.endpoints.{name}.base_url", complaint
-        yield from _model_complaints(at, provider)
+        refuse(
+            "$.schema_version", f"got {got}, expected {SCHEMA_VERSION}; update autoprovider", origin
+        )
+    for where, complaint in registry_rules.complaints(document.providers):
+        refuse(where, complaint, origin)
 
 
-def _model_complaints(at: str, provider: Provider) -> Iterator[tuple[str, str]]:
-    for model, listed in provider.models.items():
-        for entry in listed if isinstance(listed, tuple) else (listed,):
-            endpoint = entry.endpoint if isinstance(entry, Model) else "default"
-            if endpoint not in provider.endpoints:
-                known = ", ".join(map(repr, provider.endpoints)) or "none"
-                yield f"{at}.models.{model}", f"got endpoint {endpoint!r}, expected one of {known}"
+def refuse(where: str, complaint: str, origin: str) -> NoReturn:
+    """Raise `RegistryError` for a place in a file, by its JSON path."""
+    msg = f"{origin}: at {where}: {complaint}"
+    raise RegistryError(msg)
 
 
 def merge(base: bytes, patch: bytes, origin: str) -> bytes:

@@ -204,6 +204,9 @@ class Resolver:
 
     def _filled(self, url: str, route: Route) -> str:
         """Put values into a URL's `{model_id}` and `{VARIABLE}`; the host stays the template's."""
+        if unset := self.keys.unset(url):
+            msg = f"{route}: set {' and '.join(unset)}"
+            raise ConfigError(msg)
 
         def value(match: re.Match[str]) -> str:
             name = match[1]
@@ -211,7 +214,10 @@ class Resolver:
 
         filled = re.sub(r"\{(\w+)\}", value, url)
         fixed = urlsplit(url).netloc.rpartition("}")[2]
-        if not urlsplit(filled).netloc.endswith(fixed):
+        # A backslash or '@' would be read as a host's end by one parser and not by another.
+        host = re.sub(r"\{(\w+)\}", value, urlsplit(url).netloc)
+        stays = re.fullmatch(r"[A-Za-z0-9._-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?", host)
+        if not stays or urlsplit(filled).netloc != host:
             msg = f"{route}: {filled!r} has left {fixed!r}, to which its key belongs"
             raise ConfigError(msg)
         return filled

@@ -129,8 +129,8 @@ def test_an_alias_and_a_providers_own_id_mean_the_same_model() -> None:
 
 @pytest.mark.parametrize("needed", [{"only": ("a",)}, {"order": ("a",)}])
 def test_a_provider_with_an_ambient_key_is_used_when_named(needed: dict) -> None:
-    registry = {"providers": {"a": row({"big": "x"}, "GH_TOKEN", ambient=True)}}
-    environ = {"GH_TOKEN": "t"}
+    registry = {"providers": {"a": row({"big": "x"}, "WANDB_API_KEY", ambient=True)}}
+    environ = {"WANDB_API_KEY": "t"}
     assert routes(made("big", registry=registry, environ=environ, **needed)) == ["a/big"]
     assert routes(made("a/big", registry=registry, environ=environ)) == ["a/big"]
     planned = made("big", registry=registry, environ=environ)

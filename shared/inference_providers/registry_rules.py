@@ -1,0 +1,130 @@
+"""What a registry must keep to beyond its types; above all, where keys may go.
+
+* A URL is https, or on this machine. A server of kind `local` that takes no key may be
+  anywhere: it is the user's own network.
+* A key is read from a variable that was made for it. Variables of other services are
+  refused, so that no file sends your cloud's or your database's secret to a model host.
+* What the registry underneath declares for a provider needs no second permission.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from inference_providers.keys import in_braces, is_loopback, secret_of
+from inference_providers.routes import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from inference_providers.routes import Listing, Provider
+
+__all__ = ["Complaint", "complaints", "declared", "is_key_name", "variable_complaints"]
+
+Complaint = tuple[str, str]
+"""A JSON path, and what is wrong there."""
+
+_KEY_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:KEY|TOKEN|PAT)")
+_SECRET_NAME = re.compile(r".*(?:KEY|TOKEN|PAT|SECRET|PASSWORD|PASSWD|CREDENTIALS?)", re.IGNORECASE)
+_OTHERS = re.compile(
+    r"(?:AWS|AMAZON|AZURE_(?:CLIENT|STORAGE|DEVOPS)|ARM|GOOGLE_APPLICATION|GCP|GCLOUD|TF|TERRAFORM"
+    r"|GITHUB|GH|GITLAB|BITBUCKET|CI|ACTIONS|CIRCLE|JENKINS|TRAVIS|BUILDKITE|CODECOV|SONAR"
+    r"|SSH|GPG|PGP|AGE|SOPS|VAULT|KUBE|K8S|DOCKER|HELM|REGISTRY|NPM|NODE|YARN|PYPI|TWINE|UV|PIP"
+    r"|POETRY|CARGO|MAVEN|GRADLE|RUBYGEMS|HOMEBREW|DATABASE|DB|PG|POSTGRES|POSTGRESQL|MYSQL|MARIADB"
+    r"|MONGO|MONGODB|REDIS|SQL|SQLALCHEMY|SUPABASE|FIREBASE|DJANGO|FLASK|RAILS|JWT|SESSION|SECRET"
+    r"|STRIPE|PAYPAL|TWILIO|SENDGRID|MAILGUN|SMTP|SLACK|DISCORD|TELEGRAM|SENTRY|DATADOG|DD"
+    r"|NEW_RELIC|GRAFANA|OTEL|HEROKU|NETLIFY|FLY|PULUMI|OP|BW)_.*",
+    re.IGNORECASE,
+)
+_OURS_ALL_THE_SAME = frozenset({"AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION", "AWS_DEFAULT_REGION"})
+"""Variables made for Amazon's model host, or not secret, although AWS names them."""
+
+
+def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
+    """Yield what is wrong with provider rows, each by itself."""
+    for provider_id, provider in providers.items():
+        at = f"$.providers.{provider_id}"
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", provider_id):
+            yield at, "a provider's id is made of lower-case letters, digits, '.', '_' and '-'"
+        if not provider.auth.any_of:
+            yield f"{at}.auth.any_of", "got no alternative, expected [[]] where no key is needed"
+        for variable in (name for names in provider.auth.any_of for name in names):
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+                yield f"{at}.auth.any_of", "got something else, expected the name of a variable"
+        for name, endpoint in provider.endpoints.items():
+            where = f"{at}.endpoints.{name}"
+            if wrong := _wrong_url(endpoint.base_url, provider):
+                yield f"{where}.base_url", f"got {endpoint.base_url!r}, expected {wrong}"
+            if not endpoint.models_path.startswith("/"):
+                yield f"{where}.models_path", f"got {endpoint.models_path!r}, expected '/…'"
+        yield from _model_complaints(f"{at}.models", provider.models, provider)
+        yield from _model_complaints(f"{at}.embeddings", provider.embeddings, provider)
+
+
+def _wrong_url(url: str, provider: Provider) -> str | None:
+    if not re.match(r"https?://[^/]", url):
+        return "an http(s) URL"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "an http(s) URL"
+    if parts.username is not None or parts.query or parts.fragment:
+        return "a URL without user name, '?' and '#'"
+    is_own = provider.kind == "local" and provider.auth.any_of == ((),)
+    if parts.scheme == "https" or is_loopback(host) or is_own:
+        return None
+    return "an https URL; http is for this machine, and for kind 'local' without a key"
+
+
+def _model_complaints(
+    at: str, models: Mapping[str, Listing], provider: Provider
+) -> Iterator[Complaint]:
+    for model, listed in models.items():
+        for entry in listed if isinstance(listed, tuple) else (listed,):
+            endpoint = entry.endpoint if isinstance(entry, Model) else "default"
+            if endpoint not in provider.endpoints:
+                known = ", ".join(map(repr, provider.endpoints)) or "none"
+                yield f"{at}.{model}", f"got endpoint {endpoint!r}, expected one of {known}"
+
+
+def declared(providers: Mapping[str, Provider]) -> dict[str, frozenset[str]]:
+    """Return the variables each row reads: for keys, in its URLs, and for its address."""
+    return {
+        provider_id: frozenset(
+            [
+                *(name for names in provider.auth.any_of for name in names),
+                *(name for e in provider.endpoints.values() for name in in_braces(e.base_url)),
+                *(name for e in provider.endpoints.values() for name in e.base_url_env),
+            ]
+        )
+        for provider_id, provider in providers.items()
+    }
+
+
+def variable_complaints(
+    providers: Mapping[str, Provider], permitted: Mapping[str, frozenset[str]]
+) -> Iterator[Complaint]:
+    """Yield the variables that no row may read, unless `permitted` has them for that row."""
+    for provider_id, names in declared(providers).items():
+        provider = providers[provider_id]
+        at = f"$.providers.{provider_id}"
+        in_urls = {name for e in provider.endpoints.values() for name in in_braces(e.base_url)}
+        keys = {secret_of(names, provider) for names in provider.auth.any_of if names} - in_urls
+        for name in sorted(names - permitted.get(provider_id, frozenset()) - _OURS_ALL_THE_SAME):
+            if _OTHERS.fullmatch(name):
+                where = f"{at}.endpoints" if name in in_urls else f"{at}.auth.any_of"
+                expected = "a variable made for this provider; that one is another service's"
+                yield where, f"got {name!r}, expected {expected}"
+            elif name in keys and not _KEY_NAME.fullmatch(name):
+                expected = "a name that ends in KEY, TOKEN or PAT, such as OURS_API_KEY"
+                yield f"{at}.auth.any_of", f"got {name!r}, expected {expected}"
+            elif name in in_urls and _SECRET_NAME.fullmatch(name):
+                yield f"{at}.endpoints", f"got {{{name}}} in a URL, where no secret belongs"
+
+
+def is_key_name(name: str) -> bool:
+    """Tell whether a variable may hold a model provider's key, by its name."""
+    return bool(_KEY_NAME.fullmatch(name)) and not _OTHERS.fullmatch(name)
