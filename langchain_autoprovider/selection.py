@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from inference_providers.errors import ConfigError
 from inference_providers.keys import Keys
-from inference_providers.registry import Registry
+from inference_providers.layers import registry_here
 from inference_providers.resolver import Resolver
 from inference_providers.routes import Route, Selection, Sort
 from langchain_autoprovider import connect
@@ -22,6 +22,7 @@ from langchain_autoprovider import connect
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from inference_providers.registry import Registry
     from inference_providers.routes import Plan
 
 __all__ = ["Selecting"]
@@ -45,7 +46,7 @@ class Selecting(BaseModel):
     local: bool = False
     """Whether model servers on this machine are asked as well."""
     registry: Any = Field(default=None, repr=False)
-    """A path, JSON text or dict laid over the bundled registry, or a `Registry`."""
+    """A path, JSON text or dict laid over the registry in force here, or a `Registry`."""
     api_keys: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, repr=False)
     """Keys by provider id, in place of the environment's. `api_key=` is the key of the
     one provider that `only` or the model's name pins."""
@@ -103,10 +104,7 @@ class Selecting(BaseModel):
         )
 
     def _loaded(self) -> Registry:
-        if isinstance(self.registry, Registry):
-            return self.registry
-        bundled = Registry.load()
-        return bundled if self.registry is None else bundled.merged(self.registry)
+        return registry_here(self.registry)
 
     def _unspoken(self, registry: Registry) -> Mapping[str, str]:
         return connect.unspoken(registry)

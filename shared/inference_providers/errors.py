@@ -9,6 +9,8 @@ InferenceProvidersError
 │   ├── KeyBindingError                  a key was about to go to a host that is not its own
 │   └── MissingPackageError (ImportError) the pip line to run
 ├── LocalServerError                     a server on this machine does not start or answer
+├── FetchError                           something cannot be fetched within its limits
+├── UpdateError                          a registry that was fetched is refused; says why
 ├── BrokenAnswerError                    a success that is no answer: HTML, no choices, cut stream
 ├── AllRoutesFailed                      every attempt failed; one line each
 └── StreamInterrupted                    a stream broke after output began
@@ -30,6 +32,7 @@ __all__ = [
     "AllRoutesFailed",
     "BrokenAnswerError",
     "ConfigError",
+    "FetchError",
     "InferenceProvidersError",
     "KeyBindingError",
     "LocalServerError",
@@ -38,6 +41,7 @@ __all__ = [
     "RegistryError",
     "StreamInterrupted",
     "UnknownModelError",
+    "UpdateError",
 ]
 
 
@@ -71,6 +75,14 @@ class MissingPackageError(ConfigError, ImportError):
 
 class LocalServerError(InferenceProvidersError):
     """A model server on this machine does not start or does not answer."""
+
+
+class FetchError(InferenceProvidersError):
+    """A server does not give what it was asked for, within limits of size and time."""
+
+
+class UpdateError(InferenceProvidersError):
+    """A registry that was fetched, or kept from before, is refused; says why."""
 
 
 class BrokenAnswerError(InferenceProvidersError):

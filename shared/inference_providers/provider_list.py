@@ -15,9 +15,11 @@ from inference_providers.cooldown import Health
 from inference_providers.errors import BrokenAnswerError, ConfigError
 from inference_providers.failover import failover
 from inference_providers.keys import Keys
+from inference_providers.layers import registry_here
 from inference_providers.registry import Registry
 from inference_providers.resolver import Resolver
 from inference_providers.routes import Selection
+from inference_providers.update import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,34 +43,78 @@ class ProviderList:
             stderr where logging is not set up.
         json_override: A path, JSON text or dict that replaces the bundled registry.
             Files of the original project are taken unchanged.
-        auto_update: Not in this version.
-        json_merge: Like `json_override`, but laid over the bundled registry.
+        json_merge: Like `json_override`, but laid over the registry in force here (see
+            `inference_providers.layers`).
+        auto_update: Fetch a newer registry first. Trouble is logged in one line, and the
+            last good one is used. What is fetched may change models and their facts, and
+            never where a key goes.
+        update_url: Where to fetch it; `AUTOPROVIDER_REGISTRY_URL` unless given.
+        trusted_keys: Public keys, one of which must have signed it;
+            `AUTOPROVIDER_TRUSTED_KEYS` unless given.
+        allow_providers: Providers that only the fetched registry knows and that may be
+            used, each with its host: `newprovider@api.newprovider.com`;
+            `AUTOPROVIDER_ALLOW_PROVIDERS` unless given.
 
     Raises:
         RegistryError: A given registry is not what it should be.
-        ConfigError: `auto_update` was asked for.
+        ConfigError: `auto_update` has no URL, a setting for it is wrong, or
+            `json_override` leaves nothing for it to update.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the first four are positional in the original project
         self,
-        verbose: bool = False,  # noqa: FBT001, FBT002 - positional in the original project
+        verbose: bool = False,  # noqa: FBT001, FBT002
         json_override: RegistrySource | None = None,
+        json_merge: RegistrySource | None = None,
         auto_update: bool = False,  # noqa: FBT001, FBT002
         *,
-        json_merge: RegistrySource | None = None,
+        update_url: str | None = None,
+        trusted_keys: Sequence[str] | None = None,
+        allow_providers: Sequence[str] | None = None,
     ) -> None:
-        if auto_update:
-            msg = (
-                "auto_update is not in this version of autoprovider: update the package, or pass"
-                " a newer file as json_override"
+        if json_override is not None:
+            if auto_update:
+                msg = "json_override replaces the registry that auto_update would update; pass one"
+                raise ConfigError(msg)
+            replaced = Registry.load(json_override)
+            self.registry = replaced if json_merge is None else replaced.merged(json_merge)
+        else:
+            updates = source_of(
+                Keys(),
+                url=update_url,
+                trusted_keys=trusted_keys,
+                allow_providers=allow_providers,
             )
-            raise ConfigError(msg)
-        registry = Registry.load(json_override)
-        self.registry = registry if json_merge is None else registry.merged(json_merge)
+            self.registry = registry_here(json_merge, updates=updates, refresh=auto_update)
         self._log_level = logging.WARNING if verbose else logging.DEBUG
 
     def __repr__(self) -> str:
         return f"ProviderList({self.registry!r})"
+
+    @staticmethod
+    def get_updated_provider_list(
+        verbose: bool = False,  # noqa: FBT001, FBT002 - positional in the original project
+        *,
+        update_url: str | None = None,
+        trusted_keys: Sequence[str] | None = None,
+        allow_providers: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        """Return the newest registry as a dict that `json_override` takes.
+
+        It is the bundled one with what a fetched one may change. Where none can be
+        had, it is the last good one.
+
+        Raises:
+            ConfigError: There is no URL, or a setting is wrong.
+        """
+        updated = ProviderList(
+            verbose,
+            auto_update=True,
+            update_url=update_url,
+            trusted_keys=trusted_keys,
+            allow_providers=allow_providers,
+        )
+        return updated.registry.as_dict()
 
     def get_canonical_model_names(self) -> list[str]:
         """Return the canonical names that some provider lists, sorted."""

@@ -81,6 +81,11 @@ class Registry:
         """
         return _bundled() if source is None else _permitted(_decoded(*registry_file.read(source)))
 
+    @classmethod
+    def made_of(cls, document: Document, origin: str) -> Registry:
+        """Return the registry of a document that was checked before."""
+        return cls(document, origin, msgspec.json.encode(document))
+
     def merged(self, source: RegistrySource) -> Registry:
         """Return this registry with `source` laid over it.
 
@@ -88,6 +93,11 @@ class Registry:
             RegistryError: As for `load`; paths in the message are those of `source`.
         """
         return _merged(self, *registry_file.read(source))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the registry as `load` takes it, as a value of its own."""
+        made: dict[str, Any] = msgspec.json.decode(self._raw)
+        return made
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -153,6 +163,13 @@ class Registry:
         if local and wanted:
             return Target(wanted)
         raise UnknownModelError(self._unknown(wanted, provider_id, rest))
+
+    def named(self, model_id: str, provider_id: str) -> str:
+        """Return the canonical name of an own id, whether the registry lists it or not."""
+        if own := self._own_ids.get(model_id.lower()):
+            return own[0]
+        name = canonical_name(model_id, provider_id)
+        return self.document.aliases.get(name, name)
 
     def check_providers(self, provider_ids: Iterable[str], argument: str) -> None:
         """Raise `ConfigError` for an id that is unknown or retired, naming `argument`."""

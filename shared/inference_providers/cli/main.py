@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from inference_providers import weights
-from inference_providers.cli import show
+from inference_providers.cli import show, upkeep
 from inference_providers.connector import find_connector
 from inference_providers.errors import ConfigError, InferenceProvidersError, NoRouteError
 from inference_providers.keys import Keys
-from inference_providers.registry import Registry
+from inference_providers.layers import registry_here
 from inference_providers.resolver import Resolver
 from inference_providers.routes import Selection
 
@@ -36,6 +36,9 @@ app = typer.Typer(
 )
 local_app = typer.Typer(no_args_is_help=True, help="The embedded model on this machine.")
 app.add_typer(local_app, name="local")
+app.add_typer(upkeep.registry_app, name="registry")
+app.command("update")(upkeep.update_registry)
+app.command("verify")(upkeep.verify_registry)
 
 Models = Annotated[
     list[str] | None,
@@ -44,9 +47,6 @@ Models = Annotated[
 Only = Annotated[list[str] | None, typer.Option(help="Provider that may be used; repeatable.")]
 Exclude = Annotated[list[str] | None, typer.Option(help="Provider that may not; repeatable.")]
 Local = Annotated[bool, typer.Option("--local", help="Ask model servers on this machine too.")]
-RegistryFile = Annotated[
-    str | None, typer.Option("--registry", help="Registry file laid over the bundled one.")
-]
 
 
 @app.command()
@@ -56,7 +56,7 @@ def ask(
     only: Only = None,
     exclude: Exclude = None,
     local: Local = False,
-    registry: RegistryFile = None,
+    registry: upkeep.RegistryFile = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Print what was tried, on stderr.")
     ] = False,
@@ -66,7 +66,9 @@ def ask(
     if not prompt.strip():
         raise typer.BadParameter("there is none", param_hint="QUESTION")  # noqa: EM101, TRY003 - typer's way
     tried = None
-    chat = find_connector().chat(_selection(model, only, exclude, local=local), _registry(registry))
+    chat = find_connector().chat(
+        _selection(model, only, exclude, local=local), registry_here(registry)
+    )
     try:
         for piece in chat.stream(prompt):
             typer.echo(piece.text, nl=False)
@@ -85,27 +87,33 @@ def explain(
     only: Only = None,
     exclude: Exclude = None,
     local: Local = False,
-    registry: RegistryFile = None,
+    registry: upkeep.RegistryFile = None,
 ) -> None:
     """Show who would serve a model now, and why the others would not."""
     selection = _selection(model, only, exclude, local=local)
     connector = find_connector()
-    plan = Resolver(selection, _registry(registry), Keys(), connector.unspoken).plan()
+    plan = Resolver(selection, registry_here(registry), Keys(), connector.unspoken).plan()
     show.table(plan.table())
     if not plan.routes:
         raise typer.Exit(EXIT_NO_ROUTE)
 
 
 @app.command()
-def models(registry: RegistryFile = None) -> None:
+def models(registry: upkeep.RegistryFile = None) -> None:
     """List the models the registry knows, and who serves them."""
-    show.models(_registry(registry))
+    show.models(registry_here(registry))
 
 
 @app.command()
-def providers(registry: RegistryFile = None) -> None:
+def providers(
+    registry: upkeep.RegistryFile = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Count them and their models.")] = False,
+) -> None:
     """List the providers, the variable each reads its key from, and whether it is set."""
-    show.providers(_registry(registry), Keys())
+    if stats:
+        show.stats(registry_here(registry))
+    else:
+        show.providers(registry_here(registry), Keys())
 
 
 @local_app.command()
@@ -155,8 +163,3 @@ def _selection(
         exclude=tuple(exclude or ()),
         local=local,
     )
-
-
-def _registry(source: str | None) -> Registry:
-    bundled = Registry.load()
-    return bundled.merged(source) if source else bundled

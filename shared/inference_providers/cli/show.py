@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from inference_providers.keys import Keys
     from inference_providers.registry import Registry
 
-__all__ = ["models", "providers", "table", "trace"]
+__all__ = ["models", "providers", "stats", "table", "trace"]
 
 
 def table(shown: tables.Table, *, err: bool = False) -> None:
@@ -55,3 +56,24 @@ def providers(registry: Registry, keys: Keys) -> None:
     closed = registry.document.retired_providers.items()
     rows += [(provider_id, "closed", "", retired.note) for provider_id, retired in closed]
     table(tables.Table(f"{len(rows)} providers", ("provider", "kind", "serves", "key"), rows))
+
+
+def stats(registry: Registry) -> None:
+    """Print how much the registry knows, and of when it is."""
+    document = registry.document
+    kinds = Counter(provider.kind for provider in registry.providers.values())
+    embeddings = {name for provider in registry.providers.values() for name in provider.embeddings}
+    several = [name for name, listed in registry.models.items() if len(listed) > 1]
+    made = f"{document.generated_at:%Y-%m-%d}" if document.generated_at else "not dated"
+    rows = [
+        ("providers", str(len(registry.providers))),
+        *((f"  {kind}", str(count)) for kind, count in sorted(kinds.items())),
+        ("chat models", str(len(registry.models))),
+        ("  served by two or more", str(len(several))),
+        ("embedding models", str(len(embeddings))),
+        ("aliases", str(len(document.aliases))),
+        ("retired providers", str(len(document.retired_providers))),
+        ("retired models", str(len(document.retired_models))),
+        ("made on", made),
+    ]
+    table(tables.Table("The registry in force here", ("what", "how many"), rows))

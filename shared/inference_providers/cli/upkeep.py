@@ -1,0 +1,166 @@
+"""Commands that keep the registry right: `update`, `verify` and `registry …`."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from inference_providers import (
+    layers,
+    private_files,
+    registry_file,
+    registry_schema,
+    signatures,
+    tables,
+    trust,
+    update,
+    verify,
+)
+from inference_providers.cli import show
+from inference_providers.errors import ConfigError, FetchError, NoRouteError
+from inference_providers.keys import Keys
+from inference_providers.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["registry_app", "update_registry", "verify_registry"]
+
+VALID_DAYS = 90
+
+registry_app = typer.Typer(no_args_is_help=True, help="Registry files: their schema, signing them.")
+
+RegistryFile = Annotated[
+    str | None, typer.Option("--registry", help="Registry file laid over the one in force here.")
+]
+
+
+def update_registry(
+    url: Annotated[
+        str | None, typer.Option(help=f"Where to fetch it, in place of {update.URL_VARIABLE}.")
+    ] = None,
+    trusted_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Public key that may have signed it, in place of {update.KEYS_VARIABLE}."
+        ),
+    ] = None,
+) -> None:
+    """Fetch a newer registry and keep it; it cannot change where a key goes."""
+    source = layers.require_source(update.source_of(Keys(), url=url, trusted_keys=trusted_key))
+    new, registry = layers.fetched(source)
+    bundled = Registry.load()
+    added = sorted(registry.models.keys() - bundled.models.keys())
+    gone = sorted(bundled.models.keys() - registry.models.keys())
+    typer.echo(
+        f"The registry of {new.document.generated_at:%Y-%m-%d} has {len(registry.models)} models:"
+        f" {len(added)} more than this package's, {len(gone)} gone."
+    )
+    for provider_id, host in trust.newcomers(bundled.document, new.document):
+        if provider_id not in registry.providers:
+            typer.echo(
+                f"It also knows {provider_id!r}. To use it, with the key in"
+                f" {trust.key_variable(provider_id)}:"
+                f" {update.ALLOW_VARIABLE}={provider_id}@{host}"
+            )
+    if url and Keys().setting(update.URL_VARIABLE) != url:
+        typer.echo(f"It is used wherever {update.URL_VARIABLE} is set to this URL.")
+
+
+def verify_registry(
+    provider: Annotated[
+        str | None, typer.Argument(help="Provider to ask; all whose keys are set, if none.")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="New file for what mends the registry.")
+    ] = None,
+    registry: RegistryFile = None,
+) -> None:
+    """Ask providers for their models; show what the registry has too many or too few of."""
+    loaded = layers.registry_here(registry)
+    findings = verify.verify(loaded, Keys(), provider)
+    if not findings:
+        msg = "No provider can be asked: no key is set; `autoprovider providers` shows which"
+        raise NoRouteError(msg)
+    show.table(_table(findings))
+    if write:
+        _write_new(write, verify.mending(findings, loaded))
+        typer.echo(f"Use it with {layers.REGISTRY_VARIABLE}={write}")
+    if all(finding.fault for finding in findings):
+        raise FetchError("; ".join(f"{f.provider}: {f.fault}" for f in findings))
+
+
+@registry_app.command("schema")
+def registry_json_schema() -> None:
+    """Print the JSON Schema of registry files."""
+    typer.echo(registry_schema.as_text(), nl=False)
+
+
+@registry_app.command("keygen")
+def make_key(
+    key: Annotated[Path, typer.Argument(help="New file for the private key; keep it secret.")],
+) -> None:
+    """Make a key to sign registries with; print its public half."""
+    typer.echo(signatures.keygen(key))
+
+
+@registry_app.command("sign")
+def sign_registry(
+    file: Annotated[str, typer.Argument(help="Registry file to sign.")],
+    key: Annotated[Path, typer.Option(help="File with the private key.")],
+    output: Annotated[Path, typer.Option(help="New file for the signed registry.")],
+    days: Annotated[int, typer.Option(help="How long it may be used.", min=1)] = VALID_DAYS,
+    version: Annotated[
+        int | None, typer.Option(help="Higher than any before; the time in seconds unless given.")
+    ] = None,
+) -> None:
+    """Sign a registry file, for who trusts the key."""
+    raw, _ = registry_file.read(file)
+    document = Registry.load(file).document
+    if document.generated_at is None:
+        msg = (
+            f"{file}: at $: generated_at is missing; such as '{datetime.now(UTC):%Y-%m-%d}T00:00Z'"
+        )
+        raise ConfigError(msg)
+    version = int(time.time()) if version is None else version
+    expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+    signed = signatures.sign(raw, key, version=version, expires=expires)
+    if len(signed) > update.MAX_BYTES:
+        msg = f"{file}: signed, it has more than the {update.MAX_BYTES:,} bytes that are fetched"
+        raise ConfigError(msg)
+    _write(output, signed)
+    typer.echo(f"Signed as version {version}, until {expires:%Y-%m-%d}: {output}")
+
+
+def _table(findings: Sequence[verify.Finding]) -> tables.Table:
+    rows: list[tuple[str, ...]] = []
+    for finding in findings:
+        for is_, found in (("gone", finding.gone), ("new", finding.new)):
+            rows += [(finding.provider, is_, model, ", ".join(found[model])) for model in found]
+        if finding.fault:
+            rows.append((finding.provider, "not asked", "", finding.fault))
+        elif not (finding.gone or finding.new):
+            rows.append((finding.provider, "agrees", "", ""))
+    return tables.Table(
+        "What providers list", ("provider", "is", "model", "own id, or why not"), rows
+    )
+
+
+def _write_new(path: Path, content: dict[str, Any]) -> None:
+    _write(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        private_files.create(path, content)
+    except FileExistsError as error:
+        msg = f"{path} exists already; name another file"
+        raise ConfigError(msg) from error
+    except OSError as error:
+        msg = f"{path}: cannot be written: {error.strerror or error}"
+        raise ConfigError(msg) from error

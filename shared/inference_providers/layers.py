@@ -1,0 +1,128 @@
+"""Which registry is in force: the bundled one, and what is laid over it.
+
+In this order, each over those before it:
+
+1. the registry of this package;
+2. what was downloaded from `AUTOPROVIDER_REGISTRY_URL`, as far as it may
+   (`inference_providers.trust`);
+3. the file that `AUTOPROVIDER_REGISTRY` names;
+4. what the program passes as `registry=`.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inference_providers import trust, update
+from inference_providers.errors import ConfigError, FetchError, RegistryError, UpdateError
+from inference_providers.keys import Keys
+from inference_providers.registry import Registry
+
+if TYPE_CHECKING:
+    from inference_providers.registry_file import Document, RegistrySource
+    from inference_providers.update import Update, UpdateSource
+
+__all__ = ["REGISTRY_VARIABLE", "fetched", "registry_here", "require_source"]
+
+REGISTRY_VARIABLE = "AUTOPROVIDER_REGISTRY"
+
+logger = logging.getLogger(__name__)
+
+
+def registry_here(
+    source: RegistrySource | Registry | None = None,
+    *,
+    updates: UpdateSource | None = None,
+    refresh: bool = False,
+) -> Registry:
+    """Return the registry in force, with `source` on top; a `Registry` is returned as it is.
+
+    Args:
+        source: A path, JSON text or dict, laid over everything else.
+        updates: Where downloads come from; the environment says where nothing is given.
+        refresh: Fetch first. Trouble is logged in one line, and is no error.
+
+    Raises:
+        RegistryError: A file of the user is not what it should be.
+        ConfigError: A setting for updates is not what it should be, or with `refresh`
+            there is none.
+    """
+    if isinstance(source, Registry):
+        return source
+    bundled = Registry.load()
+    if updates is None:
+        updates = update.source_of(Keys())
+    if refresh:
+        updates = require_source(updates)
+        new = _fetched_or_kept(updates, bundled.document)
+    else:
+        new = update.kept(updates, bundled.document) if updates else None
+    file = Keys().setting(REGISTRY_VARIABLE)
+    own = [layer for layer in (Path(file) if file else None, source) if layer is not None]
+    if new is None or updates is None:
+        return _over(bundled, own)
+    # A provider the user describes is the user's alone; nothing of a download's goes into it.
+    described = _over(bundled, own).providers.keys() - bundled.providers.keys()
+    allowed = tuple((p, host) for p, host in updates.allowed if p not in described)
+    try:
+        return _over(_bounded(bundled, updates._replace(allowed=allowed), new.raw), own)
+    except RegistryError as error:
+        logger.warning("The downloaded registry is not used: it does not fit yours: %s", error)
+        return _over(bundled, own)
+
+
+def fetched(updates: UpdateSource) -> tuple[Update, Registry]:
+    """Fetch a newer registry; return it, and the bundled one with what it may change.
+
+    Raises:
+        FetchError: It cannot be had.
+        UpdateError: It is refused.
+    """
+    bundled = Registry.load()
+    new = update.fetched(updates, bundled.document)
+    return new, _bounded(bundled, updates, new.raw)
+
+
+def require_source(updates: UpdateSource | None) -> UpdateSource:
+    """Return `updates`.
+
+    Raises:
+        ConfigError: There is none, and no address to fall back on.
+    """
+    if updates is None:
+        msg = (
+            "No registry is published for this version to fetch; give the https URL of one"
+            f" in {update.URL_VARIABLE}, or pass update_url="
+        )
+        raise ConfigError(msg)
+    return updates
+
+
+def _over(registry: Registry, layers: list[RegistrySource]) -> Registry:
+    for layer in layers:
+        registry = registry.merged(layer)
+    return registry
+
+
+def _fetched_or_kept(updates: UpdateSource, bundled: Document) -> Update | None:
+    try:
+        return update.fetched(updates, bundled)
+    except (FetchError, UpdateError) as error:
+        last = update.kept(updates, bundled)
+        of = last.document if last else bundled
+        logger.warning("The registry is not updated: %s; using that of %s", error, _date(of))
+        return last
+
+
+def _date(document: Document) -> str:
+    return f"{document.generated_at:%Y-%m-%d}" if document.generated_at else "no date"
+
+
+@lru_cache(maxsize=4)
+def _bounded(bundled: Registry, updates: UpdateSource, raw: bytes) -> Registry:
+    new = update.opened(raw, updates.trusted_keys).document
+    document = trust.bounded(bundled.document, new, dict(updates.allowed))
+    return Registry.made_of(document, f"{bundled.origin}, updated")

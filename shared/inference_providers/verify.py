@@ -1,0 +1,205 @@
+"""Compares the registry with what providers themselves list.
+
+Each provider is asked for its models with its own key, which goes to the host it is
+bound to and nowhere else: no redirect is followed, and size and time are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from inference_providers import fetch
+from inference_providers.errors import ConfigError, FetchError
+from inference_providers.names import parse_model_id
+from inference_providers.resolver import Resolver
+from inference_providers.routes import Model, Route, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from inference_providers.keys import Key, Keys
+    from inference_providers.registry import Registry
+    from inference_providers.routes import Endpoint, Provider
+
+__all__ = ["Finding", "compared", "mending", "verify"]
+
+MAX_BYTES = 8 << 20
+DEADLINE_S = 15.0
+AT_ONCE = 8
+
+_OTHER_KINDS = re.compile(
+    r"embed|rerank|moderation|guard|whisper|transcri|speech|audio|\btts\b|-tts|voice|dall-?e|image"
+    r"|imagen|flux|stable-diffusion|sdxl|veo|sora|video|music|lyria|ocr|\bclip\b|realtime|translate",
+    re.IGNORECASE,
+)
+"""Words in ids of models that do not chat; lists seldom say of what kind a model is."""
+_CHAT_TYPES = frozenset({"chat", "language", "text-generation", "text", "llm", "model"})
+
+
+def _bearer(value: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {value}"}
+
+
+def _anthropic(value: str) -> dict[str, str]:
+    return {"x-api-key": value, "anthropic-version": "2023-06-01"}
+
+
+_HEADERS: Mapping[str, Callable[[str], dict[str, str]]] = {
+    "openai-chat": _bearer,
+    "openai-responses": _bearer,
+    "anthropic": _anthropic,
+    "anthropic-messages": _anthropic,
+}
+"""Protocol → how a key is shown to its list of models."""
+
+
+class Finding(NamedTuple):
+    """What one provider lists, beside what the registry says of it.
+
+    Attributes:
+        provider: Its id.
+        gone: Own ids the registry has and the provider does not list, by canonical name.
+        new: Own ids the provider lists and the registry has not, by canonical name.
+        fault: Why it could not be asked; the others are then empty.
+    """
+
+    provider: str
+    gone: Mapping[str, tuple[str, ...]] = {}
+    new: Mapping[str, tuple[str, ...]] = {}
+    fault: str | None = None
+
+
+def verify(registry: Registry, keys: Keys, provider_id: str | None = None) -> list[Finding]:
+    """Ask `provider_id`, or every provider whose key is at hand, for its models.
+
+    Raises:
+        ConfigError: There is no such provider, or it cannot be opened here; says what to set.
+    """
+    if provider_id is not None:
+        registry.check_providers([provider_id], "PROVIDER")
+        _, reason = keys.variable(provider_id, registry.providers[provider_id])
+        if reason:
+            msg = f"{provider_id}: {reason}"
+            raise ConfigError(msg)
+        wanted = [provider_id]
+    else:
+        wanted = [p for p, row in registry.providers.items() if _is_asked(p, row, keys)]
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="autoprovider-verify") as pool:
+        return list(pool.map(lambda p: _asked(p, registry, keys), wanted))
+
+
+def compared(provider_id: str, registry: Registry, listed: Iterable[str]) -> Finding:
+    """Compare what the registry has of a provider with the ids it lists."""
+    row = registry.providers[provider_id]
+    ids = {_bare(model_id): model_id for model_id in listed}
+    known: set[str] = set()
+    gone: dict[str, tuple[str, ...]] = {}
+    for model in sorted(row.models):
+        entries = [entry.id for entry in registry.entries(provider_id, model)]
+        known.update(map(_bare, entries))
+        if lost := tuple(model_id for model_id in entries if _bare(model_id) not in ids):
+            gone[model] = lost
+    new: dict[str, tuple[str, ...]] = {}
+    for bare, model_id in sorted(ids.items()):
+        if bare not in known and not _OTHER_KINDS.search(model_id):
+            model = registry.named(model_id, provider_id)
+            new[model] = (*new.get(model, ()), model_id)
+    return Finding(provider_id, gone, new)
+
+
+def mending(findings: Iterable[Finding], registry: Registry) -> dict[str, Any]:
+    """Return a registry file that, laid over the registry, makes it agree."""
+    providers: dict[str, Any] = {}
+    for finding in findings:
+        models: dict[str, Any] = {}
+        for model in {**finding.gone, **finding.new}:
+            entries = [
+                _stated(entry)
+                for entry in registry.entries(finding.provider, model)
+                if entry.id not in finding.gone.get(model, ())
+            ]
+            entries += [
+                _read(model_id, finding.provider) for model_id in finding.new.get(model, ())
+            ]
+            models[model] = entries or None  # null takes it out
+        if models:
+            providers[finding.provider] = {"models": models}
+    return {"providers": providers}
+
+
+def _stated(entry: Model) -> dict[str, Any]:
+    made: dict[str, Any] = msgspec.to_builtins(entry)
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def _read(model_id: str, provider_id: str) -> dict[str, Any]:
+    """Return an entry of what an own id says; what a list leaves out stays unknown."""
+    said = parse_model_id(model_id, provider_id)._replace(name="")._asdict()
+    return {"id": model_id, "input": [], **{name: value for name, value in said.items() if value}}
+
+
+def _is_asked(provider_id: str, row: Provider, keys: Keys) -> bool:
+    variable, reason = keys.variable(provider_id, row)
+    is_wanted = not (row.auth.ambient or row.twin_of)
+    return variable is not None and reason is None and is_wanted and _endpoint(row) is not None
+
+
+def _endpoint(row: Provider) -> tuple[str, Endpoint] | None:
+    spoken = (pair for pair in row.endpoints.items() if pair[1].protocol in _HEADERS)
+    return next(spoken, None)
+
+
+def _asked(provider_id: str, registry: Registry, keys: Keys) -> Finding:
+    row = registry.providers[provider_id]
+    found = _endpoint(row)
+    if found is None:
+        protocols = ", ".join(repr(endpoint.protocol) for endpoint in row.endpoints.values())
+        return Finding(provider_id, fault=f"its list cannot be asked for over {protocols}")
+    name, endpoint = found
+    facts = Model(id="", endpoint=name)
+    route = Route(model="", provider=provider_id, model_id="", endpoint=endpoint, facts=facts)
+    try:
+        access = Resolver(Selection(), registry, keys, lambda _: {}).access(route)
+        listed = _listed(access.base_url.rstrip("/") + endpoint.models_path, endpoint, access.key)
+    except (ConfigError, FetchError) as error:
+        return Finding(provider_id, fault=str(error))
+    return compared(provider_id, registry, listed)
+
+
+def _listed(url: str, endpoint: Endpoint, key: Key | None) -> list[str]:
+    headers = _HEADERS[endpoint.protocol](key.value_for(url)) if key else {}
+    answer = fetch.get(url, headers=headers, max_bytes=MAX_BYTES, deadline_s=DEADLINE_S)
+    if answer.status != 200:  # noqa: PLR2004 - OK
+        refused = answer.status in {401, 403} and key is not None
+        check = f"; check {key.variable}" if key and refused else ""
+        msg = f"{url} answers HTTP {answer.status}{check}"
+        raise FetchError(msg)
+    try:
+        found = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, RecursionError):
+        found = None
+    rows = found.get("data", found.get("models")) if isinstance(found, dict) else found
+    if not isinstance(rows, list) or not rows:
+        msg = f"{url} does not answer with a list of models"
+        raise FetchError(msg)
+    return [model_id for row in rows if (model_id := _chat_id(row))]
+
+
+def _chat_id(row: Any) -> str | None:
+    if not isinstance(row, dict):
+        return None
+    kind = row.get("type")
+    if isinstance(kind, str) and kind.lower() not in _CHAT_TYPES:
+        return None
+    model_id = row.get("id", row.get("name"))
+    plain = isinstance(model_id, str) and model_id.isprintable() and 0 < len(model_id) <= 200  # noqa: PLR2004 - longer ones are no ids
+    return str(model_id) if plain else None
+
+
+def _bare(model_id: str) -> str:
+    """Fold what lists and calls write differently: Google lists `models/x` and takes `x`."""
+    return model_id.lower().removeprefix("models/")
