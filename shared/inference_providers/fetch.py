@@ -1,6 +1,7 @@
 """One GET over TLS, within limits of size and time, to one host.
 
-* https only, but for this machine; a redirect is followed on the same host only, and only where asked for.
+* https only, but for this machine; a redirect is followed on the same host only, and only
+  where asked for.
 * The whole of it takes `deadline_s` at most, however slowly the server drips.
 * The body is taken as it comes: a compressed one is refused, since a small one may
   unfold to anything.
@@ -81,11 +82,15 @@ def get(
 
 def _followed(url: str, headers: dict[str, str], limits: _Limits) -> Answer:
     import requests  # noqa: PLC0415 - a sixth of a second, for who fetches something
+    import urllib3  # noqa: PLC0415 - what requests stands on, and what the body is read from
 
     first = urlsplit(url)
     headers = {"Accept-Encoding": "identity", "User-Agent": "autoprovider", **headers}
-    with requests.Session() as session:
-        session.auth = _as_it_is
+    session: Any = requests.Session()
+    session.auth = _as_it_is
+    # It would read a redirect's body to the end, and unfold it, before anybody can look.
+    session.get_redirect_target = lambda _: None
+    with session:
         for _ in range(limits.redirects + 1):
             at = urlsplit(url)
             session.trust_env = at.scheme == "https"  # no proxy leads to this machine
@@ -94,7 +99,7 @@ def _followed(url: str, headers: dict[str, str], limits: _Limits) -> Answer:
                 raise FetchError(msg)
             try:
                 answer = _once(session, url, headers, limits)
-            except (requests.RequestException, OSError, ValueError) as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 raise FetchError(_said(url, error)) from error
             if answer.status not in _REDIRECTS or "location" not in answer.headers:
                 return answer

@@ -182,8 +182,10 @@ class Keys:
 
     def mark(self, provider_id: str, variable: str | None) -> str | None:
         """Return what tells the values of a provider's key apart without telling any."""
-        value = self._given.get(provider_id) or self._environ.get(variable or "")
-        return _fingerprint(value) if variable and value else None
+        if variable is None:
+            return None
+        value = self._given.get(provider_id) or self._environ.get(variable)
+        return _fingerprint(value) if value else None
 
     def key(self, provider_id: str, provider: Provider, hosts: Iterable[str]) -> Key | None:
         """Return the key of a provider bound to `hosts`, or `None` when it needs none.

@@ -14,7 +14,6 @@ import pytest
 from inference_providers import (
     AllRoutesFailed,
     BrokenAnswerError,
-    ConfigError,
     NoRouteError,
     Plan,
     ProviderList,
@@ -105,11 +104,6 @@ def test_a_broken_override_is_refused(tmp_path: Path) -> None:
     file.write_text('{"providers": {"x": 5}}')
     with pytest.raises(RegistryError, match=r"broken\.json: at \$\.providers\.x: got"):
         ProviderList(json_override=file)
-
-
-def test_auto_update_says_what_to_do_instead() -> None:
-    with pytest.raises(ConfigError, match=r"auto_update is not in this version.*json_override"):
-        ProviderList(auto_update=True)
 
 
 # Looking

@@ -1,0 +1,51 @@
+"""JSON from outside means one thing, and is bounded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from inference_providers import strict_json
+
+
+def test_what_is_json_is_decoded() -> None:
+    value = {"a": [1, 2.5, None, True, "ü\u2028"], "b": {"c": {}}}
+    assert strict_json.decode(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"", "Expecting value"),
+        (b"{", "Expecting property name"),
+        (b"{} {}", "Extra data"),
+        (b'{"a": 1, "b": 2, "a": 3}', "the key 'a' stands twice"),
+        (b'{"x": {"base_url": 1, "base_url": 2}}', "the key 'base_url' stands twice"),
+        (b'{"a": NaN}', "'NaN' is no number"),
+        (b'{"a": -Infinity}', "'-Infinity' is no number"),
+        (b'{"a": 1e999}', "'1e999' is no number"),
+        (b'{"a": "\\ud800"}', "surrogates not allowed"),
+        (b"\xff\xfe{}", "codec can't decode"),
+        (b"\xef\xbb\xbf{}", "BOM"),
+        (b'{"a": ' + b"9" * 10_000 + b"}", "digits"),
+        (b'{"a":' * 17 + b"1" + b"}" * 17, "nested more than 16 levels"),
+        (b'{"a":[' * 100_000, "nested more than 16 levels"),
+        (b"[" * 1_000_000, "nested more than 16 levels"),
+        (b" " * (strict_json.MAX_BYTES + 1), "more than 8,388,608 bytes"),
+    ],
+    ids=lambda value: repr(value)[:24],
+)
+def test_what_readers_may_differ_on_is_refused(raw: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        strict_json.decode(raw)
+
+
+def test_sixteen_levels_pass() -> None:
+    assert strict_json.decode(b'{"a":' * 16 + b"1" + b"}" * 16)
+
+
+def test_the_limit_is_the_callers() -> None:
+    assert strict_json.decode(b"[1]", max_bytes=3) == [1]
+    with pytest.raises(ValueError, match="more than 2 bytes"):
+        strict_json.decode(b"[1]", max_bytes=2)
