@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from inference_providers.registry import Registry
 from inference_providers.testing import FakeProvider, Reply
 
 if TYPE_CHECKING:
@@ -193,3 +194,124 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     listing.wait(timeout=30)
     listing.stderr.close()
     assert err == ""
+
+
+# The registry's upkeep
+
+
+def test_stats_count_what_the_registry_knows() -> None:
+    out = run("providers", "--stats").stdout
+    counts = {
+        " ".join(words[:-1]): words[-1] for line in out.splitlines() if (words := line.split())
+    }
+    registry = Registry.load()
+    several = [name for name, listed in registry.models.items() if len(listed) > 1]
+    assert counts["providers"] == str(len(registry.providers))
+    assert counts["chat models"] == str(len(registry.models))
+    assert counts["served by two or more"] == str(len(several))
+    assert counts["made on"] == f"{registry.document.generated_at:%Y-%m-%d}"
+    assert {"embedding models", "retired models", "retired providers"} <= counts.keys()
+
+
+def test_the_schema_is_printed() -> None:
+    assert json.loads(run("registry", "schema").stdout)["$defs"]["Document"]
+
+
+def test_a_registry_file_of_the_environment_is_seen_by_every_command(tmp_path: Path) -> None:
+    with FakeProvider(Reply("from fake")) as fake:
+        path = registry_file(tmp_path, {"providers": {"fake": fake.row({"own-model": "id"})}})
+        env = {"AUTOPROVIDER_REGISTRY": path}
+        assert run("ask", "Hi", "-m", "own-model", env=env).stdout == "from fake\n"
+        for command in (("models",), ("providers",), ("explain", "own-model")):
+            assert "fake" in run(*command, env=env).stdout
+
+
+def test_verify_writes_a_file_that_mends_the_registry(tmp_path: Path) -> None:
+    mended = tmp_path / "mended.json"
+    with FakeProvider(Reply("from the new one"), models=("org/new-model",)) as fake:
+        row = fake.row({"old-model": "old"}, key="F_KEY")
+        path = registry_file(tmp_path, {"providers": {"fake": row}})
+        env = {"AUTOPROVIDER_REGISTRY": path, "F_KEY": "fake-key-value"}
+        done = run("verify", "--write", str(mended), env=env)
+        assert done.returncode == 0, done.stderr
+        rows = [line.split() for line in done.stdout.splitlines()]
+        assert ["fake", "gone", "old-model", "old"] in rows
+        assert ["fake", "new", "new-model", "org/new-model"] in rows
+        again = run("verify", "fake", "--registry", str(mended), env=env)
+        assert "agrees" in again.stdout
+        for name in ("new-model", "org/new-model"):
+            done = run("ask", "Hi", "-m", name, "--registry", str(mended), env=env)
+            assert done.stdout == "from the new one\n"
+        assert run("verify", "--write", str(mended), env=env).returncode == 2
+    assert "fake-key-value" not in done.stdout + mended.read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["verify"], 3, "No provider can be asked"),
+        (["verify", "grok"], 2, "'grok' is not a provider; did you mean 'groq'?"),
+        (["verify", "groq"], 2, "groq: set GROQ_API_KEY"),
+        (["update"], 2, "URL of one in AUTOPROVIDER_REGISTRY_URL"),
+        (["update", "--url", "http://a.test"], 2, "expected an https URL"),
+        (["update", "--url", "https://127.0.0.1:9/r"], 1, "127.0.0.1 cannot be reached"),
+        (["registry", "sign", "/nowhere.json", "--key", "k", "--output", "o"], 2, "/nowhere.json"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_upkeep_that_cannot_be_done_is_told_in_one_line(
+    args: list[str], code: int, message: str
+) -> None:
+    done = run(*args)
+    assert done.returncode == code
+    assert message in said(done)
+
+
+def test_a_provider_that_does_not_answer_verify_is_a_failure(tmp_path: Path) -> None:
+    with FakeProvider(listens=False) as gone:
+        path = registry_file(tmp_path, {"providers": {"gone": gone.row({"m": "x"}, key="F_KEY")}})
+        done = run("verify", env={"AUTOPROVIDER_REGISTRY": path, "F_KEY": "fake-key-value"})
+    assert done.returncode == 1
+    assert "gone: 127.0.0.1 cannot be reached" in done.stderr
+
+
+def test_a_registry_is_signed_published_fetched_and_used(
+    tmp_path: Path, site, page, caches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of `keygen`, `sign`, `update`, and what is used afterwards."""
+    key, signed = tmp_path / "key.pem", tmp_path / "signed.json"
+    made = Registry.load().as_dict()
+    made["generated_at"] = "2026-11-22T00:00:01Z"
+    made["providers"]["groq"]["models"]["brand-new"] = "org/brand-new"
+    made["providers"]["new"] = {
+        "name": "New",
+        "endpoints": {"default": {"protocol": "openai-chat", "base_url": "https://api.new.test"}},
+        "models": {"brand-new": "x"},
+    }
+    file = registry_file(tmp_path, made)
+    public = run("registry", "keygen", str(key)).stdout.strip()
+    done = run(
+        "registry", "sign", file, "--key", str(key), "--output", str(signed), "--version", "5"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Signed as version 5, until " in done.stdout
+    site.pages["/registry.json"] = page(signed.read_bytes())
+    monkeypatch.setenv("AUTOPROVIDER_REGISTRY_URL", site.url())
+    monkeypatch.setenv("AUTOPROVIDER_TRUSTED_KEYS", public)
+    assert "brand-new" not in run("models").stdout
+    done = run("update")
+    assert done.returncode == 0, done.stderr
+    assert "1 more than this package's, 0 gone" in done.stdout
+    allow = "AUTOPROVIDER_ALLOW_PROVIDERS=new@api.new.test"
+    assert f"with the key in NEW_API_KEY: {allow}" in done.stdout
+    assert "set GROQ_API_KEY" in run("explain", "brand-new").stdout
+    monkeypatch.setenv(*allow.split("="))
+    assert "set NEW_API_KEY" in run("explain", "brand-new").stdout
+    other = run("registry", "keygen", str(tmp_path / "other.pem")).stdout.strip()
+    monkeypatch.setenv("AUTOPROVIDER_TRUSTED_KEYS", other)
+    assert run("update").returncode == 1
+    assert "no trusted key has signed it" in run("update").stderr
+    assert "brand-new" not in run("models").stdout
+    private = key.read_text().splitlines()[1]
+    assert private not in done.stdout + done.stderr + signed.read_text()
+    assert len(list(caches.iterdir())) == 2

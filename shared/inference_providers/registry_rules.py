@@ -26,7 +26,7 @@ __all__ = ["Complaint", "complaints", "declared", "is_key_name", "variable_compl
 Complaint = tuple[str, str]
 """A JSON path, and what is wrong there."""
 
-_KEY_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:KEY|TOKEN|PAT)")
+_KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*(?:KEY|TOKEN|PAT)", re.IGNORECASE)
 _SECRET_NAME = re.compile(r".*(?:KEY|TOKEN|PAT|SECRET|PASSWORD|PASSWD|CREDENTIALS?)", re.IGNORECASE)
 _OTHERS = re.compile(
     r"(?:AWS|AMAZON|AZURE_(?:CLIENT|STORAGE|DEVOPS)|ARM|GOOGLE_APPLICATION|GCP|GCLOUD|TF|TERRAFORM"

@@ -134,9 +134,7 @@ def test_trouble_is_one_log_line_and_the_last_good_one(
     assert ids(refreshed()) == ["good"]
 
 
-def test_a_file_that_does_not_fit_the_download_is_the_users_to_win(
-    shows, tmp_path: Path, monkeypatch, caplog
-) -> None:
+def test_a_file_that_does_not_fit_the_download_is_the_users_to_win(shows, caplog) -> None:
     """A model the download puts on an endpoint that the user's file takes away."""
     wheel_has = BUNDLED.providers["openai"].endpoints
     assert "responses" in wheel_has

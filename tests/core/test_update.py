@@ -6,11 +6,9 @@ import copy
 import gzip
 import json
 import logging
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +19,8 @@ from inference_providers.keys import Keys
 from inference_providers.update import Update, UpdateSource
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inference_providers.registry_file import Document
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -301,7 +301,7 @@ def test_a_full_disk_uses_the_new_one_and_keeps_the_last(feed: Feed) -> None:
     assert out == "20\n"
     assert "used, but not kept" in err
     assert day(feed.kept()) == 15
-    assert sorted(os.listdir(feed.file.parent)) == sorted([".lock", feed.file.name])
+    assert {file.name for file in feed.file.parent.iterdir()} == {".lock", feed.file.name}
 
 
 def test_of_many_processes_the_newest_registry_stays(feed: Feed) -> None:
@@ -316,7 +316,7 @@ def test_of_many_processes_the_newest_registry_stays(feed: Feed) -> None:
         assert err == ""
         assert set(out.split()) <= {"older", *map(str, days)}
     assert day(feed.kept()) == 20
-    assert sorted(os.listdir(feed.file.parent)) == sorted([".lock", feed.file.name])
+    assert {file.name for file in feed.file.parent.iterdir()} == {".lock", feed.file.name}
 
 
 # Signed
