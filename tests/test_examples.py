@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import re
 import subprocess
@@ -11,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from inference_providers import ProviderList, layers, trust, update
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+REGISTRY_PAGE = (ROOT / "docs" / "registry.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
@@ -60,6 +64,52 @@ def test_the_readmes_session_is_what_a_user_sees() -> None:
     results = doctest.DocTestRunner(optionflags=flags).run(test, out=told.append)
     assert results.attempted >= 7
     assert results.failed == 0, "".join(told)
+
+
+def test_the_registry_pages_python_says_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = blocks("python", REGISTRY_PAGE)
+    exec(compile(block, "docs/registry.md", "exec"), {})
+    *targets, error = capsys.readouterr().out.splitlines()
+    assert targets == [
+        "Target(model='example-9', provider=None, snapshot='2026-02-01', tier=None, id=None)",
+        "Target(model='example-9', provider='openrouter', snapshot=None, tier='free', id=None)",
+        "Target(model='example-9', provider=None, snapshot='2026-02-01', tier=None, id=None)",
+    ]
+    assert f"# {error}\n" in block
+
+
+def test_the_registry_pages_files_are_laid_over_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = blocks("json", REGISTRY_PAGE)
+    assert [len(file.splitlines()) for file in files] == [5, 11]
+    for n, file in enumerate(files):
+        path = tmp_path / f"{n}.json"
+        path.write_text(file)
+        monkeypatch.setenv("AUTOPROVIDER_REGISTRY", str(path))
+        registry = ProviderList().registry
+        for provider_id, row in json.loads(file)["providers"].items():
+            for model in row["models"]:
+                assert provider_id in registry.models[model]
+
+
+def test_the_registry_pages_commands_and_variables_exist() -> None:
+    bash = "\n".join(blocks("bash", REGISTRY_PAGE))
+    commands = re.findall(r"^autoprovider ((?:registry )?\w+)", bash, re.MULTILINE)
+    assert set(commands) == {"update", "verify", "registry keygen", "registry sign"}
+    known = {layers.REGISTRY_VARIABLE, update.URL_VARIABLE, update.KEYS_VARIABLE}
+    assert {*re.findall(r"^export (\w+)", bash, re.MULTILINE)} == {*known, update.ALLOW_VARIABLE}
+    allowed = re.search(r"export AUTOPROVIDER_ALLOW_PROVIDERS=(.*)", bash)
+    assert allowed
+    assert trust.allowances([allowed[1]])
+    command = Path(sys.executable).with_name("autoprovider")
+    for words in dict.fromkeys(commands):
+        done = subprocess.run(
+            [command, *words.split(), "--help"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, words
+        for option in re.findall(rf"{words} .*?(--\w+)", bash):
+            assert option in done.stdout
 
 
 def test_the_readmes_commands_exist() -> None:

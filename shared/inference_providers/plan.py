@@ -256,7 +256,16 @@ class _Planner:
             quirks=offer.quirks or provider.quirks,
             limits=offer.limits or provider.limits,
             facts=offer,
+            instead=self._instead(provider_id, target.model, offer),
         )
+
+    def _instead(self, provider_id: str, model: str, offer: Model) -> str | None:
+        """Name another entry of the provider, or what replaces the model."""
+        for entry in self.registry.entries(provider_id, model):
+            if entry.id != offer.id and entry.tier == offer.tier and not self._is_over(entry):
+                return f"{provider_id}/{entry.id}"
+        retired = self.registry.document.retired_models.get(model)
+        return next(iter(retired.replaced_by), None) if retired else None
 
     def _unwanted(self, target: Target, provider_id: str, provider: Provider) -> str | None:
         selection = self.selection

@@ -220,6 +220,8 @@ class Route(_Value, frozen=True, kw_only=True):
         key_variable: The environment variable (or `api_keys` entry) with the
             key; `None` when no key is needed.
         key_mark: Tells that variable's values apart without telling any.
+        instead: What the registry names in its place, for a provider that no longer
+            has the model.
     """
 
     model: str
@@ -232,6 +234,7 @@ class Route(_Value, frozen=True, kw_only=True):
     quirks: Quirks = Quirks()
     limits: Limits | None = None
     facts: Model
+    instead: str | None = None
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model}"

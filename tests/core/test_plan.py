@@ -456,3 +456,29 @@ def test_an_entry_past_its_shutdown_is_no_route_even_when_it_is_asked_for() -> N
     assert reasons(made("a/a-over", registry=SEVERAL)) == {
         "a": "'a-over' was shut down on 2026-11-22"
     }
+
+
+def test_a_route_names_what_is_there_in_its_place() -> None:
+    registry = {
+        "providers": {
+            "a": row(
+                {
+                    "big": ["a-big", {"id": "a-dated", "snapshot": "1"}, {"id": "f", "tier": "x"}],
+                    "old": "a-old",
+                    "alone": "a-alone",
+                    "ending": ["a-ends", {"id": "a-ended", "shutdown": "2026-11-22"}],
+                }
+            )
+        },
+        "retired_models": {"old": {"replaced_by": ["big", "alone"]}},
+    }
+    instead = {
+        name: made(name, registry=registry).routes[0].instead
+        for name in ("big", "a-dated", "big:x", "old", "alone", "ending")
+    }
+    assert instead == {
+        "big": "a/a-dated", "a-dated": "a/a-big", "big:x": None, "old": "big", "alone": None,
+        "ending": None,
+    }  # fmt: skip
+    for name in filter(None, instead.values()):
+        assert made(name, registry=registry).routes, f"{name!r} leads nowhere"
