@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-    from inference_providers.routes import Attempt
+    from inference_providers.outcomes import Attempt
 
 __all__ = ["AutoChatModel"]
 

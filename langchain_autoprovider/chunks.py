@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import ChatResult
 
-    from inference_providers.routes import Plan, Tried
+    from inference_providers.outcomes import Tried
+    from inference_providers.routes import Plan
 
 __all__ = ["ChunkReader", "as_chunk", "recorded"]
 

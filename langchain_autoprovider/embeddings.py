@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from inference_providers.failover import Engine
+    from inference_providers.outcomes import Attempt, Tried
     from inference_providers.registry import Registry
-    from inference_providers.routes import Attempt, Plan, Route, Tried
+    from inference_providers.routes import Plan, Route
 
 __all__ = ["AutoEmbeddings"]
 

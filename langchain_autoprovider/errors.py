@@ -24,7 +24,7 @@ from inference_providers.verdicts import FailureClass, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inference_providers.routes import Tried
+    from inference_providers.outcomes import Tried
 
 __all__ = [
     "AllRoutesLackModel",

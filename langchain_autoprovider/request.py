@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult, Generation
 
     from inference_providers.failover import Engine
+    from inference_providers.outcomes import Attempt, Tried
     from inference_providers.policy import Policy
     from inference_providers.resolver import Resolver
-    from inference_providers.routes import Attempt, Needs, Plan, Tried
+    from inference_providers.routes import Needs, Plan
 
 __all__ = ["Request", "traced"]
 

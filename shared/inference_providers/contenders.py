@@ -12,16 +12,17 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from inference_providers.outcomes import Success
 from inference_providers.patience import Patience
 from inference_providers.reading import Reading, failure, ms_since
-from inference_providers.routes import Success
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
+    from inference_providers.outcomes import Attempt, Outcome
     from inference_providers.policy import Policy
     from inference_providers.reading import Reader
-    from inference_providers.routes import Attempt, Outcome, Route
+    from inference_providers.routes import Route
 
     Scrub = Callable[[Route, Exception], None]
     """Takes the route's key out of an exception's texts, in place."""

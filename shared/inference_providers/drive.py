@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 from inference_providers.contenders import AsyncCall, AsyncStream, Call, Stream
 from inference_providers.hedge import arun, report, run
+from inference_providers.outcomes import Wait, Waited
 from inference_providers.policy import DEFAULT
-from inference_providers.routes import Wait, Waited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from inference_providers.contenders import Scrub
     from inference_providers.failover import Engine
+    from inference_providers.outcomes import Attempt, Tried
     from inference_providers.policy import Policy
     from inference_providers.reading import Reader
-    from inference_providers.routes import Attempt, Tried
 
 __all__ = ["acall", "astream", "call", "stream"]
 

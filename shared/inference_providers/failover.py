@@ -20,9 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed, StreamInterrupted
-from inference_providers.plan import require_routes
-from inference_providers.policy import DEFAULT, Policy
-from inference_providers.routes import (
+from inference_providers.outcomes import (
     Attempt,
     Failure,
     Outcome,
@@ -33,10 +31,13 @@ from inference_providers.routes import (
     Wait,
     Waited,
 )
+from inference_providers.plan import require_routes
+from inference_providers.policy import DEFAULT, Policy
 from inference_providers.verdicts import FailureClass, Verdict, classify
 
 if TYPE_CHECKING:
-    from inference_providers.routes import Cancelled, Plan, Route
+    from inference_providers.outcomes import Cancelled
+    from inference_providers.routes import Plan, Route
 
 __all__ = ["Engine", "Errors", "failover"]
 

@@ -12,13 +12,13 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
+from inference_providers.outcomes import Attempt, Cancelled, Failure, Race, Raced
 from inference_providers.reading import ms_since
-from inference_providers.routes import Attempt, Cancelled, Failure, Race, Raced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inference_providers.routes import Outcome
+    from inference_providers.outcomes import Outcome
 
 __all__ = ["arun", "report", "run"]
 

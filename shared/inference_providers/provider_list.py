@@ -24,8 +24,9 @@ from inference_providers.update import source_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from inference_providers.outcomes import Attempt
     from inference_providers.registry_file import RegistrySource
-    from inference_providers.routes import Attempt, Plan, Route
+    from inference_providers.routes import Plan, Route
 
 __all__ = ["ProviderList"]
 

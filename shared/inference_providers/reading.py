@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from inference_providers.errors import BrokenAnswerError
-from inference_providers.routes import Failure, Success
+from inference_providers.outcomes import Failure, Success
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from inference_providers.outcomes import Attempt, Outcome, Tried
     from inference_providers.policy import Policy
-    from inference_providers.routes import Attempt, Outcome, Tried
 
 __all__ = ["Look", "Reader", "Reading", "failure", "ms_since"]
 

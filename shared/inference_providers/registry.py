@@ -246,8 +246,9 @@ class Registry:
         model = named or (own[0] if own else None)
         if model and (snapshot or tier) and self._lists(model, provider_id):
             meant = Target(model, provider_id, snapshot, tier)
-            if not local or self._has(meant):
-                return self._had(meant)
+            if local and not self._has(meant):
+                return None  # a server on this machine may know it
+            return self._had(meant)
         read = parse_model_id(name)
         known = self._known(read.name)
         retired = name.lower() in self.document.retired_models

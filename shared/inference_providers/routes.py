@@ -7,8 +7,8 @@ made from them. A `Route` names the variable that holds a key, never the key.
 
 from __future__ import annotations
 
-from datetime import date, datetime  # noqa: TC003 - msgspec reads annotations at run time
-from typing import Any, Literal
+from datetime import date  # noqa: TC003 - msgspec reads annotations at run time
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -17,50 +17,41 @@ from inference_providers.allowance import Limits  # noqa: TC001 - msgspec reads 
 
 __all__ = [
     "ANYTHING",
-    "Attempt",
     "Auth",
-    "Cancelled",
     "Cost",
     "Endpoint",
-    "Failure",
     "Found",
     "Kind",
     "Listing",
     "Model",
     "Needs",
     "NotFound",
-    "Outcome",
     "Plan",
     "Provider",
     "Quirks",
-    "Race",
-    "Raced",
     "Route",
     "Selection",
     "Skipped",
     "Sort",
-    "Success",
-    "Tried",
-    "Wait",
-    "Waited",
+    "Value",
 ]
 
 Sort = Literal["registry", "price", "latency", "random"]
 Kind = Literal["direct", "gateway", "cloud", "local", "embedded"]
 
 
-class _Value(Struct, frozen=True, forbid_unknown_fields=True):
+class Value(Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all values: immutable, hashable, strict about its fields."""
 
 
-class Cost(_Value, frozen=True, kw_only=True, gc=False):
+class Cost(Value, frozen=True, kw_only=True, gc=False):
     """Price in USD per million tokens."""
 
     input: float = field(name="in")
     output: float = field(name="out")
 
 
-class Quirks(_Value, frozen=True, kw_only=True, gc=False):
+class Quirks(Value, frozen=True, kw_only=True, gc=False):
     """Declared differences of one provider, or one model there, from the protocol it speaks.
 
     Attributes:
@@ -101,7 +92,7 @@ class Quirks(_Value, frozen=True, kw_only=True, gc=False):
     max_n: int | None = None
 
 
-class Model(_Value, frozen=True, kw_only=True, gc=False):
+class Model(Value, frozen=True, kw_only=True, gc=False):
     """One model as one provider serves it.
 
     `None` means unknown, never "no": a capability nobody stated does not rule a
@@ -128,7 +119,7 @@ class Model(_Value, frozen=True, kw_only=True, gc=False):
     limits: Limits | None = None
 
 
-class Auth(_Value, frozen=True, kw_only=True):
+class Auth(Value, frozen=True, kw_only=True):
     """Which variables open a provider.
 
     `any_of` lists alternatives in order of preference; each alternative is a
@@ -142,7 +133,7 @@ class Auth(_Value, frozen=True, kw_only=True):
     ambient_variables: tuple[str, ...] = ()
 
 
-class Endpoint(_Value, frozen=True, kw_only=True):
+class Endpoint(Value, frozen=True, kw_only=True):
     """Where a provider listens, and which protocol it speaks there."""
 
     protocol: str
@@ -155,7 +146,7 @@ Listing = str | Model | tuple[Model | str, ...]
 """How a file may write one model: its id, an object, or a list of either."""
 
 
-class Provider(_Value, frozen=True, kw_only=True):
+class Provider(Value, frozen=True, kw_only=True):
     """Who serves models: one row of the registry.
 
     `models` are chat models, `embeddings` embedding models, both by canonical name.
@@ -179,7 +170,7 @@ class Provider(_Value, frozen=True, kw_only=True):
     embeddings: dict[str, Listing] = {}
 
 
-class Selection(_Value, frozen=True, kw_only=True):
+class Selection(Value, frozen=True, kw_only=True):
     """What a user asked for: models in order of preference, and which providers.
 
     `sort` orders the providers of one model; `order` stands before it.
@@ -193,7 +184,7 @@ class Selection(_Value, frozen=True, kw_only=True):
     sort: Sort = "registry"
 
 
-class Needs(_Value, frozen=True, kw_only=True):
+class Needs(Value, frozen=True, kw_only=True):
     """What a request requires of a route. Nothing by default.
 
     `shaped` is an answer in a given shape, by schema or as a tool's arguments. `context`
@@ -210,7 +201,7 @@ class Needs(_Value, frozen=True, kw_only=True):
 ANYTHING = Needs()
 
 
-class Route(_Value, frozen=True, kw_only=True):
+class Route(Value, frozen=True, kw_only=True):
     """One way to one model: who serves it, where, under which name.
 
     Attributes:
@@ -240,7 +231,7 @@ class Route(_Value, frozen=True, kw_only=True):
         return f"{self.provider}/{self.model}"
 
 
-class Skipped(_Value, frozen=True, kw_only=True):
+class Skipped(Value, frozen=True, kw_only=True):
     """A candidate that cannot serve this time, and why; the reason says what to do.
 
     `context` is its window in tokens, where that is what is too small.
@@ -252,20 +243,20 @@ class Skipped(_Value, frozen=True, kw_only=True):
     context: int | None = None
 
 
-class Found(_Value, frozen=True, kw_only=True):
+class Found(Value, frozen=True, kw_only=True):
     """What a look at this machine showed for one local provider."""
 
     base_url: str
     models: tuple[str, ...]
 
 
-class NotFound(_Value, frozen=True, kw_only=True):
+class NotFound(Value, frozen=True, kw_only=True):
     """Why a local provider cannot be used; says what to do."""
 
     reason: str
 
 
-class Plan(_Value, frozen=True, kw_only=True):
+class Plan(Value, frozen=True, kw_only=True):
     """Usable routes in order, and the candidates passed over, each with its reason.
 
     `models` are the canonical names asked for, in order; empty when any will do.
@@ -300,103 +291,3 @@ class Plan(_Value, frozen=True, kw_only=True):
 
     def _repr_html_(self) -> str:
         return tables.as_html(self.table())
-
-
-class Attempt(_Value, frozen=True, kw_only=True):
-    """Asked of a driver: call this route.
-
-    `n` counts from 1. `timeout_s` is how long it may take to answer, or to show output
-    where it streams; `left_s` what is left of the call's deadline, for the rest of a
-    stream. `without` are request parameters the provider refused before.
-    """
-
-    n: int
-    route: Route
-    timeout_s: float
-    left_s: float
-    without: tuple[str, ...] = ()
-
-
-class Race(_Value, frozen=True, kw_only=True):
-    """Asked of a driver: call the first, and the second where that shows nothing in time.
-
-    Who shows output first is kept, the other is cancelled. Answered with a `Raced`, or
-    with the outcome of the first where the second was not started.
-    """
-
-    first: Attempt
-    second: Attempt
-    after_s: float
-
-
-class Wait(_Value, frozen=True, kw_only=True):
-    """Asked of a driver: sleep, then say what time it is."""
-
-    seconds: float
-
-
-class Waited(_Value, frozen=True, kw_only=True):
-    """The answer to a `Wait`. `at` is on the monotonic clock, in seconds."""
-
-    at: float
-
-
-class Success(_Value, frozen=True, kw_only=True):
-    """A call that was answered, or a stream that came to its end, at `at`."""
-
-    ms: float
-    at: float = 0.0
-    first_output_ms: float | None = None
-
-
-class Failure(_Value, frozen=True, kw_only=True):
-    """A call that was not answered, as a value.
-
-    `at` is the monotonic clock in seconds, `wall` the time of day. `began` tells that a
-    stream had already shown output; `partial` is what came.
-    """
-
-    error: Exception
-    ms: float
-    at: float = 0.0
-    wall: datetime | None = None
-    began: bool = False
-    partial: Any = None
-
-
-class Cancelled(_Value, frozen=True, kw_only=True):
-    """A call that was given up since another was faster."""
-
-    ms: float
-
-
-Outcome = Success | Failure
-
-
-class Raced(_Value, frozen=True, kw_only=True):
-    """What became of a race in which both were started; the outcome of `last` decides."""
-
-    behind: tuple[Attempt, Failure | Cancelled]
-    last: tuple[Attempt, Success | Failure]
-
-
-class Tried(_Value, frozen=True, kw_only=True):
-    """One finished attempt with what its failure meant.
-
-    `failure_class` and `status` are `None` where it did not fail. `without` are request
-    parameters that were left out.
-    """
-
-    route: Route
-    outcome: Outcome | Cancelled
-    without: tuple[str, ...] = ()
-    failure_class: str | None = None
-    status: int | None = None
-
-    def __str__(self) -> str:
-        if isinstance(self.outcome, Success):
-            return f"{self.route}: answered"
-        if isinstance(self.outcome, Cancelled):
-            return f"{self.route}: cancelled, another was faster"
-        http = f"HTTP {self.status}" if self.status else type(self.outcome.error).__name__
-        return f"{self.route}: {self.failure_class} ({http})"

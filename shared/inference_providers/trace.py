@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from inference_providers.routes import Success
+from inference_providers.outcomes import Success
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inference_providers.routes import Cost, Plan, Tried
+    from inference_providers.outcomes import Tried
+    from inference_providers.routes import Cost, Plan
 
 __all__ = ["cost_usd", "trace"]
 

@@ -12,8 +12,9 @@ from inference_providers.allowance import Allowance, Limits
 from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed, MissingPackageError
 from inference_providers.failover import failover
+from inference_providers.outcomes import Success, Wait, Waited
 from inference_providers.policy import Policy
-from inference_providers.routes import Endpoint, Model, Plan, Route, Success, Wait, Waited
+from inference_providers.routes import Endpoint, Model, Plan, Route
 
 LEASE_S = 30.0
 ANSWERED = Success(ms=1.0)

@@ -12,9 +12,10 @@ import pytest
 from inference_providers import drive
 from inference_providers.errors import AllRoutesFailed, BrokenAnswerError, StreamInterrupted
 from inference_providers.failover import failover
+from inference_providers.outcomes import Attempt, Success, Tried
 from inference_providers.policy import Policy
 from inference_providers.reading import Look
-from inference_providers.routes import Attempt, Endpoint, Model, Plan, Route, Success, Tried
+from inference_providers.routes import Endpoint, Model, Plan, Route
 
 
 class Chunk(NamedTuple):

@@ -17,22 +17,18 @@ from inference_providers.errors import (
     StreamInterrupted,
 )
 from inference_providers.failover import failover
-from inference_providers.policy import DEFAULT, Policy
-from inference_providers.routes import (
+from inference_providers.outcomes import (
     Attempt,
     Cancelled,
-    Endpoint,
     Failure,
-    Model,
-    Plan,
     Race,
     Raced,
-    Route,
-    Skipped,
     Success,
     Wait,
     Waited,
 )
+from inference_providers.policy import DEFAULT, Policy
+from inference_providers.routes import Endpoint, Model, Plan, Route, Skipped
 from inference_providers.verdicts import FailureClass, Scope, Verdict, classify
 
 

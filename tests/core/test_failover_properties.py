@@ -15,21 +15,18 @@ from hypothesis import given, settings
 from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed
 from inference_providers.failover import failover
-from inference_providers.policy import Policy
-from inference_providers.routes import (
+from inference_providers.outcomes import (
     Attempt,
     Cancelled,
-    Endpoint,
     Failure,
-    Model,
-    Plan,
     Race,
     Raced,
-    Route,
     Success,
     Wait,
     Waited,
 )
+from inference_providers.policy import Policy
+from inference_providers.routes import Endpoint, Model, Plan, Route
 from inference_providers.verdicts import FailureClass, Scope, Verdict
 
 POLICIES = st.sampled_from([Policy(timeout_s=120.0), Policy(timeout_s=120.0, hedge_after=3.0)])

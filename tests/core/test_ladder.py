@@ -27,7 +27,7 @@ RUNGS = (
     },
     {"allowance", "hints", "name_aliases", "name_rules", "original_format", "strict_json"},
     {"routes"},
-    {"keys", "names", "verdicts", "weights"},
+    {"keys", "names", "outcomes", "verdicts", "weights"},
     {"fetch", "registry_rules", "signatures"},
     {"registry_file"},
     {"cooldown", "registry", "registry_schema", "trust"},

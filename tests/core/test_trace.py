@@ -6,18 +6,8 @@ import json
 
 import pytest
 
-from inference_providers.routes import (
-    Cancelled,
-    Cost,
-    Endpoint,
-    Failure,
-    Model,
-    Plan,
-    Route,
-    Skipped,
-    Success,
-    Tried,
-)
+from inference_providers.outcomes import Cancelled, Failure, Success, Tried
+from inference_providers.routes import Cost, Endpoint, Model, Plan, Route, Skipped
 from inference_providers.trace import cost_usd, trace
 
 KEYS = {
