@@ -69,7 +69,7 @@ def main(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         return
     if refresh:
         sources.write(FOLDER, inputs)
-    TARGET.write_text(text, encoding="utf-8")
+    TARGET.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from inference_providers import registry_file
 from inference_providers.errors import RegistryError
 from inference_providers.keys import is_loopback
 from inference_providers.names import canonical_name
+from registry_builder.offers import STALE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry_builder.offers import Offer
+    from registry_builder.offers import Dropped, Offer
     from registry_builder.overlay import Families, Overlay
 
 __all__ = ["complaints"]
@@ -24,10 +25,17 @@ _ON_THIS_MACHINE = frozenset({"local", "embedded"})
 _SIZE = re.compile(r"(?<![a-z0-9.])((?:\d+x)?\d+(?:[.p]\d+)?[bm])(?![a-z0-9])")
 
 
-def complaints(document: dict[str, Any], offers: list[Offer], overlay: Overlay) -> list[str]:
+def complaints(
+    document: dict[str, Any], offers: list[Offer], dropped: list[Dropped], overlay: Overlay
+) -> list[str]:
     """Return everything that is wrong with what was built; nothing, when all is well."""
     found = [
         *_of_schema(document),
+        *(
+            f"{one.provider}/{one.id}: {STALE}; say who does with `add`, or take it out"
+            for one in dropped
+            if one.why == STALE
+        ),
         *_of_endpoints(overlay),
         *_of_names(offers, overlay),
         *_of_tiers(offers, overlay),

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from registry_builder.overlay import Overlay, PerModel, Row
     from registry_builder.sources import Inputs, Listed, Newer, Price
 
-__all__ = ["Dropped", "Offer", "Shelf", "shelf_of"]
+__all__ = ["STALE", "Dropped", "Offer", "Shelf", "shelf_of"]
+
+STALE = "no catalogue lists it"
+"""Why an id that only the overlay has is left out, unless it says who lists it."""
 
 KINDS = ("text", "image", "audio", "video", "pdf")
 """Kinds of input, in the order they are written."""
@@ -47,17 +50,13 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Offer(NamedTuple):
-    """A model that is listed.
-
-    `by_hand` tells that the overlay gave the name, not the text rules.
-    """
+    """A model that is listed."""
 
     provider: str
     name: str
     entry: dict[str, Any]
     family: str | None
     embeds: bool
-    by_hand: bool
 
 
 class Dropped(NamedTuple):
@@ -117,6 +116,8 @@ class Shelf(NamedTuple):
         return Dropped(self.provider, seen.id, why) if why else self._offer(seen)
 
     def _why_not(self, seen: _Seen) -> str | None:
+        if not (seen.older or seen.newer or seen.word("add")):
+            return STALE
         for one in reversed(seen.said):
             if one.drop or one.keep:
                 return one.drop
@@ -154,7 +155,7 @@ class Shelf(NamedTuple):
             entry |= {**one.facts, **dict.fromkeys(one.unset)}
         written = {field: _plain(entry[field]) for field in FIELDS if entry.get(field) is not None}
         family = seen.older.family if seen.older else None
-        return Offer(self.provider, name.name, written, family, seen.embeds, bool(by_hand))
+        return Offer(self.provider, name.name, written, family, seen.embeds)
 
     def _endpoint(self, seen: _Seen) -> str | None:
         way = seen.older.provider if seen.older else None

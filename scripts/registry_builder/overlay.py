@@ -32,6 +32,7 @@ class PerModel(_Table, frozen=True, kw_only=True):
 
     Attributes:
         name: The canonical name, where the text rules cannot know it.
+        add: Who lists the id, where no catalogue does.
         drop: Why the id is left out.
         keep: Why the id is kept although a catalogue counts it out.
         facts: Fields of the registry's `Model`, in place of the catalogues'.
@@ -42,6 +43,7 @@ class PerModel(_Table, frozen=True, kw_only=True):
     """
 
     name: str | None = None
+    add: str | None = None
     drop: str | None = None
     keep: str | None = None
     facts: dict[str, Any] = {}
@@ -72,8 +74,7 @@ class Row(_Table, frozen=True, kw_only=True):
         only_known: Whether only models are listed that somebody else serves too.
         ways: Addresses that models.dev gives for single models → our endpoint's name.
         rules: Applied in order; of several that match, each adds its own.
-        models: What is said of single ids; stands before `rules`. An id no catalogue
-            has is added.
+        models: What is said of single ids; stands before `rules`.
     """
 
     name: str

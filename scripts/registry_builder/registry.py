@@ -94,7 +94,7 @@ def checked(built: Built, overlay: Overlay) -> str:
     Raises:
         RegistryFault: It would be wrong; the message has every complaint.
     """
-    if found := checks.complaints(built.document, built.offers, overlay):
+    if found := checks.complaints(built.document, built.offers, built.dropped, overlay):
         msg = "\n".join(found)
         raise RegistryFault(msg)
     return layout.as_text(built.document)
