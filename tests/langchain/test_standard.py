@@ -51,7 +51,7 @@ class TestEmbedded(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "embedded/smollm2-135m"}
+        return {"model": "embedded/smollm2-135m", "timeout": 600}  # machines may be busy
 
     @property
     def model_override_value(self) -> str:
