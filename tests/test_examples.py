@@ -19,8 +19,8 @@ README = (ROOT / "README.md").read_text()
 REGISTRY_PAGE = (ROOT / "docs" / "registry.md").read_text()
 
 
-def blocks(language: str, page: str = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
@@ -53,6 +53,22 @@ def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for block in found:
         exec(compile(block, "README.md", "exec"), names)
     assert "set GROQ_API_KEY" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_the_pages_python_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    found = blocks("python", page.read_text())
+    assert found
+    for block in found:
+        exec(compile(block, page.name, "exec"), names)
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_the_pages_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / link).exists(), link
 
 
 def test_the_readmes_session_is_what_a_user_sees() -> None:
