@@ -99,7 +99,9 @@ _TAKES: Mapping[str, Takes] = {
     ),
     "anthropic": Takes(
         stamps=frozenset({"anthropic"}),
-        blocks=frozenset({"image_url", "image", "document", "search_result", "tool_result"}),
+        blocks=frozenset(
+            {"image_url", "image", "document", "search_result", "tool_result"} | {"tool_reference"}
+        ),
         text_keys=_TEXT_KEYS | {"cache_control", "citations"},
         cache_control=True,
         plain_documents=True,
@@ -160,7 +162,10 @@ def unpacked(message: BaseMessage) -> Iterator[BaseMessage]:
         return
     for block in filter(_is_result, message.content):
         status: Any = "error" if block.get("is_error") else "success"
-        said = block.get("content") or ""
+        said: Any = block.get("content") or ""
+        if marker := block.get("cache_control"):
+            parts = [{"type": "text", "text": said}] if isinstance(said, str) else said
+            said = [*parts[:-1], {**parts[-1], "cache_control": marker}]
         yield ToolMessage(said, tool_call_id=str(block.get("tool_use_id")), status=status)
     if rest := [block for block in message.content if not _is_result(block)]:
         yield message.model_copy(update={"content": rest})
@@ -257,7 +262,7 @@ def _media(block: Block) -> Block:
 
 
 _SPELLINGS: Mapping[str, Any] = {
-    "input_text": lambda own: {"type": "text", "text": own["text"]},
+    "input_text": lambda own: {"type": "text", "text": own.get("text", "")},
     "input_image": lambda own: {"type": "image_url", "image_url": {"url": own.get("image_url")}},
     "input_file": lambda own: (
         {"type": "file", "url": own["file_url"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,16 @@ def test_two_calls_of_one_answer_with_one_id_get_their_results_in_order() -> Non
     assert len(set(ids_of([one, two]))) == 2
 
 
+def test_an_own_answer_with_one_id_twice_is_told_anew() -> None:
+    use = {"type": "tool_use", "id": "same", "name": "add", "input": {}}
+    turn = [given(asked("same", "same", said=[use, use])), result("same"), result("same")]
+    made: list[Any] = adapted(turn, route("anthropic"))
+    assert made[0].content == ""
+    first, second, *results = ids_of(made)
+    assert first != second
+    assert results == [first, second]
+
+
 def test_an_own_answers_blocks_follow_a_new_id() -> None:
     said = [{"type": "tool_use", "id": "toolu_1", "name": "add", "input": {}}]
     turn = [given(asked("toolu_1", said=said)), result("toolu_1")]
@@ -206,6 +217,22 @@ def test_results_that_a_user_brings_are_results() -> None:
     assert made[0].tool_calls == [{**call("t1"), "args": {"a": 1}}]
     assert (made[1].content, made[1].status) == ("3", "error")
     assert made[2].content == [{"type": "text", "text": "And now?"}]
+
+
+def test_results_that_a_user_brings_keep_what_only_anthropic_knows() -> None:
+    marker = {"cache_control": {"type": "ephemeral"}}
+    found: Any = [{"type": "tool_reference", "tool_name": "x"}]
+    said: Any = [
+        {"type": "tool_result", "tool_use_id": "t1", "content": "3", **marker},
+        {"type": "tool_result", "tool_use_id": "t2", "content": found, **marker},
+    ]
+    made = adapted([asked("t1", "t2"), HumanMessage(said)], route("anthropic"))
+    assert [message.content for message in made[1:]] == [
+        [{"type": "text", "text": "3", **marker}],
+        [{**found[0], **marker}],
+    ]
+    made = adapted([asked("t1", "t2"), HumanMessage(said)], route())
+    assert [message.content for message in made[1:]] == ["3", json.dumps(found[0])]
 
 
 FOREIGN_BLOCKS: list[Any] = [
