@@ -130,6 +130,7 @@ def takes(route: Route) -> Takes:
     """Return what a route takes: its protocol's, but for the provider's quirks."""
     usual = _TAKES.get(route.endpoint.protocol, Takes())
     marks = usual.cache_control or (usual is _CHAT and route.kind == "gateway")
+    # Whose ids are that short is Mistral, behind whichever protocol, with all its rules.
     short_ids = usual.short_ids or route.quirks.tool_call_ids == "alnum9"
     return replace(
         usual,

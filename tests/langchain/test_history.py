@@ -142,6 +142,12 @@ def test_an_id_that_returns_in_a_later_turn_is_another_one(protocol: str) -> Non
     assert [m.text for m in made if isinstance(m, ToolMessage)] == ["one", "two"]
 
 
+def test_a_result_is_of_the_latest_call_with_its_id() -> None:
+    messages = [asked("call_0"), HumanMessage("Again"), asked("call_0"), result("call_0", "late")]
+    made = adapted(messages, route())
+    assert [m.text for m in made] == ["", NO_RESULT, "Again", "", "late"]
+
+
 def test_two_calls_of_one_answer_with_one_id_get_their_results_in_order() -> None:
     messages = [asked("same", "same"), result("same", "one"), result("same", "two")]
     _, one, two = adapted(messages, route())
@@ -292,7 +298,8 @@ def test_thinking_is_sent_back_where_a_quirk_wants_it() -> None:
     to = route(quirks=Quirks(replay_reasoning=True))
     blocks = [{"type": "thinking", "thinking": "Hm.", "signature": "s"}]
     foreign = given(asked("a", said=blocks), "there")
-    made = adapted([foreign, result("a"), asked("b"), result("b"), AIMessage("Done")], to)
+    own = given(asked("b"), stamp="openai")
+    made = adapted([foreign, result("a"), own, result("b"), AIMessage("Done")], to)
     thoughts = [m.additional_kwargs.get("reasoning_content") for m in made if m.type == "ai"]
     assert thoughts == ["Hm.", " ", None]
 
@@ -432,9 +439,12 @@ def test_there_is_one_system_message_at_the_start(protocol: str) -> None:
     assert adapted(messages, route()) == messages
 
 
-def test_mistral_has_an_answer_between_results_and_a_user() -> None:
+@pytest.mark.parametrize(
+    "to", [route("mistral"), route(quirks=Quirks(tool_call_ids="alnum9"))], ids=["own", "chat"]
+)
+def test_mistral_has_an_answer_between_results_and_a_user(to: Route) -> None:
     messages = [asked("abcDEF123", said="Wait."), result("abcDEF123"), HumanMessage("Well?")]
-    made: list[Any] = adapted(messages, route("mistral"))
+    made: list[Any] = adapted(messages, to)
     assert [(m.type, m.text) for m in made] == [
         ("ai", "Wait."), ("ai", ""), ("tool", "3"), ("ai", SEEN), ("human", "Well?"),
     ]  # fmt: skip
