@@ -12,6 +12,7 @@ from inference_providers.errors import (
     AllRoutesFailed,
     BrokenAnswerError,
     ConfigError,
+    FetchError,
     InferenceProvidersError,
     KeyBindingError,
     LocalServerError,
@@ -20,6 +21,7 @@ from inference_providers.errors import (
     RegistryError,
     StreamInterrupted,
     UnknownModelError,
+    UpdateError,
 )
 from inference_providers.names import canonical_name
 from inference_providers.provider_list import ProviderList
@@ -30,6 +32,7 @@ __all__ = [
     "AllRoutesFailed",
     "BrokenAnswerError",
     "ConfigError",
+    "FetchError",
     "InferenceProvidersError",
     "KeyBindingError",
     "LocalServerError",
@@ -43,6 +46,7 @@ __all__ = [
     "Skipped",
     "StreamInterrupted",
     "UnknownModelError",
+    "UpdateError",
     "canonical_name",
     "health",
     "reset_health",
