@@ -74,11 +74,12 @@ def bounded(
         if newcomer := _newcomer(row, host, variable, protocols):
             providers[provider_id] = newcomer
     models = model_names(providers.values())
+    embeddings = {name for row in providers.values() for name in row.embeddings}
     return msgspec.structs.replace(
         trusted,
         generated_at=downloaded.generated_at,
         providers=providers,
-        aliases=_aliases(trusted, downloaded, models),
+        aliases=_aliases(trusted, downloaded, models | embeddings),
         retired_models=dict(_retired(trusted, downloaded, models)),
         auto_model_priority=_priority(trusted, downloaded, models),
     )

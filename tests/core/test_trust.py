@@ -201,6 +201,14 @@ def test_a_priority_pins_no_provider_that_must_be_named_by_the_user() -> None:
     assert bounded({"auto_model_priority": ["shy/big", "small"]}).auto_model_priority == ("small",)
 
 
+def test_an_alias_may_lead_to_an_embedding_model() -> None:
+    change = {
+        "aliases": {"vec": "vectors"},
+        "providers": {"first": {"embeddings": {"vectors": "v"}}},
+    }
+    assert bounded(change).aliases == {"nick": "big", "vec": "vectors"}
+
+
 def test_an_alias_hides_no_model_and_leads_somewhere() -> None:
     made = bounded({"aliases": {"big": "small", "lost": "nobody", "nick": "big"}})
     assert made.aliases == {"nick": "big"}
@@ -342,7 +350,7 @@ HOSTS = {
     "NEW_API_KEY": {"api.new.test"},
 }
 """Where each key may go; TEMPLATED_KEY besides to whatever is under templated.test."""
-DECLARED = frozenset().union(*registry_rules.declared(TRUSTED.providers).values()) | {"NEW_API_KEY"}
+DECLARED = frozenset().union(*registry_rules.declared(TRUSTED.providers).values())
 
 urls = st.sampled_from(
     ["https://evil.test/v1", "https://api.first.test@evil.test", "https://evil.test/{FIRST_API_KEY}",
@@ -474,7 +482,7 @@ def test_no_download_takes_a_key_anywhere_else_or_reads_another_variable(
         own = HOSTS.get(variable, set())
         is_own = host in own or (variable == "TEMPLATED_KEY" and host.endswith(".templated.test"))
         assert is_own, f"{variable} goes to {host}"
-    assert environ.read <= DECLARED
+    assert environ.read <= DECLARED | set(map(trust.key_variable, allowed))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
