@@ -30,6 +30,7 @@ __all__ = ["Finding", "compared", "mending", "verify"]
 MAX_BYTES = 8 << 20
 DEADLINE_S = 15.0
 AT_ONCE = 8
+USUAL_PATH = "/models"
 
 _OTHER_KINDS = re.compile(
     r"embed|rerank|moderation|guard|whisper|transcri|speech|audio|\btts\b|-tts|voice|dall-?e|image"
@@ -48,13 +49,25 @@ def _anthropic(value: str) -> dict[str, str]:
     return {"x-api-key": value, "anthropic-version": "2023-06-01"}
 
 
-_HEADERS: Mapping[str, Callable[[str], dict[str, str]]] = {
-    "openai-chat": _bearer,
-    "openai-responses": _bearer,
-    "anthropic": _anthropic,
-    "anthropic-messages": _anthropic,
+def _google(value: str) -> dict[str, str]:
+    return {"x-goog-api-key": value}
+
+
+class _Lists(NamedTuple):
+    """How a protocol shows its list of models: which headers it wants, and where it is."""
+
+    headers: Callable[[str], dict[str, str]]
+    path: str | None = None
+    """Where the registry names no path of its own."""
+
+
+_PROTOCOLS: Mapping[str, _Lists] = {
+    "openai-chat": _Lists(_bearer),
+    "openai-responses": _Lists(_bearer),
+    "mistral": _Lists(_bearer),
+    "anthropic": _Lists(_anthropic, "/v1/models?limit=1000"),
+    "google-genai": _Lists(_google, "/v1beta/models?pageSize=1000"),
 }
-"""Protocol → how a key is shown to its list of models."""
 
 
 class Finding(NamedTuple):
@@ -96,7 +109,10 @@ def compared(provider_id: str, registry: Registry, listed: Iterable[str]) -> Fin
     """Compare what the registry has of a provider with the ids it lists."""
     row = registry.providers[provider_id]
     ids = {_bare(model_id): model_id for model_id in listed}
-    known: set[str] = set()
+    vectors = registry.embeddings
+    known = {
+        _bare(entry.id) for model in row.embeddings for entry in vectors.entries(provider_id, model)
+    }
     gone: dict[str, tuple[str, ...]] = {}
     for model in sorted(row.models):
         entries = [entry.id for entry in registry.entries(provider_id, model)]
@@ -107,6 +123,8 @@ def compared(provider_id: str, registry: Registry, listed: Iterable[str]) -> Fin
     for bare, model_id in sorted(ids.items()):
         if bare not in known and not _OTHER_KINDS.search(model_id):
             model = registry.named(model_id, provider_id)
+            if model in vectors.models:
+                continue
             new[model] = (*new.get(model, ()), model_id)
     return Finding(provider_id, gone, new)
 
@@ -149,7 +167,7 @@ def _is_asked(provider_id: str, row: Provider, keys: Keys) -> bool:
 
 
 def _endpoint(row: Provider) -> tuple[str, Endpoint] | None:
-    spoken = (pair for pair in row.endpoints.items() if pair[1].protocol in _HEADERS)
+    spoken = (pair for pair in row.endpoints.items() if pair[1].protocol in _PROTOCOLS)
     return next(spoken, None)
 
 
@@ -164,14 +182,17 @@ def _asked(provider_id: str, registry: Registry, keys: Keys) -> Finding:
     route = Route(model="", provider=provider_id, model_id="", endpoint=endpoint, facts=facts)
     try:
         access = Resolver(Selection(), registry, keys, lambda _: {}).access(route)
-        listed = _listed(access.base_url.rstrip("/") + endpoint.models_path, endpoint, access.key)
+        lists = _PROTOCOLS[endpoint.protocol]
+        has_own = lists.path is None or endpoint.models_path != USUAL_PATH
+        path = endpoint.models_path if has_own else lists.path
+        listed = _listed(f"{access.base_url.rstrip('/')}{path}", lists, access.key)
     except (ConfigError, FetchError) as error:
         return Finding(provider_id, fault=str(error))
     return compared(provider_id, registry, listed)
 
 
-def _listed(url: str, endpoint: Endpoint, key: Key | None) -> list[str]:
-    headers = _HEADERS[endpoint.protocol](key.value_for(url)) if key else {}
+def _listed(url: str, lists: _Lists, key: Key | None) -> list[str]:
+    headers = lists.headers(key.value_for(url)) if key else {}
     answer = fetch.get(url, headers=headers, max_bytes=MAX_BYTES, deadline_s=DEADLINE_S)
     if answer.status != 200:  # noqa: PLR2004 - OK
         refused = answer.status in {401, 403} and key is not None
@@ -195,9 +216,12 @@ def _chat_id(row: Any) -> str | None:
     kind = row.get("type")
     if isinstance(kind, str) and kind.lower() not in _CHAT_TYPES:
         return None
+    methods = row.get("supportedGenerationMethods")  # Gemini's word for what a model does
+    if isinstance(methods, list) and "generateContent" not in methods:
+        return None
     model_id = row.get("id", row.get("name"))
     plain = isinstance(model_id, str) and model_id.isprintable() and 0 < len(model_id) <= 200  # noqa: PLR2004 - longer ones are no ids
-    return str(model_id) if plain else None
+    return str(model_id).removeprefix("models/") if plain else None
 
 
 def _bare(model_id: str) -> str:

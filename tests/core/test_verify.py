@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_the_mended_registry_agrees_and_reaches_the_new_ones_by_both_names() -> 
     assert compared("a", after, listed) == Finding("a")
     assert after.entries("a", "small") == before.entries("a", "small"), "facts were lost"
     assert after.entries("a", "dated")[0] == before.entries("a", "dated")[0]
-    around = Surroundings(keys=keys(), today=__import__("datetime").date(2026, 11, 22))
+    around = Surroundings(keys=keys(), today=date(2026, 11, 22))
     for name in ("huge", "org/Huge-Instruct", "a/org/huge-instruct", "dated-0202", "a/big-v2"):
         (route,) = plan(Selection(models=(name,)), after, around).routes
         assert route.model_id in {"org/Huge-Instruct", "dated-0202", "big-v2"}
@@ -135,13 +136,32 @@ def test_a_provider_on_this_machine_is_asked_without_tls() -> None:
     assert finding == Finding("a")
 
 
-def test_a_protocol_shows_its_key_in_its_own_way(site, page) -> None:
-    site.pages["/v1/models"] = page(listing("org/big"))
-    endpoint = {"default": {"protocol": "anthropic", "base_url": site.url("/v1")}}
-    verify(registry("https://a.test", {"big": "org/big"}, endpoints=endpoint), keys())
+@pytest.mark.parametrize(
+    ("protocol", "path", "header"),
+    [
+        ("anthropic", "/v1/models?limit=1000", "x-api-key"),
+        ("google-genai", "/v1beta/models?pageSize=1000", "x-goog-api-key"),
+    ],
+)
+def test_a_protocol_has_its_own_list_and_shows_its_key_its_own_way(
+    site, page, protocol: str, path: str, header: str
+) -> None:
+    rows = [
+        {"name": "models/big", "supportedGenerationMethods": ["generateContent"]},
+        {"name": "models/vectors", "supportedGenerationMethods": ["embedContent"]},
+    ]
+    site.pages[path] = page(json.dumps({"models": rows}).encode())
+    endpoint = {"default": {"protocol": protocol, "base_url": site.url("")}}
+    made = registry("https://a.test", {"big": "big"}, endpoints=endpoint)
+    assert verify(made, keys()) == [Finding("a")]
     (request,) = site.asked
-    assert request.headers["x-api-key"] == SECRET
+    assert request.headers[header] == SECRET
     assert "authorization" not in request.headers
+
+
+def test_an_embedding_model_that_is_known_is_no_new_chat_model() -> None:
+    made = registry("https://a.test/v1", {"big": "big"}, embeddings={"minilm-l6": "org/minilm-l6"})
+    assert compared("a", made, ["big", "org/minilm-l6", "other/minilm-l6"]) == Finding("a")
 
 
 def test_a_protocol_without_a_list_is_told_when_it_is_named() -> None:
