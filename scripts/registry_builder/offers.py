@@ -57,6 +57,8 @@ class Offer(NamedTuple):
     entry: dict[str, Any]
     family: str | None
     embeds: bool
+    vectors: dict[str, Any] | None = None
+    """Its entry among the embedding models, where a chat model is listed there too."""
 
 
 class Dropped(NamedTuple):
@@ -155,7 +157,9 @@ class Shelf(NamedTuple):
             entry |= {**one.facts, **dict.fromkeys(one.unset)}
         written = {field: _plain(entry[field]) for field in FIELDS if entry.get(field) is not None}
         family = seen.older.family if seen.older else None
-        return Offer(self.provider, name.name, written, family, seen.embeds)
+        vectors = seen.word("embeds_too")
+        too = {"id": seen.id, **vectors} if vectors else None
+        return Offer(self.provider, name.name, written, family, seen.embeds, too)
 
     def _endpoint(self, seen: _Seen) -> str | None:
         way = seen.older.provider if seen.older else None

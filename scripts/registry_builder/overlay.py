@@ -39,6 +39,8 @@ class PerModel(_Table, frozen=True, kw_only=True):
         unset: Fields of which the catalogues say something wrong.
         newer: Whether pi-ai's facts stand before models.dev's.
         embedding: Whether it embeds, where its id does not tell.
+        embeds_too: Facts under which a chat model is listed among the embedding models
+            as well, since its server gives out its vectors.
         quirks: Laid over the provider's.
     """
 
@@ -50,6 +52,7 @@ class PerModel(_Table, frozen=True, kw_only=True):
     unset: tuple[str, ...] = ()
     newer: bool = False
     embedding: bool = False
+    embeds_too: dict[str, Any] = {}
     quirks: dict[str, Any] = {}
 
 

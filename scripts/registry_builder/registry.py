@@ -14,7 +14,7 @@ from registry_builder import checks, layout
 from registry_builder.offers import Dropped, Offer, Shelf, shelf_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from registry_builder.overlay import Overlay, Row
     from registry_builder.sources import Inputs
@@ -115,9 +115,17 @@ def _row(shelf: Shelf, offers: list[Offer]) -> dict[str, Any]:
         "twin_of": row.twin_of,
         "free_names": row.free_names or None,
         "models": _by_name(offer for offer in own if not offer.embeds),
-        "embeddings": _by_name(offer for offer in own if offer.embeds) or None,
+        "embeddings": _by_name(_embedding(own)) or None,
     }
     return {field: value for field, value in written.items() if value is not None}
+
+
+def _embedding(offers: Iterable[Offer]) -> Iterator[Offer]:
+    for offer in offers:
+        if offer.embeds:
+            yield offer
+        elif offer.vectors:
+            yield offer._replace(entry=offer.vectors)
 
 
 def _source(row: Row) -> str:
