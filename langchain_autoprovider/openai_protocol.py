@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import weakref
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import openai
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import model_validator
 
 from inference_providers.errors import BrokenAnswerError
-from inference_providers.keys import is_loopback
-from inference_providers.policy import DEFAULT
 from inference_providers.routes import Quirks
 from langchain_autoprovider.loops import close_with_loop
 from langchain_autoprovider.plain_client import PlainClient
+from langchain_autoprovider.transport import http_options, key_value, patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -71,7 +69,7 @@ class OpenAIRoute(BaseChatOpenAI):
         _apply(self.quirks, payload)
         _leave_out(without, payload)
         if isinstance(seconds := payload.get("timeout"), float):
-            payload["timeout"] = _timeout(seconds)
+            payload["timeout"] = openai.Timeout(**patience(seconds))
         if "response_format" in payload:
             # Sent as it is. Seen in `payload`, the base would take the SDK's parsing
             # road, where a stream's chunks differ from all others.
@@ -119,7 +117,7 @@ def connect(route: Route, access: Access) -> BaseChatModel:
 
 async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
     """Return the chat model of a route for the running event loop, and what keeps it open."""
-    http = openai.DefaultAsyncHttpxClient(**_http_options(access))
+    http = openai.DefaultAsyncHttpxClient(**http_options(access))
     sdk = _unbiased(openai.AsyncOpenAI(http_client=http, **_sdk_options(access)))
     model = _model(route, root_async_client=sdk, async_client=sdk.chat.completions)
     return model, await close_with_loop(http.aclose)
@@ -145,29 +143,19 @@ def _model(route: Route, **clients: Any) -> OpenAIRoute:
 
 
 def _sdk(access: Access) -> openai.OpenAI:
-    http = openai.DefaultHttpxClient(**_http_options(access))
+    http = openai.DefaultHttpxClient(**http_options(access))
     sdk = _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access)))
     weakref.finalize(sdk, http.close)  # who drops a client has not always closed it
     return sdk
 
 
-def _http_options(access: Access) -> dict[str, Any]:
-    host = urlsplit(access.base_url).hostname or ""
-    return {"follow_redirects": False, "trust_env": not is_loopback(host)}
-
-
 def _sdk_options(access: Access) -> dict[str, Any]:
-    value = access.key.value_for(access.base_url) if access.key else None
     return {
         "base_url": access.base_url,
-        "api_key": value or "none",  # without one, the SDK would take OPENAI_API_KEY
+        "api_key": key_value(access),
         "max_retries": 0,
-        "timeout": _timeout(DEFAULT.timeout_s),
+        "timeout": openai.Timeout(**patience()),
     }
-
-
-def _timeout(seconds: float) -> openai.Timeout:
-    return openai.Timeout(seconds, connect=min(seconds, DEFAULT.connect_timeout_s))
 
 
 def _unbiased(sdk: Sdk) -> Sdk:

@@ -35,9 +35,9 @@ RUNGS = (
 """Lowest first. A module imports from lower rungs only, so there is no circle."""
 
 ADAPTER_RUNGS = (
-    {"errors", "loops", "needs"},
-    {"plain_client", "structured"},
-    {"chunks", "connect", "openai_protocol"},
+    {"errors", "loops", "needs", "transport"},
+    {"plain_client", "route_model", "structured"},
+    {"anthropic_protocol", "chunks", "connect", "google_protocol", "openai_protocol"},
     {"request"},
     {"chat_models"},
     {"connector"},

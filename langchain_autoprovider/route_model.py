@@ -1,0 +1,130 @@
+"""A vendor's own chat model, asked in this project's neutral words.
+
+Requests are spelled as OpenAI spells them until a route is tried. A class that stands
+`RouteModel` before its vendor's says how its protocol spells them:
+
+* `spellings`: what fields are called there;
+* `absent`: fields that it does not know, which are left out;
+* `_spelled`: whatever else differs;
+* `_tool_choice`: how the choice of a tool is spelled.
+
+The registry's quirks are applied before that, in the neutral words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_core.language_models import BaseChatModel
+
+from inference_providers.routes import Quirks
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import AIMessage
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+    from langchain_core.runnables import Runnable
+
+__all__ = ["RouteModel", "chosen", "json_schema"]
+
+_CHOICES = {"required": "any", "validated": "any", "True": "any", "False": None, "": None}
+
+
+class RouteModel(BaseChatModel):
+    """The chat model of one route; carries no request settings of its own."""
+
+    quirks: Quirks = Quirks()
+
+    spellings: ClassVar[Mapping[str, str]] = {}
+    absent: ClassVar[frozenset[str]] = frozenset()
+
+    def _spelled(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return request fields as the vendor's class takes them; may change `fields`."""
+        return fields
+
+    def _tool_choice(self, choice: str) -> Any:
+        """Return `auto`, `any`, `none` or a tool's name as the vendor's class takes it."""
+        return choice
+
+    def _fields(self, fields: dict[str, Any]) -> dict[str, Any]:
+        without = {*fields.pop("without", ()), *self.quirks.drop_params, *self.absent}
+        names = {**self.spellings, **dict(self.quirks.rename_params)}
+        kept = {names.get(n, n): value for n, value in fields.items() if n not in without}
+        refused = without.difference(fields)  # told by the provider, so in its own words
+        return self._spelled({n: value for n, value in kept.items() if n not in refused})
+
+    def bind_tools(
+        self,
+        tools: Sequence[Any],
+        *,
+        tool_choice: Any = None,
+        parallel_tool_calls: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind tools in OpenAI's form, and any form of `tool_choice` that is in use."""
+        choice = chosen(tool_choice)
+        if choice not in {None, "auto", "any", "none"} and not self.quirks.named_tool_choice:
+            tools = [tool for tool in tools if _name(tool) == choice]
+            choice = "any"
+        if choice not in {None, "auto", "none"} and not self.quirks.forced_tool_choice:
+            choice = "auto"
+        if choice is not None:
+            kwargs["tool_choice"] = self._tool_choice(choice)
+        if parallel_tool_calls is not None and "parallel_tool_calls" not in self.absent:
+            kwargs["parallel_tool_calls"] = parallel_tool_calls
+        strict = {_function(tool).get("strict") for tool in tools}
+        if strict == {True} and self.quirks.strict_tools and "strict" not in self.absent:
+            kwargs["strict"] = True
+        return super().bind_tools(tools, **kwargs)
+
+    def _generate(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **fields: Any
+    ) -> ChatResult:
+        own = self._fields(fields)
+        # The vendor's class comes next, not the abstract base.
+        return super()._generate(messages, stop, run_manager, **own)  # type: ignore[safe-super]
+
+    async def _agenerate(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **fields: Any
+    ) -> ChatResult:
+        return await super()._agenerate(messages, stop, run_manager, **self._fields(fields))
+
+    def _stream(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **fields: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        return super()._stream(messages, stop, run_manager, **self._fields(fields))
+
+    def _astream(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **fields: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        return super()._astream(messages, stop, run_manager, **self._fields(fields))
+
+
+def chosen(tool_choice: Any) -> str | None:
+    """Return `auto`, `any`, `none` or a tool's name, whichever way it was said."""
+    if isinstance(tool_choice, dict):
+        named = tool_choice.get("function", tool_choice).get("name")
+        tool_choice = named or tool_choice.get("type")
+    if tool_choice is None:
+        return None
+    said = str(tool_choice)
+    return _CHOICES.get(said, said)
+
+
+def json_schema(response_format: Any) -> dict[str, Any] | None:
+    """Return the schema that an OpenAI `response_format` holds, if it holds one."""
+    if not isinstance(response_format, dict):
+        return None
+    schema = response_format.get("json_schema", {}).get("schema")
+    return schema if isinstance(schema, dict) else None
+
+
+def _function(tool: Any) -> dict[str, Any]:
+    found = tool.get("function") if isinstance(tool, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _name(tool: Any) -> Any:
+    return _function(tool).get("name")

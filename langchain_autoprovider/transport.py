@@ -1,0 +1,79 @@
+"""What every connection to a provider has in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import urlsplit
+
+from inference_providers.errors import KeyBindingError
+from inference_providers.keys import is_loopback
+from inference_providers.policy import DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from inference_providers.connector import Access
+
+__all__ = ["Patience", "aguard", "guard", "http_options", "key_value", "patience"]
+
+
+class Patience(TypedDict):
+    """The arguments of the `Timeout` of httpx and its kin, in seconds."""
+
+    timeout: float
+    connect: float
+
+
+def http_options(access: Access) -> dict[str, Any]:
+    """Return the arguments of an HTTP client of httpx's kind.
+
+    Redirects are not followed: they would carry the prompt to another host. A proxy of
+    the environment is for hosts that are not this machine.
+    """
+    host = urlsplit(access.base_url).hostname or ""
+    return {"follow_redirects": False, "trust_env": not is_loopback(host)}
+
+
+def guard(access: Access) -> Callable[[Any], None]:
+    """Return what an HTTP client of httpx's kind calls with each request, as an event hook.
+
+    It waits for a connection no longer than for any other, which not every SDK lets one
+    say, and holds back what an SDK would send elsewhere.
+    """
+    host = urlsplit(access.base_url).hostname
+
+    def hook(request: Any) -> None:
+        if request.url.host != host:
+            msg = f"a request for {host!r} was about to go to {request.url.host!r}"
+            raise KeyBindingError(msg)
+        limits = request.extensions.get("timeout") or {}
+        if limits.get("connect") is None or limits["connect"] > DEFAULT.connect_timeout_s:
+            request.extensions["timeout"] = {**limits, "connect": DEFAULT.connect_timeout_s}
+
+    return hook
+
+
+def aguard(access: Access) -> Callable[[Any], Awaitable[None]]:
+    """Return the hook of an asynchronous client; see `guard`."""
+    hook = guard(access)
+
+    async def ahook(request: Any) -> None:
+        hook(request)
+
+    return ahook
+
+
+def key_value(access: Access) -> str:
+    """Return the key for the endpoint; where it takes none, a word.
+
+    Without a key, an SDK would take one from the environment.
+
+    Raises:
+        KeyBindingError: The key does not belong to the endpoint's host.
+    """
+    return (access.key.value_for(access.base_url) if access.key else None) or "none"
+
+
+def patience(seconds: float = DEFAULT.timeout_s) -> Patience:
+    """Return how long to wait for a connection, and for every read."""
+    return {"timeout": seconds, "connect": min(seconds, DEFAULT.connect_timeout_s)}

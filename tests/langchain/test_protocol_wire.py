@@ -1,0 +1,468 @@
+"""Every protocol's real class against a server that speaks its wire format."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from inference_providers import AllRoutesFailed, StreamInterrupted
+from inference_providers.testing import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Pair
+
+    from inference_providers.testing import Request
+
+WORDS = ("Hello", " from", " the", " wire")
+TEXT = "".join(WORDS)
+CALL = {"name": "add", "args": {"a": 1, "b": 2}}
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": "Do it.",
+            "parameters": {
+                "type": "object",
+                "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+                "required": ["a", "b"],
+            },
+        },
+    }
+    for name in ("add", "other")
+]
+
+
+class Dialect(NamedTuple):
+    """How one protocol looks on the wire.
+
+    Attributes:
+        suffix: What its base URL has after the host.
+        paths: Where an answer, and where a stream is asked for.
+        key: The header that carries the key, and what it says.
+        answer: The body of an answer with this text, or with `CALL` in its place.
+        events: The events of a stream with these words, or with `CALL` in their place;
+            the last one holds the finish reason.
+        failure: The body of a failure, by status.
+        settings: The request fields of `SETTINGS` as they are on the wire.
+    """
+
+    protocol: str
+    suffix: str
+    paths: tuple[str, str]
+    key: tuple[str, str]
+    answer: Callable[[bool], Any]
+    events: Callable[[bool], list[Any]]
+    failures: dict[str, tuple[int, Any]]
+    settings: Callable[[Any], Any]
+    named_choice: Callable[[Any], Any]
+
+
+SETTINGS: dict[str, Any] = {
+    "temperature": 0.5,
+    "max_tokens": 77,
+    "top_p": 0.25,
+    "seed": 7,
+    "stop": ["END"],
+}
+
+
+def of_anthropic(*, calls: bool) -> dict[str, Any]:
+    tool = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": CALL["args"]}
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "first-id",
+        "content": [tool if calls else {"type": "text", "text": TEXT}],
+        "stop_reason": "tool_use" if calls else "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 5, "output_tokens": 4},
+    }
+
+
+def anthropic_events(*, calls: bool) -> list[Any]:
+    if calls:
+        block: dict[str, Any] = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {}}
+        halves = ('{"a": 1,', ' "b": 2}')
+        deltas = [{"type": "input_json_delta", "partial_json": half} for half in halves]
+    else:
+        block = {"type": "text", "text": ""}
+        deltas = [{"type": "text_delta", "text": word} for word in WORDS]
+    start = {**of_anthropic(calls=calls), "content": [], "stop_reason": None}
+    reason = "tool_use" if calls else "end_turn"
+    return [
+        {"type": "message_start", "message": start},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": reason, "stop_sequence": None},
+            "usage": {"output_tokens": 4},
+        },
+    ]
+
+
+def anthropic_error(kind: str, message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+ANTHROPIC = Dialect(
+    protocol="anthropic",
+    suffix="/v1",
+    paths=("/v1/messages", "/v1/messages"),
+    key=("authorization", "Bearer {key}"),
+    answer=of_anthropic,
+    events=anthropic_events,
+    failures={
+        "RATE": (429, anthropic_error("rate_limit_error", "Number of requests has exceeded")),
+        "AUTH": (401, anthropic_error("authentication_error", "invalid x-api-key")),
+        "OVER": (529, anthropic_error("overloaded_error", "Overloaded")),
+        "MODEL": (404, anthropic_error("not_found_error", "model: first-id")),
+        "QUOTA": (400, anthropic_error("invalid_request_error", "Your credit balance is too low")),
+        "CTX": (
+            400,
+            anthropic_error(
+                "invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum"
+            ),
+        ),
+        "BAD": (400, anthropic_error("invalid_request_error", "messages.0: unexpected role")),
+    },
+    settings=lambda body: {
+        "temperature": body["temperature"],
+        "max_tokens": body["max_tokens"],
+        "top_p": body["top_p"],
+        "stop": body["stop_sequences"],
+        "seed": 7 if "seed" not in body else "sent, and Anthropic refuses it",
+    },
+    named_choice=lambda body: (
+        (body["tool_choice"], len(body["tools"])) == ({"type": "tool", "name": "add"}, 2)
+    ),
+)
+
+
+def of_gemini(*, calls: bool, text: str = TEXT, finish: str | None = "STOP") -> dict[str, Any]:
+    part = {"functionCall": CALL} if calls else {"text": text}
+    candidate = {"content": {"role": "model", "parts": [part]}, "index": 0}
+    return {
+        "candidates": [{**candidate, "finishReason": finish} if finish else candidate],
+        "usageMetadata": {
+            "promptTokenCount": 5,
+            "candidatesTokenCount": 4,
+            "totalTokenCount": 9,
+        },
+        "modelVersion": "first-id",
+    }
+
+
+def gemini_events(*, calls: bool) -> list[Any]:
+    if calls:
+        return [of_gemini(calls=True)]
+    words = [of_gemini(calls=False, text=word, finish=None) for word in WORDS]
+    return [*words, of_gemini(calls=False, text="")]
+
+
+def gemini_error(code: int, status: str, message: str, **detail: Any) -> tuple[int, Any]:
+    details = [detail] if detail else []
+    return code, {"error": {"code": code, "message": message, "status": status, "details": details}}
+
+
+GEMINI = Dialect(
+    protocol="google-genai",
+    suffix="",
+    paths=(
+        "/v1beta/models/{model}:generateContent",
+        "/v1beta/models/{model}:streamGenerateContent?alt=sse",
+    ),
+    key=("x-goog-api-key", "{key}"),
+    answer=of_gemini,
+    events=gemini_events,
+    failures={
+        "RATE": gemini_error(
+            429,
+            "RESOURCE_EXHAUSTED",
+            "You exceeded your current quota, please check your plan and billing details.",
+            violations=[{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel"}],
+        ),
+        "AUTH": gemini_error(400, "INVALID_ARGUMENT", "API key not valid. It is invalid."),
+        "OVER": gemini_error(503, "UNAVAILABLE", "The model is overloaded."),
+        "MODEL": gemini_error(404, "NOT_FOUND", "models/first-id is not found for API v1beta"),
+        "QUOTA": gemini_error(400, "FAILED_PRECONDITION", "Please enable billing on project"),
+        "CTX": gemini_error(
+            400,
+            "INVALID_ARGUMENT",
+            "The input token count (9000) exceeds the maximum number of tokens allowed (8192).",
+        ),
+        "BAD": gemini_error(400, "INVALID_ARGUMENT", "Invalid role."),
+    },
+    settings=lambda body: {
+        "temperature": body["generationConfig"]["temperature"],
+        "max_tokens": body["generationConfig"]["maxOutputTokens"],
+        "top_p": body["generationConfig"]["topP"],
+        "stop": body["generationConfig"]["stopSequences"],
+        "seed": body["generationConfig"]["seed"],
+    },
+    named_choice=lambda body: (
+        body["toolConfig"]["functionCallingConfig"]
+        == {"mode": "ANY", "allowedFunctionNames": ["add"]}
+    ),
+)
+
+DIALECTS = [ANTHROPIC, GEMINI]
+
+
+@pytest.fixture(params=DIALECTS, ids=lambda dialect: dialect.protocol)
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    return request.param
+
+
+def sse(events: list[Any]) -> bytes:
+    named = ((f"event: {e['type']}\n" if "type" in e else "", json.dumps(e)) for e in events)
+    return "".join(f"{name}data: {data}\n\n" for name, data in named).encode()
+
+
+def stream_of(events: list[Any], **reply: Any) -> Reply:
+    return Reply(body=sse(events), headers={"content-type": "text/event-stream"}, **reply)
+
+
+def plays(pair: Pair, dialect: Dialect, ask: Callable[..., Any], *, calls: bool = False) -> None:
+    if "stream" in ask.__name__:
+        pair.plays(stream_of(dialect.events(calls=calls)))
+    else:
+        pair.plays(Reply(body=dialect.answer(calls=calls)))
+
+
+def attempts(answer: Any) -> list[tuple[str, str | None]]:
+    tried = answer.response_metadata["autoprovider"]["attempts"]
+    return [(attempt["provider"], attempt["class"]) for attempt in tried]
+
+
+def model_over(pair: Pair, dialect: Dialect, **kwargs: Any) -> Any:
+    return pair.speaking(dialect.protocol, suffix=dialect.suffix, **kwargs)
+
+
+def sole(pair: Pair) -> Request:
+    (request,) = pair.first.requests
+    return request
+
+
+async def test_it_answers(pair: Pair, dialect: Dialect, ask: Callable[..., Any]) -> None:
+    plays(pair, dialect, ask)
+    answer = await ask(model_over(pair, dialect), "Hi")
+    assert answer.text == TEXT
+    assert attempts(answer) == [("first", None)]
+    assert answer.usage_metadata["output_tokens"] == 4
+    assert not pair.second.requests
+
+
+async def test_what_goes_over_the_wire(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any]
+) -> None:
+    plays(pair, dialect, ask)
+    await ask(model_over(pair, dialect), "Hi there")
+    request = sole(pair)
+    assert request.path == dialect.paths["stream" in ask.__name__].format(model="first-id")
+    header, said = dialect.key
+    assert request.headers[header] == said.format(key="first-key-value")
+    others = {name: value for name, value in request.headers.items() if name != header}
+    assert "first-key-value" not in json.dumps([others, request.path, request.body])
+    assert "Hi there" in json.dumps(request.body)
+
+
+async def test_request_fields_are_spelled_its_way(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any]
+) -> None:
+    plays(pair, dialect, ask)
+    await ask(model_over(pair, dialect, **SETTINGS), "Hi")
+    assert dialect.settings(sole(pair).body) == SETTINGS
+
+
+async def test_fields_of_openais_that_it_lacks_are_left_out(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any]
+) -> None:
+    plays(pair, dialect, ask)
+    model = model_over(pair, dialect).bind(logit_bias={"1": 2}, user="someone", store=False)
+    answer = await ask(model, "Hi")
+    assert answer.text == TEXT
+
+
+async def test_what_a_provider_refuses_is_left_out(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any]
+) -> None:
+    plays(pair, dialect, ask)
+    row = {"quirks": {"drop_params": ["temperature"]}}
+    await ask(model_over(pair, dialect, row=row, **SETTINGS), "Hi")
+    with pytest.raises(KeyError, match="temperature"):
+        dialect.settings(sole(pair).body)
+
+
+async def test_it_calls_tools(pair: Pair, dialect: Dialect, ask: Callable[..., Any]) -> None:
+    plays(pair, dialect, ask, calls=True)
+    model = model_over(pair, dialect).bind_tools(TOOLS, tool_choice="any")
+    answer = await ask(model, "Add 1 and 2")
+    (call,) = answer.tool_calls
+    assert {name: call[name] for name in CALL} == CALL
+    assert attempts(answer) == [("first", None)]
+
+
+NAMED = {"type": "function", "function": {"name": "add"}}
+
+
+@pytest.mark.parametrize("choice", ["add", NAMED], ids=["name", "dict"])
+def test_one_tool_is_demanded_by_name(pair: Pair, dialect: Dialect, choice: Any) -> None:
+    pair.plays(Reply(body=dialect.answer(calls=True)))
+    model_over(pair, dialect).bind_tools(TOOLS, tool_choice=choice).invoke("Add")
+    assert dialect.named_choice(sole(pair).body)
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none", "any", "required", True, "add", NAMED])
+def test_every_spelling_of_tool_choice_is_taken(pair: Pair, dialect: Dialect, choice: Any) -> None:
+    pair.plays(Reply(body=dialect.answer(calls=False)))
+    model = model_over(pair, dialect).bind_tools(TOOLS, tool_choice=choice)
+    assert model.invoke("Add").text == TEXT
+
+
+async def test_a_stream_without_a_finish_reason_is_no_answer(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any]
+) -> None:
+    pair.plays(stream_of(dialect.events(calls=False)[:-1]))
+    with pytest.raises(StreamInterrupted, match="finish reason") as caught:
+        await ask(model_over(pair, dialect, streaming=True), "Hi")
+    assert caught.value.partial.text == TEXT
+    assert not pair.second.requests
+
+
+async def test_a_stream_cut_after_its_output_began_is_no_answer(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any]
+) -> None:
+    events = dialect.events(calls=False)
+    pair.plays(stream_of([*events[:4], *events[:4]], fault="close", cut_after=1))
+    with pytest.raises(StreamInterrupted) as caught:
+        await ask(model_over(pair, dialect, streaming=True), "Hi")
+    assert TEXT.startswith(caught.value.partial.text)
+    assert not pair.second.requests
+
+
+@pytest.mark.parametrize("failure", ["RATE", "AUTH", "OVER", "MODEL", "QUOTA"])
+async def test_a_failure_moves_on_to_another_protocol(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any], failure: str
+) -> None:
+    if failure not in dialect.failures:
+        return
+    status, body = dialect.failures[failure]
+    pair.plays(Reply(status=status, body=body))
+    answer = await ask(model_over(pair, dialect), "Hi")
+    assert answer.text == "from second"
+    assert attempts(answer) == [("first", failure), ("second", None)]
+    assert answer.response_metadata["autoprovider"]["attempts"][0]["status"] == status
+    assert len(pair.first.requests) == 1, "an SDK tried again on its own"
+
+
+async def test_a_prompt_that_is_too_long_goes_to_a_larger_window(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any]
+) -> None:
+    status, body = dialect.failures["CTX"]
+    pair.plays(Reply(status=status, body=body))
+    with pytest.raises(Exception) as caught:
+        await ask(model_over(pair, dialect, facts={"context": 8000}), "Hi")
+    assert "ContextOverflowError" in {cls.__name__ for cls in type(caught.value).__mro__}
+    assert not pair.second.requests
+
+
+@pytest.mark.parametrize("body", ["<html>Sorry</html>", {}, {"error": {"message": "no"}}, "[]"])
+async def test_a_success_that_is_no_answer_moves_on(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any], body: Any
+) -> None:
+    pair.plays(Reply(body=body))
+    answer = await ask(model_over(pair, dialect), "Hi")
+    assert answer.text == "from second"
+    assert attempts(answer)[0][1] in {"BROKEN", "OVER"}
+
+
+async def test_a_redirect_is_not_followed(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any]
+) -> None:
+    elsewhere = pair.second.base_url + "/chat/completions"
+    pair.plays(Reply(status=307, headers={"location": elsewhere}))
+    model = model_over(pair, dialect, only=["first"], max_retries=0)
+    with pytest.raises(Exception):
+        await ask(model, "Secret prompt")
+    assert not pair.second.requests
+
+
+async def test_the_timeout_of_a_call_is_kept(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any]
+) -> None:
+    pair.plays(Reply(fault="hang"))
+    model = model_over(pair, dialect, only=["first"], max_retries=0, timeout=0.3)
+    with pytest.raises(AllRoutesFailed):
+        await ask(model, "Hi")
+
+
+BAIT = "bait-value-of-the-environment"
+TRAPS = (
+    "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE", "ANTHROPIC_ORGANIZATION_ID",
+    "LANGSMITH_GATEWAY_API_KEY", "OPENAI_API_KEY", "OPENAI_ORG_ID", "GOOGLE_API_KEY",
+    "GEMINI_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION", "GOOGLE_GENAI_REPLAY_ID",
+)  # fmt: skip
+"""Variables whose values an SDK would send."""
+URL_TRAPS = (
+    "ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL", "LANGSMITH_GATEWAY", "OPENAI_BASE_URL",
+    "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL",
+)  # fmt: skip
+"""Variables whose values an SDK would send requests to."""
+HEADER_TRAPS = ("ANTHROPIC_CUSTOM_HEADERS", "OPENAI_CUSTOM_HEADERS")
+SWITCH_TRAPS = {
+    "GOOGLE_GENAI_USE_VERTEXAI": "true",
+    "GOOGLE_GENAI_USE_ENTERPRISE": "true",
+    "GOOGLE_GENAI_CLIENT_MODE": "replay",
+    "GOOGLE_API_USE_MTLS_ENDPOINT": "always",
+    "GOOGLE_API_USE_CLIENT_CERTIFICATE": "true",
+}
+"""Variables that would have an SDK speak to another service."""
+
+
+async def test_the_environment_says_nothing_to_an_sdk(
+    pair: Pair, dialect: Dialect, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in TRAPS:
+        monkeypatch.setenv(name, BAIT)
+    for name in URL_TRAPS:
+        monkeypatch.setenv(name, pair.second.base_url)
+    for name in HEADER_TRAPS:
+        monkeypatch.setenv(name, f"X-Bait: {BAIT}")
+    for name, value in SWITCH_TRAPS.items():
+        monkeypatch.setenv(name, value)
+    plays(pair, dialect, ask)
+    answer = await ask(model_over(pair, dialect), "Hi")
+    assert attempts(answer) == [("first", None)]
+    request = sole(pair)
+    assert BAIT not in json.dumps([request.headers, request.path, request.body])
+    assert request.headers[dialect.key[0]] == dialect.key[1].format(key="first-key-value")
+    assert not pair.second.requests
+
+
+def test_a_key_shows_nowhere(pair: Pair, dialect: Dialect) -> None:
+    from langchain_autoprovider import connect
+
+    status, body = dialect.failures["AUTH"]
+    echo = json.loads(json.dumps(body).replace("invalid", "invalid first-key-value"))
+    pair.plays(Reply(status=status, body=echo))
+    model = model_over(pair, dialect, only=["first"])
+    with pytest.raises(AllRoutesFailed) as caught:
+        model.invoke("Hi")
+    error: BaseException | None = caught.value
+    while error:
+        assert "first-key-value" not in f"{error!r} {error} {vars(error)}"
+        error = error.__cause__
+    connections = [c for i, c in connect._connections.items() if i[0].provider == "first"]
+    assert connections
+    for connection in connections:
+        assert "first-key-value" not in f"{connection!r} {connection}"
+        assert "first-key-value" not in str(connection.model_dump())
