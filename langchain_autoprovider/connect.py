@@ -42,6 +42,7 @@ _PROTOCOLS: Mapping[str, _Row] = {
     "openai-chat": _Row("openai_protocol"),
     "openai-responses": _Row("openai_protocol"),
     "anthropic": _Row("anthropic_protocol", "langchain_anthropic", "anthropic"),
+    "mistral": _Row("mistral_protocol", "langchain_mistralai", "mistral"),
     "google-genai": _Row("google_protocol", "langchain_google_genai", "google"),
 }
 """Protocol → who speaks it, as a `SpeaksProtocol`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import httpx
 from google import genai
@@ -61,7 +61,7 @@ class GoogleRoute(RouteModel, ChatGoogleGenerativeAI):
     @property
     def async_client(self) -> Any:
         """The SDK client; it is closed with its event loop, not by the base."""
-        return self.client.aio
+        return cast("genai.Client", self.client).aio
 
     def _spelled(self, fields: dict[str, Any]) -> dict[str, Any]:
         response_format = fields.pop("response_format", None)
@@ -90,21 +90,21 @@ async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]
 
 
 def _model(route: Route, sdk: genai.Client) -> GoogleRoute:
-    return GoogleRoute(
-        model=route.model_id,
-        quirks=route.quirks,
-        client=sdk,
-        vertexai=False,
-        api_key="none",  # without one, the base would read the environment
-        base_url="none",  # likewise
-        temperature=None,
-        timeout=DEFAULT.timeout_s,
-        max_retries=1,  # the first attempt is counted
-    )
+    settings: dict[str, Any] = {
+        "model": route.model_id,
+        "vertexai": False,
+        "api_key": "none",  # without one, the base would read the environment
+        "base_url": "none",  # likewise
+        "temperature": None,
+        "timeout": DEFAULT.timeout_s,
+        "max_retries": 1,  # the first attempt is counted
+    }
+    return GoogleRoute(client=sdk, quirks=route.quirks, **settings)
 
 
 def _sdk(access: Access, ahttp: httpx.AsyncClient | None = None) -> genai.Client:
-    options = http_options(access)
+    certificates = httpx.create_ssl_context()  # each would take as long as all the rest
+    options = {**http_options(access), "verify": certificates}
     http = httpx.Client(**options, event_hooks={"request": [guard(access)]})
     base_url, version = _located(access.base_url)
     sdk = genai.Client(
@@ -114,6 +114,8 @@ def _sdk(access: Access, ahttp: httpx.AsyncClient | None = None) -> genai.Client
         http_options=HttpOptions(
             base_url=base_url,
             api_version=version,
+            client_args={"verify": certificates},
+            async_client_args={"verify": certificates, "ssl": certificates},
             httpx_client=http,
             httpx_async_client=ahttp or httpx.AsyncClient(**options),
         ),

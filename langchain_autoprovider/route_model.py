@@ -20,7 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from inference_providers.routes import Quirks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage
@@ -56,15 +56,12 @@ class RouteModel(BaseChatModel):
         return self._spelled({n: value for n, value in kept.items() if n not in refused})
 
     def bind_tools(
-        self,
-        tools: Sequence[Any],
-        *,
-        tool_choice: Any = None,
-        parallel_tool_calls: bool | None = None,
-        **kwargs: Any,
+        self, tools: Any, *args: Any, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Bind tools in OpenAI's form, and any form of `tool_choice` that is in use."""
-        choice = chosen(tool_choice)
+        if "parallel_tool_calls" in self.absent or kwargs.get("parallel_tool_calls") is None:
+            kwargs.pop("parallel_tool_calls", None)
+        choice = chosen(kwargs.pop("tool_choice", None))
         if choice not in {None, "auto", "any", "none"} and not self.quirks.named_tool_choice:
             tools = [tool for tool in tools if _name(tool) == choice]
             choice = "any"
@@ -72,34 +69,23 @@ class RouteModel(BaseChatModel):
             choice = "auto"
         if choice is not None:
             kwargs["tool_choice"] = self._tool_choice(choice)
-        if parallel_tool_calls is not None and "parallel_tool_calls" not in self.absent:
-            kwargs["parallel_tool_calls"] = parallel_tool_calls
         strict = {_function(tool).get("strict") for tool in tools}
         if strict == {True} and self.quirks.strict_tools and "strict" not in self.absent:
             kwargs["strict"] = True
-        return super().bind_tools(tools, **kwargs)
+        return super().bind_tools(tools, *args, **kwargs)
 
-    def _generate(
-        self, messages: Any, stop: Any = None, run_manager: Any = None, **fields: Any
-    ) -> ChatResult:
-        own = self._fields(fields)
+    def _generate(self, *args: Any, **fields: Any) -> ChatResult:
         # The vendor's class comes next, not the abstract base.
-        return super()._generate(messages, stop, run_manager, **own)  # type: ignore[safe-super]
+        return super()._generate(*args, **self._fields(fields))  # type: ignore[safe-super]
 
-    async def _agenerate(
-        self, messages: Any, stop: Any = None, run_manager: Any = None, **fields: Any
-    ) -> ChatResult:
-        return await super()._agenerate(messages, stop, run_manager, **self._fields(fields))
+    async def _agenerate(self, *args: Any, **fields: Any) -> ChatResult:
+        return await super()._agenerate(*args, **self._fields(fields))
 
-    def _stream(
-        self, messages: Any, stop: Any = None, run_manager: Any = None, **fields: Any
-    ) -> Iterator[ChatGenerationChunk]:
-        return super()._stream(messages, stop, run_manager, **self._fields(fields))
+    def _stream(self, *args: Any, **fields: Any) -> Iterator[ChatGenerationChunk]:
+        return super()._stream(*args, **self._fields(fields))
 
-    def _astream(
-        self, messages: Any, stop: Any = None, run_manager: Any = None, **fields: Any
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        return super()._astream(messages, stop, run_manager, **self._fields(fields))
+    def _astream(self, *args: Any, **fields: Any) -> AsyncIterator[ChatGenerationChunk]:
+        return super()._astream(*args, **self._fields(fields))
 
 
 def chosen(tool_choice: Any) -> str | None:
