@@ -16,7 +16,7 @@ from pydantic import Field
 from inference_providers.errors import BrokenAnswerError
 from langchain_autoprovider.loops import close_with_loop
 from langchain_autoprovider.route_model import RouteModel, json_schema
-from langchain_autoprovider.transport import http_options, key_value, patience
+from langchain_autoprovider.transport import http_options, key_value, patience, split_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from inference_providers.routes import Route
 
 __all__ = ["AnthropicRoute", "aconnect", "connect"]
-
-_VERSION = "/v1"
-"""The SDK puts it before its paths itself."""
 
 Sdk = TypeVar("Sdk", anthropic.Anthropic, anthropic.AsyncAnthropic)
 
@@ -105,7 +102,7 @@ def _model(route: Route, access: Access, sdk: Any) -> AnthropicRoute:
 
 def _sdk_options(access: Access) -> dict[str, Any]:
     return {
-        "base_url": access.base_url.rstrip("/").removesuffix(_VERSION),
+        "base_url": split_version(access.base_url)[0],
         "api_key": key_value(access),
         "max_retries": 0,
         "timeout": anthropic.Timeout(**patience()),

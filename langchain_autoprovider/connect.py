@@ -43,6 +43,7 @@ _PROTOCOLS: Mapping[str, _Row] = {
     "openai-responses": _Row("openai_protocol"),
     "anthropic": _Row("anthropic_protocol", "langchain_anthropic", "anthropic"),
     "mistral": _Row("mistral_protocol", "langchain_mistralai", "mistral"),
+    "cohere": _Row("cohere_protocol", "langchain_cohere", "cohere"),
     "google-genai": _Row("google_protocol", "langchain_google_genai", "google"),
 }
 """Protocol → who speaks it, as a `SpeaksProtocol`."""

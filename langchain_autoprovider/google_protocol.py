@@ -7,7 +7,6 @@ async calls, and what it and its SDK read from the environment (`GOOGLE_API_KEY`
 
 from __future__ import annotations
 
-import re
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -22,7 +21,7 @@ from inference_providers.errors import BrokenAnswerError
 from inference_providers.policy import DEFAULT
 from langchain_autoprovider.loops import close_with_loop
 from langchain_autoprovider.route_model import RouteModel, json_schema
-from langchain_autoprovider.transport import aguard, guard, http_options, key_value
+from langchain_autoprovider.transport import aguard, guard, http_options, key_value, split_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,14 +105,14 @@ def _sdk(access: Access, ahttp: httpx.AsyncClient | None = None) -> genai.Client
     certificates = httpx.create_ssl_context()  # each would take as long as all the rest
     options = {**http_options(access), "verify": certificates}
     http = httpx.Client(**options, event_hooks={"request": [guard(access)]})
-    base_url, version = _located(access.base_url)
+    base_url, version = split_version(access.base_url)
     sdk = genai.Client(
         vertexai=False,
         api_key=key_value(access),
         debug_config=DebugConfig(client_mode=None),  # else a variable may name another transport
         http_options=HttpOptions(
             base_url=base_url,
-            api_version=version,
+            api_version=version or _VERSION,
             client_args={"verify": certificates},
             async_client_args={"verify": certificates, "ssl": certificates},
             httpx_client=http,
@@ -122,12 +121,6 @@ def _sdk(access: Access, ahttp: httpx.AsyncClient | None = None) -> genai.Client
     )
     weakref.finalize(sdk, http.close)
     return sdk
-
-
-def _located(base_url: str) -> tuple[str, str]:
-    """Split a version off the end of an endpoint's URL."""
-    host, _, last = base_url.rstrip("/").rpartition("/")
-    return (host, last) if re.fullmatch(r"v\d\w*", last) else (base_url, _VERSION)
 
 
 def _checked(result: ChatResult) -> ChatResult:

@@ -6,7 +6,9 @@ Requests are spelled as OpenAI spells them until a route is tried. A class that 
 * `spellings`: what fields are called there;
 * `absent`: fields that it does not know, which are left out;
 * `_spelled`: whatever else differs;
-* `_tool_choice`: how the choice of a tool is spelled.
+* `_tool_choice`: how the choice of a tool is spelled; `None` leaves it out;
+* `named_choice`: whether one tool can be demanded by its name; if not, only it is sent;
+* `_with_tools`: how tools are bound, where the vendor's class does not do it well.
 
 The registry's quirks are applied before that, in the neutral words.
 """
@@ -39,6 +41,7 @@ class RouteModel(BaseChatModel):
 
     spellings: ClassVar[Mapping[str, str]] = {}
     absent: ClassVar[frozenset[str]] = frozenset()
+    named_choice: ClassVar[bool] = True
 
     def _spelled(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return request fields as the vendor's class takes them; may change `fields`."""
@@ -62,16 +65,22 @@ class RouteModel(BaseChatModel):
         if "parallel_tool_calls" in self.absent or kwargs.get("parallel_tool_calls") is None:
             kwargs.pop("parallel_tool_calls", None)
         choice = chosen(kwargs.pop("tool_choice", None))
-        if choice not in {None, "auto", "any", "none"} and not self.quirks.named_tool_choice:
+        by_name = self.named_choice and self.quirks.named_tool_choice
+        if choice not in {None, "auto", "any", "none"} and not by_name:
             tools = [tool for tool in tools if _name(tool) == choice]
             choice = "any"
         if choice not in {None, "auto", "none"} and not self.quirks.forced_tool_choice:
             choice = "auto"
-        if choice is not None:
-            kwargs["tool_choice"] = self._tool_choice(choice)
+        if choice is not None and (spelled := self._tool_choice(choice)) is not None:
+            kwargs["tool_choice"] = spelled
         strict = {_function(tool).get("strict") for tool in tools}
         if strict == {True} and self.quirks.strict_tools and "strict" not in self.absent:
             kwargs["strict"] = True
+        return self._with_tools(tools, *args, **kwargs)
+
+    def _with_tools(
+        self, tools: Any, *args: Any, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
         return super().bind_tools(tools, *args, **kwargs)
 
     def _generate(self, *args: Any, **fields: Any) -> ChatResult:

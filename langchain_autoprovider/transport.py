@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from inference_providers.connector import Access
 
-__all__ = ["Patience", "aguard", "guard", "http_options", "key_value", "patience"]
+__all__ = ["Patience", "aguard", "guard", "http_options", "key_value", "patience", "split_version"]
 
 
 class Patience(TypedDict):
@@ -77,3 +78,9 @@ def key_value(access: Access) -> str:
 def patience(seconds: float = DEFAULT.timeout_s) -> Patience:
     """Return how long to wait for a connection, and for every read."""
     return {"timeout": seconds, "connect": min(seconds, DEFAULT.connect_timeout_s)}
+
+
+def split_version(base_url: str) -> tuple[str, str | None]:
+    """Split an API's version off the end of an endpoint's URL: SDKs put it there themselves."""
+    host, _, last = base_url.rstrip("/").rpartition("/")
+    return (host, last) if re.fullmatch(r"v\d\w*", last) else (base_url.rstrip("/"), None)

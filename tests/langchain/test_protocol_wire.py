@@ -291,7 +291,76 @@ MISTRAL = Dialect(
     ),
 )
 
-DIALECTS = [ANTHROPIC, GEMINI, MISTRAL]
+
+def of_cohere(*, calls: bool) -> dict[str, Any]:
+    function = {"name": "add", "arguments": json.dumps(CALL["args"])}
+    call = {"id": "add_1", "type": "function", "function": function}
+    said = {"tool_calls": [call]} if calls else {"content": [{"type": "text", "text": TEXT}]}
+    return {
+        "id": "1",
+        "message": {"role": "assistant", **said},
+        "finish_reason": "TOOL_CALL" if calls else "COMPLETE",
+        "usage": {"tokens": {"input_tokens": 5, "output_tokens": 4}},
+    }
+
+
+def cohere_events(*, calls: bool) -> list[Any]:
+    whole = of_cohere(calls=calls)
+    if calls:
+        call = whole["message"]["tool_calls"][0]
+        text = call["function"]["arguments"]
+        named = {**call, "function": {"name": "add", "arguments": ""}}
+        halves = [{"function": {"arguments": text[:7]}}, {"function": {"arguments": text[7:]}}]
+        kinds = ["tool-call-start", "tool-call-delta", "tool-call-delta"]
+        events = [
+            {"type": kind, "index": 0, "delta": {"message": {"tool_calls": piece}}}
+            for kind, piece in zip(kinds, [named, *halves], strict=True)
+        ]
+        events.append({"type": "tool-call-end", "index": 0})
+    else:
+        events = [
+            {
+                "type": "content-delta",
+                "index": 0,
+                "delta": {"message": {"content": {"text": word}}},
+            }
+            for word in WORDS
+        ]
+    end = {"finish_reason": whole["finish_reason"], "usage": whole["usage"]}
+    start: dict[str, Any] = {"type": "message-start", "id": "1", "delta": {"message": {}}}
+    return [start, *events, {"type": "message-end", "delta": end}]
+
+
+COHERE = Dialect(
+    protocol="cohere",
+    suffix="/v2",
+    paths=("/v2/chat", "/v2/chat"),
+    key=("authorization", "Bearer {key}"),
+    answer=of_cohere,
+    events=cohere_events,
+    failures={
+        "RATE": (429, {"message": "You are limited to 40 API calls / minute."}),
+        "AUTH": (401, {"message": "invalid api token"}),
+        "OVER": (503, {"message": "the service is overloaded"}),
+        "MODEL": (404, {"message": "model 'first-id' not found"}),
+        "QUOTA": (402, {"message": "Please add or update your payment method"}),
+        "CTX": (
+            400,
+            {"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081"},
+        ),
+        "BAD": (400, {"message": "invalid request: message must be at least 1 token long"}),
+    },
+    settings=lambda body: {
+        "temperature": body["temperature"],
+        "max_tokens": body["max_tokens"],
+        "top_p": body["p"],
+        "stop": body["stop_sequences"],
+        "seed": body["seed"],
+    },
+    named_choice=lambda body: (body["tool_choice"], len(body["tools"])) == ("REQUIRED", 1),
+)
+
+DIALECTS = [ANTHROPIC, GEMINI, MISTRAL, COHERE]
 
 
 @pytest.fixture(params=DIALECTS, ids=lambda dialect: dialect.protocol)
@@ -489,12 +558,12 @@ TRAPS = (
     "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE", "ANTHROPIC_ORGANIZATION_ID",
     "LANGSMITH_GATEWAY_API_KEY", "OPENAI_API_KEY", "OPENAI_ORG_ID", "GOOGLE_API_KEY",
     "GEMINI_API_KEY", "MISTRAL_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION",
-    "GOOGLE_GENAI_REPLAY_ID",
+    "GOOGLE_GENAI_REPLAY_ID", "COHERE_API_KEY", "CO_API_KEY",
 )  # fmt: skip
 """Variables whose values an SDK would send."""
 URL_TRAPS = (
     "ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL", "LANGSMITH_GATEWAY", "OPENAI_BASE_URL",
-    "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "MISTRAL_BASE_URL",
+    "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "MISTRAL_BASE_URL", "CO_API_URL",
 )  # fmt: skip
 """Variables whose values an SDK would send requests to."""
 HEADER_TRAPS = ("ANTHROPIC_CUSTOM_HEADERS", "OPENAI_CUSTOM_HEADERS")
