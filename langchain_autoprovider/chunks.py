@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChunkReader"]
 
-_FINISH_KEYS = ("finish_reason", "stop_reason", "done_reason", "status")
+_FINISH_KEYS = ("finish_reason", "stop_reason", "done_reason", "status", "stopReason")
 
 
 class ChunkReader:
@@ -41,8 +41,9 @@ class ChunkReader:
         if isinstance(message, AIMessageChunk):
             for call in message.tool_call_chunks:
                 output = output or bool(call["name"])
-                before = self._arguments.get(call["index"], "")
-                self._arguments[call["index"]] = before + (call["args"] or "")
+                # Where calls are not numbered, each comes whole, with an id of its own.
+                which = call["id"] if call["index"] is None else call["index"]
+                self._arguments[which] = self._arguments.get(which, "") + (call["args"] or "")
             if usage := message.usage_metadata:
                 tokens = self._tokens or (0, 0)
                 self._tokens = (

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CohereRoute", "aconnect", "connect"]
 
-_CHOICES = {"any": "REQUIRED", "none": "NONE", "auto": None}
+_CHOICES = {"any": "REQUIRED", "none": "NONE"}
 _FAULTS = frozenset({"ERROR", "ERROR_TOXIC", "TIMEOUT"})
 """Finish reasons of answers that are none."""
 
@@ -60,12 +60,14 @@ class CohereRoute(RouteModel, ChatCohere):
         {"logit_bias", "n", "parallel_tool_calls", "reasoning_effort", "store", "stream_options"}
         | {"top_logprobs", "user"}
     )
-    named_choice: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def validate_environment(self) -> Self:
         """Stand in for the base's validator, which makes clients of its own."""
         return self
+
+    def _takes_choice(self, kind: str) -> bool:
+        return kind in _CHOICES
 
     def _tool_choice(self, choice: str) -> Any:
         return _CHOICES[choice]

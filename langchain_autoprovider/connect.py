@@ -42,6 +42,8 @@ _PROTOCOLS: Mapping[str, _Row] = {
     "openai-chat": _Row("openai_protocol"),
     "openai-responses": _Row("openai_protocol"),
     "anthropic": _Row("anthropic_protocol", "langchain_anthropic", "anthropic"),
+    "azure": _Row("openai_protocol"),
+    "bedrock": _Row("bedrock_protocol", "langchain_aws", "aws"),
     "mistral": _Row("mistral_protocol", "langchain_mistralai", "mistral"),
     "cohere": _Row("cohere_protocol", "langchain_cohere", "cohere"),
     "google-genai": _Row("google_protocol", "langchain_google_genai", "google"),

@@ -21,7 +21,14 @@ from inference_providers.errors import BrokenAnswerError
 from inference_providers.policy import DEFAULT
 from langchain_autoprovider.loops import close_with_loop
 from langchain_autoprovider.route_model import RouteModel, json_schema
-from langchain_autoprovider.transport import aguard, guard, http_options, key_value, split_version
+from langchain_autoprovider.transport import (
+    aguard,
+    certificates,
+    guard,
+    http_options,
+    key_value,
+    split_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,8 +109,7 @@ def _model(route: Route, sdk: genai.Client) -> GoogleRoute:
 
 
 def _sdk(access: Access, ahttp: httpx.AsyncClient | None = None) -> genai.Client:
-    certificates = httpx.create_ssl_context()  # each would take as long as all the rest
-    options = {**http_options(access), "verify": certificates}
+    options = http_options(access)
     http = httpx.Client(**options, event_hooks={"request": [guard(access)]})
     base_url, version = split_version(access.base_url)
     sdk = genai.Client(
@@ -113,8 +119,8 @@ def _sdk(access: Access, ahttp: httpx.AsyncClient | None = None) -> genai.Client
         http_options=HttpOptions(
             base_url=base_url,
             api_version=version or _VERSION,
-            client_args={"verify": certificates},
-            async_client_args={"verify": certificates, "ssl": certificates},
+            client_args={"verify": certificates()},
+            async_client_args={"verify": certificates(), "ssl": certificates()},
             httpx_client=http,
             httpx_async_client=ahttp or httpx.AsyncClient(**options),
         ),

@@ -7,7 +7,8 @@ Requests are spelled as OpenAI spells them until a route is tried. A class that 
 * `absent`: fields that it does not know, which are left out;
 * `_spelled`: whatever else differs;
 * `_tool_choice`: how the choice of a tool is spelled; `None` leaves it out;
-* `named_choice`: whether one tool can be demanded by its name; if not, only it is sent;
+* `_takes_choice`: which choices there are; in place of `tool` only that tool is sent, of
+  `any` it is `auto`, of `none` no tools are sent;
 * `_with_tools`: how tools are bound, where the vendor's class does not do it well.
 
 The registry's quirks are applied before that, in the neutral words.
@@ -41,7 +42,6 @@ class RouteModel(BaseChatModel):
 
     spellings: ClassVar[Mapping[str, str]] = {}
     absent: ClassVar[frozenset[str]] = frozenset()
-    named_choice: ClassVar[bool] = True
 
     def _spelled(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return request fields as the vendor's class takes them; may change `fields`."""
@@ -65,18 +65,35 @@ class RouteModel(BaseChatModel):
         if "parallel_tool_calls" in self.absent or kwargs.get("parallel_tool_calls") is None:
             kwargs.pop("parallel_tool_calls", None)
         choice = chosen(kwargs.pop("tool_choice", None))
-        by_name = self.named_choice and self.quirks.named_tool_choice
-        if choice not in {None, "auto", "any", "none"} and not by_name:
-            tools = [tool for tool in tools if _name(tool) == choice]
-            choice = "any"
-        if choice not in {None, "auto", "none"} and not self.quirks.forced_tool_choice:
-            choice = "auto"
+        tools, choice = self._chosen(tools, choice)
+        if not tools:
+            return self.bind(**kwargs)
         if choice is not None and (spelled := self._tool_choice(choice)) is not None:
             kwargs["tool_choice"] = spelled
         strict = {_function(tool).get("strict") for tool in tools}
         if strict == {True} and self.quirks.strict_tools and "strict" not in self.absent:
             kwargs["strict"] = True
         return self._with_tools(tools, *args, **kwargs)
+
+    def _chosen(self, tools: Any, choice: str | None) -> tuple[Any, str | None]:
+        """Return the tools to send and the choice, within what the protocol and quirks allow."""
+        if choice not in {None, "auto", "any", "none"} and not (
+            self._takes_choice("tool") and self.quirks.named_tool_choice
+        ):
+            tools, choice = [tool for tool in tools if _name(tool) == choice], "any"
+        if choice not in {None, "auto", "none"} and not (
+            (choice != "any" or self._takes_choice("any")) and self.quirks.forced_tool_choice
+        ):
+            choice = "auto"
+        if choice == "auto" and not self._takes_choice("auto"):
+            choice = None
+        if choice == "none" and not self._takes_choice("none"):
+            tools = []
+        return tools, choice
+
+    def _takes_choice(self, kind: str) -> bool:
+        """Say whether there is this choice: `auto`, `any`, `none`, or a named `tool`."""
+        return bool(kind)
 
     def _with_tools(
         self, tools: Any, *args: Any, **kwargs: Any

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
+
+import httpx
 
 from inference_providers.errors import KeyBindingError
 from inference_providers.keys import is_loopback
 from inference_providers.policy import DEFAULT
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
     from inference_providers.connector import Access
 
-__all__ = ["Patience", "aguard", "guard", "http_options", "key_value", "patience", "split_version"]
+__all__ = [
+    "Patience",
+    "aguard",
+    "certificates",
+    "guard",
+    "http_options",
+    "key_value",
+    "patience",
+    "split_version",
+]
 
 
 class Patience(TypedDict):
@@ -32,7 +45,17 @@ def http_options(access: Access) -> dict[str, Any]:
     the environment is for hosts that are not this machine.
     """
     host = urlsplit(access.base_url).hostname or ""
-    return {"follow_redirects": False, "trust_env": not is_loopback(host)}
+    return {
+        "follow_redirects": False,
+        "trust_env": not is_loopback(host),
+        "verify": certificates(),
+    }
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """Return what hosts are known by; made once, since it takes longer than all the rest."""
+    return httpx.create_ssl_context()
 
 
 def guard(access: Access) -> Callable[[Any], None]:

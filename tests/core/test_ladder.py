@@ -37,7 +37,13 @@ RUNGS = (
 ADAPTER_RUNGS = (
     {"errors", "loops", "needs", "transport"},
     {"plain_client", "route_model", "structured"},
-    {"anthropic_protocol", "cohere_protocol", "google_protocol", "mistral_protocol"}
+    {
+        "anthropic_protocol",
+        "bedrock_protocol",
+        "cohere_protocol",
+        "google_protocol",
+        "mistral_protocol",
+    }
     | {"chunks", "connect", "openai_protocol"},
     {"request"},
     {"chat_models"},

