@@ -47,6 +47,8 @@ _PROTOCOLS: Mapping[str, _Row] = {
     "mistral": _Row("mistral_protocol", "langchain_mistralai", "mistral"),
     "cohere": _Row("cohere_protocol", "langchain_cohere", "cohere"),
     "google-genai": _Row("google_protocol", "langchain_google_genai", "google"),
+    "replicate": _Row("replicate_protocol"),
+    "vertex": _Row("vertex_protocol", "google.auth", "google"),
 }
 """Protocol → who speaks it, as a `SpeaksProtocol`."""
 

@@ -25,7 +25,7 @@ from langchain_autoprovider.plain_client import PlainClient
 from langchain_autoprovider.transport import http_options, key_value, patience
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.messages import BaseMessage
@@ -109,25 +109,30 @@ class OpenAIRoute(BaseChatOpenAI):
         return super()._astream(*args, **kwargs)
 
 
-def connect(route: Route, access: Access) -> BaseChatModel:
-    """Return the chat model of a route, for calls without an event loop."""
-    sdk = _sdk(access)
+def connect(route: Route, access: Access, key: Callable[[], str] | None = None) -> BaseChatModel:
+    """Return the chat model of a route, for calls without an event loop.
+
+    `key` is called for what to send in place of the key.
+    """
+    sdk = _sdk(access, key)
     return _model(route, root_client=sdk, client=sdk.chat.completions)
 
 
-async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
+async def aconnect(
+    route: Route, access: Access, key: Callable[[], Awaitable[str]] | None = None
+) -> tuple[BaseChatModel, object]:
     """Return the chat model of a route for the running event loop, and what keeps it open."""
     http = openai.DefaultAsyncHttpxClient(**http_options(access))
-    sdk = _unbiased(openai.AsyncOpenAI(http_client=http, **_sdk_options(access)))
+    sdk = _unbiased(openai.AsyncOpenAI(http_client=http, **_sdk_options(access, key)))
     model = _model(route, root_async_client=sdk, async_client=sdk.chat.completions)
     return model, await close_with_loop(http.aclose)
 
 
-def client(route: Route, access: Access) -> Any:
+def client(route: Route, access: Access, key: Callable[[], str] | None = None) -> Any:
     """Return a plain `openai.OpenAI` where the endpoint speaks its chat protocol."""
     if route.endpoint.protocol == _RESPONSES:
-        return PlainClient(connect(route, access))
-    return _sdk(access)
+        return PlainClient(connect(route, access, key))
+    return _sdk(access, key)
 
 
 def _model(route: Route, **clients: Any) -> OpenAIRoute:
@@ -142,17 +147,17 @@ def _model(route: Route, **clients: Any) -> OpenAIRoute:
     )
 
 
-def _sdk(access: Access) -> openai.OpenAI:
+def _sdk(access: Access, key: Callable[[], str] | None) -> openai.OpenAI:
     http = openai.DefaultHttpxClient(**http_options(access))
-    sdk = _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access)))
+    sdk = _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access, key)))
     weakref.finalize(sdk, http.close)  # who drops a client has not always closed it
     return sdk
 
 
-def _sdk_options(access: Access) -> dict[str, Any]:
+def _sdk_options(access: Access, key: Callable[[], Any] | None) -> dict[str, Any]:
     return {
         "base_url": access.base_url,
-        "api_key": key_value(access),
+        "api_key": key or key_value(access),
         "max_retries": 0,
         "timeout": openai.Timeout(**patience()),
     }

@@ -44,7 +44,8 @@ ADAPTER_RUNGS = (
         "google_protocol",
         "mistral_protocol",
     }
-    | {"chunks", "connect", "openai_protocol"},
+    | {"chunks", "connect", "openai_protocol", "replicate_protocol"},
+    {"vertex_protocol"},
     {"request"},
     {"chat_models"},
     {"connector"},
