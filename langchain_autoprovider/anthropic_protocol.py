@@ -39,7 +39,6 @@ class AnthropicRoute(RouteModel, ChatAnthropic):
 
     spellings: ClassVar[Mapping[str, str]] = {
         "max_completion_tokens": "max_tokens",
-        "stop": "stop_sequences",
     }
     absent: ClassVar[frozenset[str]] = frozenset(
         {"frequency_penalty", "logit_bias", "logprobs", "n", "presence_penalty", "seed", "store"}

@@ -44,7 +44,6 @@ class BedrockRoute(RouteModel, ChatBedrockConverse):
 
     spellings: ClassVar[Mapping[str, str]] = {
         "max_completion_tokens": "max_tokens",
-        "stop": "stop_sequences",
     }
     absent: ClassVar[frozenset[str]] = frozenset(
         {"frequency_penalty", "logit_bias", "logprobs", "n", "parallel_tool_calls", "seed"}
@@ -143,6 +142,8 @@ def connect(route: Route, access: Access) -> BaseChatModel:
         ),
     }
     model = BedrockRoute(quirks=route.quirks, **settings)
+    if model.disable_streaming is True:  # so of every model that it has not heard of
+        model.disable_streaming = False
     weakref.finalize(client, http.close)
     return model
 

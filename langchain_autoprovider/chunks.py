@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from inference_providers.routes import Plan, Tried
 
-__all__ = ["ChunkReader"]
+__all__ = ["FINISH_KEYS", "ChunkReader"]
 
-_FINISH_KEYS = ("finish_reason", "stop_reason", "done_reason", "status", "stopReason")
+FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+"""Where messages say why they end, by protocol."""
 
 
 class ChunkReader:
@@ -36,7 +37,7 @@ class ChunkReader:
         message = chunk.message
         self._in_blocks = isinstance(message.content, list)
         said = {**message.response_metadata, **(chunk.generation_info or {})}
-        finish = any(said.get(key) for key in _FINISH_KEYS)
+        finish = any(said.get(key) for key in FINISH_KEYS)
         output = bool(message.content or message.additional_kwargs.get("reasoning_content"))
         if isinstance(message, AIMessageChunk):
             for call in message.tool_call_chunks:

@@ -53,7 +53,6 @@ class CohereRoute(RouteModel, ChatCohere):
     spellings: ClassVar[Mapping[str, str]] = {
         "max_completion_tokens": "max_tokens",
         "top_p": "p",
-        "stop": "stop_sequences",
         "strict": "strict_tools",
     }
     absent: ClassVar[frozenset[str]] = frozenset(

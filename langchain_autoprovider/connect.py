@@ -48,7 +48,7 @@ _PROTOCOLS: Mapping[str, _Row] = {
     "cohere": _Row("cohere_protocol", "langchain_cohere", "cohere"),
     "google-genai": _Row("google_protocol", "langchain_google_genai", "google"),
     "replicate": _Row("replicate_protocol"),
-    "vertex": _Row("vertex_protocol", "google.auth", "google"),
+    "vertex": _Row("vertex_protocol", "langchain_google_genai", "google"),
 }
 """Protocol → who speaks it, as a `SpeaksProtocol`."""
 

@@ -51,7 +51,6 @@ class GoogleRoute(RouteModel, ChatGoogleGenerativeAI):
     spellings: ClassVar[Mapping[str, str]] = {
         "max_tokens": "max_output_tokens",
         "max_completion_tokens": "max_output_tokens",
-        "stop": "stop_sequences",
         "n": "candidate_count",
     }
     absent: ClassVar[frozenset[str]] = frozenset(

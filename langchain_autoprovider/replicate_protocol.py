@@ -58,7 +58,6 @@ class ReplicateRoute(RouteModel):
 
     spellings: ClassVar[Mapping[str, str]] = {
         "max_completion_tokens": "max_tokens",
-        "stop": "stop_sequences",
     }
     absent: ClassVar[frozenset[str]] = frozenset(
         {"logit_bias", "logprobs", "n", "parallel_tool_calls", "response_format", "store"}
@@ -196,8 +195,8 @@ def _input(
     given: dict[str, Any] = {"prompt": prompt, **fields}
     if system:
         given["system_prompt"] = system
-    if words := stop or given.pop("stop_sequences", None):
-        given["stop_sequences"] = ",".join(words)
+    if stop:
+        given["stop_sequences"] = ",".join(stop)
     return given
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RouteModel", "chosen", "json_schema"]
 
+_OF_CALL = ("messages", "stop", "run_manager")
+"""Arguments of a call that are no request fields; every class has them by these names."""
 _CHOICES = {"required": "any", "validated": "any", "True": "any", "False": None, "": None}
 
 
@@ -52,11 +54,13 @@ class RouteModel(BaseChatModel):
         return choice
 
     def _fields(self, fields: dict[str, Any]) -> dict[str, Any]:
+        of_call = {name: fields.pop(name) for name in _OF_CALL if name in fields}
         without = {*fields.pop("without", ()), *self.quirks.drop_params, *self.absent}
         names = {**self.spellings, **dict(self.quirks.rename_params)}
         kept = {names.get(n, n): value for n, value in fields.items() if n not in without}
         refused = without.difference(fields)  # told by the provider, so in its own words
-        return self._spelled({n: value for n, value in kept.items() if n not in refused})
+        spelled = self._spelled({n: value for n, value in kept.items() if n not in refused})
+        return {**of_call, **spelled}
 
     def bind_tools(
         self, tools: Any, *args: Any, **kwargs: Any

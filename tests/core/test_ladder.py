@@ -35,7 +35,7 @@ RUNGS = (
 """Lowest first. A module imports from lower rungs only, so there is no circle."""
 
 ADAPTER_RUNGS = (
-    {"errors", "loops", "needs", "transport"},
+    {"chunks", "errors", "loops", "needs", "transport"},
     {"plain_client", "route_model", "structured"},
     {
         "anthropic_protocol",
@@ -44,7 +44,7 @@ ADAPTER_RUNGS = (
         "google_protocol",
         "mistral_protocol",
     }
-    | {"chunks", "connect", "openai_protocol", "replicate_protocol"},
+    | {"connect", "openai_protocol", "replicate_protocol"},
     {"vertex_protocol"},
     {"request"},
     {"chat_models"},

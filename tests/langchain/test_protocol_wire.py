@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 import zlib
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from langchain_core.exceptions import ContextOverflowError
+from pydantic import BaseModel
 
-from inference_providers import AllRoutesFailed, StreamInterrupted
+from inference_providers import AllRoutesFailed, ProviderList, StreamInterrupted
 from inference_providers.testing import Reply
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ class Dialect(NamedTuple):
         after_finish: How many of them come from the finish reason on.
         failure: The body of a failure, by status.
         settings: The request fields of `SETTINGS` as they are on the wire.
+        named_choice: Whether the tool `add` is demanded.
+        schema: The JSON schema that is asked for, or nothing.
+        encode: Makes a stream of events.
     """
 
     protocol: str
@@ -70,6 +75,7 @@ class Dialect(NamedTuple):
     failures: dict[str, tuple[int, Any]]
     settings: Callable[[Any], Any]
     named_choice: Callable[[Any], Any]
+    schema: Callable[[Any], Any]
     encode: Callable[[list[Any]], bytes] = sse
     after_finish: int = 1
 
@@ -155,6 +161,7 @@ ANTHROPIC = Dialect(
     named_choice=lambda body: (
         (body["tool_choice"], len(body["tools"])) == ({"type": "tool", "name": "add"}, 2)
     ),
+    schema=lambda body: body.get("output_config", {}).get("format", {}).get("schema"),
 )
 
 
@@ -223,6 +230,7 @@ GEMINI = Dialect(
         body["toolConfig"]["functionCallingConfig"]
         == {"mode": "ANY", "allowedFunctionNames": ["add"]}
     ),
+    schema=lambda body: body.get("generationConfig", {}).get("responseJsonSchema"),
 )
 
 
@@ -298,6 +306,7 @@ MISTRAL = Dialect(
     named_choice=lambda body: (
         body["tool_choice"] == {"type": "function", "function": {"name": "add"}}
     ),
+    schema=lambda body: body.get("response_format", {}).get("json_schema", {}).get("schema"),
 )
 
 
@@ -367,6 +376,7 @@ COHERE = Dialect(
         "seed": body["seed"],
     },
     named_choice=lambda body: (body["tool_choice"], len(body["tools"])) == ("REQUIRED", 1),
+    schema=lambda body: body.get("response_format", {}).get("schema"),
 )
 
 
@@ -444,6 +454,12 @@ BEDROCK = Dialect(
     named_choice=lambda body: (
         "toolChoice" not in body["toolConfig"] and len(body["toolConfig"]["tools"]) == 1
     ),  # of a model it does not know, the vendor's class says that it takes no choice
+    schema=lambda body: (
+        "outputConfig" in body
+        and json.loads(
+            body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"],
+        )
+    ),
 )
 
 DIALECTS = [ANTHROPIC, GEMINI, MISTRAL, COHERE, BEDROCK]
@@ -528,6 +544,49 @@ async def test_what_a_provider_refuses_is_left_out(
     await ask(model_over(pair, dialect, row=row, **SETTINGS), "Hi")
     with pytest.raises(KeyError, match="temperature"):
         dialect.settings(sole(pair).body)
+
+
+class Answer(BaseModel):
+    """An answer."""
+
+    words: list[str]
+
+
+@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+def test_a_schema_is_asked_for_its_way(pair: Pair, dialect: Dialect, method: Any) -> None:
+    body = json.dumps(dialect.answer(calls=False))
+    pair.plays(Reply(body=json.loads(body.replace(TEXT, r"{\"words\": [\"a\"]}"))))
+    model = model_over(pair, dialect).with_structured_output(Answer, method=method)
+    assert model.invoke("Say a, as JSON") == Answer(words=["a"])
+    asked = dialect.schema(sole(pair).body)
+    assert bool(asked) == (method == "json_schema")
+    if asked:
+        assert asked["properties"]["words"]["items"] == {"type": "string"}
+
+
+def test_it_has_a_plain_client(pair: Pair, dialect: Dialect) -> None:
+    registry = model_over(pair, dialect).registry
+    client, model_id = ProviderList(json_merge=registry).connect_to_model("m-1")
+    messages: Any = [{"role": "user", "content": "Hi"}]
+    pair.plays(Reply(body=dialect.answer(calls=False)))
+    whole = client.chat.completions.create(model=model_id, messages=messages, stop=["END"])
+    assert whole.choices[0].message.content == TEXT
+    assert whole.choices[0].finish_reason == "stop"
+    pair.plays(Reply(body=dialect.answer(calls=True)))
+    called = client.chat.completions.create(model=model_id, messages=messages, tools=TOOLS)
+    assert called.choices[0].message.tool_calls[0].function.name == "add"
+    assert called.choices[0].finish_reason == "tool_calls"
+    pair.plays(stream_of(dialect, dialect.events(calls=False)))
+    chunks = list(client.chat.completions.create(model=model_id, messages=messages, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
+    assert "stop" in [chunk.choices[0].finish_reason for chunk in chunks]
+
+
+def test_each_event_loop_has_connections_of_its_own(pair: Pair, dialect: Dialect) -> None:
+    model = model_over(pair, dialect)
+    for _ in range(3):
+        pair.plays(Reply(body=dialect.answer(calls=False)))
+        assert asyncio.run(model.ainvoke("Hi")).text == TEXT
 
 
 async def test_it_calls_tools(pair: Pair, dialect: Dialect, ask: Callable[..., Any]) -> None:
