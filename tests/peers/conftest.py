@@ -1,8 +1,7 @@
 """aimock, a fault server that nobody here wrote, plain and before the real model.
 
-It plays the OpenAI protocols, `openai-chat` and `openai-responses`. It could play
-Anthropic's and Gemini's too; they are not tested here, since `connect.py` does not
-speak them yet.
+It plays OpenAI's two protocols, Anthropic's and Gemini's. Before the real model there
+is no Gemini: llama.cpp's server does not speak it.
 """
 
 from __future__ import annotations
@@ -45,10 +44,11 @@ class Peer:
 
     def row(self, protocol: str, **entry: Any) -> dict[str, Any]:
         """Return a provider row that serves `m-1` as `first-id`."""
+        base_url = self.url if protocol == "google-genai" else f"{self.url}/v1"
         return {
             "name": "aimock",
             "auth": {"any_of": [["FIRST_KEY"]]},
-            "endpoints": {"default": {"protocol": protocol, "base_url": f"{self.url}/v1"}},
+            "endpoints": {"default": {"protocol": protocol, "base_url": base_url}},
             "models": {"m-1": {"id": "first-id", **entry}},
         }
 
@@ -127,8 +127,11 @@ def proxy_aimock(
         "--proxy-only",
         "--provider-openai",
         real.base_url.removesuffix("/v1"),
+        "--provider-anthropic",
+        real.base_url.removesuffix("/v1"),
         AIMOCK_API_KEYS=FIRST_KEY,
         AIMOCK_PROVIDER_OPENAI_KEY=real.key,
+        AIMOCK_PROVIDER_ANTHROPIC_KEY=real.key,
     )
 
 
@@ -138,8 +141,15 @@ def real(weights_file: Path) -> embedded.EmbeddedServer:
     return embedded.start(weights_file, model="smollm2-135m")
 
 
-@pytest.fixture(params=["openai-chat", "openai-responses"])
+@pytest.fixture(params=["openai-chat", "openai-responses", "anthropic", "google-genai"])
 def protocol(request: pytest.FixtureRequest) -> str:
+    """What aimock plays."""
+    return request.param
+
+
+@pytest.fixture(params=["openai-chat", "openai-responses", "anthropic"])
+def real_protocol(request: pytest.FixtureRequest) -> str:
+    """What the real model's server speaks, too."""
     return request.param
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import anthropic
 import openai
 import pytest
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.tools import tool
+from langchain_google_genai._common import GoogleGenerativeAIError
 
 from inference_providers import AllRoutesFailed, StreamInterrupted, health, reset_health
 
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     Ask = Callable[..., Any]
     ModelOver = Callable[..., Any]
 
+OWN_ERROR = {
+    "openai-chat": openai.BadRequestError,
+    "openai-responses": openai.BadRequestError,
+    "anthropic": anthropic.BadRequestError,
+    "google-genai": GoogleGenerativeAIError,
+}
+"""What each protocol's class raises for a request that is wrong."""
 LONG_ANSWER = "This is a long answer which will be cut in the middle of the stream by the server."
 
 
@@ -138,9 +147,9 @@ async def test_a_route_with_a_larger_window_takes_what_is_too_long(pair: Ask, as
 
 
 async def test_what_is_too_long_for_all_raises_the_providers_own_error(
-    pair: Ask, ask: Ask, second: FakeProvider
+    pair: Ask, ask: Ask, second: FakeProvider, protocol: str
 ) -> None:
-    with pytest.raises(openai.BadRequestError, match="maximum context length"):
+    with pytest.raises(OWN_ERROR[protocol], match="maximum context length"):
         await ask(pair(windows=(8192, 8192)), "play context")
     assert not second.requests
     assert rests() == []
@@ -214,9 +223,9 @@ async def test_the_sole_route_is_tried_again_once(
 
 
 async def test_a_proxy_lets_the_real_model_answer(
-    proxy: Peer, protocol: str, model_over: ModelOver, ask: Ask
+    proxy: Peer, real_protocol: str, model_over: ModelOver, ask: Ask
 ) -> None:
-    model = model_over({"first": proxy.row(protocol)}, temperature=0, max_tokens=8)
+    model = model_over({"first": proxy.row(real_protocol)}, temperature=0, max_tokens=8)
     answer = await ask(model, "Say hello")
     assert len(answer.text) > 3
     assert answer.usage_metadata["output_tokens"] > 1
@@ -230,7 +239,7 @@ async def test_what_a_proxy_fails_the_real_model_answers_itself(  # noqa: PLR091
     fault: str,
     proxy: Peer,
     real: embedded.EmbeddedServer,
-    protocol: str,
+    real_protocol: str,
     model_over: ModelOver,
     ask: Ask,
     monkeypatch: pytest.MonkeyPatch,
@@ -239,19 +248,21 @@ async def test_what_a_proxy_fails_the_real_model_answers_itself(  # noqa: PLR091
     itself = {
         "name": "The real model",
         "auth": {"any_of": [["REAL_KEY"]]},
-        "endpoints": {"default": {"protocol": protocol, "base_url": real.base_url}},
+        "endpoints": {"default": {"protocol": real_protocol, "base_url": real.base_url}},
         "models": {"m-1": "smollm2-135m"},
     }
-    rows = {"first": proxy.row(protocol), "second": itself}
+    rows = {"first": proxy.row(real_protocol), "second": itself}
     answer = await ask(model_over(rows, temperature=0, max_tokens=8), f"play {fault}")
     assert len(answer.text) > 3
     assert classes(answer) == [("first", FAULTS[fault][0]), ("second", None)]
 
 
 async def test_a_proxy_that_limits_is_left_alone_until_its_rest_is_over(
-    proxy: Peer, protocol: str, model_over: ModelOver, ask: Ask
+    proxy: Peer, real_protocol: str, model_over: ModelOver, ask: Ask
 ) -> None:
-    model = model_over({"first": proxy.row(protocol)}, temperature=0, max_tokens=8, max_retries=0)
+    model = model_over(
+        {"first": proxy.row(real_protocol)}, temperature=0, max_tokens=8, max_retries=0
+    )
     proxy.plays(rateLimitRate=1.0)
     with pytest.raises(AllRoutesFailed, match="HTTP 429") as caught:
         await ask(model, "Say hello")
@@ -268,12 +279,12 @@ async def test_a_proxy_that_limits_is_left_alone_until_its_rest_is_over(
 
 async def test_a_refused_key_rests_until_it_changes(
     proxy: Peer,
-    protocol: str,
+    real_protocol: str,
     model_over: ModelOver,
     ask: Ask,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = model_over({"first": proxy.row(protocol)}, temperature=0, max_tokens=8)
+    model = model_over({"first": proxy.row(real_protocol)}, temperature=0, max_tokens=8)
     with monkeypatch.context() as wrong:
         wrong.setenv("FIRST_KEY", "wrong-key-value")
         with pytest.raises(AllRoutesFailed, match="check FIRST_KEY") as caught:
