@@ -182,7 +182,7 @@ def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
 def _as_stream(result: ChatResult) -> Iterator[ChatGenerationChunk]:
     """Yield a whole answer as one chunk, for models that do not stream tool calls."""
     for generation in result.generations:
-        said = generation.message.model_dump(exclude={"type", "tool_calls"})
+        said = generation.message.model_dump(exclude={"type"})
         yield ChatGenerationChunk(message=AIMessageChunk(**said, chunk_position="last"))
 
 

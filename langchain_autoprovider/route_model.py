@@ -34,7 +34,8 @@ __all__ = ["RouteModel", "chosen", "json_schema"]
 
 _OF_CALL = ("messages", "stop", "run_manager")
 """Arguments of a call that are no request fields; every class has them by these names."""
-_CHOICES = {"required": "any", "validated": "any", "True": "any", "False": None, "": None}
+
+_CHOICES = {"required": "any", "True": "any", "False": None, "": None}
 
 
 class RouteModel(BaseChatModel):
@@ -95,9 +96,9 @@ class RouteModel(BaseChatModel):
             tools = []
         return tools, choice
 
-    def _takes_choice(self, kind: str) -> bool:
+    def _takes_choice(self, kind: str) -> bool:  # noqa: ARG002 - for those that do not take all
         """Say whether there is this choice: `auto`, `any`, `none`, or a named `tool`."""
-        return bool(kind)
+        return True
 
     def _with_tools(
         self, tools: Any, *args: Any, **kwargs: Any

@@ -247,6 +247,22 @@ def test_bedrock_demands_a_tool_as_the_model_allows(
     assert len(config["tools"]) == tools
 
 
+async def test_a_model_that_does_not_stream_tool_calls_is_asked_for_the_whole(pair: Pair) -> None:
+    call = {"toolUse": {"toolUseId": "t1", "name": "get_weather", "input": {"city": "A"}}}
+    body = {
+        "output": {"message": {"role": "assistant", "content": [call]}},
+        "stopReason": "tool_use",
+        "usage": {"inputTokens": 5, "outputTokens": 4, "totalTokens": 9},
+        "metrics": {"latencyMs": 1},
+    }
+    pair.plays(Reply(body=body))
+    facts = {"id": "meta.llama3-1-70b-instruct-v1:0"}
+    chunks = list(pair.speaking("bedrock", facts=facts).bind_tools([get_weather]).stream("Hi"))
+    answer = sum(chunks[1:], start=chunks[0])
+    assert [call["args"] for call in answer.tool_calls] == [{"city": "A"}]
+    assert pair.first.requests[0].path.endswith("/converse")
+
+
 # Cohere
 
 

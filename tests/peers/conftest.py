@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,13 @@ HTTP_TIMEOUT_S = 5.0
 FIRST_KEY = "first-key-value"
 ENDS_WITH_STDIN = "data:text/javascript,process.stdin.on('end',()=>process.exit()).resume()"
 """Loaded before aimock, which would outlive a test session that is killed."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loaded() -> None:
+    """Load the SDKs: in the midst of a call that takes longer than a route rests."""
+    for module in ("openai_protocol", "anthropic_protocol", "google_protocol"):
+        import_module(f"langchain_autoprovider.{module}")
 
 
 class Peer:
