@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from inference_providers.outcomes import Tried
     from inference_providers.routes import Plan
 
-__all__ = ["ChunkReader", "as_chunk", "recorded"]
+__all__ = ["FINISH_KEYS", "ChunkReader", "as_chunk", "recorded"]
 
-_FINISH_KEYS = ("finish_reason", "stop_reason", "done_reason", "status")
+FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+"""Where messages say why they end, by protocol."""
 
 
 class ChunkReader:
@@ -40,13 +41,14 @@ class ChunkReader:
         message = chunk.message
         self._in_blocks = isinstance(message.content, list)
         said = {**message.response_metadata, **(chunk.generation_info or {})}
-        finish = any(said.get(key) for key in _FINISH_KEYS)
+        finish = any(said.get(key) for key in FINISH_KEYS)
         output = bool(message.content or message.additional_kwargs.get("reasoning_content"))
         if isinstance(message, AIMessageChunk):
             for call in message.tool_call_chunks:
                 output = output or bool(call["name"])
-                before = self._arguments.get(call["index"], "")
-                self._arguments[call["index"]] = before + (call["args"] or "")
+                # Where calls are not numbered, each comes whole, with an id of its own.
+                which = call["id"] if call["index"] is None else call["index"]
+                self._arguments[which] = self._arguments.get(which, "") + (call["args"] or "")
             if usage := message.usage_metadata:
                 tokens = self._tokens or (0, 0)
                 self._tokens = (

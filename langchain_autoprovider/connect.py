@@ -1,7 +1,7 @@
 """Route → the LangChain chat model that speaks its protocol.
 
 * `_PROTOCOLS` is the table; a protocol's module is imported when its first route
-  is called.
+  is called, and what it needs is installed with an extra.
 * Connections carry no request settings, so all `AutoChatModel`s of a process share
   them: one per route and key, and for async one per event loop as well. Loops are
   held weakly, since their ids are reused.
@@ -14,7 +14,8 @@ import asyncio
 import os
 import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
@@ -26,13 +27,30 @@ if TYPE_CHECKING:
     from inference_providers.registry import Registry
     from inference_providers.routes import Route
 
-__all__ = ["aconnect", "connect", "protocol", "unspoken"]
+__all__ = ["aconnect", "client", "connect", "protocol", "unspoken"]
 
-_PROTOCOLS: Mapping[str, str] = {
-    "openai-chat": "langchain_autoprovider.openai_protocol",
-    "openai-responses": "langchain_autoprovider.openai_protocol",
+
+class _Row(NamedTuple):
+    """The module that speaks a protocol, and the package and extra it needs, if any."""
+
+    module: str
+    package: str | None = None
+    extra: str | None = None
+
+
+_PROTOCOLS: Mapping[str, _Row] = {
+    "openai-chat": _Row("openai_protocol"),
+    "openai-responses": _Row("openai_protocol"),
+    "anthropic": _Row("anthropic_protocol", "langchain_anthropic", "anthropic"),
+    "azure": _Row("openai_protocol"),
+    "bedrock": _Row("bedrock_protocol", "langchain_aws", "aws"),
+    "mistral": _Row("mistral_protocol", "langchain_mistralai", "mistral"),
+    "cohere": _Row("cohere_protocol", "langchain_cohere", "cohere"),
+    "google-genai": _Row("google_protocol", "langchain_google_genai", "google"),
+    "replicate": _Row("replicate_protocol"),
+    "vertex": _Row("vertex_protocol", "langchain_google_genai", "google"),
 }
-"""Protocol → the module that speaks it, as a `SpeaksProtocol`."""
+"""Protocol → who speaks it, as a `SpeaksProtocol`."""
 
 
 MAX_CONNECTIONS = 256
@@ -48,6 +66,11 @@ class SpeaksProtocol(Protocol):
     async def aconnect(self, route: Route, access: Access) -> tuple[BaseChatModel, object]:
         """Return a chat model for the running event loop, and what keeps it open."""
 
+
+@runtime_checkable
+class HasClient(Protocol):
+    """What a protocol's module offers that is OpenAI's own."""
+
     def client(self, route: Route, access: Access) -> Any:
         """Return an object with OpenAI's `chat.completions.create`."""
 
@@ -62,16 +85,33 @@ _lock = threading.Lock()
 
 def protocol(route: Route) -> SpeaksProtocol:
     """Return the module that speaks a route's protocol."""
-    return cast("SpeaksProtocol", import_module(_PROTOCOLS[route.endpoint.protocol]))
+    row = _PROTOCOLS[route.endpoint.protocol]
+    return cast("SpeaksProtocol", import_module(f"langchain_autoprovider.{row.module}"))
 
 
 def unspoken(registry: Registry) -> dict[str, str]:
-    """Return the registry's protocols without a module here, each with what to do."""
+    """Return the registry's protocols that cannot be spoken here, each with what to do."""
     used = {e.protocol for p in registry.providers.values() for e in p.endpoints.values()}
-    return {
-        name: f"its protocol {name!r} is not spoken by this version; use another provider"
-        for name in used.difference(_PROTOCOLS)
-    }
+    return {name: reason for name in sorted(used) if (reason := _unspoken(name))}
+
+
+def _unspoken(name: str) -> str | None:
+    row = _PROTOCOLS.get(name)
+    if row is None:
+        return f"its protocol {name!r} is not spoken by this version; use another provider"
+    if row.package is None or find_spec(row.package):
+        return None
+    return f"its protocol {name!r} needs an extra; run: pip install 'autoprovider[{row.extra}]'"
+
+
+def client(route: Route, access: Access) -> Any:
+    """Return OpenAI's client for a route, or an object with its `chat.completions.create`."""
+    from langchain_autoprovider.plain_client import PlainClient  # noqa: PLC0415 - it loads openai
+
+    speaks = protocol(route)
+    if isinstance(speaks, HasClient):
+        return speaks.client(route, access)
+    return PlainClient(connect(route, access))
 
 
 def connect(route: Route, access: Access) -> BaseChatModel:

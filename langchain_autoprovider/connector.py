@@ -29,7 +29,7 @@ class LangChainConnector:
 
     def client(self, route: Route, access: Access) -> Any:
         """Return an `openai.OpenAI` client, or an object with its `chat.completions.create`."""
-        return connect.protocol(route).client(route, access)
+        return connect.client(route, access)
 
     def chat(self, selection: Selection, registry: Registry) -> Chat:
         """Return what answers over all routes of `selection`."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import weakref
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import openai
 from langchain_core.messages.block_translators import get_translator
@@ -21,16 +20,14 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import model_validator
 
 from inference_providers.errors import BrokenAnswerError
-from inference_providers.keys import is_loopback
-from inference_providers.policy import DEFAULT
 from inference_providers.routes import Quirks
 from langchain_autoprovider.loops import close_with_loop
 from langchain_autoprovider.plain_client import PlainClient
 from langchain_autoprovider.quirks import applied
-from langchain_autoprovider.transport import bound_reads, heed_limits, tls_context
+from langchain_autoprovider.transport import attend, http_options, key_value, timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.messages import BaseMessage
@@ -73,7 +70,7 @@ class OpenAIRoute(BaseChatOpenAI):
         _replay_reasoning(messages, payload)
         payload = applied(self.quirks, payload, without=without)
         if isinstance(seconds := payload.get("timeout"), float):
-            payload["timeout"] = _timeout(seconds)
+            payload["timeout"] = openai.Timeout(**timeouts(seconds))
         if "response_format" in payload:
             # Sent as it is. Seen in `payload`, the base would take the SDK's parsing
             # road, where a stream's chunks differ from all others.
@@ -116,27 +113,32 @@ class OpenAIRoute(BaseChatOpenAI):
         return super()._astream(*args, **kwargs)
 
 
-def connect(route: Route, access: Access) -> BaseChatModel:
-    """Return the chat model of a route, for calls without an event loop."""
-    sdk = _sdk(access)
-    heed_limits(sdk._client, route)  # noqa: SLF001 - the client that `_sdk` has just made
+def connect(route: Route, access: Access, key: Callable[[], str] | None = None) -> BaseChatModel:
+    """Return the chat model of a route, for calls without an event loop.
+
+    `key` is called for what to send in place of the key.
+    """
+    sdk = _sdk(access, key)
+    attend(sdk._client, route)  # noqa: SLF001 - the client that `_sdk` has just made
     return _model(route, root_client=sdk, client=sdk.chat.completions)
 
 
-async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
+async def aconnect(
+    route: Route, access: Access, key: Callable[[], Awaitable[str]] | None = None
+) -> tuple[BaseChatModel, object]:
     """Return the chat model of a route for the running event loop, and what keeps it open."""
-    http = openai.DefaultAsyncHttpxClient(**_http_options(access))
-    heed_limits(http, route)
-    sdk = _unbiased(openai.AsyncOpenAI(http_client=http, **_sdk_options(access)))
+    http = openai.DefaultAsyncHttpxClient(**http_options(access))
+    attend(http, route)
+    sdk = _unbiased(openai.AsyncOpenAI(http_client=http, **_sdk_options(access, key)))
     model = _model(route, root_async_client=sdk, async_client=sdk.chat.completions)
     return model, await close_with_loop(http.aclose)
 
 
-def client(route: Route, access: Access) -> Any:
+def client(route: Route, access: Access, key: Callable[[], str] | None = None) -> Any:
     """Return a plain `openai.OpenAI` where the endpoint speaks its chat protocol."""
     if route.endpoint.protocol == _RESPONSES:
-        return PlainClient(connect(route, access))
-    return _sdk(access)
+        return PlainClient(connect(route, access, key))
+    return _sdk(access, key)
 
 
 def _model(route: Route, **clients: Any) -> OpenAIRoute:
@@ -163,35 +165,20 @@ def _answers_as(route: Route) -> str:
     return f"{route.provider}-openai" if has_own else route.provider
 
 
-def _sdk(access: Access) -> openai.OpenAI:
-    http = openai.DefaultHttpxClient(**_http_options(access))
-    bound_reads(http)
-    sdk = _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access)))
+def _sdk(access: Access, key: Callable[[], str] | None) -> openai.OpenAI:
+    http = openai.DefaultHttpxClient(**http_options(access))
+    sdk = _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access, key)))
     weakref.finalize(sdk, http.close)  # who drops a client has not always closed it
     return sdk
 
 
-def _http_options(access: Access) -> dict[str, Any]:
-    host = urlsplit(access.base_url).hostname or ""
-    return {
-        "follow_redirects": False,
-        "trust_env": not is_loopback(host),
-        "verify": tls_context(openai.DefaultHttpxClient),
-    }
-
-
-def _sdk_options(access: Access) -> dict[str, Any]:
-    value = access.key.value_for(access.base_url) if access.key else None
+def _sdk_options(access: Access, key: Callable[[], Any] | None) -> dict[str, Any]:
     return {
         "base_url": access.base_url,
-        "api_key": value or "none",  # without one, the SDK would take OPENAI_API_KEY
+        "api_key": key or key_value(access),
         "max_retries": 0,
-        "timeout": _timeout(DEFAULT.timeout_s),
+        "timeout": openai.Timeout(**timeouts()),
     }
-
-
-def _timeout(seconds: float) -> openai.Timeout:
-    return openai.Timeout(seconds, connect=min(seconds, DEFAULT.connect_timeout_s))
 
 
 def _unbiased(sdk: Sdk) -> Sdk:

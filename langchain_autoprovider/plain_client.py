@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, convert_to_messages, convert_to_openai_messages
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from langchain_autoprovider.chunks import FINISH_KEYS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,11 +18,18 @@ if TYPE_CHECKING:
 __all__ = ["PlainClient"]
 
 _FINISH_REASONS = {
-    "completed": "stop",
-    "end_turn": "stop",
+    "complete": "stop",  # Cohere
+    "completed": "stop",  # OpenAI's responses
+    "content_filtered": "content_filter",  # Bedrock
+    "end_turn": "stop",  # Anthropic, Bedrock
     "max_tokens": "length",
+    "refusal": "content_filter",  # Anthropic
+    "safety": "content_filter",  # Gemini
+    "stop_sequence": "stop",
+    "tool_call": "tool_calls",  # Cohere
     "tool_use": "tool_calls",
 }
+"""What others call OpenAI's reasons to end, in small letters."""
 
 
 class PlainClient:
@@ -99,5 +108,5 @@ def _finish_reason(message: AIMessage) -> str | None:
     if message.tool_calls:
         return "tool_calls"
     said = message.response_metadata
-    reason = said.get("finish_reason") or said.get("stop_reason") or said.get("status")
-    return _FINISH_REASONS.get(str(reason), reason)
+    reason = next((str(said[key]).lower() for key in FINISH_KEYS if said.get(key)), None)
+    return _FINISH_REASONS.get(reason or "", reason)

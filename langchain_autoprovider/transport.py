@@ -1,45 +1,103 @@
-"""What all clients of httpx, and of its successor httpx2, share here; neither is imported.
-
-* Reads end when the driver says so. A synchronous client's own timeout bounds the silence
-  between two bytes, not the call; here each read of a connection first asks what is left
-  (`inference_providers.patience`). The seam is httpcore's network backend.
-* What an answer's headers say of used-up limits is heeded before a limit is hit.
-* One TLS context per process: making one reads all certificates, some 40 ms.
-"""
+"""What every connection to a provider has in common."""
 
 from __future__ import annotations
 
-import socket
-import sys
+import re
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import urlsplit
+
+import httpx
 
 from inference_providers.cooldown import HEALTH
+from inference_providers.errors import KeyBindingError
 from inference_providers.hints import window_s
-from inference_providers.patience import patience
+from inference_providers.keys import is_loopback
 from inference_providers.policy import DEFAULT
+from langchain_autoprovider.reads import bound_reads
 
 if TYPE_CHECKING:
     import ssl
-    from types import ModuleType
+    from collections.abc import Awaitable, Callable
 
+    from inference_providers.connector import Access
     from inference_providers.routes import Route
 
-__all__ = ["bound_reads", "heed_limits", "tls_context"]
+__all__ = [
+    "aguard",
+    "attend",
+    "certificates",
+    "guard",
+    "http_options",
+    "key_value",
+    "split_version",
+    "timeouts",
+]
+
+
+class Timeouts(TypedDict):
+    """The arguments of the `Timeout` of httpx and its kin, in seconds."""
+
+    timeout: float
+    connect: float
+
+
+def http_options(access: Access) -> dict[str, Any]:
+    """Return the arguments of an HTTP client of httpx's kind.
+
+    Redirects are not followed: they would carry the prompt to another host. A proxy of
+    the environment is for hosts that are not this machine.
+    """
+    host = urlsplit(access.base_url).hostname or ""
+    return {
+        "follow_redirects": False,
+        "trust_env": not is_loopback(host),
+        "verify": certificates(),
+    }
 
 
 @cache
-def tls_context(client_class: type) -> ssl.SSLContext:
-    """Return the TLS context that a class of httpx clients makes by default, made once."""
-    context: ssl.SSLContext = _library(client_class.__mro__[-2]).create_ssl_context()
-    return context
+def certificates() -> ssl.SSLContext:
+    """Return what hosts are known by; made once, since it takes longer than all the rest."""
+    return httpx.create_ssl_context()
 
 
-def heed_limits(client: Any, route: Route) -> None:
-    """Let `route` rest where the headers of an answer say that one of its limits is used up."""
+def guard(access: Access) -> Callable[[Any], None]:
+    """Return what an HTTP client of httpx's kind calls with each request, as an event hook.
+
+    It waits for a connection no longer than for any other, which not every SDK lets one
+    say, and holds back what an SDK would send elsewhere.
+    """
+    host = urlsplit(access.base_url).hostname
+
+    def hook(request: Any) -> None:
+        if request.url.host != host:
+            msg = f"a request for {host!r} was about to go to {request.url.host!r}"
+            raise KeyBindingError(msg)
+        limits = request.extensions.get("timeout") or {}
+        if limits.get("connect") is None or limits["connect"] > DEFAULT.connect_timeout_s:
+            request.extensions["timeout"] = {**limits, "connect": DEFAULT.connect_timeout_s}
+
+    return hook
+
+
+def aguard(access: Access) -> Callable[[Any], Awaitable[None]]:
+    """Return the hook of an asynchronous client; see `guard`."""
+    hook = guard(access)
+
+    async def ahook(request: Any) -> None:
+        hook(request)
+
+    return ahook
+
+
+def attend(client: Any, route: Route) -> None:
+    """Bound the reads of a route's HTTP client, and heed what its answers say of limits.
+
+    A route rests where the headers of an answer say that one of its limits is used up.
+    """
 
     def heed(response: Any) -> None:
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -50,75 +108,30 @@ def heed_limits(client: Any, route: Route) -> None:
     async def aheed(response: Any) -> None:
         heed(response)
 
-    is_async = hasattr(client, "aclose")
-    client.event_hooks["response"].append(aheed if is_async else heed)
+    if hasattr(client, "aclose"):
+        client.event_hooks["response"].append(aheed)
+    else:
+        client.event_hooks["response"].append(heed)
+        bound_reads(client)
 
 
-def bound_reads(client: Any) -> None:
-    """Make the reads of a synchronous httpx client heed the running attempt's patience."""
-    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - no public seam
-        pool = getattr(transport, "_pool", None)
-        if pool is not None:
-            pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
+def key_value(access: Access) -> str:
+    """Return the key for the endpoint; where it takes none, a word.
+
+    Without a key, an SDK would take one from the environment.
+
+    Raises:
+        KeyBindingError: The key does not belong to the endpoint's host.
+    """
+    return (access.key.value_for(access.base_url) if access.key else None) or "none"
 
 
-class _Backend:
-    """A network backend whose connections are bounded."""
-
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-
-    def connect_tcp(self, *args: Any, **kwargs: Any) -> _Connection:
-        return _Connection(self._backend.connect_tcp(*args, **kwargs))
-
-    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _Connection:
-        return _Connection(self._backend.connect_unix_socket(*args, **kwargs))
-
-    def sleep(self, seconds: float) -> None:
-        self._backend.sleep(seconds)
+def timeouts(seconds: float = DEFAULT.timeout_s) -> Timeouts:
+    """Return how long to wait for a connection, and for every read."""
+    return {"timeout": seconds, "connect": min(seconds, DEFAULT.connect_timeout_s)}
 
 
-class _Connection:
-    """A connection of which each read takes no longer than the attempt may."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        told = patience()
-        if told is None:
-            return self._read(max_bytes, timeout)
-        left_s = told.left_s()
-        if left_s <= 0:
-            raise self._too_late()
-        with told.read(self._shut):
-            return self._read(max_bytes, left_s if timeout is None else min(timeout, left_s))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, timeout)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(self, *args: Any, **kwargs: Any) -> _Connection:
-        return _Connection(self._stream.start_tls(*args, **kwargs))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-    def _read(self, max_bytes: int, timeout: float | None) -> bytes:
-        data: bytes = self._stream.read(max_bytes, timeout)
-        return data
-
-    def _too_late(self) -> Exception:
-        """Return the exception that this connection's library raises for a read in vain."""
-        error: Exception = _library(type(self._stream)).ReadTimeout("the attempt's time is over")
-        return error
-
-    def _shut(self) -> None:
-        with suppress(OSError):  # the other side was faster
-            self.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-
-
-def _library(of: type) -> ModuleType:
-    return sys.modules[of.__module__.partition(".")[0]]
+def split_version(base_url: str) -> tuple[str, str | None]:
+    """Split an API's version off the end of an endpoint's URL: SDKs put it there themselves."""
+    host, _, last = base_url.rstrip("/").rpartition("/")
+    return (host, last) if re.fullmatch(r"v\d\w*", last) else (base_url.rstrip("/"), None)

@@ -86,7 +86,7 @@ class Key:
                 continue
             seen.add(id(link))
             link.args = tuple(self._scrubbed(part) for part in link.args)
-            for name in ("message", "body", "__notes__"):
+            for name in {"message", *vars(link)}:  # where an SDK keeps a body is its own affair
                 if isinstance(value := getattr(link, name, None), str | dict | list):
                     with contextlib.suppress(AttributeError):  # a property made of `args`
                         setattr(link, name, self._scrubbed(value))

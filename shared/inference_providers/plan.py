@@ -1,8 +1,9 @@
 """Registry, keys and needs make a plan. Pure: the same inputs give the same plan.
 
 A candidate becomes a route when its provider is wanted, its key is set, its
-protocol is spoken, it is not past its shutdown date, and it offers what the
-request needs. Every other candidate is named with its reason.
+protocol is spoken (or that of its OpenAI-compatible endpoint), it is not past its
+shutdown date, and it offers what the request needs. Every other candidate is named
+with its reason.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from inference_providers.names import canonical_name
 from inference_providers.registry import Target
 from inference_providers.routes import (
     ANYTHING,
+    Endpoint,
     Found,
     Model,
     Needs,
@@ -36,10 +38,20 @@ if TYPE_CHECKING:
     from inference_providers.keys import Keys
     from inference_providers.registry import Registry
 
-__all__ = ["ON_THIS_MACHINE", "Surroundings", "plan", "require_routes", "stick"]
+__all__ = [
+    "COMPATIBLE",
+    "ON_THIS_MACHINE",
+    "Surroundings",
+    "plan",
+    "require_routes",
+    "stick",
+]
 
 ON_THIS_MACHINE = frozenset({"local", "embedded"})
 """Kinds whose models are found by looking, not read from the registry."""
+
+COMPATIBLE = "openai"
+"""The name of an endpoint where a provider answers its own models as OpenAI does."""
 
 EXPLORED_SHARE = 0.05
 """How often `sort="latency"` tries a route that was slow, which may have become fast."""
@@ -230,7 +242,7 @@ class _Planner:
             return _skip(provider_id, target.model, reason)
         if isinstance(offer, NotFound):
             return _skip(provider_id, target.model, offer.reason)
-        endpoint = provider.endpoints[offer.endpoint]
+        endpoint = self._spoken(provider, provider.endpoints[offer.endpoint])
         variable, reason = self._key_of(provider_id)
         if not reason and (unset := self.around.keys.unset(endpoint.base_url)):
             reason = f"set {' and '.join(unset)}"
@@ -266,6 +278,14 @@ class _Planner:
                 return f"{provider_id}/{entry.id}"
         retired = self.registry.document.retired_models.get(model)
         return next(iter(retired.replaced_by), None) if retired else None
+
+    def _spoken(self, provider: Provider, endpoint: Endpoint) -> Endpoint:
+        """Return the endpoint named `openai` in place of one whose protocol is not spoken."""
+        compatible = provider.endpoints.get(COMPATIBLE, endpoint)
+        unspoken = self.around.unspoken
+        if endpoint.protocol in unspoken and compatible.protocol not in unspoken:
+            return compatible
+        return endpoint
 
     def _unwanted(self, target: Target, provider_id: str, provider: Provider) -> str | None:
         selection = self.selection

@@ -9,6 +9,7 @@ import random
 import re
 import time
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -191,6 +192,10 @@ class Resolver:
                 "No provider has a key and no local server answers: %r answers from this machine",
                 made.routes[0].model,
             )
+        for route in made.routes:
+            own = self.registry.providers[route.provider].endpoints[route.facts.endpoint]
+            if own.protocol != route.endpoint.protocol:
+                _say_compatible_once(route.provider, self._unspoken[own.protocol])
         return made
 
     def _embedded(self, route: Route) -> Access:
@@ -221,3 +226,8 @@ class Resolver:
             msg = f"{route}: {filled!r} has left {fixed!r}, to which its key belongs"
             raise ConfigError(msg)
         return filled
+
+
+@cache
+def _say_compatible_once(provider_id: str, reason: str) -> None:
+    logger.warning("%s: %s; its OpenAI-compatible endpoint is used until then", provider_id, reason)

@@ -45,10 +45,11 @@ def test_without_a_connector_the_message_is_the_pip_line() -> None:
 
 
 def test_protocols_that_cannot_be_spoken_are_named_with_what_to_do() -> None:
-    unspoken = find_connector().unspoken(Registry.load())
-    assert "openai-chat" not in unspoken
-    assert "openai-responses" not in unspoken
-    assert "its protocol 'replicate' is not spoken" in unspoken["replicate"]
+    assert find_connector().unspoken(Registry.load()) == {}
+    endpoint = {"protocol": "telepathy", "base_url": "https://p.test/v1"}
+    row = {"name": "P", "endpoints": {"default": endpoint}, "models": {"m": "x"}}
+    unspoken = find_connector().unspoken(Registry.load({"providers": {"p": row}}))
+    assert "its protocol 'telepathy' is not spoken" in unspoken["telepathy"]
 
 
 def test_a_client_has_the_routes_address_and_key() -> None:

@@ -18,7 +18,11 @@ print(json.dumps([sorted(sys.modules), threading.active_count()]))
 """
 
 
-SDKS = {"openai", "langchain_openai", "xllamacpp"}
+SDKS = {
+    "anthropic", "botocore", "cohere", "google.genai", "langchain_anthropic",
+    "langchain_aws", "langchain_cohere", "langchain_google_genai", "langchain_mistralai",
+    "langchain_openai", "openai", "xllamacpp",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

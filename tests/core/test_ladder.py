@@ -52,9 +52,21 @@ RUNGS = (
 """Lowest first. A module imports from lower rungs only, so there is no circle."""
 
 ADAPTER_RUNGS = (
-    {"blocks", "conversation", "errors", "loops", "needs", "quirks", "transport"},
-    {"history", "plain_client", "profile", "structured"},
-    {"binding", "chunks", "connect", "openai_protocol"},
+    {"blocks", "conversation", "errors", "loops", "needs", "quirks", "reads"},
+    {"chunks", "history", "profile", "structured", "transport"},
+    {"plain_client", "route_model"},
+    {
+        "anthropic_protocol",
+        "bedrock_protocol",
+        "binding",
+        "cohere_protocol",
+        "connect",
+        "google_protocol",
+        "mistral_protocol",
+        "openai_protocol",
+        "replicate_protocol",
+    },
+    {"vertex_protocol"},
     {"request", "selection"},
     {"chat_models", "embeddings"},
     {"connector"},

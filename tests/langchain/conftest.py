@@ -33,6 +33,19 @@ class Pair:
     def model(self, name: Any = "m-1", **kwargs: Any) -> AutoChatModel:
         return AutoChatModel(name, registry=self.registry(), **kwargs)
 
+    def speaking(
+        self, protocol: str, *, suffix: str = "", facts: Any = None, row: Any = None, **kwargs: Any
+    ) -> AutoChatModel:
+        """Return a model whose first provider speaks this protocol, at its origin + `suffix`."""
+        base_url = self.first.base_url.removesuffix("/v1") + suffix
+        registry = self.registry()
+        registry["providers"]["first"] |= {
+            "endpoints": {"default": {"protocol": protocol, "base_url": base_url}},
+            "models": {"m-1": {"id": "first-id", **(facts or {})}},
+            **(row or {}),
+        }
+        return AutoChatModel("m-1", registry=registry, **kwargs)
+
     def plays(self, *replies: Reply) -> None:
         self.first.replies = list(replies)
 

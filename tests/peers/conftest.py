@@ -1,8 +1,7 @@
 """aimock, a fault server that nobody here wrote, plain and before the real model.
 
-It plays the OpenAI protocols, `openai-chat` and `openai-responses`. It could play
-Anthropic's and Gemini's too; they are not tested here, since `connect.py` does not
-speak them yet.
+It plays OpenAI's two protocols, Anthropic's and Gemini's. Before the real model there
+is no Gemini: llama.cpp's server does not speak it.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import re
 import shutil
 import subprocess
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,13 @@ ENDS_WITH_STDIN = "data:text/javascript,process.stdin.on('end',()=>process.exit(
 """Loaded before aimock, which would outlive a test session that is killed."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _loaded() -> None:
+    """Load the SDKs: in the midst of a call that takes longer than a route rests."""
+    for module in ("openai_protocol", "anthropic_protocol", "google_protocol"):
+        import_module(f"langchain_autoprovider.{module}")
+
+
 class Peer:
     """One running aimock, and its control interface."""
 
@@ -45,10 +52,11 @@ class Peer:
 
     def row(self, protocol: str, **entry: Any) -> dict[str, Any]:
         """Return a provider row that serves `m-1` as `first-id`."""
+        base_url = self.url if protocol == "google-genai" else f"{self.url}/v1"
         return {
             "name": "aimock",
             "auth": {"any_of": [["FIRST_KEY"]]},
-            "endpoints": {"default": {"protocol": protocol, "base_url": f"{self.url}/v1"}},
+            "endpoints": {"default": {"protocol": protocol, "base_url": base_url}},
             "models": {"m-1": {"id": "first-id", **entry}},
         }
 
@@ -127,8 +135,11 @@ def proxy_aimock(
         "--proxy-only",
         "--provider-openai",
         real.base_url.removesuffix("/v1"),
+        "--provider-anthropic",
+        real.base_url.removesuffix("/v1"),
         AIMOCK_API_KEYS=FIRST_KEY,
         AIMOCK_PROVIDER_OPENAI_KEY=real.key,
+        AIMOCK_PROVIDER_ANTHROPIC_KEY=real.key,
     )
 
 
@@ -138,8 +149,15 @@ def real(weights_file: Path) -> embedded.EmbeddedServer:
     return embedded.start(weights_file, model="smollm2-135m")
 
 
-@pytest.fixture(params=["openai-chat", "openai-responses"])
+@pytest.fixture(params=["openai-chat", "openai-responses", "anthropic", "google-genai"])
 def protocol(request: pytest.FixtureRequest) -> str:
+    """What aimock plays."""
+    return request.param
+
+
+@pytest.fixture(params=["openai-chat", "openai-responses", "anthropic"])
+def real_protocol(request: pytest.FixtureRequest) -> str:
+    """What the real model's server speaks, too."""
     return request.param
 
 
