@@ -72,6 +72,13 @@ ADAPTER_RUNGS = (
     {"connector"},
     {"__init__"},
 )
+LLAMAINDEX_RUNGS = (
+    {"blocks", "facts"},
+    {"messages"},
+    {"exchange"},
+    {"llm"},
+    {"__init__"},
+)
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 50
 
@@ -115,7 +122,11 @@ def imported(path: Path, package: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("package", "rungs"),
-    [("inference_providers", RUNGS), ("langchain_autoprovider", ADAPTER_RUNGS)],
+    [
+        ("inference_providers", RUNGS),
+        ("langchain_autoprovider", ADAPTER_RUNGS),
+        ("llamaindex_autoprovider", LLAMAINDEX_RUNGS),
+    ],
 )
 def test_imports_go_down_the_ladder(package: str, rungs: tuple[set[str], ...]) -> None:
     for name, path in modules(package).items():
@@ -126,6 +137,11 @@ def test_imports_go_down_the_ladder(package: str, rungs: tuple[set[str], ...]) -
 def test_the_core_imports_no_adapter() -> None:
     for path in modules("inference_providers").values():
         assert not imported(path, "langchain_autoprovider"), path
+        assert not imported(path, "llamaindex_autoprovider"), path
+
+
+def test_langchains_adapter_imports_nothing_of_llamaindexs() -> None:
+    for path in modules("langchain_autoprovider").values():
         assert not imported(path, "llamaindex_autoprovider"), path
 
 
