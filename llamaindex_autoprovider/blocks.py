@@ -43,7 +43,7 @@ _CALLS = frozenset(
 """Blocks that say again what stands in a message's `tool_calls`."""
 
 _DEFAULT_TTL = "5m"
-_AS_IT_IS = frozenset({"type", "index"})
+_NO_THOUGHT = frozenset({"cache_control", "index", "type"})
 
 
 def to_content(blocks: Iterable[BaseContentBlock]) -> Content:
@@ -187,8 +187,7 @@ def _source(
 
 def _thought(block: dict[str, Any]) -> ThinkingBlock:
     """Return what a model thought; what its provider added is kept for when it is sent back."""
-    rest = {name: value for name, value in block.items() if name not in _AS_IT_IS}
-    rest.pop("cache_control", None)
+    rest = {name: value for name, value in block.items() if name not in _NO_THOUGHT}
     kind = block["type"]
     if kind == "thinking":
         text = rest.pop("thinking", "")
@@ -209,7 +208,8 @@ def _text_of(thought: dict[str, Any]) -> str | None:
 
 def _media(block: dict[str, Any]) -> BaseContentBlock:
     """Return an image, audio, video or document, in whichever of LangChain's forms it is."""
-    told = cast("dict[str, Any]", HumanMessage(content=[block]).content_blocks[0])
+    bare = {name: value for name, value in block.items() if name != "cache_control"}
+    told = cast("dict[str, Any]", HumanMessage(content=[bare]).content_blocks[0])
     url, mime = told.get("url"), told.get("mime_type")
     data = told["base64"].encode() if told.get("base64") else None
     extras = told.get("extras") or {}

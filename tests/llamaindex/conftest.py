@@ -1,0 +1,74 @@
+"""Two fake providers that serve the same model, and LLMs over them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from inference_providers.testing import FakeProvider, Reply
+from llamaindex_autoprovider import AutoLLM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from llama_index.core.llms import ChatResponse
+
+
+class Two(NamedTuple):
+    """`first` and `second` serve `m`, each under its own id and with its own key."""
+
+    first: FakeProvider
+    second: FakeProvider
+
+    def registry(self, **facts: Any) -> dict[str, Any]:
+        def row(fake: FakeProvider, name: str) -> dict[str, Any]:
+            return fake.row({"m": {"id": f"{name}-id", **facts}}, key=f"{name.upper()}_KEY")
+
+        return {
+            "providers": {"first": row(self.first, "first"), "second": row(self.second, "second")}
+        }
+
+    def llm(self, **arguments: Any) -> AutoLLM:
+        return AutoLLM("m", registry=self.registry(), **arguments)
+
+    def plays(self, *replies: Reply) -> None:
+        self.first.replies = list(replies)
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
+    monkeypatch.setenv("FIRST_KEY", "first-key-value")
+    monkeypatch.setenv("SECOND_KEY", "second-key-value")
+    with FakeProvider(Reply("from first")) as first, FakeProvider(Reply("from second")) as second:
+        yield Two(first, second)
+
+
+@pytest.fixture
+def embedded() -> AutoLLM:
+    """The real model behind the real server."""
+    return AutoLLM("smollm2-135m", temperature=0, max_tokens=60, seed=1)
+
+
+async def _chat(llm: Any, messages: Any, **kwargs: Any) -> ChatResponse:
+    return llm.chat(messages, **kwargs)
+
+
+async def _achat(llm: Any, messages: Any, **kwargs: Any) -> ChatResponse:
+    return await llm.achat(messages, **kwargs)
+
+
+async def _stream_chat(llm: Any, messages: Any, **kwargs: Any) -> ChatResponse:
+    return list(llm.stream_chat(messages, **kwargs))[-1]
+
+
+async def _astream_chat(llm: Any, messages: Any, **kwargs: Any) -> ChatResponse:
+    return [part async for part in await llm.astream_chat(messages, **kwargs)][-1]
+
+
+@pytest.fixture(
+    params=[_chat, _achat, _stream_chat, _astream_chat], ids=lambda f: f.__name__.strip("_")
+)
+def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """One way to ask: each test runs in all four. A stream's last response is its answer."""
+    return request.param

@@ -1,0 +1,456 @@
+"""`AutoLLM` over two providers, in all modes: what LlamaIndex expects of an LLM class."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import get_usage_metadata_callback
+from langchain_core.globals import set_llm_cache
+from llama_index.core import Settings
+from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
+from llama_index.core.callbacks.schema import CBEventType
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.llms import LLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.rate_limiter import BaseRateLimiter
+
+from inference_providers import (
+    AllRoutesFailed,
+    ConfigError,
+    NoRouteError,
+    StreamInterrupted,
+    UnknownModelError,
+)
+from inference_providers.registry import Registry
+from inference_providers.testing import Reply
+from langchain_autoprovider import AutoChatModel
+from llamaindex_autoprovider import AutoLLM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Two
+
+HI = [ChatMessage("Hi")]
+
+
+def tried(response: Any) -> list[tuple[str, str, str | None]]:
+    attempts = response.additional_kwargs["autoprovider"]["attempts"]
+    return [(a["provider"], a["outcome"], a["class"]) for a in attempts]
+
+
+async def _complete(llm: AutoLLM) -> Any:
+    return llm.complete("Hi")
+
+
+async def _acomplete(llm: AutoLLM) -> Any:
+    return await llm.acomplete("Hi")
+
+
+async def _stream_complete(llm: AutoLLM) -> Any:
+    return list(llm.stream_complete("Hi"))[-1]
+
+
+async def _astream_complete(llm: AutoLLM) -> Any:
+    return [part async for part in await llm.astream_complete("Hi")][-1]
+
+
+@pytest.fixture(
+    params=[_complete, _acomplete, _stream_complete, _astream_complete],
+    ids=lambda f: f.__name__.strip("_"),
+)
+def complete(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    return request.param
+
+
+def test_it_is_what_llamaindex_looks_for() -> None:
+    llm = AutoLLM("gpt-oss-120b")
+    for base in (BaseLLM, LLM, FunctionCallingLLM):
+        assert isinstance(llm, base)
+    assert AutoLLM.class_name() == "AutoLLM"
+
+
+async def test_messages_are_answered(two: Two, ask: Callable[..., Any]) -> None:
+    answer = await ask(two.llm(temperature=0.5, max_tokens=7), HI, stop="END")
+    assert answer.message == ChatMessage("from first", role=MessageRole.ASSISTANT)
+    assert tried(answer) == [("first", "success", None)]
+    body = two.first.requests[0].body
+    expected = {"model": "first-id", "temperature": 0.5, "max_tokens": 7, "stop": ["END"]}
+    assert {name: body.get(name) for name in expected} == expected
+    assert body["messages"] == [{"role": "user", "content": "Hi"}]
+
+
+async def test_a_prompt_is_answered(two: Two, complete: Callable[..., Any]) -> None:
+    answer = await complete(two.llm())
+    assert answer.text == "from first"
+    assert tried(answer) == [("first", "success", None)]
+    assert two.first.requests[0].body["messages"] == [{"role": "user", "content": "Hi"}]
+
+
+async def test_moves_to_the_next_route(two: Two, ask: Callable[..., Any]) -> None:
+    two.plays(Reply(status=503))
+    answer = await ask(two.llm(), HI)
+    assert answer.message.content == "from second"
+    assert tried(answer) == [("first", "failure", "OVER"), ("second", "success", None)]
+
+
+async def test_a_completion_moves_on_too(two: Two, complete: Callable[..., Any]) -> None:
+    two.plays(Reply(status=429))
+    answer = await complete(two.llm())
+    assert answer.text == "from second"
+    assert tried(answer) == [("first", "failure", "RATE"), ("second", "success", None)]
+
+
+async def test_health_is_shared_with_langchain(two: Two, ask: Callable[..., Any]) -> None:
+    two.plays(Reply(status=401))
+    AutoChatModel("m", registry=two.registry()).invoke("Hi")
+    answer = await ask(two.llm(), HI)
+    assert tried(answer) == [("second", "success", None)]
+    assert len(two.first.requests) == 1
+
+
+async def test_a_wrong_request_raises_the_providers_own_exception(
+    two: Two, ask: Callable[..., Any]
+) -> None:
+    two.plays(Reply(status=400))
+    with pytest.raises(openai.BadRequestError):
+        await ask(two.llm(), HI)
+    assert not two.second.requests
+
+
+async def test_all_routes_failing_tells_each(two: Two, ask: Callable[..., Any]) -> None:
+    two.plays(Reply(status=401))
+    two.second.replies = [Reply(status=503)]
+    with pytest.raises(AllRoutesFailed, match=r"first/m: AUTH \(HTTP 401\), check FIRST_KEY"):
+        await ask(two.llm(), HI)
+
+
+async def test_without_a_key_the_call_says_which(
+    two: Two, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = two.llm()
+    monkeypatch.delenv("FIRST_KEY")
+    monkeypatch.delenv("SECOND_KEY")
+    assert llm.metadata.is_function_calling_model, "an agent would blame the model"
+    with pytest.raises(NoRouteError, match="set FIRST_KEY"):
+        await ask(llm, HI)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_stream_that_breaks_hands_on_a_chat_message(two: Two, is_async: bool) -> None:
+    two.plays(Reply("one two three", cut_after=3))
+    received = []
+
+    async def read() -> None:
+        if is_async:
+            async for part in await two.llm().astream_chat(HI):
+                received.append(part.delta)  # noqa: PERF401 - what came before the error counts
+        else:
+            for part in two.llm().stream_chat(HI):
+                received.append(part.delta)  # noqa: PERF401
+
+    with pytest.raises(StreamInterrupted) as caught:
+        await read()
+    assert "".join(received) == "one two"
+    assert caught.value.partial == ChatMessage("one two", role="assistant")
+    assert caught.value.route.provider == "first"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_stream_tells_what_is_new_and_all_so_far(two: Two, is_async: bool) -> None:
+    two.plays(Reply("one two three", reasoning="let me see"))
+    if is_async:
+        parts = [part async for part in await two.llm().astream_chat(HI)]
+    else:
+        parts = list(two.llm().stream_chat(HI))
+    assert "".join(part.delta for part in parts) == "one two three"
+    thoughts = "".join(part.additional_kwargs.get("thinking_delta", "") for part in parts)
+    assert thoughts == "let me see"
+    texts = [part.message.content or "" for part in parts]
+    assert texts == sorted(texts, key=len)
+    assert parts[-1].message.blocks == [
+        ThinkingBlock(content="let me see"),
+        TextBlock(text="one two three"),
+    ]
+    carrying = ["autoprovider" in part.additional_kwargs for part in parts]
+    assert carrying == [False] * (len(parts) - 1) + [True]
+    assert parts[-1].additional_kwargs["autoprovider"]["ttft_ms"] > 0
+
+
+async def test_thoughts_are_blocks(two: Two, ask: Callable[..., Any]) -> None:
+    two.plays(Reply("so", reasoning="hm"))
+    answer = await ask(two.llm(), HI)
+    assert answer.message.blocks == [ThinkingBlock(content="hm"), TextBlock(text="so")]
+
+
+async def test_who_leaves_a_stream_closes_it(two: Two) -> None:
+    two.plays(Reply("one two three four five", chunk_delay_s=0.05))
+    stream = two.llm().stream_chat(HI)
+    assert next(stream)
+    stream.close()
+    parts = await two.llm().astream_chat(HI)
+    assert await anext(parts)
+    await parts.aclose()
+    for _ in range(200):
+        if len(two.first.abandoned) == 2:
+            break
+        await asyncio.sleep(0.05)
+    assert len(two.first.abandoned) == 2
+
+
+async def test_the_usage_is_where_llamaindex_looks(two: Two, ask: Callable[..., Any]) -> None:
+    answer = await ask(two.llm(), HI)
+    usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
+    assert answer.raw["usage"] == usage
+    assert {name: answer.additional_kwargs[name] for name in usage} == usage
+    assert (answer.raw["finish_reason"], answer.raw["model_name"]) == ("stop", "first-id")
+
+
+class Events(BaseEventHandler):
+    """Keeps the events it is shown."""
+
+    seen: list[Any]
+
+    def handle(self, event: Any, **_kwargs: Any) -> None:
+        self.seen.append(event)
+
+
+@pytest.fixture
+def events() -> Iterator[list[Any]]:
+    handler = Events(seen=[])
+    dispatcher = get_dispatcher()
+    dispatcher.add_event_handler(handler)
+    yield handler.seen
+    dispatcher.event_handlers.remove(handler)
+
+
+async def test_instrumentation_sees_a_chat_once(
+    two: Two, ask: Callable[..., Any], events: list[Any]
+) -> None:
+    await ask(two.llm(), HI)
+    names = [type(event).__name__ for event in events]
+    assert names[0] == "LLMChatStartEvent"
+    assert names[-1] == "LLMChatEndEvent"
+    assert set(names[1:-1]) <= {"LLMChatInProgressEvent"}
+    assert events[0].model_dict["class_name"] == "AutoLLM"
+    assert events[-1].response.message.content == "from first"
+    assert tried(events[-1].response) == [("first", "success", None)]
+    assert events[0].span_id
+    assert events[0].span_id == events[-1].span_id
+
+
+async def test_instrumentation_sees_a_completion_as_one(
+    two: Two, complete: Callable[..., Any], events: list[Any]
+) -> None:
+    await complete(two.llm())
+    names = [type(event).__name__ for event in events]
+    assert names[0] == "LLMCompletionStartEvent"
+    assert names[-1] == "LLMCompletionEndEvent"
+    assert set(names[1:-1]) <= {"LLMCompletionInProgressEvent"}
+
+
+async def test_callbacks_see_a_call_once_with_its_tokens(two: Two, ask: Callable[..., Any]) -> None:
+    debug, counter = LlamaDebugHandler(print_trace_on_end=False), TokenCountingHandler()
+    await ask(two.llm(callback_manager=CallbackManager([debug, counter])), HI)
+    ((start, end),) = debug.get_event_pairs(CBEventType.LLM)
+    assert start.payload["messages"] == HI
+    assert end.payload["response"].message.content == "from first"
+    assert (counter.prompt_llm_token_count, counter.completion_llm_token_count) == (10, 2)
+
+
+async def test_callbacks_see_what_failed(two: Two, ask: Callable[..., Any]) -> None:
+    two.plays(Reply(status=400))
+    debug = LlamaDebugHandler(print_trace_on_end=False)
+    with pytest.raises(openai.BadRequestError) as caught:
+        await ask(two.llm(callback_manager=CallbackManager([debug])), HI)
+    ((_, end),) = debug.get_event_pairs(CBEventType.LLM)
+    assert end.payload["exception"] is caught.value
+
+
+async def test_langchain_neither_counts_nor_caches(two: Two, ask: Callable[..., Any]) -> None:
+    set_llm_cache(InMemoryCache())
+    try:
+        with get_usage_metadata_callback() as counter:
+            await ask(two.llm(), HI)
+            await ask(two.llm(), HI)
+    finally:
+        set_llm_cache(None)
+    assert len(two.first.requests) == 2
+    assert counter.usage_metadata == {}
+
+
+class Limiter(BaseRateLimiter):
+    """Counts who asks for leave."""
+
+    asked = 0
+
+    def acquire(self, num_tokens: int = 0) -> None:  # noqa: ARG002
+        self.asked += 1
+
+    async def async_acquire(self, num_tokens: int = 0) -> None:  # noqa: ARG002
+        self.asked += 1
+
+
+async def test_a_rate_limiter_is_asked_once(two: Two, ask: Callable[..., Any]) -> None:
+    two.plays(Reply(status=503))
+    limiter = Limiter()
+    await ask(two.llm(rate_limiter=limiter), HI)
+    assert limiter.asked == 1
+
+
+def test_metadata_holds_for_every_live_route(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = two.registry()
+    providers = registry["providers"]
+    providers["first"]["models"]["m"] |= {"context": 64_000, "output": 2_000, "tools": False}
+    providers["second"]["models"]["m"] |= {"context": 32_000, "output": 30_000}
+    llm = AutoLLM("m", registry=registry)
+
+    def facts() -> tuple[int, int, bool]:
+        told = llm.metadata
+        return told.context_window, told.num_output, told.is_function_calling_model
+
+    assert facts() == (32_000, 2_000, True)
+    two.plays(Reply(status=503))
+    assert llm.complete("Hi").text == "from second"
+    assert facts() == (32_000, 2_000, True), "a route that rests comes back"
+    monkeypatch.delenv("FIRST_KEY")
+    assert facts() == (32_000, 8_000, True), "no more than a quarter of the window"
+    monkeypatch.delenv("SECOND_KEY")
+    monkeypatch.setenv("FIRST_KEY", "first-key-value")
+    assert facts() == (64_000, 2_000, False)
+    assert AutoLLM("m", registry=registry, max_tokens=100).metadata.num_output == 100
+
+
+def test_metadata_of_unknown_facts_is_llamaindexs_own(two: Two) -> None:
+    told = two.llm().metadata
+    assert (told.context_window, told.num_output) == (3900, 256)
+    assert (told.model_name, told.is_chat_model) == ("m", True)
+    assert told.system_role is MessageRole.SYSTEM
+    assert AutoLLM().metadata.model_name == "auto"
+
+
+def test_settings_read_as_attributes(two: Two) -> None:
+    llm = two.llm(temperature=0.5, stop=["END"], max_retries=2, system_prompt="Be brief.")
+    assert (llm.model, llm.temperature, llm.stop, llm.max_attempts) == ("m", 0.5, ["END"], 3)
+    assert [str(route) for route in llm.routes] == ["first/m", "second/m"]
+    assert "FIRST_KEY" in str(llm.explain())
+    assert repr(llm) == (
+        "AutoLLM(model='m', temperature=0.5, stop=['END'], max_attempts=3,"
+        " system_prompt='Be brief.')"
+    )
+    with pytest.raises(AttributeError):
+        _ = llm.nothing_like_it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "told"),
+    [
+        ({"model": "gpt-oss-12b"}, UnknownModelError, "did you mean 'gpt-oss-120b'"),
+        ({"temprature": 0}, ValueError, "temprature"),
+        ({"callbacks": [], "cache": True}, ConfigError, "cache, callbacks: LangChain's own"),
+        ({"chat_model": AutoChatModel("gpt-oss-120b"), "seed": 1}, ConfigError, "both were given"),
+    ],
+)
+def test_what_cannot_work_fails_at_construction(
+    arguments: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        AutoLLM(**arguments)
+
+
+def test_it_may_stand_on_a_chat_model_that_is_there(two: Two) -> None:
+    chat = AutoChatModel("m", registry=two.registry())
+    assert AutoLLM(chat_model=chat).complete("Hi").text == "from first"
+
+
+def test_it_is_written_down_and_read_back(two: Two) -> None:
+    llm = two.llm(temperature=0.2, only=["second"], system_prompt="Be brief.")
+    again = AutoLLM.from_dict(json.loads(llm.to_json()))
+    assert again.to_dict() == llm.to_dict()
+    assert again.complete("Hi").text == "from second"
+    merged = AutoLLM("m", registry=Registry.load().merged(two.registry()))
+    assert "registry" not in json.loads(merged.to_json())
+
+
+def test_it_pickles_by_the_names_of_keys(two: Two) -> None:
+    llm = two.llm(temperature=0.2, system_prompt="Be brief.")
+    llm.complete("Hi")
+    dump = pickle.dumps(llm)
+    assert b"first-key-value" not in dump
+    again = pickle.loads(dump)
+    assert again.to_dict() == llm.to_dict()
+    assert again.complete("Hi").text == "from first"
+    with pytest.raises(TypeError, match="a model with api_keys is not pickled; set"):
+        pickle.dumps(two.llm(api_keys={"first": "given-key"}))
+
+
+def test_it_survives_one_event_loop_after_another(two: Two) -> None:
+    llm = two.llm()
+    for _ in range(4):
+        assert asyncio.run(llm.acomplete("Hi")).text == "from first"
+
+
+def test_settings_take_it(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "_llm", None)
+    Settings.llm = two.llm(system_prompt="Be brief.")
+    assert Settings.llm.predict(PromptTemplate("Say {it}"), it="Hi") == "from first"
+    assert two.first.requests[0].body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Say Hi"},
+    ]
+
+
+def test_a_prompt_is_wrapped_unless_it_is_formatted(two: Two) -> None:
+    llm = two.llm(completion_to_prompt=lambda prompt: f"<{prompt}>")
+    llm.complete("Hi")
+    llm.complete("Hi", formatted=True)
+    asked = [request.body["messages"][0]["content"] for request in two.first.requests]
+    assert asked == ["<Hi>", "Hi"]
+
+
+async def test_a_conversation_with_a_tool_reaches_the_wire(
+    two: Two, ask: Callable[..., Any]
+) -> None:
+    call = ToolCallBlock(tool_call_id="c1", tool_name="add", tool_kwargs={"a": 1})
+    history = [
+        ChatMessage("Be brief.", role="system"),
+        ChatMessage("1 + 1?"),
+        ChatMessage([call], role="assistant"),
+        ChatMessage("2", role="tool", additional_kwargs={"tool_call_id": "c1"}),
+    ]
+    await ask(two.llm(), history)
+    function = {"name": "add", "arguments": '{"a": 1}'}
+    assert two.first.requests[0].body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "1 + 1?"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "content": "2", "tool_call_id": "c1"},
+    ]
+
+
+async def test_the_real_model_answers(embedded: AutoLLM, ask: Callable[..., Any]) -> None:
+    answer = await ask(embedded, [ChatMessage("Write one sentence about the sea.")])
+    assert len(answer.message.content.split()) > 3
+    assert answer.additional_kwargs["autoprovider"]["provider"] == "embedded"
+    assert answer.additional_kwargs["completion_tokens"] > 1
+    assert embedded.metadata.context_window == 2048
