@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 import pytest
+from llama_index.core import SimpleDirectoryReader, VectorStoreIndex
+from llama_index.core.embeddings import BaseEmbedding
+from llama_index.core.node_parser import SentenceSplitter
 
 from inference_providers.testing import FakeProvider, Reply
 from llamaindex_autoprovider import AutoLLM
@@ -12,7 +18,15 @@ from llamaindex_autoprovider import AutoLLM
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from llama_index.core import Document
     from llama_index.core.llms import ChatResponse
+    from llama_index.core.schema import BaseNode
+
+
+@pytest.fixture(autouse=True)
+def _no_event_loop_is_left_open() -> None:
+    """Without a loop, LlamaIndex runs its own; else it would take a new one and not close it."""
+    asyncio.set_event_loop(None)
 
 
 class Two(NamedTuple):
@@ -72,3 +86,42 @@ async def _astream_chat(llm: Any, messages: Any, **kwargs: Any) -> ChatResponse:
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """One way to ask: each test runs in all four. A stream's last response is its answer."""
     return request.param
+
+
+class WordCounts(BaseEmbedding):
+    """Counts words by their hash: the same on every machine, and near for what shares words."""
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        counts = [0.0] * 64
+        for word in text.lower().split():
+            counts[crc32(word.strip(".,:`()").encode()) % 64] += 1.0
+        return counts
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return self._get_text_embedding(query)
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return self._get_text_embedding(query)
+
+
+@pytest.fixture
+def embed_model() -> BaseEmbedding:
+    return WordCounts()
+
+
+@pytest.fixture(scope="session")
+def documents() -> list[Document]:
+    """Real ones: this project's own."""
+    root = Path(__file__).parents[2]
+    return SimpleDirectoryReader(input_files=[root / "CONTRIBUTING.md"]).load_data()
+
+
+@pytest.fixture
+def nodes(documents: list[Document]) -> list[BaseNode]:
+    splitter = SentenceSplitter(chunk_size=120, chunk_overlap=0)
+    return splitter.get_nodes_from_documents(documents)
+
+
+@pytest.fixture
+def index(nodes: list[BaseNode], embed_model: BaseEmbedding) -> VectorStoreIndex:
+    return VectorStoreIndex(nodes, embed_model=embed_model)

@@ -1,0 +1,165 @@
+"""Agents and workflows: the tool loop, handoffs, streams, and failover in the middle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from llama_index.core.agent.workflow import (
+    AgentStream,
+    AgentWorkflow,
+    FunctionAgent,
+    ReActAgent,
+    ToolCallResult,
+)
+from llama_index.core.llms import ChatMessage
+from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.workflow import Context, Event, StartEvent, StopEvent, Workflow, step
+
+from inference_providers.testing import Reply
+
+if TYPE_CHECKING:
+    from conftest import Two
+
+    from llamaindex_autoprovider import AutoLLM
+
+
+def multiply(a: int, b: int) -> int:
+    """Multiply two numbers."""
+    return a * b
+
+
+def calls(name: str, **arguments: Any) -> Reply:
+    return Reply("", tool_calls=({"name": name, "arguments": arguments},))
+
+
+async def finished(handler: Any) -> tuple[Any, list[Any]]:
+    """Return what a run ends with, and what it told on the way."""
+    events = [event async for event in handler.stream_events()]
+    return await handler, events
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_the_real_model_calls_a_tool_and_goes_on(embedded: AutoLLM, streaming: bool) -> None:
+    agent = FunctionAgent(tools=[multiply], llm=embedded, streaming=streaming)
+    output, events = await finished(agent.run("What is 3 times 4?", max_iterations=5))
+    results = [event for event in events if isinstance(event, ToolCallResult)]
+    assert [(it.tool_kwargs, it.tool_output.raw_output) for it in results] == [
+        ({"a": 3, "b": 4}, 12)
+    ]
+    assert str(output).strip()
+    assert output.raw["autoprovider"]["provider"] == "embedded"
+    if streaming:
+        assert len([event for event in events if isinstance(event, AgentStream)]) > 2
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_provider_that_dies_in_the_tool_loop_is_replaced(two: Two, streaming: bool) -> None:
+    two.plays(calls("multiply", a=3, b=4), Reply(status=503))
+    two.second.replies = [calls("multiply", a=12, b=2), Reply("It is 24.")]
+    agent = FunctionAgent(tools=[multiply], llm=two.llm(), streaming=streaming)
+    output, events = await finished(agent.run("3 * 4 * 2?"))
+    assert str(output) == "It is 24."
+    results = [
+        event.tool_output.raw_output for event in events if isinstance(event, ToolCallResult)
+    ]
+    assert results == [12, 24]
+    sent = two.second.requests[-1].body["messages"]
+    assert [message["role"] for message in sent] == [
+        "user", "assistant", "tool", "assistant", "tool",
+    ]  # fmt: skip
+    assert [message["content"] for message in sent if message["role"] == "tool"] == ["12", "24"]
+    assert output.raw["autoprovider"]["provider"] == "second"
+
+
+async def test_a_stream_that_dies_before_output_is_not_seen_by_an_agent(two: Two) -> None:
+    two.plays(Reply(cut_after=1))
+    agent = FunctionAgent(tools=[multiply], llm=two.llm())
+    output, events = await finished(agent.run("Hi"))
+    assert str(output) == "from second"
+    deltas = [event.delta for event in events if isinstance(event, AgentStream)]
+    assert "".join(deltas) == "from second"
+
+
+async def test_an_agent_streams_what_the_model_thinks(two: Two) -> None:
+    two.plays(Reply("so", reasoning="let me see"))
+    _, events = await finished(FunctionAgent(llm=two.llm()).run("Hi"))
+    thoughts = [event.thinking_delta for event in events if isinstance(event, AgentStream)]
+    assert "".join(thought or "" for thought in thoughts) == "let me see"
+
+
+async def test_an_agent_forces_its_first_tool(two: Two) -> None:
+    two.plays(calls("multiply", a=3, b=4), Reply("It is 12."))
+    agent = FunctionAgent(tools=[multiply], llm=two.llm(), initial_tool_choice="multiply")
+    assert str(await agent.run("3 * 4?")) == "It is 12."
+    choices = [request.body.get("tool_choice") for request in two.first.requests]
+    assert choices == [{"type": "function", "function": {"name": "multiply"}}, None]
+
+
+# LlamaIndex's own ReActAgent asks in a step whether a workflow runs.
+@pytest.mark.filterwarnings("ignore:is_running called from within a step")
+async def test_a_react_agent_reasons_over_a_failing_provider(two: Two) -> None:
+    two.plays(
+        Reply('Thought: I need a tool.\nAction: multiply\nAction Input: {"a": 3, "b": 4}'),
+        Reply(status=429),
+    )
+    two.second.replies = [Reply("Thought: I can answer.\nAnswer: It is 12.")]
+    agent = ReActAgent(tools=[multiply], llm=two.llm(), streaming=False)
+    output, events = await finished(agent.run("3 * 4?"))
+    assert str(output) == "It is 12."
+    assert [
+        event.tool_output.raw_output for event in events if isinstance(event, ToolCallResult)
+    ] == [12]
+
+
+async def test_agents_hand_over(two: Two) -> None:
+    """The first agent's provider fails between the handoff and the second agent's answer."""
+    two.plays(calls("handoff", to_agent="writer", reason="it writes"), Reply(status=503))
+    two.second.replies = [calls("multiply", a=3, b=4), Reply("A poem on 12.")]
+    llm = two.llm()
+    researcher = FunctionAgent(
+        name="researcher", description="looks up", llm=llm, can_handoff_to=["writer"]
+    )
+    writer = FunctionAgent(name="writer", description="writes", llm=llm, tools=[multiply])
+    workflow = AgentWorkflow(agents=[researcher, writer], root_agent="researcher")
+    output, events = await finished(workflow.run("Write a poem."))
+    assert str(output) == "A poem on 12."
+    assert output.current_agent_name == "writer"
+    used = [event.tool_name for event in events if isinstance(event, ToolCallResult)]
+    assert used == ["handoff", "multiply"]
+
+
+async def test_an_agent_remembers_across_runs_and_providers(two: Two) -> None:
+    agent = FunctionAgent(llm=two.llm(cooldown=False))
+    memory = ChatMemoryBuffer.from_defaults()
+    two.plays(Reply("I am here.", reasoning="they greet"), Reply(status=503))
+    await agent.run("Hello?", memory=memory)
+    await agent.run("And now?", memory=memory)
+    sent = two.second.requests[0].body["messages"]
+    assert [message["content"] for message in sent] == ["Hello?", "I am here.", "And now?"]
+
+
+class Told(Event):
+    """A piece of an answer."""
+
+    delta: str
+
+
+class Flow(Workflow):
+    """Streams an answer out of a step."""
+
+    @step
+    async def answer(self, ctx: Context, ev: StartEvent) -> StopEvent:
+        parts = await ev.llm.astream_chat([ChatMessage("Hi")])
+        async for part in parts:
+            ctx.write_event_to_stream(Told(delta=part.delta or ""))
+        return StopEvent(result=part)
+
+
+async def test_a_workflow_streams_over_a_failing_provider(two: Two) -> None:
+    two.plays(Reply(status=503))
+    last, events = await finished(Flow().run(llm=two.llm()))
+    told = "".join(event.delta for event in events if isinstance(event, Told))
+    assert told == "from second"
+    attempts = last.additional_kwargs["autoprovider"]["attempts"]
+    assert [attempt["provider"] for attempt in attempts] == ["first", "second"]

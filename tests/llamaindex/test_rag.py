@@ -1,0 +1,238 @@
+"""Retrieval over real documents, answered by the real model; failover by scripted servers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from llama_index.core import (
+    StorageContext,
+    SummaryIndex,
+    TreeIndex,
+    VectorStoreIndex,
+    load_index_from_storage,
+)
+from llama_index.core.evaluation import FaithfulnessEvaluator
+from llama_index.core.extractors import SummaryExtractor
+from llama_index.core.ingestion import IngestionCache, IngestionPipeline
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.query_engine import RouterQueryEngine, SubQuestionQueryEngine
+from llama_index.core.question_gen import LLMQuestionGenerator
+from llama_index.core.selectors import PydanticSingleSelector
+from llama_index.core.tools import QueryEngineTool
+from llama_index.core.utils import get_tokenizer
+
+from inference_providers import StreamInterrupted
+from inference_providers.testing import Reply
+from llamaindex_autoprovider import AutoLLM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Two
+    from llama_index.core.embeddings import BaseEmbedding
+    from llama_index.core.schema import BaseNode
+QUESTION = "What does make lint do?"
+
+
+@pytest.fixture
+def brief(embedded: AutoLLM) -> AutoLLM:
+    embedded.chat_model.max_tokens = 16
+    return embedded
+
+
+def test_a_query_is_answered_from_the_documents(index: VectorStoreIndex, brief: AutoLLM) -> None:
+    answer = index.as_query_engine(llm=brief, similarity_top_k=1).query(QUESTION)
+    assert str(answer).strip()
+    assert answer.source_nodes[0].metadata["file_name"] == "CONTRIBUTING.md"
+
+
+def test_a_query_streams(index: VectorStoreIndex, brief: AutoLLM) -> None:
+    engine = index.as_query_engine(llm=brief, similarity_top_k=1, streaming=True)
+    assert len(list(engine.query(QUESTION).response_gen)) > 2
+
+
+async def test_a_query_streams_asynchronously(index: VectorStoreIndex, brief: AutoLLM) -> None:
+    engine = index.as_query_engine(llm=brief, similarity_top_k=1, streaming=True, use_async=True)
+    answer = await engine.aquery(QUESTION)
+    assert len([token async for token in answer.async_response_gen()]) > 2
+
+
+def test_a_chat_engine_answers_and_remembers(index: VectorStoreIndex, brief: AutoLLM) -> None:
+    engine = index.as_chat_engine(chat_mode="condense_plus_context", llm=brief, similarity_top_k=1)
+    assert str(engine.chat(QUESTION)).strip()
+    assert "".join(engine.stream_chat("And make test?").response_gen).strip()
+    assert [message.role for message in engine.chat_history] == ["user", "assistant"] * 2
+
+
+@pytest.mark.parametrize(
+    "mode", ["simple", "context", "condense_question", "condense_plus_context"]
+)
+def test_every_chat_engine_goes_on_with_the_next_provider(
+    two: Two, index: VectorStoreIndex, mode: str
+) -> None:
+    two.plays(Reply("an answer"), Reply(status=503))
+    engine = index.as_chat_engine(chat_mode=mode, llm=two.llm())
+    assert str(engine.chat(QUESTION)) == "an answer"
+    assert "".join(engine.stream_chat("And make test?").response_gen) == "from second"
+    assert [message.content for message in engine.chat_history][1::2] == [
+        "an answer",
+        "from second",
+    ]
+
+
+def test_prompts_are_packed_to_fit_the_window(two: Two, nodes: list[BaseNode]) -> None:
+    def sizes(context: int) -> list[int]:
+        two.first.requests.clear()
+        llm = AutoLLM("m", registry=two.registry(context=context, output=100))
+        SummaryIndex(nodes).as_query_engine(llm=llm).query(QUESTION)
+        asked = [request.body["messages"][-1]["content"] for request in two.first.requests]
+        return [len(get_tokenizer()(prompt)) for prompt in asked]
+
+    small, large = sizes(1_000), sizes(8_000)
+    assert max(small) <= 900
+    assert len(small) > len(large) == 1
+    assert large[0] > 900
+
+
+def test_faithfulness_is_judged(index: VectorStoreIndex, brief: AutoLLM) -> None:
+    answer = index.as_query_engine(llm=brief, similarity_top_k=1).query(QUESTION)
+    judged = FaithfulnessEvaluator(llm=brief).evaluate_response(response=answer)
+    assert judged.passing in {True, False}
+    assert judged.feedback.strip()
+
+
+def test_a_pipeline_extracts_with_the_real_model(
+    nodes: list[BaseNode], brief: AutoLLM, embed_model: BaseEmbedding
+) -> None:
+    pipeline = IngestionPipeline(
+        transformations=[
+            SentenceSplitter(chunk_size=120, chunk_overlap=0),
+            SummaryExtractor(llm=brief, num_workers=1, show_progress=False),
+            embed_model,
+        ]
+    )
+    made = pipeline.run(nodes=nodes[:2])
+    assert len(made) > 1
+    assert all(node.metadata["section_summary"].strip() and node.embedding for node in made)
+
+
+def choice(index: int) -> Reply:
+    arguments = {"index": index, "reason": "it fits"}
+    return Reply("", tool_calls=({"name": "SingleSelection", "arguments": arguments},))
+
+
+def test_a_router_chooses_and_fails_over(two: Two, index: VectorStoreIndex) -> None:
+    two.plays(choice(2), Reply(status=503))
+    two.second.replies = [Reply("an answer")]
+    llm = two.llm()
+    engine = RouterQueryEngine(
+        selector=PydanticSingleSelector.from_defaults(llm=llm),
+        query_engine_tools=[
+            QueryEngineTool.from_defaults(
+                index.as_query_engine(llm=llm, similarity_top_k=top), description=f"top {top}"
+            )
+            for top in (1, 2)
+        ],
+        llm=llm,
+    )
+    answer = engine.query(QUESTION)
+    assert str(answer) == "an answer"
+    assert len(answer.source_nodes) == 2, "the second engine was chosen"
+    assert (len(two.first.requests), len(two.second.requests)) == (2, 1)
+
+
+def test_a_question_is_split_and_each_part_answered(two: Two, index: VectorStoreIndex) -> None:
+    parts = [
+        {"sub_question": "What does make lint do?", "tool_name": "docs"},
+        {"sub_question": "What does make test do?", "tool_name": "docs"},
+    ]
+    two.plays(Reply(f"```json\n{json.dumps(parts)}\n```"), Reply("it lints"), Reply(status=429))
+    two.second.replies = [Reply("it tests"), Reply("both")]
+    llm = two.llm()
+    tool = QueryEngineTool.from_defaults(
+        index.as_query_engine(llm=llm), name="docs", description="the project"
+    )
+    engine = SubQuestionQueryEngine.from_defaults(
+        [tool],
+        llm=llm,
+        question_gen=LLMQuestionGenerator.from_defaults(llm=llm),
+        use_async=False,
+        verbose=False,
+    )
+    assert str(engine.query("What do make lint and make test do?")) == "both"
+    last = two.second.requests[-1].body["messages"][-1]["content"]
+    assert "it lints" in last
+    assert "it tests" in last
+
+
+def test_a_provider_that_dies_while_an_index_is_built_is_replaced(
+    two: Two, nodes: list[BaseNode]
+) -> None:
+    two.plays(Reply("a summary"), Reply(status=503))
+    two.second.replies = [Reply("another summary")]
+    index = TreeIndex(nodes[:8], llm=two.llm(), num_children=2, use_async=False)
+    made = [node.get_content() for node in index.docstore.docs.values()]
+    assert made.count("a summary") == 1
+    assert made.count("another summary") > 1
+    assert len(two.first.requests) == 2
+
+
+async def test_a_provider_that_dies_in_a_pipeline_is_replaced(
+    two: Two, nodes: list[BaseNode]
+) -> None:
+    two.plays(Reply("one"), Reply(status=500))
+    two.second.replies = [Reply("two")]
+    extractor = SummaryExtractor(llm=two.llm(), num_workers=1, show_progress=False)
+    pipeline = IngestionPipeline(transformations=[extractor])
+    made = await pipeline.arun(nodes=nodes[:4])
+    assert [node.metadata["section_summary"] for node in made].count("one") == 1
+    assert [node.metadata["section_summary"] for node in made].count("two") == 3
+
+
+def test_a_pipelines_cache_tells_models_apart(two: Two, nodes: list[BaseNode]) -> None:
+    cache = IngestionCache()
+
+    def run(**arguments: Any) -> None:
+        extractor = SummaryExtractor(llm=two.llm(**arguments), num_workers=1, show_progress=False)
+        IngestionPipeline(transformations=[extractor], cache=cache).run(
+            nodes=[nodes[0].model_copy(deep=True)]  # the extractor writes into it
+        )
+
+    for arguments in ({}, {}, {"temperature": 0.5}):
+        run(**arguments)
+    assert len(two.first.requests) == 2
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_streamed_query_fails_over_before_output(
+    two: Two, index: VectorStoreIndex, is_async: bool
+) -> None:
+    two.plays(Reply(cut_after=1))  # a role-only chunk, then the end
+    engine = index.as_query_engine(llm=two.llm(), streaming=True, use_async=is_async)
+    if is_async:
+        answer = await engine.aquery(QUESTION)
+        tokens = [token async for token in answer.async_response_gen()]
+    else:
+        tokens = list(engine.query(QUESTION).response_gen)
+    assert "".join(tokens) == "from second"
+
+
+def test_a_streamed_query_that_breaks_says_so(two: Two, index: VectorStoreIndex) -> None:
+    two.plays(Reply("one two three", cut_after=3))
+    engine = index.as_query_engine(llm=two.llm(), streaming=True)
+    with pytest.raises(StreamInterrupted):
+        list(engine.query(QUESTION).response_gen)
+
+
+def test_a_persisted_index_is_read_back(
+    two: Two, index: VectorStoreIndex, embed_model: BaseEmbedding, tmp_path: Path
+) -> None:
+    index.storage_context.persist(str(tmp_path))
+    storage = StorageContext.from_defaults(persist_dir=str(tmp_path))
+    again = load_index_from_storage(storage, embed_model=embed_model)
+    assert str(again.as_query_engine(llm=two.llm()).query(QUESTION)) == "from first"
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and b"key-value" in path.read_bytes()
+    ]

@@ -1,0 +1,120 @@
+"""A canary key appears on no surface of LlamaIndex: printed, dumped, traced, stored or pickled."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from llama_index.core import Document, SummaryIndex
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
+from llama_index.core.extractors import SummaryExtractor
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.llms import ChatMessage
+from llama_index.core.schema import TextNode
+
+from inference_providers.testing import FakeProvider, Reply
+from llamaindex_autoprovider import AutoLLM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CANARY = "sk-canary-0123456789abcdef"
+GIVEN = "sk-given-canary-0123456789"
+ECHO = {"error": {"message": f"Incorrect API key provided: {CANARY}", "detail": [CANARY]}}
+
+
+class Recorder(BaseEventHandler):
+    """Writes down every event of LlamaIndex's instrumentation."""
+
+    seen: list[str]
+
+    def handle(self, event: Any, **_kwargs: Any) -> None:
+        self.seen.append(f"{event!r} {vars(event)!r}")
+
+
+@pytest.fixture
+def surfaces(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[list[str]]:
+    """Collects what may be seen, instrumentation too; fails when a key is in it."""
+    monkeypatch.setenv("CANARY_KEY", CANARY)
+    recorder, dispatcher = Recorder(seen=[]), get_dispatcher()
+    dispatcher.add_event_handler(recorder)
+    with caplog.at_level(logging.DEBUG):
+        yield recorder.seen
+    dispatcher.event_handlers.remove(recorder)
+    recorder.seen.append(caplog.text)
+    assert any(part for part in recorder.seen)
+    for part in recorder.seen:
+        assert CANARY not in part
+        assert GIVEN not in part
+
+
+def registry(fake: FakeProvider) -> dict[str, Any]:
+    return {"providers": {"fake": fake.row({"m": "id"}, key="CANARY_KEY")}}
+
+
+def test_an_llm_shows_no_key(surfaces: list[str]) -> None:
+    debug = LlamaDebugHandler(print_trace_on_end=False)
+    with FakeProvider() as fake:
+        for keys in ({}, {"fake": GIVEN}):
+            llm = AutoLLM(
+                "m",
+                registry=registry(fake),
+                api_keys=keys,
+                callback_manager=CallbackManager([debug]),
+            )
+            answer = llm.chat([ChatMessage("Hi")])
+            parts = list(llm.stream_complete("Hi"))
+            surfaces += [
+                repr(llm), str(llm), f"{llm}", repr(llm.to_dict()), llm.to_json(),
+                llm.model_dump_json(), repr(llm.to_payload()), repr(llm.metadata),
+                repr(vars(llm)), repr(llm.chat_model), str(llm.explain()), repr(llm.routes),
+                answer.model_dump_json(), repr(parts), repr(llm.as_structured_llm(Document)),
+            ]  # fmt: skip
+        sent = [request.headers["authorization"] for request in fake.requests]
+    assert sent == [f"Bearer {CANARY}"] * 2 + [f"Bearer {GIVEN}"] * 2, "no key was in play"
+    surfaces.append(repr([vars(event) for event in debug.get_events()]))
+
+
+def test_a_pickle_holds_no_key(surfaces: list[str]) -> None:
+    with FakeProvider() as fake:
+        llm = AutoLLM("m", registry=registry(fake))
+        llm.complete("Hi")
+        surfaces.append(pickle.dumps(llm).decode("latin-1"))
+        with pytest.raises(TypeError) as caught:
+            pickle.dumps(AutoLLM("m", registry=registry(fake), api_keys={"fake": GIVEN}))
+        surfaces.append("".join(traceback.format_exception(caught.value)))
+
+
+def test_what_is_stored_holds_no_key(surfaces: list[str], tmp_path: Path) -> None:
+    with FakeProvider() as fake:
+        llm = AutoLLM("m", registry=registry(fake), api_keys={"fake": GIVEN})
+        extractor = SummaryExtractor(llm=llm, num_workers=1, show_progress=False)
+        pipeline = IngestionPipeline(transformations=[extractor])
+        nodes = pipeline.run(nodes=[TextNode(text="A text.")])
+        index = SummaryIndex(nodes)
+        index.as_query_engine(llm=llm).query("What?")
+        pipeline.persist(str(tmp_path / "pipeline"))
+        index.storage_context.persist(str(tmp_path / "index"))
+        surfaces += [extractor.to_json(), repr(extractor)]
+        assert len(fake.requests) > 1
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 3
+    surfaces += [path.read_text() for path in files]
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+def test_a_key_echoed_by_a_provider_is_scrubbed(surfaces: list[str], status: int) -> None:
+    with FakeProvider(Reply(status=status, body=ECHO)) as fake:
+        llm = AutoLLM("m", registry=registry(fake), cooldown=False, max_retries=0)
+        for call in (llm.complete, lambda prompt: list(llm.stream_complete(prompt))):
+            with pytest.raises(Exception, match=r"\[CANARY_KEY\]") as caught:
+                call("Hi")
+            surfaces.append("".join(traceback.format_exception(caught.value)))
