@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from langchain_core.language_models import BaseChatModel
 from llama_index.core.base.llms.generic_utils import (
     astream_chat_response_to_completion_response,
     chat_response_to_completion_response,
@@ -15,11 +14,9 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
-from pydantic import Field, model_serializer
+from pydantic import Field
 
-from inference_providers.errors import ConfigError
-from inference_providers.registry import Registry
-from langchain_autoprovider import AutoChatModel
+from langchain_autoprovider import AutoChatModel  # noqa: TC001 - pydantic reads annotations at run time
 from llamaindex_autoprovider.exchange import (
     Exchange,
     arguments_of,
@@ -27,6 +24,7 @@ from llamaindex_autoprovider.exchange import (
     in_llamaindexs_terms,
 )
 from llamaindex_autoprovider.facts import metadata_of
+from llamaindex_autoprovider.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,19 +39,11 @@ if TYPE_CHECKING:
         LLMMetadata,
     )
     from llama_index.core.tools.types import BaseTool
-    from pydantic import SerializationInfo, SerializerFunctionWrapHandler
-
-    from inference_providers.routes import Plan, Route
 
 __all__ = ["AutoLLM"]
 
-_LANGCHAINS = frozenset(BaseChatModel.model_fields)
-"""Settings that mean something to LangChain only."""
 
-_SETTINGS = frozenset(AutoChatModel.model_fields) - _LANGCHAINS
-
-
-class AutoLLM(FunctionCallingLLM):
+class AutoLLM(Standing, FunctionCallingLLM):
     """A LLM that is named, and served by whichever provider holds a key.
 
     Takes what `AutoChatModel` takes, and stands on one: the same routes, failover and
@@ -76,25 +66,10 @@ class AutoLLM(FunctionCallingLLM):
         RegistryError: The registry file is not what it should be.
     """
 
+    stands_on: ClassVar[str] = "chat_model"
+
     chat_model: AutoChatModel = Field(exclude=True, repr=False)
     """What asks the routes. LangChain's callbacks, caches and tracers do not see it."""
-
-    def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
-        own = {name: kwargs.pop(name) for name in set(kwargs) & set(type(self).model_fields)}
-        if foreign := sorted(_LANGCHAINS.intersection(kwargs)):
-            msg = f"{', '.join(foreign)}: LangChain's own; LlamaIndex has callback_manager and such"
-            raise ConfigError(msg)
-        if "chat_model" not in own:
-            own["chat_model"] = AutoChatModel(model, **kwargs)
-        elif model is not None or kwargs:
-            msg = "Give a chat_model, or what it is made of; both were given"
-            raise ConfigError(msg)
-        super().__init__(**own)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _SETTINGS:
-            return getattr(self.chat_model, name)
-        return super().__getattr__(name)  # type: ignore[misc]  # hidden from type checkers
 
     @classmethod
     def class_name(cls) -> str:
@@ -106,18 +81,6 @@ class AutoLLM(FunctionCallingLLM):
         """What holds for all routes that could serve now; see `facts.metadata_of`."""
         chat = self.chat_model
         return metadata_of(chat.explain(), chat.model_name, chat.max_tokens)
-
-    @property
-    def routes(self) -> tuple[Route, ...]:
-        """The routes that would be tried now, in order."""
-        return self.chat_model.routes
-
-    def explain(self) -> Plan:
-        """Return who would serve this model now, and why the others would not.
-
-        Prints as a table, and shows as one in a notebook. Nothing is sent to a provider.
-        """
-        return self.chat_model.explain()
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
@@ -267,8 +230,9 @@ class AutoLLM(FunctionCallingLLM):
     ) -> ChatResponseGen:
         asked = Exchange.of(messages, kwargs)
         so_far: ChatGenerationChunk | None = None
-        with in_llamaindexs_terms():
-            for chunk in self.chat_model._stream(asked.messages, asked.stop, None, **asked.fields):
+        chunks = self.chat_model._stream(asked.messages, asked.stop, None, **asked.fields)
+        with in_llamaindexs_terms(), closing(chunks):
+            for chunk in chunks:
                 so_far = chunk if so_far is None else so_far + chunk
                 yield asked.came(so_far, chunk)
 
@@ -284,28 +248,7 @@ class AutoLLM(FunctionCallingLLM):
                     so_far = chunk if so_far is None else so_far + chunk
                     yield asked.came(so_far, chunk)
 
-    def _settings(self) -> dict[str, Any]:
-        """Return what `AutoLLM` is made of, but for keys, as JSON has it."""
-        left_out = {"registry"} if isinstance(self.chat_model.registry, Registry) else set()
-        settings = self.chat_model.model_dump(
-            mode="json", include=set(_SETTINGS) - left_out, exclude_defaults=True
-        )
-        return {"model": None, **settings}
-
-    @model_serializer(mode="wrap")
-    def custom_model_dump(
-        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
-    ) -> dict[str, Any]:
-        """Return all that makes another one like this, without keys."""
-        return {**handler(self), **self._settings(), "class_name": self.class_name()}
-
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        settings = self._settings()
-        settings.pop("registry", None)
+        yield from super().__repr_args__()
         if self.system_prompt is not None:
-            settings["system_prompt"] = self.system_prompt
-        return settings.items()
-
-    def __getstate__(self) -> dict[str, Any]:
-        self.chat_model.__getstate__()  # refuses when keys were given; the base would drop it
-        return super().__getstate__()
+            yield "system_prompt", self.system_prompt

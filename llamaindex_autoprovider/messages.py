@@ -44,6 +44,9 @@ _DEVELOPER = {"__openai_role__": "developer"}
 _OF_ASSISTANTS = frozenset({"reasoning_content", "tool_calls"})
 """What LangChain keeps aside of an assistant's message, and LlamaIndex in blocks."""
 
+_ANSWERED_BY = "answered_by"
+"""Where a message says who gave it, if it holds what only they can read: signed thoughts."""
+
 
 def to_langchain(messages: Iterable[ChatMessage]) -> list[BaseMessage]:
     """Return messages as LangChain's.
@@ -162,8 +165,10 @@ def _to_assistant(message: ChatMessage, name: str | None, aside: dict[str, Any])
     if thoughts:
         aside["reasoning_content"] = "\n\n".join(thoughts)
     asked = [_to_call(call) for call in calls or map(_from_openais_form, told)]
+    origin = aside.pop(_ANSWERED_BY, None) or {}
     return AIMessage(
         to_content(other),
+        response_metadata=origin,
         name=name,
         additional_kwargs=aside,
         tool_calls=[call for call in asked if call["type"] == "tool_call"],
@@ -214,8 +219,22 @@ def _from_assistant(message: AIMessage, aside: dict[str, Any]) -> ChatMessage:
         )
         for cut in message.invalid_tool_calls
     ]
+    kept = {name: it for name, it in aside.items() if name not in _OF_ASSISTANTS}
+    signed = any(isinstance(it, ThinkingBlock) and it.additional_information for it in blocks)
+    if (signed or kept.keys() - {"name"}) and (origin := _origin(message.response_metadata)):
+        kept[_ANSWERED_BY] = origin
     return ChatMessage(
         role=MessageRole.ASSISTANT,
         blocks=blocks or [TextBlock(text="")],
-        additional_kwargs={name: it for name, it in aside.items() if name not in _OF_ASSISTANTS},
+        additional_kwargs=kept,
     )
+
+
+def _origin(said: dict[str, Any]) -> dict[str, Any]:
+    """Return of an answer's metadata who gave it, which history is translated by."""
+    origin: dict[str, Any] = {
+        name: said[name] for name in ("model_provider", "output_version") if name in said
+    }
+    if trace := said.get("autoprovider"):
+        origin["autoprovider"] = {name: trace[name] for name in ("provider", "model_id")}
+    return origin

@@ -73,7 +73,7 @@ ADAPTER_RUNGS = (
     {"__init__"},
 )
 LLAMAINDEX_RUNGS = (
-    {"blocks", "facts"},
+    {"blocks", "facts", "standing"},
     {"messages"},
     {"exchange"},
     {"llm"},

@@ -315,6 +315,24 @@ def test_thoughts_are_sent_back_word_for_word() -> None:
     assert there(from_langchain(AIMessage(content))).content == content
 
 
+def test_signed_thoughts_keep_who_signed_them() -> None:
+    """History leaves them as they are for the route that gave them, and only for that."""
+    origin = {
+        "model_provider": "anthropic",
+        "autoprovider": {"provider": "anthropic", "model_id": "some-id"},
+    }
+    said = {**origin, "autoprovider": {**origin["autoprovider"], "attempts": []}, "usage": {}}
+    signed = AIMessage(
+        [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "so"}],
+        response_metadata=said,
+    )
+    again = there(from_langchain(signed))
+    assert again.content == signed.content
+    assert again.response_metadata == origin
+    plain = from_langchain(AIMessage("so", response_metadata=said))
+    assert plain.additional_kwargs == {}, "prompts that quote the history would hold it"
+
+
 def test_the_thought_of_a_chunk() -> None:
     assert thought(AIMessage("x", additional_kwargs={"reasoning_content": "hm"})) == "hm"
     assert thought(AIMessage([{"type": "thinking", "thinking": "a"}, "b"])) == "a"
