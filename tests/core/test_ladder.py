@@ -74,7 +74,7 @@ ADAPTER_RUNGS = (
 )
 LLAMAINDEX_RUNGS = (
     {"blocks", "facts", "standing"},
-    {"messages"},
+    {"embedding", "messages"},
     {"exchange"},
     {"llm"},
     {"__init__"},
