@@ -1,10 +1,11 @@
-"""LlamaIndex LLMs that find their provider in the user's environment.
+"""LlamaIndex LLMs and embeddings that find their provider in the user's environment.
 
 ```python
 from llama_index.core import Settings
-from llamaindex_autoprovider import AutoLLM
+from llamaindex_autoprovider import AutoEmbedding, AutoLLM
 
 Settings.llm = AutoLLM("mixtral-8x7b")
+Settings.embed_model = AutoEmbedding("text-embedding-3-small")
 ```
 """
 
@@ -16,6 +17,7 @@ except ImportError as error:
     msg = "No package 'llama-index-core'; run `pip install 'autoprovider[llamaindex]'`"
     raise MissingPackageError(msg) from error
 
+from llamaindex_autoprovider.embedding import AutoEmbedding
 from llamaindex_autoprovider.llm import AutoLLM
 
-__all__ = ["AutoLLM"]
+__all__ = ["AutoEmbedding", "AutoLLM"]

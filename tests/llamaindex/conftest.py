@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zlib import crc32
 
 import pytest
 from llama_index.core import SimpleDirectoryReader, VectorStoreIndex
-from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.node_parser import SentenceSplitter
 
 from inference_providers.testing import FakeProvider, Reply
-from llamaindex_autoprovider import AutoLLM
+from llamaindex_autoprovider import AutoEmbedding, AutoLLM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,25 +86,10 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return request.param
 
 
-class WordCounts(BaseEmbedding):
-    """Counts words by their hash: the same on every machine, and near for what shares words."""
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        counts = [0.0] * 64
-        for word in text.lower().split():
-            counts[crc32(word.strip(".,:`()").encode()) % 64] += 1.0
-        return counts
-
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
-
-
-@pytest.fixture
-def embed_model() -> BaseEmbedding:
-    return WordCounts()
+@pytest.fixture(scope="session")
+def embed_model() -> AutoEmbedding:
+    """The embedded model's own vectors."""
+    return AutoEmbedding("smollm2-135m")
 
 
 @pytest.fixture(scope="session")
@@ -116,12 +99,16 @@ def documents() -> list[Document]:
     return SimpleDirectoryReader(input_files=[root / "CONTRIBUTING.md"]).load_data()
 
 
+def _split(documents: list[Document]) -> list[BaseNode]:
+    splitter = SentenceSplitter(chunk_size=120, chunk_overlap=0)
+    return splitter.get_nodes_from_documents(documents)[:12]
+
+
 @pytest.fixture
 def nodes(documents: list[Document]) -> list[BaseNode]:
-    splitter = SentenceSplitter(chunk_size=120, chunk_overlap=0)
-    return splitter.get_nodes_from_documents(documents)
+    return _split(documents)
 
 
-@pytest.fixture
-def index(nodes: list[BaseNode], embed_model: BaseEmbedding) -> VectorStoreIndex:
-    return VectorStoreIndex(nodes, embed_model=embed_model)
+@pytest.fixture(scope="session")
+def index(documents: list[Document], embed_model: AutoEmbedding) -> VectorStoreIndex:
+    return VectorStoreIndex(_split(documents), embed_model=embed_model)
