@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import pickle
+import re
 import traceback
 from itertools import permutations
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from inference_providers.errors import ConfigError, KeyBindingError
-from inference_providers.keys import Key, Keys, is_loopback
+from inference_providers.keys import Key, Keys, in_braces, is_loopback
 from inference_providers.plan import ON_THIS_MACHINE
 from inference_providers.registry import Registry
 from inference_providers.resolver import Resolver
@@ -98,11 +99,13 @@ def test_no_key_of_the_bundled_registry_goes_to_another_providers_host() -> None
     registry = Registry.load()
     remote = {p: row for p, row in registry.providers.items() if row.kind not in ON_THIS_MACHINE}
     values = {p: f"sk-canary-of-{p}" for p in remote}
-    resolver = Resolver(Selection(), registry, Keys(values, environ={}), lambda _: {})
-    hosts = {
-        p: {urlsplit(endpoint.base_url).hostname for endpoint in row.endpoints.values()}
-        for p, row in remote.items()
+    urls = {p: [e.base_url for e in row.endpoints.values()] for p, row in remote.items()}
+    filled_in = {
+        name: "own" for of_one in urls.values() for url in of_one for name in in_braces(url)
     }
+    resolver = Resolver(Selection(), registry, Keys(values, environ=filled_in), lambda _: {})
+    urls = {p: [re.sub(r"\{\w+\}", "own", url) for url in of_one] for p, of_one in urls.items()}
+    hosts = {p: {urlsplit(url).hostname for url in of_one} for p, of_one in urls.items()}
     keys = {}
     for provider_id, row in remote.items():
         for endpoint in row.endpoints.values():
@@ -118,11 +121,11 @@ def test_no_key_of_the_bundled_registry_goes_to_another_providers_host() -> None
             keys[provider_id] = access.key
     assert len(keys) >= 10
     for owner, other in permutations(remote, 2):
-        for endpoint in remote[other].endpoints.values():
-            if urlsplit(endpoint.base_url).hostname in hosts[owner]:
+        for url in urls[other]:
+            if urlsplit(url).hostname in hosts[owner]:
                 continue
             with pytest.raises(KeyBindingError):
-                keys[owner].value_for(endpoint.base_url)
+                keys[owner].value_for(url)
     owners: dict[str, set[str]] = {}
     for provider_id, row in remote.items():
         for host in hosts[provider_id]:
