@@ -141,7 +141,7 @@ class AutoChatModel(Selecting, BaseChatModel):
         Raises:
             ConfigError: There are fewer than two routes to make a chain of.
         """
-        pinned = [self._for_model(f"{route.provider}/{route.model}") for route in self.routes]
+        pinned = [self._for_model(f"{route.provider}/{route.model_id}") for route in self.routes]
         if len(pinned) < 2:  # noqa: PLR2004 - a chain has a first and a next
             msg = f"{self.model_name!r} has {len(pinned)} routes now; a fallback chain needs two"
             raise ConfigError(msg)

@@ -61,9 +61,11 @@ class ChunkReader:
         """Say whether a tool call is cut short; LangChain would mend its JSON silently."""
         for arguments in self._arguments.values():
             try:
-                json.loads(arguments or "{}")
+                said = json.loads(arguments or "{}")
             except ValueError:
                 return f"a tool call's arguments are cut short: {arguments[:80]!r}"
+            if not isinstance(said, dict):
+                return f"a tool call's arguments are no object: {arguments[:80]!r}"
         return None
 
     def join(self, chunks: Sequence[ChatGenerationChunk]) -> AIMessageChunk | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import openai
 from langchain_core.messages.block_translators import get_translator
 from langchain_openai.chat_models.base import BaseChatOpenAI
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
 from inference_providers.errors import BrokenAnswerError
 from inference_providers.routes import Quirks
@@ -96,7 +96,11 @@ class OpenAIRoute(BaseChatOpenAI):
         body = _decoded(response)
         if fault := _no_answer(body):
             raise BrokenAnswerError(fault, body=body)
-        result = super()._create_chat_result(response, generation_info)
+        try:
+            result = super()._create_chat_result(response, generation_info)
+        except ValidationError as error:  # such as arguments of a tool call that are a list
+            msg = f"a success that is no message: {error.errors(include_input=False)[:1]}"
+            raise BrokenAnswerError(msg, body=body) from None
         for choice, generation in zip(body["choices"], result.generations, strict=False):
             _keep_reasoning(choice.get("message"), generation.message)
             generation.message.response_metadata["model_provider"] = self.answers_as

@@ -327,6 +327,8 @@ def _line(attempt: Tried, failure: Failure) -> str:
     advice = ""
     if attempt.failure_class == FailureClass.AUTH and attempt.route.key_variable:
         advice = f", check {attempt.route.key_variable}"
+    elif attempt.failure_class == FailureClass.MODEL and attempt.route.instead:
+        advice = f", use {attempt.route.instead!r}"
     words = " ".join(f"{failure.error} {_innermost(failure.error) or ''}".split())
     return f"{attempt}{advice}: {words[:_TEXT_LIMIT]}{'…' if len(words) > _TEXT_LIMIT else ''}"
 

@@ -265,7 +265,7 @@ class _Planner:
             kind=provider.kind,
             key_variable=variable,
             key_mark=self.around.keys.mark(provider_id, variable),
-            quirks=offer.quirks or provider.quirks,
+            quirks=endpoint.quirks or offer.quirks or provider.quirks,
             limits=offer.limits or provider.limits,
             facts=offer,
             instead=self._instead(provider_id, target.model, offer),

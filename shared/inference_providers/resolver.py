@@ -214,8 +214,10 @@ class Resolver:
             raise ConfigError(msg)
 
         def value(match: re.Match[str]) -> str:
-            name = match[1]
-            return route.model_id if name == "model_id" else self.keys.setting(name) or ""
+            if match[1] == "model_id":
+                return route.model_id
+            # Some write a host as its address: DATABRICKS_HOST is "https://….databricks.com/".
+            return (self.keys.setting(match[1]) or "").removeprefix("https://").rstrip("/")
 
         filled = re.sub(r"\{(\w+)\}", value, url)
         fixed = urlsplit(url).netloc.rpartition("}")[2]

@@ -134,12 +134,16 @@ class Auth(Value, frozen=True, kw_only=True):
 
 
 class Endpoint(Value, frozen=True, kw_only=True):
-    """Where a provider listens, and which protocol it speaks there."""
+    """Where a provider listens, and which protocol it speaks there.
+
+    `quirks` stand in place of all others, where they are those of this endpoint alone.
+    """
 
     protocol: str
     base_url: str
     base_url_env: tuple[str, ...] = ()
     models_path: str = "/models"
+    quirks: Quirks | None = None
 
 
 Listing = str | Model | tuple[Model | str, ...]

@@ -465,3 +465,11 @@ def test_one_bad_key_leaves_other_providers_and_keys_alone() -> None:
     assert health.resting(mine, 1e9) is not None
     assert health.resting(structs.replace(A, key_mark="two"), 0.0) is None
     assert health.resting(B, 0.0) is None
+
+
+def test_a_model_that_is_gone_is_told_with_what_is_there_in_its_place() -> None:
+    gone = structs.replace(A, instead="a/newer-m")
+    engine = failover(only(gone))
+    next(engine)
+    with pytest.raises(AllRoutesFailed, match=r"a/m: MODEL \(HTTP 404\), use 'a/newer-m'"):
+        engine.send(failed(HTTPError(404)))

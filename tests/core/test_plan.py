@@ -182,6 +182,20 @@ def test_quirks_of_a_model_stand_in_place_of_its_providers() -> None:
     assert small.quirks == Quirks(max_tokens_field="max_completion_tokens")
 
 
+def test_quirks_of_an_endpoint_stand_in_place_of_all_others() -> None:
+    other = {
+        "protocol": "openai-chat",
+        "base_url": "https://p.test/v2",
+        "quirks": {"strict_tools": False},
+    }
+    models = {"big": {"id": "x", "endpoint": "other"}, "small": "y"}
+    provider = row(models, "A_KEY", quirks={"max_n": 1})
+    provider["endpoints"]["other"] = other
+    big, small = made("big", "small", registry={"providers": {"a": provider}}).routes
+    assert big.quirks == Quirks(strict_tools=False)
+    assert small.quirks == Quirks(max_n=1)
+
+
 # Keys, protocols, dates, needs
 
 

@@ -130,14 +130,15 @@ def test_a_key_set_later_is_used() -> None:
         ("https://a.test/{model_id}/v1", "org/llama-7b", "https://a.test/org/llama-7b/v1"),
         ("https://a.test/{ACCOUNT}/{model_id}", "m", "https://a.test/acc/m"),
         ("https://{ACCOUNT}.a.test/v1", "m", "https://acc.a.test/v1"),
+        ("https://{ADDRESS}/v1", "m", "https://own.a.test/v1"),
     ],
 )
 def test_a_url_is_filled_with_the_model_id_and_variables(
     template: str, model_id: str, filled: str
 ) -> None:
     provider = row({"m": model_id}, url=template)
-    provider["auth"] = {"any_of": [["ACCOUNT", "A_KEY"]]}
-    environ = {"ACCOUNT": "acc", "A_KEY": SECRET}
+    provider["auth"] = {"any_of": [["ACCOUNT", "ADDRESS", "A_KEY"]]}
+    environ = {"ACCOUNT": "acc", "ADDRESS": "https://own.a.test/", "A_KEY": SECRET}
     made = resolver({"a": provider}, "m", environ=environ)
     access = made.access(made.plan().routes[0])
     assert access.base_url == filled

@@ -158,6 +158,21 @@ async def test_arguments_that_are_not_whole_make_no_tool_call(
     assert [call["name"] for call in answer.invalid_tool_calls] == ["send"]
 
 
+async def test_arguments_that_are_no_object_are_no_answer(
+    pair: Pair, mode: str, ask: Callable[..., Any]
+) -> None:
+    odd = {"name": "send", "arguments": ["a", "list"]}
+    pair.plays(Reply("", tool_calls=(odd,), finish_reason="tool_calls"))
+    if mode.endswith("stream"):
+        with pytest.raises(StreamInterrupted, match="a tool call's arguments are no object"):
+            await ask(pair.model(), "Hi")
+        return
+    answer = await ask(pair.model(), "Hi")
+    assert answer.text == "from second"
+    first, _ = answer.response_metadata["autoprovider"]["attempts"]
+    assert first["class"] == "BROKEN"
+
+
 async def test_a_whole_tool_call_comes_whole(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(
         Reply("", tool_calls=(CALL,), argument_chunks=5, finish_reason="tool_calls", reasoning="so")
