@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import httpx2
-import openai
 import pytest
 
 from inference_providers.patience import Patience
 from inference_providers.testing import FakeProvider, Reply
-from langchain_autoprovider.transport import bound_reads, tls_context
+from langchain_autoprovider.reads import bound_reads
+from langchain_autoprovider.transport import certificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +85,11 @@ def test_a_proxys_connections_are_bounded_too(library: Any) -> None:
         bound_reads(proxied)
         pools = [t._pool._network_backend for t in proxied._mounts.values() if t]
     assert pools
-    assert {type(pool).__module__ for pool in pools} == {"langchain_autoprovider.transport"}
+    assert {type(pool).__module__ for pool in pools} == {"langchain_autoprovider.reads"}
 
 
 def test_one_tls_context_serves_all_clients() -> None:
-    made = tls_context(openai.DefaultHttpxClient)
-    assert made is tls_context(openai.DefaultHttpxClient)
+    made = certificates()
+    assert made is certificates()
     assert made.verify_mode is ssl.CERT_REQUIRED
     assert made.check_hostname
