@@ -183,6 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
     fake: FakeProvider
     server: _Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else an answer in two writes waits 40 ms for an ACK
     _in_frames = False
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
