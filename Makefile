@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 WHEEL_VENV := .venv-wheel
 PEERS := tests/peers
+PEERS_VENV := .venv-peers
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test test-peers lint lock registry clean setup
+.PHONY: demo test test-peers bench-chaos lint lock registry clean setup
 
 demo: setup
 	$(VENV)/bin/python examples/demo.py
@@ -17,6 +18,10 @@ test: setup $(WHEEL_VENV)/.ready
 # Against a fault server that nobody here wrote.
 test-peers: setup $(PEERS)/node_modules/.ready
 	$(VENV)/bin/python -m pytest $(PEERS)
+
+# Through the same outages as LangChain's fallbacks, LiteLLM and pydantic-ai: some minutes.
+bench-chaos: $(PEERS_VENV)/.ready
+	$(PEERS_VENV)/bin/python benchmarks/chaos.py
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff format .
@@ -42,6 +47,13 @@ $(WHEEL_VENV)/.ready: requirements/openai2.txt
 	$(WHEEL_VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/openai2.txt
 	@touch $@
 
+# Without dependencies, since the lock has settled them; see benchmarks/README.md.
+$(PEERS_VENV)/.ready: benchmarks/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --require-hashes -r benchmarks/requirements.txt
+	$(PEERS_VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
 $(PEERS)/node_modules/.ready: $(PEERS)/package.json $(PEERS)/package-lock.json
 	@command -v node >/dev/null && command -v npm >/dev/null || { \
 		echo 'make test-peers: needs node >= 20.15 and npm; install Node.js' >&2; exit 1; }
@@ -54,8 +66,11 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 
 lock:
 	$(UV_COMPILE) --extra all --group dev --output-file requirements/dev.txt
+	grep -Eo '^(certifi|hatchling|langchain-core|langchain-openai|openai)==[^ ]+' requirements/dev.txt \
+		| $(UV_COMPILE) benchmarks/requirements.in --constraints - \
+		--override benchmarks/overrides.in --output-file benchmarks/requirements.txt
 	echo 'openai<3' | $(UV_COMPILE) --extra local --constraints - --output-file requirements/openai2.txt
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) dist build .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(WHEEL_VENV) $(PEERS_VENV) dist build .pytest_cache .mypy_cache .ruff_cache \
 		$(PEERS)/node_modules

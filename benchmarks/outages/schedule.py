@@ -1,0 +1,227 @@
+"""What goes wrong at which provider during which calls: one seed, one schedule.
+
+A fault lies on a window of calls, not of time: all attempts of one call see the same
+state of the world, however long a contender takes for them. One provider is well at
+any call, so a call that fails could have been answered.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Literal, NamedTuple
+
+from inference_providers.testing import Reply
+
+CITY = "Reykjavik, the northernmost capital of a sovereign state"
+WORDS = "one two three four five six seven eight nine ten eleven twelve"
+END = "[end]"
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Return the weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+
+Kind = Literal["invoke", "stream", "tool", "tool stream"]
+KINDS: dict[Kind, int] = {"invoke": 35, "stream": 35, "tool": 15, "tool stream": 15}
+"""How a call is made, and its share in percent."""
+
+RETRY_AFTER_S = 20
+SLOW_S = 0.6
+CUT_AT = 5
+"""Chunks of a stream before it is cut, the first of which holds the role only."""
+
+
+class Call(NamedTuple):
+    """One call: every contender makes it."""
+
+    n: int
+    kind: Kind
+
+    @property
+    def streams(self) -> bool:
+        """Whether it asks for a stream."""
+        return self.kind.endswith("stream")
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether a tool is offered."""
+        return self.kind.startswith("tool")
+
+    @property
+    def prompt(self) -> str:
+        """What is asked; the provider reads the number out of it."""
+        return f"call {self.n}"
+
+    @property
+    def answer(self) -> str:
+        """What a whole answer comes to."""
+        return CITY if self.has_tools else f"Call {self.n}: {WORDS} {END}"
+
+
+class Window(NamedTuple):
+    """A fault at a provider, from one call up to another, which is well again."""
+
+    provider: int
+    first: int
+    end: int
+    fault: str
+
+
+class Schedule(NamedTuple):
+    """The calls and what goes wrong meanwhile."""
+
+    calls: tuple[Call, ...]
+    windows: tuple[Window, ...]
+
+    def fault(self, provider: int, n: int) -> str | None:
+        """Return what is wrong at a provider during a call."""
+        at = (w.fault for w in self.windows if w.provider == provider and w.first <= n < w.end)
+        return next(at, None)
+
+
+LENGTHS: dict[str, tuple[int, int]] = {
+    "outage": (8, 25),
+    "rate limit": (3, 8),
+    "rate limit with Retry-After": (3, 12),
+    "hang": (2, 5),
+    "slow": (3, 8),
+    "reset": (3, 10),
+    "cut": (1, 3),
+    "short": (1, 3),
+    "cut tool call": (1, 4),
+    "page": (1, 4),
+    "garbage": (1, 3),
+    "empty": (1, 3),
+    "error in a 200": (1, 4),
+    "no credit": (30, 60),
+    "refused key": (30, 60),
+}
+"""Faults, and the fewest and the most calls that one lasts."""
+
+LASTING = ("no credit", "refused key")
+"""What in life takes somebody to mend. The last provider is spared: otherwise all three
+would be out of credit within minutes, and who believes them would have nobody to ask."""
+
+GAPS = ((4, 14), (12, 40), (25, 70))
+"""Calls between two faults, the fewest and the most, for each provider."""
+
+
+def schedule(seed: int, count: int) -> Schedule:
+    """Return a schedule; the same for the same numbers."""
+    rng = random.Random(seed)  # noqa: S311 - it is to be repeatable, not secret
+    kinds, weights = list(KINDS), list(KINDS.values())
+    calls = tuple(Call(n, rng.choices(kinds, weights)[0]) for n in range(count))
+    windows: list[Window] = []
+    for provider, (least, most) in enumerate(GAPS):
+        last = provider == len(GAPS) - 1
+        faults = [f for f in LENGTHS if not (last and f in LASTING)]
+        deck: list[str] = []
+        n = rng.randint(least, most)
+        while n < count:
+            if not deck:
+                deck = rng.sample(faults, len(faults))
+            fault = deck.pop()
+            end = n + rng.randint(*LENGTHS[fault])
+            windows += _where_another_is_well(Window(provider, n, end, fault), windows)
+            n = end + rng.randint(least, most)
+    return Schedule(calls, tuple(windows))
+
+
+def dead_primary(fault: str, count: int) -> Schedule:
+    """Return a schedule in which the first provider is never well."""
+    calls = tuple(Call(n, "invoke") for n in range(count))
+    return Schedule(calls, (Window(0, 0, count, fault),))
+
+
+def _where_another_is_well(window: Window, others: list[Window]) -> list[Window]:
+    """Return the parts of a window during which not all the other providers are ill."""
+    at_risk = [
+        n
+        for n in range(window.first, window.end)
+        if {w.provider for w in others if w.first <= n < w.end} | {window.provider}
+        != set(range(len(GAPS)))
+    ]
+    parts: list[Window] = []
+    for n in at_risk:
+        if parts and parts[-1].end == n:
+            parts[-1] = parts[-1]._replace(end=n + 1)
+        else:
+            parts.append(window._replace(first=n, end=n + 1))
+    return parts
+
+
+def fails(fault: str | None, call: Call) -> bool:
+    """Say whether a request that meets this fault cannot be answered in full."""
+    if fault in {None, "slow"}:
+        return False
+    if fault == "short":  # an answer in one piece has no end to lose
+        return call.streams
+    return fault != "cut tool call" or call.streams or call.has_tools
+
+
+def reply(fault: str | None, call: Call) -> Reply:
+    """Return what a provider answers a call with."""
+    whole = Reply(call.answer)
+    if call.has_tools:
+        whole = Reply(
+            "",
+            tool_calls=({"name": "weather", "arguments": {"city": CITY}},),
+            argument_chunks=8,
+            finish_reason="tool_calls",
+        )
+    if fault is None:
+        return whole
+    cut = whole._replace(cut_after=CUT_AT)
+    half_a_call = {"name": "weather", "arguments": f'{{"city": "{CITY[:9]}'}
+    in_pieces: dict[str, Reply] = {
+        "slow": whole._replace(delay_s=SLOW_S),
+        "cut": cut._replace(fault="close"),
+        "short": cut if call.streams else whole,
+        "cut tool call": cut
+        if call.streams
+        else whole._replace(tool_calls=(half_a_call,))
+        if call.has_tools
+        else whole,
+        "empty": whole._replace(cut_after=1)
+        if call.streams
+        else Reply(body={"id": "1", "object": "chat.completion", "choices": []}),
+        "error in a 200": whole._replace(cut_after=1, at_cut=_OVERLOADED)
+        if call.streams
+        else Reply(body=_OVERLOADED),
+    }
+    return in_pieces.get(fault) or _WHOLE_FAULTS[fault]
+
+
+def _error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+_OVERLOADED = _error("The server is overloaded, please try again later", "server_error")
+_SLOW_DOWN = _error("Rate limit reached for requests", "requests", "rate_limit_exceeded")
+_NO_CREDIT = _error(
+    "You exceeded your current quota, please check your plan and billing details.",
+    "insufficient_quota",
+    "insufficient_quota",
+)
+_BAD_KEY = _error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
+
+_WHOLE_FAULTS = {
+    "outage": Reply(status=503, body=_OVERLOADED),
+    "rate limit": Reply(status=429, body=_SLOW_DOWN),
+    "rate limit with Retry-After": Reply(
+        status=429, body=_SLOW_DOWN, headers={"retry-after": str(RETRY_AFTER_S)}
+    ),
+    "hang": Reply(fault="hang"),
+    "reset": Reply(fault="reset"),
+    "page": Reply(body="<html><body><h1>We will be back soon</h1></body></html>"),
+    "garbage": Reply(body='{"id": "chatcmpl-1", "choices": [{"index": 0, "mess'),
+    "no credit": Reply(status=429, body=_NO_CREDIT),
+    "refused key": Reply(status=401, body=_BAD_KEY),
+}
