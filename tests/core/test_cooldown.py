@@ -161,3 +161,82 @@ def test_health_is_a_printable_value() -> None:
     assert report._repr_html_().startswith("<pre")
     reset_health()
     assert health().rows == ()
+
+
+def test_the_longest_of_several_rests_is_named() -> None:
+    state = steady()
+    state.failed(A, OVER, 0.0, DEFAULT)
+    state.failed(A, RATE, 0.0, DEFAULT)
+    rest = state.resting(A, 0.1)
+    assert rest is not None
+    assert (rest.until, rest.verdict) == (10.0, RATE)
+
+
+def test_a_rest_is_over_the_moment_it_ends() -> None:
+    state = steady()
+    state.failed(A, OVER, 0.0, DEFAULT)
+    assert state.resting(A, 1.0) is None
+    assert state.report(1.0).rows == ()
+    assert len(state.report(0.9).rows) == 1
+
+
+def test_a_probe_before_the_end_keeps_others_away_after_it() -> None:
+    state = steady()
+    state.failed(A, OVER, 0.0, DEFAULT)
+    state.probe(A, 0.5, 30.0)
+    assert not state.claim(A, 1.5, 30.0)
+    state.failed(A, OVER._replace(scope=Scope.HOST), 2.0, DEFAULT)
+    assert state.resting(A, 3.0) is None, "a failure gives the probe back"
+
+
+def test_a_rest_at_a_limit_neither_shrinks_nor_counts_as_a_failure() -> None:
+    state = steady()
+    state.exhausted(A, 20.0)
+    state.exhausted(A, 5.0)
+    rest = state.resting(A, 10.0)
+    assert rest is not None
+    assert (rest.until, rest.strikes, rest.is_limit) == (20.0, 0, True)
+    assert rest.reason(10.0) == "at its limit for 10 s"
+    assert rest.reason(30.0) == "at its limit for 0 s"
+    state.answered(A)
+    assert state.resting(A, 10.0) is not None, "the limit is not lifted by an answer"
+    assert rest_s(state, RATE, 21.0) == pytest.approx(10.0), "the first strike"
+    state.exhausted(A, 90.0)
+    rest = state.resting(A, 32.0)
+    assert rest is not None
+    assert rest.strikes == 1
+
+
+def test_a_budget_that_is_full_does_not_grow() -> None:
+    state = steady()
+    state.answered(A)
+    state.answered(A)
+    assert not state.spend(21.0, 20.0)
+    assert state.spend(19.5, 20.0)
+    state.answered(A)
+    assert not state.spend(1.6, 20.0)
+    assert state.spend(1.5, 20.0)
+
+
+def test_latency_is_an_average_that_moves_to_the_newest() -> None:
+    state = steady()
+    assert state.latency_ms(A) is None
+    state.answered(A, 100.0)
+    assert state.latency_ms(A) == pytest.approx(100.0)
+    state.answered(A, 200.0)
+    assert state.latency_ms(A) == pytest.approx(120.0)
+    assert state.latency_ms(OTHER_MODEL) is None
+
+
+def test_reset_forgets_everything() -> None:
+    state = steady()
+    for _ in range(100):
+        state.answered(A, 100.0)
+    state.keep("c", A)
+    state.failed(A, OVER, 0.0, DEFAULT)
+    assert state.spend(20.0, 20.0)
+    assert state.p95_ms(A) == pytest.approx(100.0)
+    state.reset()
+    assert (state.latency_ms(A), state.p95_ms(A), state.kept("c")) == (None, None, None)
+    assert state.resting(A, 0.1) is None
+    assert state.spend(20.0, 20.0)
