@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "inference_providers"
-_OF_THE_POLICY = ("test_failover.py", "test_allowance.py", "test_failover_properties.py")
+_OF_THE_POLICY = (
+    "test_failover.py",
+    "test_failover_edges.py",
+    "test_allowance.py",
+    "test_failover_properties.py",
+)
 TESTS = {
     "cooldown": ("test_cooldown.py", *_OF_THE_POLICY),
     "failover": (*_OF_THE_POLICY, "test_drive.py"),
