@@ -8,18 +8,9 @@ from msgspec import structs
 from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed
 from inference_providers.failover import failover
+from inference_providers.outcomes import Cancelled, Race, Raced, Success, Wait
 from inference_providers.policy import DEFAULT, Policy
-from inference_providers.routes import (
-    Cancelled,
-    Endpoint,
-    Model,
-    Plan,
-    Race,
-    Raced,
-    Route,
-    Success,
-    Wait,
-)
+from inference_providers.routes import Endpoint, Model, Plan, Route
 from inference_providers.verdicts import FailureClass, Scope, Verdict
 
 NOW = 1000.0
