@@ -52,17 +52,29 @@ _AT_ITS_LIMIT = Verdict(FailureClass.RATE, None, Scope.ROUTE)
 
 
 class Rest(NamedTuple):
-    """Why a mark rests, and until when, on the monotonic clock."""
+    """Why a mark rests, until when, and when it failed last, on the monotonic clock."""
 
     until: float
     verdict: Verdict
     strikes: int
+    failed_at: float
     probe_until: float = -math.inf
 
     @property
     def is_limit(self) -> bool:
         """Whether nothing failed: the route has been asked as often as it allows."""
         return self.verdict is _AT_ITS_LIMIT
+
+    def may_have_passed(self, now: float, policy: Policy) -> bool:
+        """Say whether it is worth a probe before its time, where nothing else is left.
+
+        It is when its length was our guess, nobody probes, and it has lasted a while: a
+        second after an overload, a minute where credit or a model was missing.
+        """
+        guessed = self.verdict.rest_s is None and not (self.is_limit or math.isinf(self.until))
+        brief = self.verdict.failure_class in {FailureClass.OVER, FailureClass.BROKEN}
+        least_s = policy.rest_base_s if brief else policy.last_resort_s
+        return guessed and now >= max(self.failed_at + least_s, self.probe_until)
 
     def reason(self, now: float) -> str:
         """Say it in words that fit a skipped route."""
@@ -163,11 +175,12 @@ class Health:
             before = self._rests.get(mark)
             if before and now < before.until:  # it was under way when the rest began
                 hinted = now + min(verdict.rest_s or 0.0, policy.hint_max_s)
-                self._rests[mark] = before._replace(until=max(before.until, hinted))
+                until = max(before.until, hinted)
+                self._rests[mark] = before._replace(until=until, failed_at=now)
                 return
             strikes = before.strikes + 1 if before else 1
             until = now + self._rest_s(verdict, strikes, policy)
-            self._rests[mark] = Rest(until, verdict, strikes)
+            self._rests[mark] = Rest(until, verdict, strikes, now)
 
     def exhausted(self, route: Route, until: float) -> None:
         """Let a route rest whose provider says, beside an answer, that a limit is used up."""
@@ -265,7 +278,7 @@ class Health:
         mark = marks_of(route)[Scope.ROUTE]
         before = self._rests.get(mark)
         if before is None or before.until < until:
-            self._rests[mark] = Rest(until, _AT_ITS_LIMIT, before.strikes if before else 0)
+            self._rests[mark] = Rest(until, _AT_ITS_LIMIT, before.strikes if before else 0, until)
 
     def _lease(self, route: Route, until: float) -> None:
         for mark in marks_of(route).values():

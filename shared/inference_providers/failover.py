@@ -3,6 +3,8 @@
 * It yields an `Attempt`, a `Race` of two or a `Wait`, and is sent what became of it.
 * A failure that another route may not have moves on, and lays a rest on what failed;
   a request that is itself wrong raises the provider's own exception.
+* Where nothing else is left, a route is probed before its rest is over, if the length of
+  that was our guess and it has lasted a while.
 * The same route is tried again only when there is no other, once, within the retry
   budget; or with a parameter left out that the provider does not know.
 * One deadline covers the whole call.
@@ -15,7 +17,7 @@ tests drive it by hand with `next()` and `send()`.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from inference_providers.cooldown import Health
@@ -36,6 +38,7 @@ from inference_providers.policy import DEFAULT, Policy
 from inference_providers.verdicts import FailureClass, Verdict, classify
 
 if TYPE_CHECKING:
+    from inference_providers.cooldown import Rest
     from inference_providers.outcomes import Cancelled
     from inference_providers.routes import Plan, Route
 
@@ -101,7 +104,7 @@ def failover(  # noqa: PLR0913 - all but the plan are named
             continue
         if not (trial or course.moves_on(route, verdict)):
             raise errors.wrong_request(_noted(outcome.error, route), verdict)
-        before, route = route, course.next()
+        before, route = route, course.next() or course.last_resort()
         if route is None and (seconds := course.wait(before, verdict)) is not None:
             course.now = cast("Waited", (yield Wait(seconds=seconds))).at
             route = course.again(before)
@@ -146,24 +149,45 @@ class _Course:
         """Return the first route that may be tried; where all are overloaded, the soonest."""
         if (route := self.next()) is not None:
             return route
-        rests = [
+        rests = self._rests()
+        if any(rest.verdict.failure_class not in _MAY_PASS for rest, _ in rests):
+            return self.last_resort()
+        return self._soonest((rest, r) for rest, r in rests if self.now >= rest.probe_until)
+
+    def last_resort(self) -> Route | None:
+        """Return a resting route that may answer all the same, where nothing else is left."""
+        if self._is_over():
+            return None
+        rests = self._rests()
+        return self._soonest(
+            each for each in rests if each[0].may_have_passed(self.now, self.policy)
+        )
+
+    def _rests(self) -> list[tuple[Rest, Route]]:
+        return [
             (rest, route) for route in self._left if (rest := self.health.resting(route, self.now))
         ]
-        if not rests or any(rest.verdict.failure_class not in _MAY_PASS for rest, _ in rests):
+
+    def _soonest(self, rests: Iterable[tuple[Rest, Route]]) -> Route | None:
+        found = min(rests, key=lambda each: each[0].until, default=None)
+        if found is None:
             return None
-        return self.again(min(rests, key=lambda resting: resting[0].until)[1])
+        self._left.remove(found[1])
+        return self.again(found[1])
+
+    def _is_over(self) -> bool:
+        return len(self.tried) >= self.policy.max_attempts or self.now >= self._deadline
 
     def _until_allowed_s(self) -> float | None:
         """Return how long to wait for the first limit to allow a call; `None` for too long."""
-        rests = (self.health.resting(route, self.now) for route in self._left)
-        limited = (rest.until - self.now for rest in rests if rest and rest.is_limit)
+        limited = (rest.until - self.now for rest, _ in self._rests() if rest.is_limit)
         seconds = min(limited, default=math.inf)
         longest = min(self.policy.max_wait_s, self._deadline - self.now)
         return seconds if seconds < longest else None
 
     def next(self) -> Route | None:
         """Return the next route that does not rest, if attempts and time are left."""
-        if len(self.tried) >= self.policy.max_attempts or self.now >= self._deadline:
+        if self._is_over():
             return None
         told = (self.now, self.policy.probe_lease_s, self.plan.tokens)
         free = (route for route in self._left if self.health.claim(route, *told))
@@ -265,9 +289,8 @@ class _Course:
 
     def mended(self, route: Route, verdict: Verdict) -> bool:
         """Say whether to ask the same again without a parameter the provider refuses."""
-        out_of_it = len(self.tried) >= self.policy.max_attempts or self.now >= self._deadline
         parameter = (verdict.parameter or "").split(".")[0]
-        if not parameter or parameter in _ESSENTIAL or self._has_mended or out_of_it:
+        if not parameter or parameter in _ESSENTIAL or self._has_mended or self._is_over():
             return False
         self._has_mended = self.health.refuses_parameter(route, parameter)
         return self._has_mended

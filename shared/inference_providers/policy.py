@@ -33,6 +33,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         quota_rest_s: Rest of a key whose credit is used up; doubles.
         quota_rest_max_s: Its longest.
         model_rest_s: Rest of a model that a provider does not have.
+        last_resort_s: How long a rest of our own guess, after used-up credit or a missing
+            model, lasts at the least before the route is asked where nothing else is left.
         hint_max_s: The longest rest a rate limit or an overload may ask for.
         probe_lease_s: How long the one probe after a rest keeps others away.
         retry_backoff_s: Mean of the first wait before the only route is tried again.
@@ -60,6 +62,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     quota_rest_s: float = 3600.0
     quota_rest_max_s: float = 86400.0
     model_rest_s: float = 3600.0
+    last_resort_s: float = 60.0
     hint_max_s: float = 3600.0
     probe_lease_s: float = 30.0
     retry_backoff_s: float = 0.5

@@ -244,6 +244,74 @@ def test_when_all_rest_for_other_reasons_it_fails_fast_and_says_when() -> None:
     assert "b/m: its key was refused (HTTP 401); set another" in str(caught.value)
 
 
+NO_CREDIT = Verdict(FailureClass.QUOTA, 402, Scope.KEY)
+
+
+def test_where_nothing_else_is_left_a_guessed_rest_is_probed_after_a_while() -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, NO_CREDIT, 0.0, DEFAULT)
+    plan = only(A, B)
+    engine = failover(plan, health=health, now=59.0)
+    assert next(engine).route == B
+    with pytest.raises(AllRoutesFailed, match="1 tried"):
+        engine.send(failed(HTTPError(402), at=59.5))  # A's rest has not lasted long enough
+    engine = failover(plan, health=health, now=61.0)
+    assert next(engine).route == A
+    tried = ended(engine, ANSWERED)
+    assert [t.route for t in tried] == [A]
+    assert health.resting(A, 61.0) is None
+
+
+def test_a_probe_that_fails_keeps_the_rest_and_makes_the_next_one_wait() -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, NO_CREDIT, 0.0, DEFAULT)
+    engine = failover(only(A), health=health, now=61.0)
+    next(engine)
+    with pytest.raises(AllRoutesFailed):
+        engine.send(failed(HTTPError(402), at=61.0))
+    assert health.resting(A, 61.0).until == 3600.0
+    with pytest.raises(AllRoutesFailed, match="0 tried"):
+        next(failover(only(A), health=health, now=120.0))
+    assert next(failover(only(A), health=health, now=121.5)).route == A
+
+
+@pytest.mark.parametrize(("verdict", "at"), [(NO_CREDIT, 61.0), (classify(HTTPError(503)), 0.1)])
+def test_one_caller_at_a_time_probes_as_a_last_resort(verdict: Verdict, at: float) -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, verdict, 0.0, DEFAULT)
+    first = failover(only(A), health=health, now=at)
+    assert next(first).route == A
+    with pytest.raises(AllRoutesFailed, match="0 tried"):
+        next(failover(only(A), health=health, now=at))
+    first.close()
+    assert next(failover(only(A), health=health, now=at)).route == A
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Verdict(FailureClass.AUTH, 401, Scope.KEY),
+        Verdict(FailureClass.QUOTA, 402, Scope.KEY, rest_s=7200.0),
+        Verdict(FailureClass.RATE, 429, Scope.ROUTE, rest_s=3600.0),
+    ],
+    ids=str,
+)
+def test_what_a_provider_has_said_is_not_doubted(verdict: Verdict) -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, verdict, 0.0, DEFAULT)
+    with pytest.raises(AllRoutesFailed, match="0 tried"):
+        next(failover(only(A), health=health, now=3000.0))
+
+
+def test_an_overloaded_route_is_asked_rather_than_giving_up_for_anothers_key() -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, Verdict(FailureClass.AUTH, 401, Scope.KEY), 0.0, DEFAULT)
+    for at in (0.0, 1.5, 4.0):
+        health.failed(B, classify(HTTPError(503)), at, DEFAULT)
+    assert health.resting(B, 5.5)
+    assert next(failover(only(A, B), health=health, now=5.5)).route == B
+
+
 def test_the_only_route_is_asked_once_more_after_a_wait() -> None:
     engine = failover(only(A), health=Health(jitter=lambda: 0.5))
     next(engine)
