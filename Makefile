@@ -41,7 +41,8 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The environment of the wheel test: what a user gets who installs beside openai 2.
+# The environment of the wheel test: what a user of LlamaIndex gets who has its OpenAI class,
+# which wants openai 2.
 $(WHEEL_VENV)/.ready: requirements/openai2.txt
 	$(PYTHON) -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/openai2.txt
@@ -69,7 +70,8 @@ lock:
 	grep -Eo '^(certifi|hatchling|langchain-core|langchain-openai|openai)==[^ ]+' requirements/dev.txt \
 		| $(UV_COMPILE) benchmarks/requirements.in --constraints - \
 		--override benchmarks/overrides.in --output-file benchmarks/requirements.txt
-	echo 'openai<3' | $(UV_COMPILE) --extra local --constraints - --output-file requirements/openai2.txt
+	echo 'llama-index-llms-openai # which wants openai 2' | $(UV_COMPILE) --extra local --extra llamaindex - \
+		--output-file requirements/openai2.txt
 
 clean:
 	rm -rf $(VENV) $(WHEEL_VENV) $(PEERS_VENV) dist build .pytest_cache .mypy_cache .ruff_cache \

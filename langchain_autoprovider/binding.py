@@ -6,7 +6,6 @@ is tried: then the class that speaks its protocol binds them.
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from langchain_autoprovider.structured import response_format
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["bound"]
 
 _OF_TOOLS = ("tool_choice", "parallel_tool_calls")
-_NO_CALL: Mapping[str, Any] = {"anthropic": {"type": "none"}}
-"""How a protocol's class is told to call no tool, where it is not by `none`."""
 
 
 def bound(model: BaseChatModel, route: Route, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,8 +34,6 @@ def bound(model: BaseChatModel, route: Route, fields: Mapping[str, Any]) -> dict
         if schema is not None:
             del made["response_format"]
             made.update(_of_schema(model, schema))
-    if "tool_choice" in made:
-        made["tool_choice"] = _plain_choice(made["tool_choice"], route.endpoint.protocol)
     return _with_tools(model, made)
 
 
@@ -68,22 +63,10 @@ def _of_schema(model: BaseChatModel, schema: dict[str, Any]) -> dict[str, Any]:
     return own
 
 
-def _plain_choice(choice: Any, protocol: str) -> Any:
-    """Return a choice as LangChain's classes share it: `auto`, `any`, or a tool's name."""
-    if isinstance(choice, dict):
-        return (choice.get("function") or choice).get("name") or choice
-    if choice is True or choice == "required":
-        return "any"
-    return _NO_CALL.get(protocol, "none") if choice == "none" else choice or None
-
-
 def _with_tools(model: BaseChatModel, fields: dict[str, Any]) -> dict[str, Any]:
     if not fields.get("tools"):
         return fields
     tools = fields.pop("tools")
-    known = inspect.signature(model.bind_tools).parameters
     of_tools = {name: fields.pop(name) for name in _OF_TOOLS if name in fields}
-    if "parallel_tool_calls" not in known:
-        of_tools.pop("parallel_tool_calls", None)
     binding: Any = model.bind_tools(tools, **of_tools)
     return {**fields, **binding.kwargs}

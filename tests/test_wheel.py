@@ -24,6 +24,8 @@ import inference_providers, langchain_autoprovider, llamaindex_autoprovider, ope
 from inference_providers import ProviderList, Registry
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
+from llama_index.llms.openai import OpenAI  # whose package keeps openai at 2
+from llamaindex_autoprovider import AutoLLM
 
 source = Path({root!r})
 for module in (inference_providers, langchain_autoprovider, llamaindex_autoprovider):
@@ -45,6 +47,10 @@ with FakeProvider(Reply(status=503)) as down, FakeProvider(Reply("from second"))
     answers = [model.invoke("Hi").text, "".join(c.text for c in model.stream("Hi"))]
     answers += asyncio.run(in_async())
     assert answers == ["from second"] * 4, answers
+
+    llm = AutoLLM("m", registry={{"providers": rows}})
+    answers = [llm.complete("Hi").text, [part.text for part in llm.stream_complete("Hi")][-1]]
+    assert answers == ["from second"] * 2, answers
     providers = ProviderList(json_merge={{"providers": rows}})
     client, model_id = providers.connect_to_model("m", test=True)
     assert (type(client), model_id) == (openai.OpenAI, "b")

@@ -216,8 +216,10 @@ class Resolver:
         def value(match: re.Match[str]) -> str:
             if match[1] == "model_id":
                 return route.model_id
+            said = self.keys.setting(match[1]) or ""
             # Some write a host as its address: DATABRICKS_HOST is "https://….databricks.com/".
-            return (self.keys.setting(match[1]) or "").removeprefix("https://").rstrip("/")
+            address = said.removeprefix("https://")
+            return said if address == said else address.removesuffix("/")
 
         filled = re.sub(r"\{(\w+)\}", value, url)
         fixed = urlsplit(url).netloc.rpartition("}")[2]

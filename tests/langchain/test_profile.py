@@ -15,7 +15,7 @@ from langchain_autoprovider import AutoChatModel
 def over(*entries: dict[str, Any], **rows: Any) -> AutoChatModel:
     with FakeProvider() as fake:  # a profile asks nobody
         providers = {
-            f"p-{n}": fake.row({"m-1": {"id": "x", **entry}}, key=f"KEY_{n}", **rows)
+            f"p-{n}": fake.row({"m-1": {"id": "x", **entry}}, key=f"P{n}_KEY", **rows)
             for n, entry in enumerate(entries)
         }
     return AutoChatModel("m-1", registry={"providers": providers})
@@ -23,8 +23,8 @@ def over(*entries: dict[str, Any], **rows: Any) -> AutoChatModel:
 
 @pytest.fixture(autouse=True)
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KEY_0", "a-key-value")
-    monkeypatch.setenv("KEY_1", "another-key-value")
+    monkeypatch.setenv("P0_KEY", "a-key-value")
+    monkeypatch.setenv("P1_KEY", "another-key-value")
 
 
 def test_it_is_what_every_route_can_do() -> None:
@@ -71,11 +71,11 @@ def test_quirks_count() -> None:
 
 def test_it_follows_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     model = over({"context": 8000}, {"context": 4000})
-    monkeypatch.delenv("KEY_1")
+    monkeypatch.delenv("P1_KEY")
     assert model.profile == {**over({"context": 8000}).profile}  # type: ignore[dict-item] - not None
-    monkeypatch.delenv("KEY_0")
+    monkeypatch.delenv("P0_KEY")
     assert model.profile is None
-    monkeypatch.setenv("KEY_1", "set-again-value")
+    monkeypatch.setenv("P1_KEY", "set-again-value")
     assert model.profile is not None
     assert model.profile["max_input_tokens"] == 4000
 

@@ -36,11 +36,12 @@ def registry(protocol: str, base_url: str, variables: list[str]) -> dict[str, An
     row = {
         "name": "Cloud",
         "kind": "cloud",
-        "auth": {"any_of": [variables]},
+        "auth": {"any_of": [variables], "ambient": False},
         "endpoints": {"default": {"protocol": protocol, "base_url": base_url}},
         "models": {"m-1": "my-deployment"},
     }
-    return {"providers": {"cloud": row}}
+    # The id says which bundled row it is laid over, and so which variables it may read.
+    return {"providers": {protocol: row}}
 
 
 def origin(fake: FakeProvider) -> str:

@@ -265,34 +265,6 @@ VENDORS = {
 
 
 @pytest.mark.parametrize(
-    ("protocol", "choice", "sent"),
-    [
-        ("anthropic", "any", {"type": "any"}),
-        ("anthropic", "required", {"type": "any"}),
-        ("anthropic", True, {"type": "any"}),
-        ("anthropic", "none", {"type": "none"}),
-        ("anthropic", "add", {"type": "tool", "name": "add"}),
-        ("anthropic", TOOL, {"type": "tool", "name": "add"}),
-        ("google-genai", "required", "any"),
-        ("google-genai", "none", "none"),
-        ("google-genai", TOOL, "add"),
-        ("mistral", "required", "any"),
-        ("mistral", TOOL, {"type": "function", "function": {"name": "add"}}),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-@pytest.mark.filterwarnings("ignore")  # what vendors' classes warn of is theirs
-def test_a_choice_is_spelt_as_the_vendors_class_wants(
-    protocol: str, choice: Any, sent: Any
-) -> None:
-    fields = {"tools": [TOOL], "tool_choice": choice, "parallel_tool_calls": True}
-    made = bound(VENDORS[protocol](), route(protocol), fields)
-    assert made["tool_choice"].items() >= sent.items() if isinstance(sent, dict) else True
-    assert isinstance(sent, dict) or made["tool_choice"] == sent
-    assert fields["tools"] == [TOOL]
-
-
-@pytest.mark.parametrize(
     ("protocol", "field"),
     [
         ("anthropic", "output_config"),
