@@ -13,7 +13,7 @@ demo: setup
 	$(VENV)/bin/python examples/demo.py
 
 test: setup $(WHEEL_VENV)/.ready
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 # Against a fault server that nobody here wrote.
 test-peers: setup $(PEERS)/node_modules/.ready
