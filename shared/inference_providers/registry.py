@@ -153,9 +153,14 @@ class Registry:
         if model := self._known(folded):
             return Target(model)
         provider_id, rest = self._split(wanted)
-        if provider_id and (pinned := self._pinned(provider_id, rest)):
-            return pinned
-        if own := self._own_ids.get(folded):
+        own = self._own_ids.get(folded)
+        try:
+            if provider_id and (pinned := self._pinned(provider_id, rest)):
+                return pinned
+        except UnknownModelError:
+            if own is None:  # else the maker's name in another provider's id reads like a pin
+                raise
+        if own:
             model, entry = own
             return Target(model, snapshot=entry.snapshot, tier=entry.tier)
         if not provider_id and (meant := self._spelled(wanted, local=local)):
