@@ -128,7 +128,9 @@ class Registry:
 
         The default is of no tier, undated before dated, then the newest.
         """
-        return self._entries.get((provider_id, model), ())
+        provider = self.providers.get(provider_id)
+        listed = provider.models.get(model) if provider else None
+        return () if listed is None else tuple(sorted(_each(listed), key=_default_first))
 
     def offered(self, provider_id: str, target: Target) -> tuple[Model, ...]:
         """Return the entries of `provider_id` that `target` asks for, default first."""
@@ -153,14 +155,13 @@ class Registry:
         if model := self._known(folded):
             return Target(model)
         provider_id, rest = self._split(wanted)
-        own = self._own_ids.get(folded)
         try:
             if provider_id and (pinned := self._pinned(provider_id, rest)):
                 return pinned
         except UnknownModelError:
-            if own is None:  # else the maker's name in another provider's id reads like a pin
+            if folded not in self._own_ids:  # a maker's name in one of those reads like a pin
                 raise
-        if own:
+        if own := self._own_ids.get(folded):
             model, entry = own
             return Target(model, snapshot=entry.snapshot, tier=entry.tier)
         if not provider_id and (meant := self._spelled(wanted, local=local)):
@@ -189,19 +190,12 @@ class Registry:
             raise ConfigError(msg)
 
     @cached_property
-    def _entries(self) -> dict[tuple[str, str], tuple[Model, ...]]:
-        return {
-            (provider_id, model): _listed(listed)
-            for provider_id, provider in self.providers.items()
-            for model, listed in provider.models.items()
-        }
-
-    @cached_property
     def _own_ids(self) -> Mapping[str, tuple[str, Model]]:
         return {
             entry.id.lower(): (model, entry)
-            for (_, model), entries in reversed(self._entries.items())
-            for entry in entries
+            for provider in reversed([*self.providers.values()])
+            for model, listed in reversed([*provider.models.items()])
+            for entry in _each(listed)
         }
 
     def _known(self, name: str) -> str | None:
@@ -326,12 +320,11 @@ def _bare(text: str) -> str:
     return re.sub(r"[-_.]", "", text.lower())
 
 
-def _listed(listed: Listing) -> tuple[Model, ...]:
+def _each(listed: Listing) -> tuple[Model, ...]:
     if isinstance(listed, Model):  # most are alone
         return (listed,)
     each = (listed,) if isinstance(listed, str) else listed
-    entries = (Model(id=entry, input=()) if isinstance(entry, str) else entry for entry in each)
-    return tuple(sorted(entries, key=_default_first))
+    return tuple([Model(id=e, input=()) if isinstance(e, str) else e for e in each])
 
 
 def _default_first(entry: Model) -> tuple[bool, bool, int]:

@@ -82,11 +82,14 @@ def _wrong_url(url: str, provider: Provider) -> str | None:
 def _model_complaints(
     at: str, models: Mapping[str, Listing], provider: Provider
 ) -> Iterator[Complaint]:
+    endpoints = provider.endpoints
     for model, listed in models.items():
+        if isinstance(listed, Model) and listed.endpoint in endpoints:  # nearly all of them
+            continue
         for entry in listed if isinstance(listed, tuple) else (listed,):
             endpoint = entry.endpoint if isinstance(entry, Model) else "default"
-            if endpoint not in provider.endpoints:
-                known = ", ".join(map(repr, provider.endpoints)) or "none"
+            if endpoint not in endpoints:
+                known = ", ".join(map(repr, endpoints)) or "none"
                 yield f"{at}.{model}", f"got endpoint {endpoint!r}, expected one of {known}"
 
 
