@@ -27,13 +27,6 @@ def bound(model: BaseChatModel, route: Route, fields: Mapping[str, Any]) -> dict
     made = dict(fields)
     if shape := made.pop("shape", None):
         made.update(_shaped(route, shape))
-    if _speaks_openai(model):
-        return _with_tools(model, made)
-    if isinstance(asked := made.get("response_format"), dict):
-        schema = (asked.get("json_schema") or asked).get("schema")
-        if schema is not None:
-            del made["response_format"]
-            made.update(_of_schema(model, schema))
     return _with_tools(model, made)
 
 
@@ -46,21 +39,6 @@ def _shaped(route: Route, shape: Mapping[str, Any]) -> dict[str, Any]:
         tool = shape["tool"]
         return {"tools": [tool], "tool_choice": tool["function"]["name"]}
     return {"response_format": response_format(shape["schema"], "json_mode", None)}
-
-
-def _speaks_openai(model: BaseChatModel) -> bool:
-    """Tell whether OpenAI's own spelling is what the class takes; quirks do the rest."""
-    return any(base.__name__ == "BaseChatOpenAI" for base in type(model).__mro__)
-
-
-def _of_schema(model: BaseChatModel, schema: dict[str, Any]) -> dict[str, Any]:
-    """Take from a class's own `with_structured_output` what it would send."""
-    sequence: Any = model.with_structured_output(
-        {"title": "answer", "description": "", **schema}, method="json_schema"
-    )
-    own = dict(sequence.first.kwargs)
-    own.pop("ls_structured_output_format", None)  # for tracing; the outer model has told it
-    return own
 
 
 def _with_tools(model: BaseChatModel, fields: dict[str, Any]) -> dict[str, Any]:

@@ -84,10 +84,6 @@ class AutoChatModel(Selecting, BaseChatModel):
     """Seconds a stream may take to its first output."""
     inter_chunk_timeout: float = Field(default=DEFAULT.inter_chunk_timeout_s, gt=0)
     """Seconds between two chunks of a stream."""
-    max_attempts: int = Field(default=DEFAULT.max_attempts, ge=1)
-    """Attempts of one call, over all routes. `max_retries=n` means `n + 1`."""
-    cooldown: bool = DEFAULT.cooldown
-    """Whether routes that failed rest, so that the next call does not ask them again."""
     move_on_policy: bool = DEFAULT.move_on_policy
     """Whether a refusal by content policy moves to another provider."""
     sticky: bool = False
@@ -124,14 +120,6 @@ class AutoChatModel(Selecting, BaseChatModel):
         if self.__dict__.get("profile") is not None:
             check(self)
         return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _retries_as_attempts(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("max_retries"), int):
-            values = dict(values)
-            values.setdefault("max_attempts", values.pop("max_retries") + 1)
-        return values
 
     def as_fallbacks(self) -> RunnableWithFallbacks[LanguageModelInput, AIMessage]:
         """Return LangChain's own fallback chain over one model per route.

@@ -91,8 +91,7 @@ def protocol(route: Route) -> SpeaksProtocol:
 
 def unspoken(registry: Registry) -> dict[str, str]:
     """Return the registry's protocols that cannot be spoken here, each with what to do."""
-    used = {e.protocol for p in registry.providers.values() for e in p.endpoints.values()}
-    return {name: reason for name in sorted(used) if (reason := _unspoken(name))}
+    return {name: reason for name in registry.protocols if (reason := _unspoken(name))}
 
 
 def _unspoken(name: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from langchain_core.embeddings import Embeddings
-from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from inference_providers import drive
 from inference_providers.errors import BrokenAnswerError, ConfigError
@@ -76,10 +76,6 @@ class AutoEmbeddings(Selecting, Embeddings):
     """Texts of one request; longer lists are sent in several, one after the other."""
     timeout: float = Field(default=DEFAULT.timeout_s, gt=0)
     """Seconds one request may take, over all attempts and waits."""
-    max_attempts: int = Field(default=DEFAULT.max_attempts, ge=1)
-    """Attempts of one request, over all routes. `max_retries=n` means `n + 1`."""
-    cooldown: bool = DEFAULT.cooldown
-    """Whether routes that failed rest, so that the next call does not ask them again."""
     on_trace: Callable[[dict[str, Any]], None] | None = Field(
         default=None, exclude=True, repr=False
     )
@@ -96,14 +92,6 @@ class AutoEmbeddings(Selecting, Embeddings):
             named = f"{', '.join(map(repr, sorted(meant)))} are" if meant else "none is"
             msg = f"Embeddings are of one model, and {named} named; name one"
             raise ConfigError(msg)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _retries_as_attempts(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("max_retries"), int):
-            values = dict(values)
-            values.setdefault("max_attempts", values.pop("max_retries") + 1)
-        return values
 
     def explain(self) -> Plan:
         """Return who would serve this model now, and why the others would not."""
@@ -244,8 +232,7 @@ class AutoEmbeddings(Selecting, Embeddings):
         return super()._loaded().embeddings
 
     def _unspoken(self, registry: Registry) -> Mapping[str, str]:
-        used = {e.protocol for p in registry.providers.values() for e in p.endpoints.values()}
         return {
             name: f"embeddings are not asked over {name!r} by this version; use another provider"
-            for name in used - _PROTOCOLS
+            for name in registry.protocols - _PROTOCOLS
         }

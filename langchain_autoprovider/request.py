@@ -42,7 +42,8 @@ __all__ = ["Request", "traced"]
 class Request(NamedTuple):
     """Messages, stop words, request fields and what they need, and the resolver of routes.
 
-    `accepts` makes of an answer what was asked for; one that it cannot parse is none.
+    `conversation` names what goes on with one provider where it can, and `accepts` makes
+    of an answer what was asked for; one that it cannot parse is none.
 
     The inner model's `_generate` and `_stream` are called, not `invoke` and `stream`:
     those would report every token and every token count a second time.

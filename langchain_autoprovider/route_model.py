@@ -5,7 +5,7 @@ Requests are spelled as OpenAI spells them until a route is tried. A class that 
 
 * `spellings`: what fields are called there;
 * `absent`: fields that it does not know, which are left out;
-* `_spelled`: whatever else differs;
+* `_spelled`: whatever else differs; JSON of a schema is always asked for as such there;
 * `_tool_choice`: how the choice of a tool is spelled; `None` leaves it out;
 * `_takes_choice`: which choices there are; in place of `tool` only that tool is sent, of
   `any` it is `auto`, of `none` no tools are sent;
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.language_models import BaseChatModel
 
 from inference_providers.routes import Quirks
+from langchain_autoprovider.structured import response_format
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -59,6 +60,8 @@ class RouteModel(BaseChatModel):
         without = {*fields.pop("without", ()), *self.quirks.drop_params, *self.absent}
         names = {**self.spellings, **dict(self.quirks.rename_params)}
         kept = {names.get(n, n): value for n, value in fields.items() if n not in without}
+        if schema := json_schema(kept.get("response_format")):  # in JSON mode, too
+            kept["response_format"] = response_format(schema, "json_schema", None)
         refused = without.difference(fields)  # told by the provider, so in its own words
         spelled = self._spelled({n: value for n, value in kept.items() if n not in refused})
         return {**of_call, **spelled}
@@ -130,11 +133,11 @@ def chosen(tool_choice: Any) -> str | None:
     return _CHOICES.get(said, said)
 
 
-def json_schema(response_format: Any) -> dict[str, Any] | None:
-    """Return the schema that an OpenAI `response_format` holds, if it holds one."""
-    if not isinstance(response_format, dict):
+def json_schema(asked: Any) -> dict[str, Any] | None:
+    """Return the schema that a `response_format` holds, if it holds one."""
+    if not isinstance(asked, dict):
         return None
-    schema = response_format.get("json_schema", {}).get("schema")
+    schema = (asked.get("json_schema") or asked).get("schema")
     return schema if isinstance(schema, dict) else None
 
 

@@ -1,4 +1,4 @@
-"""The arguments that say which model is meant and who may serve it.
+"""The arguments that say which model is meant, who may serve it, and how many are asked.
 
 Chat models and embeddings share them, with what follows from them: the resolver, the
 routes, and that a model is a value, which holds the names of keys and no connection.
@@ -10,11 +10,12 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from inference_providers.errors import ConfigError
 from inference_providers.keys import Keys
 from inference_providers.layers import registry_here
+from inference_providers.policy import DEFAULT
 from inference_providers.resolver import Resolver
 from inference_providers.routes import Route, Selection, Sort
 from langchain_autoprovider import connect
@@ -45,6 +46,10 @@ class Selecting(BaseModel):
     `latency` (to the first output, as measured in this process), or at `random`."""
     local: bool = False
     """Whether model servers on this machine are asked as well."""
+    max_attempts: int = Field(default=DEFAULT.max_attempts, ge=1)
+    """Attempts of one request, over all routes. `max_retries=n` means `n + 1`."""
+    cooldown: bool = DEFAULT.cooldown
+    """Whether routes that failed rest, so that the next call does not ask them again."""
     registry: Any = Field(default=None, repr=False)
     """A path, JSON text or dict laid over the registry in force here, or a `Registry`."""
     api_keys: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, repr=False)
@@ -59,6 +64,14 @@ class Selecting(BaseModel):
     @classmethod
     def _as_names(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _retries_as_attempts(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("max_retries"), int):
+            values = dict(values)
+            values.setdefault("max_attempts", values.pop("max_retries") + 1)
+        return values
 
     @property
     def model_name(self) -> str:

@@ -35,17 +35,34 @@ C = TypeVar("C")
 _END: Any = object()
 
 
-class Call(Generic[A]):
+class _Asked:
+    """What is asked, since when, and in the end what became of it."""
+
+    def __init__(self, attempt: Attempt, scrub: Scrub) -> None:
+        self.attempt = attempt
+        self.outcome: Outcome | None = None
+        self.started = time.monotonic()
+        self._scrub = scrub
+
+
+class _Read(_Asked, Generic[C]):
+    """A stream that is read, and what of it is held until it counts."""
+
+    def __init__(self, attempt: Attempt, reader: Reader[C], scrub: Scrub, policy: Policy) -> None:
+        super().__init__(attempt, scrub)
+        self.held: list[C] = []
+        self.reader = reader
+        self._reading = Reading(reader, attempt, policy)
+
+
+class Call(_Asked, Generic[A]):
     """One route asked for a whole answer."""
 
     answer: A
 
     def __init__(self, attempt: Attempt, send: Callable[[Attempt], A], scrub: Scrub) -> None:
-        self.attempt = attempt
-        self.outcome: Outcome | None = None
-        self.started = time.monotonic()
+        super().__init__(attempt, scrub)
         self._send = send
-        self._scrub = scrub
         deadline = self.started + attempt.timeout_s
         self._patience = Patience(lambda: deadline - time.monotonic())
 
@@ -65,7 +82,7 @@ class Call(Generic[A]):
         self._patience.give_up()
 
 
-class AsyncCall(Generic[A]):
+class AsyncCall(_Asked, Generic[A]):
     """One route asked for a whole answer, on an event loop."""
 
     answer: A
@@ -73,11 +90,8 @@ class AsyncCall(Generic[A]):
     def __init__(
         self, attempt: Attempt, send: Callable[[Attempt], Awaitable[A]], scrub: Scrub
     ) -> None:
-        self.attempt = attempt
-        self.outcome: Outcome | None = None
-        self.started = time.monotonic()
+        super().__init__(attempt, scrub)
         self._send = send
-        self._scrub = scrub
 
     async def lead(self) -> None:
         """Ask, and wait for the answer."""
@@ -96,7 +110,7 @@ class AsyncCall(Generic[A]):
         """Do nothing more: its task has been cancelled."""
 
 
-class Stream(Generic[C]):
+class Stream(_Read[C]):
     """One route's stream."""
 
     def __init__(
@@ -107,14 +121,8 @@ class Stream(Generic[C]):
         scrub: Scrub,
         policy: Policy,
     ) -> None:
-        self.attempt = attempt
-        self.outcome: Outcome | None = None
-        self.started = time.monotonic()
-        self.held: list[C] = []
-        self.reader = reader
-        self._reading = Reading(reader, attempt, policy)
+        super().__init__(attempt, reader, scrub, policy)
         self._chunks = open_stream(attempt)
-        self._scrub = scrub
         self._patience = Patience(self._reading.patience_s)
 
     def lead(self) -> None:
@@ -153,7 +161,7 @@ class Stream(Generic[C]):
             self.close()
 
 
-class AsyncStream(Generic[C]):
+class AsyncStream(_Read[C]):
     """One route's stream, on an event loop."""
 
     def __init__(
@@ -164,14 +172,8 @@ class AsyncStream(Generic[C]):
         scrub: Scrub,
         policy: Policy,
     ) -> None:
-        self.attempt = attempt
-        self.outcome: Outcome | None = None
-        self.started = time.monotonic()
-        self.held: list[C] = []
-        self.reader = reader
-        self._reading = Reading(reader, attempt, policy)
+        super().__init__(attempt, reader, scrub, policy)
         self._chunks = open_stream(attempt)
-        self._scrub = scrub
 
     async def lead(self) -> None:
         """Read up to the first output, which is then held."""

@@ -114,6 +114,12 @@ class Registry:
         return {model: tuple(listed[model]) for model in sorted(listed)}
 
     @cached_property
+    def protocols(self) -> frozenset[str]:
+        """The protocols of all endpoints."""
+        rows = self.providers.values()
+        return frozenset(endpoint.protocol for row in rows for endpoint in row.endpoints.values())
+
+    @cached_property
     def embeddings(self) -> Registry:
         """This registry with each provider's embedding models in place of its chat models."""
         providers = {

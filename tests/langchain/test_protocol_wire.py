@@ -552,7 +552,7 @@ class Answer(BaseModel):
     words: list[str]
 
 
-@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+@pytest.mark.parametrize("method", ["json_schema", "json_mode", None])
 def test_a_schema_is_asked_for_its_way(pair: Pair, dialect: Dialect, method: Any) -> None:
     body = json.dumps(dialect.answer(calls=False))
     pair.plays(Reply(body=json.loads(body.replace(TEXT, r"{\"words\": [\"a\"]}"))))
