@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -79,23 +80,37 @@ def test_the_wheel_holds_the_registry_and_nothing_that_runs_by_itself(wheel: Pat
     assert not [name for name in names if name.endswith((".pth", ".pyc"))]
 
 
-def test_the_wheel_works_with_the_source_out_of_reach(wheel: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of an environment with the wheel and without the source."""
     assert CLEAN.is_dir(), "run the tests with `make test`"
-    environment = tmp_path / "env"
+    environment = tmp_path_factory.mktemp("clean") / "env"
     shutil.copytree(CLEAN, environment, symlinks=True)
-    python = environment / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    own = environment / "bin" / "python"
+    install = [str(own), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*install, str(wheel)], check=True, capture_output=True)
-    done = subprocess.run(
-        [str(python), "-W", "error", "-c", SCRIPT.format(root=str(ROOT))],
-        cwd=tmp_path,
-        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return own
+
+
+def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    ours = ("PYTHONPATH", "PYTEST_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    command = [str(python), *arguments]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_wheel_works_with_the_source_out_of_reach(python: Path, tmp_path: Path) -> None:
+    done = run(python, "-W", "error", "-c", SCRIPT.format(root=str(ROOT)), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "the wheel works\n"
-    command = [str(environment / "bin" / "python"), "-m", "inference_providers.cli", "models"]
-    listing = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    listing = run(python, "-m", "inference_providers.cli", "models", cwd=tmp_path)
     assert "gpt-oss-120b" in listing.stdout, listing.stderr
+
+
+def test_llamaindex_users_get_the_same_beside_its_own_openai_class(python: Path) -> None:
+    suite = ("tests/llamaindex", "tests/test_parity.py")  # as they pass here with openai 3
+    done = run(python, "-P", "-m", "pytest", "-p", "no:cacheprovider", *suite, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-5000:]
+    passed = re.search(r"=+ (\d+) passed in ", done.stdout)
+    assert passed, done.stdout[-500:]
+    assert int(passed[1]) > 300

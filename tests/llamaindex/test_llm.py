@@ -351,7 +351,7 @@ def test_settings_read_as_attributes(two: Two) -> None:
     assert [str(route) for route in llm.routes] == ["first/m", "second/m"]
     assert "FIRST_KEY" in str(llm.explain())
     assert repr(llm) == (
-        "AutoLLM(model='m', temperature=0.5, stop=['END'], max_attempts=3,"
+        "AutoLLM(model='m', max_attempts=3, temperature=0.5, stop=['END'],"
         " system_prompt='Be brief.')"
     )
     with pytest.raises(AttributeError):
