@@ -246,6 +246,18 @@ def test_verify_writes_a_file_that_mends_the_registry(tmp_path: Path) -> None:
     assert "fake-key-value" not in done.stdout + mended.read_text()
 
 
+def test_verify_says_which_models_stand_in_no_list_it_asked_for(tmp_path: Path) -> None:
+    with FakeProvider(models=("m",)) as fake:
+        row = fake.row({"here": "m", "there": {"id": "t", "endpoint": "far"}}, key="F_KEY")
+        row["endpoints"]["far"] = {"protocol": "made-up", "base_url": "https://far.test"}
+        path = registry_file(tmp_path, {"providers": {"fake": row}})
+        done = run("verify", env={"AUTOPROVIDER_REGISTRY": path, "F_KEY": "fake-key-value"})
+    assert done.returncode == 0, done.stderr
+    assert "in part" in done.stdout
+    assert "'far'" in done.stdout
+    assert "gone" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [

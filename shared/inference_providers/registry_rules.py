@@ -57,8 +57,9 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
             where = f"{at}.endpoints.{name}"
             if wrong := _wrong_url(endpoint.base_url, provider):
                 yield f"{where}.base_url", f"got {endpoint.base_url!r}, expected {wrong}"
-            if not endpoint.models_path.startswith("/"):
-                yield f"{where}.models_path", f"got {endpoint.models_path!r}, expected '/…'"
+            listed_at = endpoint.models_path
+            if not listed_at.startswith("/") and (listed_at or provider.kind == "local"):
+                yield f"{where}.models_path", f"got {listed_at!r}, expected '/…'"
         yield from _model_complaints(f"{at}.models", provider.models, provider)
         yield from _model_complaints(f"{at}.embeddings", provider.embeddings, provider)
 

@@ -137,6 +137,7 @@ class Endpoint(Value, frozen=True, kw_only=True):
     """Where a provider listens, and which protocol it speaks there.
 
     `quirks` stand in place of all others, where they are those of this endpoint alone.
+    `models_path` is where its models are listed; empty where another endpoint does that.
     """
 
     protocol: str

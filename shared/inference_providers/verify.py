@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -38,6 +39,8 @@ _OTHER_KINDS = re.compile(
     re.IGNORECASE,
 )
 """Words in ids of models that do not chat; lists seldom say of what kind a model is."""
+_GOES_ON = ("has_more", "next_page_token", "nextPageToken", "next")
+"""What tells that a list is only a page of one; the rest would count as gone."""
 _CHAT_TYPES = frozenset({"chat", "language", "text-generation", "text", "llm", "model"})
 
 
@@ -66,6 +69,7 @@ _PROTOCOLS: Mapping[str, _Lists] = {
     "openai-responses": _Lists(_bearer),
     "mistral": _Lists(_bearer),
     "anthropic": _Lists(_anthropic, "/v1/models?limit=1000"),
+    "cohere": _Lists(_bearer, "/v1/models?endpoint=chat&page_size=1000"),
     "google-genai": _Lists(_google, "/v1beta/models?pageSize=1000"),
 }
 
@@ -78,12 +82,16 @@ class Finding(NamedTuple):
         gone: Own ids the registry has and the provider does not list, by canonical name.
         new: Own ids the provider lists and the registry has not, by canonical name.
         fault: Why it could not be asked; the others are then empty.
+        endpoint: Where new ids are reached.
+        untold: Endpoints whose models stand in another list, which was not asked for.
     """
 
     provider: str
     gone: Mapping[str, tuple[str, ...]] = {}
     new: Mapping[str, tuple[str, ...]] = {}
     fault: str | None = None
+    endpoint: str = "default"
+    untold: tuple[str, ...] = ()
 
 
 def verify(registry: Registry, keys: Keys, provider_id: str | None = None) -> list[Finding]:
@@ -105,9 +113,12 @@ def verify(registry: Registry, keys: Keys, provider_id: str | None = None) -> li
         return list(pool.map(lambda p: _asked(p, registry, keys), wanted))
 
 
-def compared(provider_id: str, registry: Registry, listed: Iterable[str]) -> Finding:
-    """Compare what the registry has of a provider with the ids it lists."""
+def compared(
+    provider_id: str, registry: Registry, listed: Iterable[str], asked: str = "default"
+) -> Finding:
+    """Compare what the registry has of a provider with the ids that its endpoint `asked` lists."""
     row = registry.providers[provider_id]
+    told = _told_by(asked, row)
     ids = {_bare(model_id): model_id for model_id in listed}
     vectors = registry.embeddings
     known = {
@@ -115,9 +126,10 @@ def compared(provider_id: str, registry: Registry, listed: Iterable[str]) -> Fin
     }
     gone: dict[str, tuple[str, ...]] = {}
     for model in sorted(row.models):
-        entries = [entry.id for entry in registry.entries(provider_id, model)]
-        known.update(map(_bare, entries))
-        if lost := tuple(model_id for model_id in entries if _bare(model_id) not in ids):
+        entries = registry.entries(provider_id, model)
+        known.update(_bare(entry.id) for entry in entries)
+        here = (entry.id for entry in entries if entry.endpoint in told)
+        if lost := tuple(model_id for model_id in here if _bare(model_id) not in ids):
             gone[model] = lost
     new: dict[str, tuple[str, ...]] = {}
     for bare, model_id in sorted(ids.items()):
@@ -126,7 +138,9 @@ def compared(provider_id: str, registry: Registry, listed: Iterable[str]) -> Fin
             if model in vectors.models:
                 continue
             new[model] = (*new.get(model, ()), model_id)
-    return Finding(provider_id, gone, new)
+    used = {e.endpoint for model in row.models for e in registry.entries(provider_id, model)}
+    reached = "default" if "default" in told else asked
+    return Finding(provider_id, gone, new, None, reached, tuple(sorted(used - told)))
 
 
 def mending(findings: Iterable[Finding], registry: Registry) -> dict[str, Any]:
@@ -140,9 +154,7 @@ def mending(findings: Iterable[Finding], registry: Registry) -> dict[str, Any]:
                 for entry in registry.entries(finding.provider, model)
                 if entry.id not in finding.gone.get(model, ())
             ]
-            entries += [
-                _read(model_id, finding.provider) for model_id in finding.new.get(model, ())
-            ]
+            entries += [_read(model_id, finding) for model_id in finding.new.get(model, ())]
             models[model] = entries or None  # null takes it out
         if models:
             providers[finding.provider] = {"models": models}
@@ -154,10 +166,12 @@ def _stated(entry: Model) -> dict[str, Any]:
     return {name: value for name, value in made.items() if value is not None}
 
 
-def _read(model_id: str, provider_id: str) -> dict[str, Any]:
+def _read(model_id: str, finding: Finding) -> dict[str, Any]:
     """Return an entry of what an own id says; what a list leaves out stays unknown."""
-    said = parse_model_id(model_id, provider_id)._replace(name="")._asdict()
-    return {"id": model_id, "input": [], **{name: value for name, value in said.items() if value}}
+    said = parse_model_id(model_id, finding.provider)._replace(name="")._asdict()
+    at = {} if finding.endpoint == "default" else {"endpoint": finding.endpoint}
+    told = {name: value for name, value in said.items() if value}
+    return {"id": model_id, "input": [], **told, **at}
 
 
 def _is_asked(provider_id: str, row: Provider, keys: Keys) -> bool:
@@ -167,8 +181,20 @@ def _is_asked(provider_id: str, row: Provider, keys: Keys) -> bool:
 
 
 def _endpoint(row: Provider) -> tuple[str, Endpoint] | None:
-    spoken = (pair for pair in row.endpoints.items() if pair[1].protocol in _PROTOCOLS)
-    return next(spoken, None)
+    for name, endpoint in row.endpoints.items():
+        if endpoint.protocol in _PROTOCOLS and endpoint.models_path:
+            return name, endpoint
+    return None
+
+
+def _told_by(asked: str, row: Provider) -> set[str]:
+    """Return the endpoints whose models the list of one of them holds."""
+    host = urlsplit(row.endpoints[asked].base_url).netloc
+    return {
+        name
+        for name, endpoint in row.endpoints.items()
+        if not endpoint.models_path or urlsplit(endpoint.base_url).netloc == host
+    }
 
 
 def _asked(provider_id: str, registry: Registry, keys: Keys) -> Finding:
@@ -188,7 +214,7 @@ def _asked(provider_id: str, registry: Registry, keys: Keys) -> Finding:
         listed = _listed(f"{access.base_url.rstrip('/')}{path}", lists, access.key)
     except (ConfigError, FetchError) as error:
         return Finding(provider_id, fault=str(error))
-    return compared(provider_id, registry, listed)
+    return compared(provider_id, registry, listed, name)
 
 
 def _listed(url: str, lists: _Lists, key: Key | None) -> list[str]:
@@ -203,6 +229,9 @@ def _listed(url: str, lists: _Lists, key: Key | None) -> list[str]:
         found = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, RecursionError):
         found = None
+    if isinstance(found, dict) and any(found.get(name) for name in _GOES_ON):
+        msg = f"{url} answers with a part of its models only"
+        raise FetchError(msg)
     rows = found.get("data", found.get("models")) if isinstance(found, dict) else found
     if not isinstance(rows, list) or not rows:
         msg = f"{url} does not answer with a list of models"
@@ -216,9 +245,10 @@ def _chat_id(row: Any) -> str | None:
     kind = row.get("type")
     if isinstance(kind, str) and kind.lower() not in _CHAT_TYPES:
         return None
-    methods = row.get("supportedGenerationMethods")  # Gemini's word for what a model does
-    if isinstance(methods, list) and "generateContent" not in methods:
-        return None
+    for field, chats in (("supportedGenerationMethods", "generateContent"), ("endpoints", "chat")):
+        does = row.get(field)  # as Gemini and Cohere tell what a model is for
+        if isinstance(does, list) and not any(chats in str(word) for word in does):
+            return None
     model_id = row.get("id", row.get("name"))
     plain = isinstance(model_id, str) and model_id.isprintable() and 0 < len(model_id) <= 200  # noqa: PLR2004 - longer ones are no ids
     return str(model_id).removeprefix("models/") if plain else None

@@ -159,6 +159,54 @@ def test_a_protocol_has_its_own_list_and_shows_its_key_its_own_way(
     assert "authorization" not in request.headers
 
 
+def test_coheres_own_list_stands_for_its_compatible_endpoint(site, page) -> None:
+    rows = [
+        {"name": "big", "endpoints": ["generate", "chat"]},
+        {"name": "rerank-9", "endpoints": ["rerank"]},
+        {"name": "tiny-9", "endpoints": ["chat"]},
+    ]
+    body = {"models": rows, "next_page_token": ""}
+    site.pages["/v1/models?endpoint=chat&page_size=1000"] = page(json.dumps(body).encode())
+    endpoints = {
+        "default": {"protocol": "openai-chat", "base_url": "https://c.test", "models_path": ""},
+        "cohere": {"protocol": "cohere", "base_url": site.url("")},
+    }
+    made = registry("https://a.test", {"big": "big", "old": "old-1"}, endpoints=endpoints)
+    (finding,) = verify(made, keys())
+    assert finding == Finding("a", {"old": ("old-1",)}, {"tiny-9": ("tiny-9",)})
+    mended = Registry.load({"providers": made.as_dict()["providers"]}).merged(
+        mending([finding], made)
+    )
+    assert [entry.endpoint for entry in mended.entries("a", "tiny-9")] == ["default"]
+
+
+def test_models_of_another_list_are_neither_gone_nor_agreed_with(site, page) -> None:
+    site.pages["/v1/models"] = page(listing("listed", "fresh"))
+    endpoints = {
+        "default": {"protocol": "made-up", "base_url": "https://runtime.test"},
+        "mantle": {"protocol": "openai-chat", "base_url": site.url("/v1")},
+        "mantle-too": {"protocol": "openai-responses", "base_url": site.url("/openai/v1")},
+    }
+    models = {
+        "elsewhere": "elsewhere",
+        "listed": {"id": "listed", "endpoint": "mantle"},
+        "lost": {"id": "lost", "endpoint": "mantle-too"},
+    }
+    made = registry("https://a.test", models, endpoints=endpoints)
+    (finding,) = verify(made, keys())
+    assert finding.gone == {"lost": ("lost",)}
+    assert finding.untold == ("default",)
+    entry = {"id": "fresh", "input": [], "endpoint": "mantle"}
+    assert mending([finding], made)["providers"]["a"]["models"]["fresh"] == [entry]
+
+
+@pytest.mark.parametrize("more", [{"has_more": True}, {"next_page_token": "b"}])
+def test_a_part_of_a_list_is_compared_with_nothing(site, page, more: dict[str, Any]) -> None:
+    finding = asked(site, page, json.dumps({"data": [{"id": "big"}], **more}).encode())
+    assert finding.fault == f"{site.url('/v1/models')} answers with a part of its models only"
+    assert not finding.gone
+
+
 def test_an_embedding_model_that_is_known_is_no_new_chat_model() -> None:
     made = registry("https://a.test/v1", {"big": "big"}, embeddings={"minilm-l6": "org/minilm-l6"})
     assert compared("a", made, ["big", "org/minilm-l6", "other/minilm-l6"]) == Finding("a")

@@ -146,6 +146,11 @@ def _table(findings: Sequence[verify.Finding]) -> tables.Table:
             rows.append((finding.provider, "not asked", "", finding.fault))
         elif not (finding.gone or finding.new):
             rows.append((finding.provider, "agrees", "", ""))
+        if finding.untold:
+            untold = ", ".join(map(repr, finding.untold))
+            rows.append(
+                (finding.provider, "in part", "", f"its endpoint {untold} has no such list")
+            )
     return tables.Table(
         "What providers list", ("provider", "is", "model", "own id, or why not"), rows
     )
