@@ -23,13 +23,14 @@ _FAMILY = (
     r"devstral|doubao|dola|embed|ernie|gemini|gemma|glm|gpt|granite|grok|hermes|hunyuan|hy\d|"
     r"inkling|jamba|kimi|laguna|lfm|ling|llama|longcat|magistral|mercury|mimo|minimax|"
     r"ministral|mistral|mixtral|muse|namazu|nemotron|north|nova|o\d|palmyra|phi|pixtral|qvq|"
-    r"qwen|qwq|rerank|ring|seed|solar|sonar|step|titan|trinity|voxtral|whisper|wizardlm)"
+    r"qwen|qwq|rerank|ring|sarvam|seed|solar|sonar|step|titan|trinity|voxtral|whisper|wizardlm)"
     r"(?![a-z])"
 )
 _VENDOR = (
-    r"(?:ai21|aion-labs|alibaba|amazon|anthropic|arcee|bytedance|cohere|deepseek(?:-ai)?|google|"
-    r"ibm|meta|microsoft|minimax(?:ai)?|mistral-?ai|moonshot(?:-?ai)?|nous(?:research)?|nvidia|"
-    r"openai|perplexity|qwen|sakana|stepfun|tencent|upstage|writer|x-?ai|xiaomi(?:mimo)?|"
+    r"(?:ai21|aion-labs|alibaba|amazon|anthropic|arcee|baidu|bytedance|c4ai|cohere|"
+    r"deepseek(?:-ai)?|google|ibm|inclusionai|meituan|meta(?:-llama)?|microsoft|minimax(?:ai)?|"
+    r"mistral-?ai|moonshot(?:-?ai)?|nous(?:research)?|nvidia|openai|perplexity|qwen|sakana|"
+    r"sarvam(?:ai)?|stepfun(?:-ai)?|tencent|upstage|writer|x-?ai|xiaomi(?:mimo)?|"
     r"z-?ai(?:-org)?|zhipu(?:ai)?)"
 )
 _RESELLER = r"(?:alicloud|azure|bailian|cerebras|coding|databricks|deep|groq|umans|xpersona)"
@@ -57,6 +58,7 @@ _PREFIXES: tuple[Raw, ...] = (
     (".", r"^deepseek\.(?=[rv]\d)", "deepseek-"),  # here the vendor is the family
     (".", rf"^(?:{_VENDOR}|mistral)\.(?=[a-z])", ""),  # Bedrock
     ("-", rf"^(?:{_RESELLER}-(?:{_VENDOR}-)?|{_VENDOR}-)(?={_FAMILY})", ""),
+    ("mistral-", r"^mistral-(?=[a-z]+tral\b)", ""),  # but Mistral Nemotron is a name
     ("duo-chat", r"^duo-chat-(?=gpt-)", ""),
     ("duo-chat", r"^duo-chat-(?=(?:opus|sonnet|haiku|fable)-\d)", "claude-"),
     ("open-", r"^open-(?=mi[sx]tral-)", ""),
@@ -68,7 +70,8 @@ _PREFIXES: tuple[Raw, ...] = (
 
 _SPELLINGS: tuple[Raw, ...] = (
     ("p", r"(?<=\d)p(?=\d)", "."),  # Fireworks writes a dot as p
-    ("", r"^(claude|ernie|gemini|gemma|glm|gpt|grok|kimi|mistral|phi)(?=\d)", r"\1-"),
+    ("", r"^(claude|ernie|gemini|gemma|glm|gpt|grok|kimi|mistral|phi|veo)(?=\d)", r"\1-"),
+    ("flux.", r"^flux\.(?=\d)", "flux-"),
     ("llama", r"\bllama-?v?(?=\d)", "llama-"),
     ("mistral-", r"^(mistral-(?:large|medium|small))(?=\d)", r"\1-"),
     ("cogito", r"^cogito-(?=\d)", "cogito-v"),
@@ -122,7 +125,7 @@ _SUFFIXES = (
         "quantization",
         (
             r"(?:ud-)?i?q\d(?:[-.](?:[01klms]|nl|x?xs|xl))*|awq|gptq|exl[23]|mlx|bnb|autoround|"
-            r"fp(?:4|6|8|16)(?:-dynamic)?|nvfp4|mxfp[468]|bf16|int[48](?:-mixed-ar)?|[2-8]bit|w\d+a\d+"
+            r"fp(?:4|6|8|16)(?:-dynamic)?|nvfp4|mxfp[468]|bf16|int[48](?:-mixed-ar)?|(?:[2-8]|16)bit|w\d+a\d+"
         ),
         "",
     ),
@@ -139,16 +142,19 @@ _SUFFIXES = (
     ("tier", r"lite", "llama"),
     ("tier", r"search", "gemini"),
     ("tier", r"(?<!extended-)thinking|think", _HYBRID),
-    ("tier", r"minimal|low|medium|x?high", r"gemini-[3-9]|gpt-[5-9]|o\d"),
+    ("tier", r"minimal|low|medium|x?high", r"claude|gemini-[3-9]|gpt-(?:[5-9]|oss)|o\d"),
     (
         "tier",
         r"32768|8192|4096|\d+k|1m",
-        r"deepseek|glm-(?:4-|[4-9]\.|[5-9])|inkling|kimi|llama|minimax-m[2-9]|mixtral|qwen3",
+        (
+            r"claude|deepseek|gemma|glm-(?:4-|[4-9]\.|[5-9])|gpt-oss|inkling|kimi|llama|mimo|"
+            r"minimax-m[2-9]|mixtral|nemotron|qwen(?:2\.5(?!.*-1m)|3)"
+        ),
     ),
     ("snapshot", _DATE, r"(?!command-r(?:-plus)?-0[34]-2024)"),
     ("snapshot", r"\d{4}", r"(?:glm|gpt|grok|mistral-(?:nemo|saba)|o\d|phi|pixtral|voxtral)-"),
     ("snapshot", r"00\d", r"gemini-\d"),
-    ("snapshot", r"v0\.\d", r"codestral|ministral|mistral|mixtral|zephyr"),
+    ("snapshot", r"v0\.?\d", r"codestral|ministral|mistral|mixtral|zephyr"),
     ("snapshot", r"v2", r"claude"),
     ("dropped", r"(?<!non-)reasoning", r"grok-\d"),  # what grok does when not told
     ("dropped", r"v1", r"(?:claude|llama|nova|palmyra|qwen)(?!.*embed)"),
@@ -226,7 +232,9 @@ def rules() -> Rules:
         date=re.compile(_DATE),
         family=re.compile(_FAMILY),
         versioned=re.compile(rf"{_FAMILY}.*\d"),
-        region=re.compile(r"(us-gov|us|eu|apac|global|jp|au|ca|in|sa|me|af)\.(?=[a-z0-9]+\.[a-z])"),
+        region=re.compile(
+            r"(us-gov|us|eu|apac|global|jp|au|ca|in|sa|me|af)\.(?=[a-z0-9-]+\.[a-z])"
+        ),
         revision=re.compile(r"-v?\d+:\d+(?::\w+)?$"),  # Bedrock
         part_of_name=re.compile(
             r"(?:0\d|1[0-2])[0-3]\d$|(?:\d+x|e)?\d+(?:\.\d+)?[bmt]\b|(?:i?q|fp)\d|(?:chat|instruct|it)\b"

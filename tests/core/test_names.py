@@ -61,6 +61,10 @@ def test_a_providers_own_id_suggests_its_canonical_name(model_id: str, canonical
         ("meta-llama/Llama-3.3-70B-Instruct-Turbo", ModelName("llama-3.3-70b", "turbo")),
         ("mixtral-8x7b-32768", ModelName("mixtral-8x7b", "32768")),
         ("o4-mini-high", ModelName("o4-mini", "high")),
+        ("gpt-oss-120b-high", ModelName("gpt-oss-120b", "high")),
+        ("claude-opus-4-6-low", ModelName("claude-opus-4.6", "low")),
+        ("Qwen2.5-72B-Instruct-128K", ModelName("qwen2.5-72b", "128k")),
+        ("route/mimo-v2.5-pro-202k", ModelName("mimo-v2.5-pro", "202k")),
         ("TEE/glm-5", ModelName("glm-5", "tee")),
         ("gemini-3.6-flash@eu", ModelName("gemini-3.6-flash", "eu")),
         (
@@ -76,6 +80,8 @@ def test_a_providers_own_id_suggests_its_canonical_name(model_id: str, canonical
         ("llama3.1:8b-instruct-q8_0", ModelName("llama-3.1-8b", quantization="q8_0")),
         ("gemma-4-e4b-it-mlx-4bit", ModelName("gemma-4-e4b", quantization="mlx-4bit")),
         ("deepseek-v3.2-nvfp4", ModelName("deepseek-v3.2", quantization="nvfp4")),
+        ("gemma-4-31b-16bit", ModelName("gemma-4-31b", quantization="16bit")),
+        ("mistral-7b-instruct-v03", ModelName("mistral-7b", snapshot="v03")),
     ],
 )
 def test_what_is_no_part_of_the_name_is_kept_apart(model_id: str, expected: ModelName) -> None:
@@ -108,6 +114,7 @@ def test_what_is_no_part_of_the_name_is_kept_apart(model_id: str, expected: Mode
         "o1-preview",
         "phi-3-mini-128k",
         "qwen-turbo",
+        "qwen2.5-7b-1m",
         "qwen3-235b-a22b-thinking-2507",
         "qwq-32b-preview",
         "step-3.5-flash-2603",
@@ -139,6 +146,14 @@ def test_a_word_that_makes_another_model_stays(name: str) -> None:
         ("qwen3-235b-a22b-instruct", "qwen3-235b-a22b-instruct-2507"),
         ("grok-4-20-beta-0309-non-reasoning", "grok-4.20-non-reasoning"),
         ("duo-chat-opus-4-6", "claude-opus-4-6"),
+        ("c4ai-aya-expanse-32b", "aya-expanse-32b"),
+        ("sarvamai-sarvam-30b", "sarvam-30b"),
+        ("stepfun-ai-step-3.5-flash", "step-3.5-flash"),
+        ("meta-llama-llama-4-scout", "llama-4-scout"),
+        ("mistral-devstral-small-2505", "devstral-small-2505"),
+        ("us.deepseek-ai.deepseek-r1-v1:0", "deepseek-r1"),
+        ("black-forest-labs/FLUX.2-klein-4B", "flux_2-klein-4b"),
+        ("veo3.1-fast", "veo-3.1-fast"),
     ],
 )
 def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
