@@ -6,7 +6,7 @@ name on the right is canonical; a test looks that the rules leave it alone.
 
 from __future__ import annotations
 
-__all__ = ["ACTIVE", "ALIASES", "FIRST_RELEASES", "PROVIDER_IDS", "SHORT_IDS"]
+__all__ = ["ACTIVE", "ALIASES", "FIRST_RELEASES", "POINTERS", "PROVIDER_IDS", "SHORT_IDS"]
 
 ACTIVE = {
     "ernie-4.5-21b": "a3b",
@@ -42,13 +42,17 @@ FIRST_RELEASES = {
 
 ALIASES = {
     "beam": "beam-1.0-501b-a23b",
+    "deepseek-flash": "deepseek-v4.1-flash",
     "devstral-2": "devstral-2512",
+    "devstral-medium": "devstral-medium-2507",
+    "devstral-small": "devstral-small-2507",
     "devstral-small-1.1": "devstral-small-2507",
     "devstral-small-2": "devstral-small-2512",
     "dolphin-mistral-24b-venice-edition": "dolphin-mistral-24b",
     "gemini-3-flash": "gemini-3-flash-preview",
     "gemini-3-pro": "gemini-3-pro-preview",
     "gemini-3.1-pro": "gemini-3.1-pro-preview",
+    "gemini-embedding": "gemini-embedding-001",
     "gpt-3.5-turbo": "gpt-3.5",
     "gpt-3.5-turbo-16k": "gpt-3.5",
     "gpt-4-0125-preview": "gpt-4-turbo",
@@ -57,6 +61,9 @@ ALIASES = {
     "gpt-5.1-instant": "gpt-5.1-chat",
     "gpt-5.2-instant": "gpt-5.2-chat",
     "gpt-5.3-instant": "gpt-5.3-chat",
+    "grok-4.2": "grok-4.20",
+    "grok-4.2-fast": "grok-4.20",
+    "grok-4.2-fast-non-reasoning": "grok-4.20-non-reasoning",
     "kimi-k2.7": "kimi-k2.7-code",
     "l3-lunaris-8b": "l3-8b-lunaris",
     "l3.1-euryale-70b": "l3.1-70b-euryale-v2.2",
@@ -85,6 +92,9 @@ ALIASES = {
     "muse-spark-open-816b-a42b": "muse-spark-open",
     "muse-wonder": "muse-wonder-1.0",
     "nano-banana": "gemini-2.5-flash-image",
+    "nano-banana-2": "gemini-3.1-flash-image",
+    "nano-banana-2-lite": "gemini-3.1-flash-lite-image",
+    "nano-banana-pro": "gemini-3-pro-image",
     "nemotron-120b-a12b": "nemotron-3-super-120b-a12b",
     "nemotron-3-120b-a12b": "nemotron-3-super-120b-a12b",
     "nemotron-3-nano": "nemotron-3-nano-30b-a3b",
@@ -110,12 +120,18 @@ ALIASES = {
 }
 """Other names of one model: marketing name or date, size left out, preview or not."""
 
+POINTERS = {
+    "deepseek-v4-flash-latest": "deepseek-v4-flash-0731",
+    "devstral-medium-latest": "devstral-2512",
+}
+"""Where `-latest` means a later model than the name without it."""
+
 PROVIDER_IDS = {
     ("amazon", "deepseek.v3"): "deepseek-v3.1",
     ("amazon", "nvidia.nemotron-nano-12b-v2"): "nemotron-nano-12b-v2-vl",
-    ("deepseek", "deepseek-flash"): "deepseek-v4.1-flash",
     ("nan", "gemma4"): "gemma-4-26b-a4b",
     ("nan", "qwen3.6"): "qwen3.6-35b-a3b",
+    ("opencode", "grok-code"): "grok-code-fast-1",
     ("poe", "glm-4.7-n"): "glm-4.7",
 }
 """Ids that only their own provider (first word of its id) understands this way."""

@@ -16,6 +16,7 @@ from inference_providers.name_aliases import (
     ACTIVE,
     ALIASES,
     FIRST_RELEASES,
+    POINTERS,
     PROVIDER_IDS,
     SHORT_IDS,
 )
@@ -50,7 +51,7 @@ def parse_model_id(model_id: str, provider: str | None = None) -> ModelName:
     """
     text, facts = _untagged("-".join(model_id.lower().split()).rstrip("/"))
     brand = (provider or "").lower().partition("-")[0]
-    text = PROVIDER_IDS.get((brand, text)) or _unbranded(text, brand)
+    text = PROVIDER_IDS.get((brand, text)) or POINTERS.get(text) or _unbranded(text, brand)
     for _ in range(_ROUNDS):  # one rule may make room for another
         before, text = text, _named(text, facts)
         if text == before:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inference_providers.name_aliases import ACTIVE, ALIASES, FIRST_RELEASES
+from inference_providers.name_aliases import ACTIVE, ALIASES, FIRST_RELEASES, POINTERS
 from inference_providers.names import ModelName, canonical_name, did_you_mean, parse_model_id
 from inference_providers.registry import Registry
 
@@ -154,6 +154,14 @@ def test_a_word_that_makes_another_model_stays(name: str) -> None:
         ("us.deepseek-ai.deepseek-r1-v1:0", "deepseek-r1"),
         ("black-forest-labs/FLUX.2-klein-4B", "flux_2-klein-4b"),
         ("veo3.1-fast", "veo-3.1-fast"),
+        ("x-ai/grok-4.2-fast", "grok-4.20-0309-reasoning"),
+        ("x-ai/grok-4.2-fast-non-reasoning", "grok-4.20-0309-non-reasoning"),
+        ("mistralai/devstral-medium", "devstral-medium-2507"),
+        ("mistralai/devstral-small", "devstral-small-2507"),
+        ("devstral-medium-latest", "devstral-2512"),
+        ("~deepseek/deepseek-v4-flash-latest", "deepseek-v4-flash-0731"),
+        ("~deepseek/deepseek-flash-latest", "deepseek-v4.1-flash"),
+        ("nano-banana-pro", "gemini-3-pro-image"),
     ],
 )
 def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
@@ -170,6 +178,7 @@ def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
         ("amazon-bedrock", "us.deepseek.v3-v1:0", "deepseek-v3.1"),
         ("anybrand-ai", "anybrand-glm-5.1", "glm-5.1"),
         ("snowflake-cortex", "snowflake-llama3.3-70b", "snowflake-llama-3.3-70b"),
+        ("opencode", "grok-code", "grok-code-fast-1"),
         ("mistral", "mistral-nemotron", "mistral-nemotron"),
     ],
 )
@@ -178,13 +187,19 @@ def test_a_provider_may_have_its_own_ids(provider: str, model_id: str, canonical
 
 
 def test_every_alias_leads_to_a_name_that_stays() -> None:
-    targets = {*ALIASES.values(), *FIRST_RELEASES.values()}
+    targets = {*ALIASES.values(), *FIRST_RELEASES.values(), *POINTERS.values()}
     targets |= {f"{total}-{active}" for total, active in ACTIVE.items()}
     assert {name for name in targets if canonical_name(name) != name} == set()
 
 
 def test_every_alias_is_needed() -> None:
     assert {alias for alias in ALIASES if canonical_name(alias) != ALIASES[alias]} == set()
+
+
+def test_a_pointer_means_another_model_than_the_name_without_latest() -> None:
+    assert {name for name in POINTERS if canonical_name(name) != POINTERS[name]} == set()
+    bare = {name: canonical_name(name.removesuffix("-latest")) for name in POINTERS}
+    assert {name for name in POINTERS if bare[name] == POINTERS[name]} == set()
 
 
 def test_names_of_the_original_project_stay() -> None:

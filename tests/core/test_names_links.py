@@ -137,6 +137,8 @@ APART = [
     ("llama-3.3-nemotron-super-49b-v1", "llama-3.3-nemotron-super-49b-v1.5"),
     ("claude-opus-4", "claude-opus-4-1"),
     ("nova-lite-v1", "nova-2-lite-v1"),
+    ("deepseek-v4-flash", "deepseek-v4-flash-latest"),
+    ("devstral-medium-2507", "devstral-medium-latest"),
     ("gemini-embedding-001", "gemini-embedding-2"),
     ("gemini-3-pro-image", "gemini-3-pro-image-preview"),
     ("qwen3-max", "qwen3-max-preview"),
