@@ -58,6 +58,8 @@ ALIASES = {
     "gpt-4-0125-preview": "gpt-4-turbo",
     "gpt-4-1106-preview": "gpt-4-turbo",
     "gpt-4-classic": "gpt-4",
+    "gpt-4o-20240513": "gpt-4o-2024-05-13",
+    "gpt-4o-20241120": "gpt-4o-2024-11-20",
     "gpt-5.1-instant": "gpt-5.1-chat",
     "gpt-5.2-instant": "gpt-5.2-chat",
     "gpt-5.3-instant": "gpt-5.3-chat",

@@ -251,6 +251,9 @@ class Registry:
         model = named or (own[0] if own else None)
         if model and (snapshot or tier) and self._lists(model, provider_id):
             meant = Target(model, provider_id, snapshot, tier)
+            release = self._known(canonical_name(f"{model}-{snapshot}")) if snapshot else None
+            if release and release != model and not self._has(meant):
+                meant = Target(release, provider_id, tier=tier)  # a model of its own, such as 0905
             if local and not self._has(meant):
                 return None  # a server on this machine may know it
             return self._had(meant)

@@ -129,6 +129,8 @@ def test_a_word_that_makes_another_model_stays(name: str) -> None:
     ("one", "other"),
     [
         ("claude-4.5-haiku", "claude-haiku-4-5"),
+        ("gpt-4o", "gpt-4o-2024-08-06"),
+        ("gpt-4o-20241120", "openai/gpt-4o-2024-11-20"),
         ("claude-sonnet-3.7", "claude-3-7-sonnet"),
         ("gemini-flash-1.5", "gemini-1.5-flash"),
         ("nvidia.nemotron-nano-3-30b", "nemotron-3-nano-30b-a3b"),

@@ -70,7 +70,6 @@ ONE_MODEL = (
     {"anthropic/claude-opus-4-5", "anthropic/claude-opus-4-5-20251101"},
     {"anthropic/claude-sonnet-4-0", "anthropic/claude-sonnet-4-20250514"},
     {"anthropic/claude-sonnet-4-5", "anthropic/claude-sonnet-4-5-20250929"},
-    {"openai/gpt-4o-2024-08-06", "openai/gpt-4o-2024-11-20"},
 )
 """Link targets that are snapshots of one public model."""
 
@@ -101,6 +100,9 @@ def test_no_two_models_get_one_name() -> None:
 
 APART = [
     # a later release under the same name
+    ("gpt-4o", "gpt-4o-2024-05-13"),
+    ("gpt-4o-2024-08-06", "gpt-4o-2024-11-20"),
+    ("gpt-4o-2024-05-13", "gpt-4o-2024-11-20"),
     ("kimi-k2-0711", "kimi-k2-0905"),
     ("kimi-k2", "kimi-k2-0905"),
     ("deepseek-r1", "deepseek-r1-0528"),

@@ -207,6 +207,27 @@ def test_any_name_passes_where_local_servers_are_asked(registry: Registry) -> No
         registry.target("  ", local=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("kimi-k2@0905", Target("kimi-k2-0905")),
+        ("a/kimi-k2@0905", Target("kimi-k2-0905", "a")),
+        ("kimi-k2@0711", Target("kimi-k2", snapshot="0711")),
+        ("kimi-k2@0905:free", Target("kimi-k2-0905", tier="free")),
+    ],
+)
+def test_a_release_that_is_a_model_of_its_own_is_found_by_its_date(
+    name: str, target: Target
+) -> None:
+    models = {
+        "kimi-k2": ["k", {"id": "k-0711", "snapshot": "0711"}],
+        "kimi-k2-0905": ["k-0905", {"id": "k-0905:free", "tier": "free"}],
+    }
+    endpoints = {"default": {"protocol": "openai-chat", "base_url": "https://a.test/v1"}}
+    row = {"name": "A", "endpoints": endpoints, "models": models}
+    assert Registry.load({"providers": {"a": row}}).target(name) == target
+
+
 def test_the_default_entry_has_no_tier_no_snapshot_and_is_the_newest() -> None:
     entries = [
         {"id": "tiered", "tier": "fast", "released": "2026-05-05"},
