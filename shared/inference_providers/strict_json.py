@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import Any, NoReturn
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "decode"]
@@ -49,8 +50,8 @@ def _refuse_depth() -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name in counts if counts[name] > 1)
         msg = f"the key {twice!r} stands twice in one object"
         raise ValueError(msg)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -49,3 +50,11 @@ def test_the_limit_is_the_callers() -> None:
     assert strict_json.decode(b"[1]", max_bytes=3) == [1]
     with pytest.raises(ValueError, match="more than 2 bytes"):
         strict_json.decode(b"[1]", max_bytes=2)
+
+
+def test_one_key_of_very_many_that_stands_twice_is_found_at_once() -> None:
+    keys = ",".join(f'"{n}": 0' for n in range(100_000))
+    begun = time.process_time()
+    with pytest.raises(ValueError, match="the key 'z' stands twice"):
+        strict_json.decode(f'{{{keys}, "z": 1, "z": 2}}'.encode())
+    assert time.process_time() - begun < 5, "it took a minute for each 600 KB"
