@@ -158,8 +158,8 @@ def _got_expected(complaint: str) -> str:
 def _spelled_out(plain: dict[str, Any], path: str) -> str:
     """Put the real key in place of each `[...]` that msgspec writes for one.
 
-    The key is found by asking: of the documents with only one of the keys left, it
-    is the one that is still refused.
+    The key is found by asking: the half of the keys without which the document is no
+    longer refused is halved again, until one is left.
     """
     steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path)
     done: list[str] = []
@@ -178,15 +178,25 @@ def _spelled_out(plain: dict[str, Any], path: str) -> str:
 
 
 def _narrowed(plain: dict[str, Any], mapping: dict[str, Any]) -> tuple[Any, str]:
-    whole = dict(mapping)
-    for key, value in whole.items():
+    """Leave in `mapping`, a part of `plain`, the one entry for which it is refused."""
+    entries = list(mapping.items())
+    while len(entries) > 1:
+        half = entries[: len(entries) // 2]
         mapping.clear()
-        mapping[key] = value
-        try:
-            msgspec.convert(plain, Document)
-        except msgspec.ValidationError:
-            return value, key
-    return whole, "*"
+        mapping.update(half)
+        entries = half if _is_refused(plain) else entries[len(half) :]
+    mapping.clear()
+    mapping.update(entries)
+    key, value = entries[0]
+    return value, key
+
+
+def _is_refused(plain: dict[str, Any]) -> bool:
+    try:
+        msgspec.convert(plain, Document)
+    except msgspec.ValidationError:
+        return True
+    return False
 
 
 def _check(document: Document, origin: str) -> None:
