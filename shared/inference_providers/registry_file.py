@@ -145,7 +145,7 @@ def _validated(plain: dict[str, Any], origin: str) -> Document:
         return msgspec.convert(plain, Document)
     except msgspec.ValidationError as error:
         complaint, _, path = str(error).partition(" - at `")
-        where = _spelled_out(plain, path.rstrip("`") or "$")
+        where = _spelled_out(plain, path.rstrip("`") or "$", str(error))
         msg = f"{origin}: at {where}: {_got_expected(complaint)}"
         raise RegistryError(msg) from error
 
@@ -155,18 +155,18 @@ def _got_expected(complaint: str) -> str:
     return f"got {match[2]}, expected {match[1]}" if match else complaint
 
 
-def _spelled_out(plain: dict[str, Any], path: str) -> str:
+def _spelled_out(plain: dict[str, Any], path: str, said: str) -> str:
     """Put the real key in place of each `[...]` that msgspec writes for one.
 
-    The key is found by asking: the half of the keys without which the document is no
-    longer refused is halved again, until one is left.
+    The key is found by asking: the half of the keys for which the document is refused
+    with the words `said` is halved again, until one is left.
     """
     steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path)
     done: list[str] = []
     value: Any = plain
     for name, index in steps:
         if index == "...":
-            value, key = _narrowed(plain, value)
+            value, key = _narrowed(plain, value, said)
         elif index:
             key = index
             value = value[int(index)]
@@ -177,26 +177,26 @@ def _spelled_out(plain: dict[str, Any], path: str) -> str:
     return "$" + "".join(done)
 
 
-def _narrowed(plain: dict[str, Any], mapping: dict[str, Any]) -> tuple[Any, str]:
+def _narrowed(plain: dict[str, Any], mapping: dict[str, Any], said: str) -> tuple[Any, str]:
     """Leave in `mapping`, a part of `plain`, the one entry for which it is refused."""
     entries = list(mapping.items())
     while len(entries) > 1:
         half = entries[: len(entries) // 2]
         mapping.clear()
         mapping.update(half)
-        entries = half if _is_refused(plain) else entries[len(half) :]
+        entries = half if _complaint(plain) == said else entries[len(half) :]
     mapping.clear()
     mapping.update(entries)
     key, value = entries[0]
     return value, key
 
 
-def _is_refused(plain: dict[str, Any]) -> bool:
+def _complaint(plain: dict[str, Any]) -> str | None:
     try:
         msgspec.convert(plain, Document)
-    except msgspec.ValidationError:
-        return True
-    return False
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
 
 
 def _check(document: Document, origin: str) -> None:

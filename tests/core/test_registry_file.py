@@ -98,6 +98,11 @@ def test_a_fault_is_told_with_its_place(document: dict, said: str) -> None:
     assert said in str(caught.value)
 
 
+def test_of_two_faults_the_place_of_the_first_is_told() -> None:
+    with pytest.raises(RegistryError, match=r"at \$\.providers\.b\.name: got `int`"):
+        Registry.load({**changed(5, "providers", "b", "name"), "aliases": []})
+
+
 def test_one_fault_among_very_many_rows_is_found_at_once() -> None:
     rows: dict = {f"p{n}": {"name": "", "endpoints": {}} for n in range(4_000)}
     aliases = {f"a{n}": "b" for n in range(20_000)}
