@@ -61,7 +61,7 @@ def weights_file() -> Path:
 
 
 class Page(NamedTuple):
-    """What one path answers; without a length where it drips or has no end."""
+    """What one path answers; without a length where it drips, or has no end after `body`."""
 
     body: bytes = b""
     status: int = 200
@@ -100,6 +100,8 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {**length, **page.headers, "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
+        if page.endless:
+            self.wfile.write(page.body)
         while page.endless and not self.site.ended.is_set():
             self.wfile.write(b"x" * 65536)
         self._drip(page.body, page.drip_s)

@@ -125,7 +125,8 @@ def _once(session: Any, url: str, headers: dict[str, str], limits: _Limits) -> A
             msg = f"{urlsplit(url).hostname} answers compressed, which was not asked for"
             raise FetchError(msg)
         body = bytearray()
-        for part in response.raw.stream(_PART_BYTES, decode_content=False):
+        # What is there, part by part: a chunk that says it has -1 bytes would else be read whole.
+        while part := response.raw.read1(_PART_BYTES, decode_content=False):
             body += part
             if len(body) > limits.max_bytes:
                 msg = f"{urlsplit(url).hostname} answers with more than {limits.max_bytes:,} bytes"

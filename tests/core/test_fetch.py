@@ -82,6 +82,21 @@ def test_more_than_the_limit_is_refused(site, page) -> None:
         get(site.url("/x"))
 
 
+@pytest.mark.parametrize("size", [b"-1", b"FFFFFFFF"])
+def test_more_than_the_limit_is_refused_whatever_a_chunk_says_of_its_size(
+    site, page, size: bytes
+) -> None:
+    chunked = {"Transfer-Encoding": "chunked"}
+    site.pages["/x"] = page(size + b"\r\n", headers=chunked, endless=True)
+    with pytest.raises(FetchError, match="more than 1,000 bytes"):
+        get(site.url("/x"), deadline_s=2.0)
+    site.pages["/x"] = page(b"2\r\n{}\r\n0\r\n\r\n", headers=chunked, drip_s=0.0)
+    assert get(site.url("/x")).body == b"{}"
+    site.pages["/x"] = page(b"8\r\n{}", headers=chunked, drip_s=0.0)
+    with pytest.raises(FetchError):
+        get(site.url("/x"))
+
+
 def test_a_redirects_body_is_bounded_too(site, page) -> None:
     site.pages["/x"] = page(status=302, headers={"Location": "/y"}, endless=True)
     site.pages["/y"] = page(b"there")
