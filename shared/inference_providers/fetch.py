@@ -67,6 +67,8 @@ def get(
             answers.put(_followed(url, dict(headers), limits))
         except FetchError as error:
             answers.put(error)
+        except ValueError as error:  # a length, or a place to go on to, that is none
+            answers.put(FetchError(f"{host} answers what is no HTTP: {error}"))
 
     # Reads have time limits only each by itself, so the whole is watched from outside.
     threading.Thread(target=run, name="autoprovider-fetch", daemon=True).start()

@@ -117,6 +117,18 @@ def test_half_an_answer_is_refused(site, page) -> None:
         get(site.url("/x"))
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"Location": "https://[::1"}, {"Content-Length": "\xb2"}, {"Content-Length": "9" * 5000}],
+    ids=["location", "no number", "very long number"],
+)
+def test_an_answer_that_is_no_http_is_told_at_once(site, page, headers) -> None:
+    """What is not caught ends the thread with a traceback, and the deadline is waited for."""
+    site.pages["/x"] = page(b"x", 302 if "Location" in headers else 200, headers)
+    with pytest.raises(FetchError, match=r"^127\.0\.0\.1 answers what is no HTTP: "):
+        get(site.url("/x"), redirects=1, deadline_s=2.0)
+
+
 @pytest.mark.parametrize("options", [{}, {"drip_headers": True}], ids=["body", "headers"])
 def test_a_server_that_drips_does_not_outlast_the_deadline(site, page, options) -> None:
     """Each byte comes in time, the answer never does."""
