@@ -22,6 +22,8 @@ from inference_providers.keys import Keys
 from inference_providers.registry import Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from inference_providers.registry_file import Document, RegistrySource
     from inference_providers.update import Update, UpdateSource
 
@@ -65,13 +67,15 @@ def registry_here(
     if new is None or updates is None:
         return _over(bundled, own)
     # A provider the user describes is the user's alone; nothing of a download's goes into it.
-    described = _over(bundled, own).providers.keys() - bundled.providers.keys()
+    mine = _over(bundled, own)
+    described = mine.providers.keys() - bundled.providers.keys()
     allowed = tuple((p, host) for p, host in updates.allowed if p not in described)
+    named = _names(mine, described) | (_names(mine) - _names(bundled))
     try:
-        return _over(_bounded(bundled, updates._replace(allowed=allowed), new.raw), own)
+        return _over(_bounded(bundled, updates._replace(allowed=allowed), new.raw, named), own)
     except RegistryError as error:
         logger.warning("The downloaded registry is not used: it does not fit yours: %s", error)
-        return _over(bundled, own)
+        return mine
 
 
 def fetched(updates: UpdateSource) -> tuple[Update, Registry]:
@@ -101,6 +105,15 @@ def require_source(updates: UpdateSource | None) -> UpdateSource:
     return updates
 
 
+def _names(registry: Registry, of: Iterable[str] | None = None) -> frozenset[str]:
+    """Return the names of all models of a registry, or of some providers there."""
+    rows = [
+        registry.providers[provider_id]
+        for provider_id in (registry.providers if of is None else of)
+    ]
+    return frozenset(name for row in rows for name in (*row.models, *row.embeddings))
+
+
 def _over(registry: Registry, layers: list[RegistrySource]) -> Registry:
     for layer in layers:
         registry = registry.merged(layer)
@@ -122,7 +135,9 @@ def _date(document: Document) -> str:
 
 
 @lru_cache(maxsize=4)
-def _bounded(bundled: Registry, updates: UpdateSource, raw: bytes) -> Registry:
+def _bounded(
+    bundled: Registry, updates: UpdateSource, raw: bytes, named: frozenset[str] = frozenset()
+) -> Registry:
     new = update.opened(raw, updates.trusted_keys).document
-    document = trust.bounded(bundled.document, new, dict(updates.allowed))
+    document = trust.bounded(bundled.document, new, dict(updates.allowed), named)
     return Registry.made_of(document, f"{bundled.origin}, updated")

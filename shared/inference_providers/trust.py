@@ -7,7 +7,7 @@ result is the trusted document with these parts taken from the other one.
   quirks and everything else stay as they are; a model may name one of its endpoints.
 * Providers on this machine stay as they are: their model ids are names of files.
 * `aliases`, `retired_models`, `auto_model_priority`: names only, none of which pins a
-  provider or hides a model.
+  provider or hides a model, one of the user's own included.
 * A provider only the other one knows is left out, unless the user has allowed it for one
   host. It is then reached at that host only, with the key in `ITS_NAME_API_KEY` only.
 """
@@ -27,6 +27,7 @@ from inference_providers.routes import Auth, Listing, Model, Provider, Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from inference_providers.registry_file import Document, RetiredModel
     from inference_providers.routes import Endpoint
@@ -50,7 +51,10 @@ _NO_FIELDS = frozenset(
 
 
 def bounded(
-    trusted: Document, downloaded: Document, allowed: Mapping[str, str] | None = None
+    trusted: Document,
+    downloaded: Document,
+    allowed: Mapping[str, str] | None = None,
+    named: AbstractSet[str] = frozenset(),
 ) -> Document:
     """Return `trusted` with what `downloaded` may change.
 
@@ -58,6 +62,7 @@ def bounded(
         trusted: The wheel's registry.
         downloaded: Any valid document; nothing in it is believed.
         allowed: Hosts by provider id, for providers that only `downloaded` knows.
+        named: Models of the user's own, none of which becomes an alias of another.
     """
     providers = {
         provider_id: _with_models(row, downloaded.providers.get(provider_id))
@@ -79,7 +84,7 @@ def bounded(
         trusted,
         generated_at=downloaded.generated_at,
         providers=providers,
-        aliases=_aliases(trusted, downloaded, models | embeddings),
+        aliases=_aliases(trusted, downloaded, models | embeddings, named),
         retired_models=dict(_retired(trusted, downloaded, models)),
         auto_model_priority=_priority(trusted, downloaded, models),
     )
@@ -218,7 +223,9 @@ def _leads_to(endpoint: Endpoint, host: str) -> bool:
     return is_there and bool(_PATH.fullmatch(endpoint.models_path)) and not is_loopback(host)
 
 
-def _aliases(trusted: Document, downloaded: Document, models: set[str]) -> dict[str, str]:
+def _aliases(
+    trusted: Document, downloaded: Document, models: set[str], named: AbstractSet[str]
+) -> dict[str, str]:
     known = {**trusted.aliases, **downloaded.aliases}
     retired = {*trusted.retired_models, *downloaded.retired_models}
     return {
@@ -226,6 +233,7 @@ def _aliases(trusted: Document, downloaded: Document, models: set[str]) -> dict[
         for alias, meant in known.items()
         if (alias in trusted.aliases or _NAME.fullmatch(alias))
         and alias not in models
+        and alias not in named
         and (meant in models or (meant in retired and _NAME.fullmatch(meant)))
     }
 

@@ -189,6 +189,31 @@ def test_nothing_of_the_download_goes_into_a_provider_that_the_user_describes(
     assert made == Registry.load({"providers": {"new": mine}}).providers["new"]
 
 
+@pytest.mark.parametrize("kind", ["models", "embeddings"])
+def test_no_alias_of_the_download_takes_the_name_of_a_model_of_the_users(shows, kind: str) -> None:
+    """What was meant for the user's own server would go to another one."""
+    shows(downloaded({"aliases": {"our-model": "gpt-oss-120b", "their-name": "gpt-oss-120b"}}))
+    assert refreshed().target("our-model").model == "gpt-oss-120b"
+    endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
+    mine = {"name": "Mine", "endpoints": {"default": endpoint}, kind: {"our-model": "x"}}
+    made = layers.registry_here({"providers": {"mine": mine}})
+    found = made.embeddings if kind == "embeddings" else made
+    assert found.target("our-model").model == "our-model"
+    assert found.models["our-model"] == ("mine",)
+    assert made.document.aliases["their-name"] == "gpt-oss-120b"
+
+
+def test_an_alias_of_the_download_may_follow_a_model_that_is_gone(shows) -> None:
+    listed = {p: {"models": {"gpt-oss-120b": None}} for p in BUNDLED.models["gpt-oss-120b"]}
+    change = {"providers": listed, "aliases": {"gpt-oss-120b": "gpt-oss-20b"}}
+    shows(downloaded(change))
+    assert refreshed().target("gpt-oss-120b").model == "gpt-oss-20b"
+    endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
+    mine = {"name": "Mine", "endpoints": {"default": endpoint}, "models": {"gpt-oss-120b": "x"}}
+    made = layers.registry_here({"providers": {"mine": mine}})
+    assert made.target("gpt-oss-120b").model == "gpt-oss-120b"
+
+
 def test_updating_needs_a_url() -> None:
     with pytest.raises(ConfigError, match=r"URL of one in AUTOPROVIDER_REGISTRY_URL"):
         ProviderList(auto_update=True)
