@@ -55,7 +55,7 @@ class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Opened(NamedTuple):
-    """A registry's JSON, and what its signer said of it; nothing where none signed it."""
+    """A registry's JSON, and what its signer said of it; no version without a trusted key."""
 
     registry: bytes
     version: int | None = None
@@ -105,7 +105,9 @@ def open_file(raw: bytes, trusted_keys: Sequence[str], *, max_bytes: int) -> Ope
     if not 0 < signed.version <= MAX_VERSION or signed.expires.tzinfo is None:
         msg = "its version or expiry is none"
         raise UpdateError(msg)
-    return Opened(bytes(signed.registry), signed.version, signed.expires)
+    # One that nobody vouches for could be so high that nothing ever followed it.
+    version = signed.version if trusted_keys else None
+    return Opened(bytes(signed.registry), version, signed.expires)
 
 
 def keygen(path: Path) -> str:

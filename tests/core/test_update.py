@@ -411,7 +411,15 @@ def test_a_key_that_is_trusted_no_more_frees_from_its_versions(
 
 def test_a_signed_one_is_read_without_keys_too(feed: Feed, key) -> None:
     feed.shows(signed(registry(), key[0], version=3))
-    assert feed.fetch().version == 3
+    assert day(feed.fetch()) == 20
+
+
+def test_a_version_that_no_trusted_key_vouches_for_blocks_nothing(feed: Feed, key) -> None:
+    """Anybody can sign: the highest version there is would keep every later registry out."""
+    feed.shows(signed(registry(day=20), key[0], version=signatures.MAX_VERSION))
+    feed.fetch()
+    feed.shows(registry(day=21))
+    assert day(feed.fetch()) == 21
 
 
 # Settings
