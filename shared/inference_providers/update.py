@@ -137,7 +137,7 @@ def fetched(source: UpdateSource, trusted: Document, *, now: datetime | None = N
     """
     now = now or datetime.now(UTC)
     last = _read(source)
-    usable = last is not None and _outdated(last, trusted, now) is None
+    usable = last and not (_outdated(last, trusted, now) or _wrong(last, trusted, now))
     headers = {"If-None-Match": last.etag} if last and usable and last.etag else {}
     answer = fetch.get(
         source.url,

@@ -103,6 +103,20 @@ def test_what_has_not_changed_is_not_sent_again(feed: Feed) -> None:
     assert asked == [None, '"v1"']
 
 
+@pytest.mark.parametrize(
+    ("wheel", "now"),
+    [(registry(day=10, models=50), NOW), (registry(day=10), NOW - timedelta(days=5))],
+    ids=["the package lists far more now", "the clock was set back"],
+)
+def test_what_is_kept_and_not_used_is_fetched_anew(feed: Feed, wheel: dict, now: datetime) -> None:
+    feed.shows(registry(day=20), headers={"ETag": '"v1"'})
+    feed.fetch()
+    assert update.kept(feed.source, document(wheel), now=now) is None
+    with pytest.raises(UpdateError):
+        update.fetched(feed.source, document(wheel), now=now)
+    assert "if-none-match" not in feed.site.asked[1].headers
+
+
 def test_nothing_changed_is_no_answer_where_nothing_is_kept(feed: Feed) -> None:
     feed.shows(b"", status=304)
     with pytest.raises(FetchError, match="answers HTTP 304"):
