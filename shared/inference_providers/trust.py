@@ -171,8 +171,8 @@ def _entries(listed: Listing) -> Iterator[Model]:
 
 def _harmless(entry: Model) -> Model:
     """Return the entry without quirks and prices that no honest one has."""
-    if entry.quirks is not None and not _is_harmless(entry.quirks):
-        entry = msgspec.structs.replace(entry, quirks=None)
+    if entry.quirks is not None:
+        entry = msgspec.structs.replace(entry, quirks=_harmless_quirks(entry.quirks))
     if entry.cost is not None and min(entry.cost.input, entry.cost.output) < 0:
         entry = msgspec.structs.replace(entry, cost=None)
     for field in ("tier", "snapshot", "quantization"):
@@ -181,23 +181,26 @@ def _harmless(entry: Model) -> Model:
     return entry
 
 
-def _is_harmless(quirks: Quirks) -> bool:
-    pending = list(msgspec.structs.astuple(quirks))
+def _harmless_quirks(quirks: Quirks | None) -> Quirks | None:
+    """Return quirks none of which reaches into what an SDK gives a meaning, or nothing."""
+    pending = list(msgspec.structs.astuple(quirks)) if quirks else []
     while pending:
         value = pending.pop()
         if isinstance(value, tuple):
             pending += value
         elif isinstance(value, str):
             if value in _NO_FIELDS or not _FIELD.fullmatch(value):
-                return False
+                return None
         elif not isinstance(value, bool | int | None):
-            return False
-    return True
+            return None
+    return quirks
 
 
 def _newcomer(row: Provider, host: str, variable: str, protocols: set[str]) -> Provider | None:
     usable = {
-        name: msgspec.structs.replace(endpoint, base_url_env=())
+        name: msgspec.structs.replace(
+            endpoint, base_url_env=(), quirks=_harmless_quirks(endpoint.quirks)
+        )
         for name, endpoint in row.endpoints.items()
         if _leads_to(endpoint, host) and endpoint.protocol in protocols
     }
@@ -210,7 +213,7 @@ def _newcomer(row: Provider, host: str, variable: str, protocols: set[str]) -> P
         kind=row.kind,
         auth=Auth(any_of=((variable,),)),
         endpoints=usable,
-        quirks=row.quirks if _is_harmless(row.quirks) else Quirks(),
+        quirks=_harmless_quirks(row.quirks) or Quirks(),
         models=_listings({}, row.models, usable),
         embeddings=_listings({}, row.embeddings, usable),
     )

@@ -260,6 +260,19 @@ def test_an_allowed_provider_reads_the_key_of_its_own_name_only() -> None:
     assert not made.auth.ambient
 
 
+@pytest.mark.parametrize("at", ["row", "endpoint", "model"])
+def test_quirks_of_an_allowed_provider_reach_into_no_parameter_of_the_sdk_either(at: str) -> None:
+    new = copy.deepcopy(NEW)
+    new["models"] = {"big": {"id": "b"}}
+    places = {"row": new, "endpoint": new["endpoints"]["default"], "model": new["models"]["big"]}
+    for field, stays in (("extra_headers", False), ("max_completion_tokens", True)):
+        places[at]["quirks"] = {"max_tokens_field": field}
+        made = bounded({"providers": {"new": new}}, {"new": "api.new.test"}).providers["new"]
+        here = (made.quirks, made.endpoints["default"].quirks, made.models["big"].quirks)
+        fields = {quirks.max_tokens_field for quirks in here if quirks}
+        assert (field in fields) is stays
+
+
 @pytest.mark.parametrize(
     ("provider_id", "change"),
     [
