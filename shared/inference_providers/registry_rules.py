@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     from inference_providers.routes import Listing, Provider
 
-__all__ = ["Complaint", "complaints", "declared", "is_key_name", "variable_complaints"]
+__all__ = [
+    "Complaint",
+    "complaints",
+    "declared",
+    "is_key_name",
+    "variable_complaints",
+    "without_secrets",
+]
 
 Complaint = tuple[str, str]
 """A JSON path, and what is wrong there."""
@@ -56,7 +63,8 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
         for name, endpoint in provider.endpoints.items():
             where = f"{at}.endpoints.{name}"
             if wrong := _wrong_url(endpoint.base_url, provider):
-                yield f"{where}.base_url", f"got {endpoint.base_url!r}, expected {wrong}"
+                got = without_secrets(endpoint.base_url)
+                yield f"{where}.base_url", f"got {got!r}, expected {wrong}"
             listed_at = endpoint.models_path
             if not listed_at.startswith("/") and (listed_at or provider.kind == "local"):
                 yield f"{where}.models_path", f"got {listed_at!r}, expected '/…'"
@@ -132,3 +140,8 @@ def variable_complaints(
 def is_key_name(name: str) -> bool:
     """Tell whether a variable may hold a model provider's key, by its name."""
     return bool(_KEY_NAME.fullmatch(name)) and not _OTHERS.fullmatch(name)
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL that is wrong as a message may show it: a password may stand in it."""
+    return re.sub(r"(?<=\?).*", "…", re.sub(r"(?<=//).*@", "…@", url))

@@ -204,7 +204,11 @@ def _public_bytes(key: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != _PUBLIC_BYTES:
-        msg = f"trusted_keys: got {key!r}, expected a public key as `registry keygen` prints it"
+        # It is not quoted: what is taken for the public half by mistake is the private one.
+        msg = (
+            f"trusted_keys: got {len(key)} characters, expected a public key as"
+            f" `registry keygen` prints it, {_PREFIX}…"
+        )
         raise ConfigError(msg)
     return found
 

@@ -28,7 +28,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from inference_providers import fetch, private_files, registry_file, signatures, trust
+from inference_providers import (
+    fetch,
+    private_files,
+    registry_file,
+    registry_rules,
+    signatures,
+    trust,
+)
 from inference_providers.errors import ConfigError, FetchError, RegistryError, UpdateError
 
 if TYPE_CHECKING:
@@ -275,10 +282,12 @@ def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         plain = parts.scheme == "https" and parts.hostname and parts.username is None
+        _ = parts.port  # it is looked at only now
     except ValueError:
         plain = False
     if not plain:
-        msg = f"{URL_VARIABLE}: got {url!r}, expected an https URL without a user name"
+        got = registry_rules.without_secrets(url)
+        msg = f"The registry's URL: got {got!r}, expected an https URL without a user name"
         raise ConfigError(msg)
 
 

@@ -93,6 +93,15 @@ def test_a_url_that_is_not_safe_is_refused(url: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "url", ["https://u:canary@a.test/v1", "https://a.test/v1?key=canary", "http://canary@a.test"]
+)
+def test_a_secret_in_a_url_is_not_quoted(url: str) -> None:
+    with pytest.raises(RegistryError, match=r"base_url: got 'https?://.*…") as caught:
+        merged(row(("OURS_API_KEY",), url=url))
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "url",
     ["http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:1/v1", "https://10.0.0.1/v1",
      "https://{OURS_ACCOUNT_ID}.a.test/v1", "https://x.{AWS_REGION}.a.test/v1"],

@@ -168,6 +168,14 @@ def test_public_keys_have_one_spelling(public: str) -> None:
             signatures.check_keys([wrong])
 
 
+def test_a_private_key_in_the_place_of_a_public_one_is_not_quoted(key: Path, public: str) -> None:
+    assert public
+    for part in (key.read_text(), key.read_text().splitlines()[1]):
+        with pytest.raises(ConfigError, match="characters, expected a public key") as caught:
+            signatures.check_keys([part])
+        assert key.read_text().splitlines()[1] not in str(caught.value)
+
+
 WITHOUT = """
 import sys
 sys.modules["cryptography"] = None

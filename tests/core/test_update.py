@@ -455,11 +455,14 @@ def test_the_environment_says_where_and_whom_to_believe(key) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://own.test/r", "own.test/r", "https://", "https://u:p@own.test", "https://[x"]
-)
-def test_a_url_that_is_not_https_is_told(url: str) -> None:
-    with pytest.raises(ConfigError, match="expected an https URL"):
+    "url",
+    ["http://own.test/r", "own.test/r", "https://", "https://[x", "https://own.test:x/r",
+     "https://u:canary@own.test", "https://u:c/canary@own.test/r", "http://own.test/?key=canary"],
+)  # fmt: skip
+def test_a_url_that_is_not_https_is_told_without_its_secrets(url: str) -> None:
+    with pytest.raises(ConfigError, match="expected an https URL") as caught:
         update.source_of(Keys(environ={update.URL_VARIABLE: url}))
+    assert "canary" not in str(caught.value)
 
 
 def test_a_log_line_is_one_line(feed: Feed, caplog) -> None:
