@@ -42,7 +42,15 @@ __all__ = [
     "StreamInterrupted",
     "UnknownModelError",
     "UpdateError",
+    "one_line",
 ]
+
+
+def one_line(text: str) -> str:
+    """Return a text from outside as a message may hold it: on one line, steering no terminal."""
+    return "".join(
+        char if char.isprintable() else " " if char.isspace() else repr(char)[1:-1] for char in text
+    ).strip()
 
 
 class InferenceProvidersError(Exception):

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from inference_providers.errors import FetchError
+from inference_providers.errors import FetchError, one_line
 from inference_providers.keys import is_loopback
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def get(
         except FetchError as error:
             answers.put(error)
         except ValueError as error:  # a length, or a place to go on to, that is none
-            answers.put(FetchError(f"{host} answers what is no HTTP: {error}"))
+            answers.put(FetchError(one_line(f"{host} answers what is no HTTP: {error}")))
 
     # Reads have time limits only each by itself, so the whole is watched from outside.
     threading.Thread(target=run, name="autoprovider-fetch", daemon=True).start()
@@ -147,4 +147,4 @@ def _said(url: str, error: Exception) -> str:
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
-    return f"{urlsplit(url).hostname} cannot be reached: {cause}"
+    return one_line(f"{urlsplit(url).hostname} cannot be reached: {cause}")

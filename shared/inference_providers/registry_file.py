@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from inference_providers import original_format, registry_rules, strict_json
-from inference_providers.errors import RegistryError
+from inference_providers.errors import RegistryError, one_line
 from inference_providers.routes import Provider  # noqa: TC001 - as above
 
 __all__ = [
@@ -146,8 +146,7 @@ def _validated(plain: dict[str, Any], origin: str) -> Document:
     except msgspec.ValidationError as error:
         complaint, _, path = str(error).partition(" - at `")
         where = _spelled_out(plain, path.rstrip("`") or "$", str(error))
-        msg = f"{origin}: at {where}: {_got_expected(complaint)}"
-        raise RegistryError(msg) from error
+        refuse(where, _got_expected(complaint), origin)
 
 
 def _got_expected(complaint: str) -> str:
@@ -211,8 +210,7 @@ def _check(document: Document, origin: str) -> None:
 
 def refuse(where: str, complaint: str, origin: str) -> NoReturn:
     """Raise `RegistryError` for a place in a file, by its JSON path."""
-    msg = f"{origin}: at {where}: {complaint}"
-    raise RegistryError(msg)
+    raise RegistryError(one_line(f"{origin}: at {where}: {complaint}"))
 
 
 def merge(base: bytes, patch: bytes, origin: str) -> bytes:

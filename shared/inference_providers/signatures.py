@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 import msgspec
 
 from inference_providers import private_files, strict_json
-from inference_providers.errors import ConfigError, MissingPackageError, UpdateError
+from inference_providers.errors import ConfigError, MissingPackageError, UpdateError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ def open_file(raw: bytes, trusted_keys: Sequence[str], *, max_bytes: int) -> Ope
         strict_json.decode(inner, max_bytes=max_bytes)
         signed = msgspec.json.decode(inner, type=_Signed)
     except (ValueError, msgspec.ValidationError) as error:
-        msg = f"it is not as it should be: {error}"
+        msg = one_line(f"it is not as it should be: {error}")
         raise UpdateError(msg) from error
     if not 0 < signed.version <= MAX_VERSION or signed.expires.tzinfo is None:
         msg = "its version or expiry is none"

@@ -129,6 +129,13 @@ def test_an_answer_that_is_no_http_is_told_at_once(site, page, headers) -> None:
         get(site.url("/x"), redirects=1, deadline_s=2.0)
 
 
+def test_what_a_server_says_is_told_on_one_line(site, page) -> None:
+    site.pages["/x"] = page(status=-1)
+    with pytest.raises(FetchError, match=r"HTTP/1\.1 -1") as caught:
+        get(site.url("/x"))
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("options", [{}, {"drip_headers": True}], ids=["body", "headers"])
 def test_a_server_that_drips_does_not_outlast_the_deadline(site, page, options) -> None:
     """Each byte comes in time, the answer never does."""

@@ -475,6 +475,29 @@ def test_a_log_line_is_one_line(feed: Feed, caplog) -> None:
     assert "\n" not in record.getMessage()
 
 
+EVIL = "\x1b]0;Evil\x07\nERROR forged\u2028line\u202e"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        registry(providers={EVIL: 5}),
+        registry(providers={EVIL: registry()["providers"]["a"]}),
+        {**registry(), EVIL: 1},
+        {"signed": "", "signatures": [], EVIL: 1},
+        {**registry(), "schema_version": EVIL},
+    ],
+    ids=["type", "rule", "field", "envelope", "value"],
+)
+def test_what_is_told_of_a_download_is_one_line_that_steers_no_terminal(
+    feed: Feed, content: dict
+) -> None:
+    feed.shows(content)
+    with pytest.raises(UpdateError) as caught:
+        feed.fetch()
+    assert str(caught.value).isprintable()
+
+
 def test_the_documents_are_left_alone(feed: Feed) -> None:
     before = copy.deepcopy(WHEEL)
     feed.shows(registry(models=9))
