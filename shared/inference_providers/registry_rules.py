@@ -45,6 +45,10 @@ _OTHERS = re.compile(
     r"|NEW_RELIC|GRAFANA|OTEL|HEROKU|NETLIFY|FLY|PULUMI|OP|BW)_.*",
     re.IGNORECASE,
 )
+_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/[A-Za-z0-9/._~!$&'()*+,;=:@%-]*)?"
+)
+"""A base URL, its `{VARIABLES}` filled in; a host's name beyond ASCII is written `xn--…`."""
 _OURS_ALL_THE_SAME = frozenset({"AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION", "AWS_DEFAULT_REGION"})
 """Variables made for Amazon's model host, or not secret, although AWS names them."""
 
@@ -73,15 +77,17 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
 
 
 def _wrong_url(url: str, provider: Provider) -> str | None:
-    if not re.match(r"https?://[^/]", url):
-        return "an http(s) URL"
+    plain = re.sub(r"\{\w+\}", "0", url)  # which may stand for a port, too
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(plain)
         host = parts.hostname or ""
+        _ = parts.port  # it is looked at only now
     except ValueError:
         return "an http(s) URL"
     if parts.username is not None or parts.query or parts.fragment:
         return "a URL without user name, '?' and '#'"
+    if not _URL.fullmatch(plain):
+        return "an http(s) URL"
     is_own = provider.kind == "local" and provider.auth.any_of == ((),)
     if parts.scheme == "https" or is_loopback(host) or is_own:
         return None

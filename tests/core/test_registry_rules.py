@@ -84,6 +84,16 @@ def test_what_the_bundled_row_reads_needs_no_permission_in_a_file_over_it() -> N
         ("https://a.test/v1?x=1", r"without user name, '\?'"),
         ("https://a.test/v1#x", "without user name"),
         ("https://[x/v1", "an http"),
+        ("https://a.test:99999/v1", "an http"),
+        ("https://a.test:x/v1", "an http"),
+        ("https://:443/v1", "an http"),
+        ("https://a b.test/v1", "an http"),
+        ("https://a.test/v1 ", "an http"),
+        ("https://a.test/v1\n", "an http"),
+        ("https://a.test/{OURS_ACCOUNT", "an http"),
+        ("https://a.test/{OURS ACCOUNT}/v1", "an http"),
+        ("https://\u00e4.test/v1", "an http"),
+        ("https://api.openai\u2024com/v1", "an http"),
     ],
 )
 def test_a_url_that_is_not_safe_is_refused(url: str, said: str) -> None:
@@ -104,7 +114,7 @@ def test_a_secret_in_a_url_is_not_quoted(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     ["http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:1/v1", "https://10.0.0.1/v1",
-     "https://{OURS_ACCOUNT_ID}.a.test/v1", "https://x.{AWS_REGION}.a.test/v1"],
+     "https://{OURS_ACCOUNT_ID}.a.test/v1", "https://{OURS_HOST}:{OURS_PORT}/~me/x@1:y%20z/", "https://x.{AWS_REGION}.a.test/v1"],
 )  # fmt: skip
 def test_a_url_on_this_machine_or_over_tls_passes(url: str) -> None:
     assert "own" in merged(row(("OURS_API_KEY",), url=url)).providers
