@@ -72,6 +72,10 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
             listed_at = endpoint.models_path
             if not listed_at.startswith("/") and (listed_at or provider.kind == "local"):
                 yield f"{where}.models_path", f"got {listed_at!r}, expected '/…'"
+        named_freely = provider.free_names or provider.kind in {"local", "embedded"}
+        if named_freely and "default" not in provider.endpoints:
+            has = ", ".join(map(repr, provider.endpoints)) or "none"
+            yield f"{at}.endpoints", f"got {has}, expected one named 'default'"
         yield from _model_complaints(f"{at}.models", provider.models, provider)
         yield from _model_complaints(f"{at}.embeddings", provider.embeddings, provider)
 
@@ -101,6 +105,8 @@ def _model_complaints(
     for model, listed in models.items():
         if isinstance(listed, Model) and listed.endpoint in endpoints:  # nearly all of them
             continue
+        if listed == ():
+            yield f"{at}.{model}", "got no entry, expected one; null takes a model out"
         for entry in listed if isinstance(listed, tuple) else (listed,):
             endpoint = entry.endpoint if isinstance(entry, Model) else "default"
             if endpoint not in endpoints:

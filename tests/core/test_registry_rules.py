@@ -137,6 +137,27 @@ def test_an_embedding_names_an_endpoint_that_is_there() -> None:
         merged(row(embeddings=wrong))
 
 
+@pytest.mark.parametrize("fields", [{"free_names": True}, {"kind": "local"}, {"kind": "embedded"}])
+@pytest.mark.parametrize("name", ["main", None])
+def test_models_that_no_file_lists_need_an_endpoint_that_no_file_names(
+    fields: dict, name: str | None
+) -> None:
+    endpoint = {"protocol": "openai-chat", "base_url": "https://a.test/v1"}
+    provider = row(**fields, models={}, endpoints={name: endpoint} if name else {})
+    with pytest.raises(RegistryError) as caught:
+        merged(provider)
+    got = repr(name) if name else "none"
+    assert f"$.providers.own.endpoints: got {got}, expected one named 'default'" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("kind", ["models", "embeddings"])
+def test_a_model_without_an_entry_is_told(kind: str) -> None:
+    with pytest.raises(RegistryError, match=rf"own\.{kind}\.e: got no entry, expected one; null"):
+        merged(row(**{kind: {"e": []}}))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
