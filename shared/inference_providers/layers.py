@@ -106,12 +106,12 @@ def require_source(updates: UpdateSource | None) -> UpdateSource:
 
 
 def _names(registry: Registry, of: Iterable[str] | None = None) -> frozenset[str]:
-    """Return the names of all models of a registry, or of some providers there."""
+    """Return the names, in lower case, of a registry's models, or of some providers' there."""
     rows = [
         registry.providers[provider_id]
         for provider_id in (registry.providers if of is None else of)
     ]
-    return frozenset(name for row in rows for name in (*row.models, *row.embeddings))
+    return frozenset(name.lower() for row in rows for name in (*row.models, *row.embeddings))
 
 
 def _over(registry: Registry, layers: list[RegistrySource]) -> Registry:

@@ -204,9 +204,16 @@ class Registry:
             for entry in _each(listed)
         }
 
+    @cached_property
+    def _in_lower_case(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Models and aliases by their names in lower case; what is written so comes first."""
+        models = {name.lower(): name for name in sorted(self.models, key=str.islower)}
+        aliases = self.document.aliases
+        return models, {name.lower(): aliases[name] for name in sorted(aliases, key=str.islower)}
+
     def _known(self, name: str) -> str | None:
-        name = self.document.aliases.get(name, name)
-        return name if name in self.models else None
+        models, aliases = self._in_lower_case
+        return models.get(aliases.get(name, name).lower())
 
     def _split(self, name: str) -> tuple[str | None, str]:
         """Split `provider/model` and `provider:model`, where that is a provider's id."""
@@ -301,6 +308,10 @@ class Registry:
             meant = self.document.aliases.get(spelling, spelling)
             if retired := self.document.retired_models.get(meant):
                 return _retired_message(meant, retired)
+        for spelling in (name.lower(), rest.lower()):
+            if leads := self._in_lower_case[1].get(spelling):
+                near = did_you_mean(leads, self.models)
+                return f"{spelling!r} is an alias of {leads!r}, which is no model listed here{near}"
         if provider_id and (closed := self._retired_provider(provider_id)):
             return closed
         if provider_id:

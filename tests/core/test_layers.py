@@ -189,17 +189,20 @@ def test_nothing_of_the_download_goes_into_a_provider_that_the_user_describes(
     assert made == Registry.load({"providers": {"new": mine}}).providers["new"]
 
 
+@pytest.mark.parametrize("name", ["our-model", "Our-Model"])
 @pytest.mark.parametrize("kind", ["models", "embeddings"])
-def test_no_alias_of_the_download_takes_the_name_of_a_model_of_the_users(shows, kind: str) -> None:
+def test_no_alias_of_the_download_takes_the_name_of_a_model_of_the_users(
+    shows, kind: str, name: str
+) -> None:
     """What was meant for the user's own server would go to another one."""
     shows(downloaded({"aliases": {"our-model": "gpt-oss-120b", "their-name": "gpt-oss-120b"}}))
     assert refreshed().target("our-model").model == "gpt-oss-120b"
     endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
-    mine = {"name": "Mine", "endpoints": {"default": endpoint}, kind: {"our-model": "x"}}
+    mine = {"name": "Mine", "endpoints": {"default": endpoint}, kind: {name: "x"}}
     made = layers.registry_here({"providers": {"mine": mine}})
     found = made.embeddings if kind == "embeddings" else made
-    assert found.target("our-model").model == "our-model"
-    assert found.models["our-model"] == ("mine",)
+    assert found.target("our-model").model == name
+    assert found.models[name] == ("mine",)
     assert made.document.aliases["their-name"] == "gpt-oss-120b"
 
 

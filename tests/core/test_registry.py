@@ -201,6 +201,37 @@ def test_a_local_server_may_know_a_tag_that_the_registry_does_not() -> None:
     assert dated.target("plain:q4", local=True) == Target("plain:q4")
 
 
+def test_a_file_may_write_names_in_any_case() -> None:
+    models = {"My-Model": "vendor/seven", "mixed": "vendor/lower", "Mixed": "vendor/upper"}
+    own = {"providers": {"groq": {"models": models}}, "aliases": {"Mine": "MY-MODEL"}}
+    made = Registry.load().merged(own)
+    for name in ("My-Model", "my-model", "MY-MODEL", "mine", "Mine", "vendor/seven"):
+        assert made.target(name).model == "My-Model"
+    assert made.target("groq/My-Model") == Target("My-Model", "groq")
+    assert made.target("Mixed").model == "mixed"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "lost",
+            "'lost' is an alias of 'gpt-os-120b', which is no model listed here; did you mean",
+        ),
+        ("LOST", "'lost' is an alias of 'gpt-os-120b'"),
+        ("twice", "'twice' is an alias of 'lost', which is no model listed here"),
+        ("loop", "'loop' is an alias of 'loop', which is no model listed here"),
+        ("groq/lost", "'lost' is an alias of 'gpt-os-120b'"),
+        ("pin", "'pin' is an alias of 'groq/gpt-oss-120b', which is no model listed here"),
+    ],
+)
+def test_an_alias_that_leads_nowhere_says_where_it_leads(name: str, said: str) -> None:
+    aliases = {"lost": "gpt-os-120b", "twice": "lost", "loop": "loop", "pin": "groq/gpt-oss-120b"}
+    with pytest.raises(UnknownModelError) as caught:
+        Registry.load().merged({"aliases": aliases}).target(name)
+    assert said in str(caught.value)
+
+
 def test_any_name_passes_where_local_servers_are_asked(registry: Registry) -> None:
     assert registry.target("My-Own:7b", local=True) == Target("My-Own:7b")
     with pytest.raises(UnknownModelError):
