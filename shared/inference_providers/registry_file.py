@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from datetime import date, datetime  # noqa: TC003 - msgspec reads annotations at run time
@@ -102,15 +103,23 @@ def _bytes_of(source: RegistrySource) -> tuple[bytes, str]:
         except (TypeError, ValueError, RecursionError) as error:
             msg = f"the given registry cannot be written as JSON: {error}"
             raise RegistryError(msg) from error
-    if isinstance(source, str) and source.lstrip().startswith("{"):
-        return source.encode(errors="surrogatepass"), "the given JSON text"
-    path = Path(source).expanduser()
+    if isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("{"):
+        return _bare(source.encode(errors="surrogatepass")), "the given JSON text"
     try:
+        path = Path(source).expanduser()
         with path.open("rb") as file:
-            return file.read(strict_json.MAX_BYTES + 1), str(path)
+            return _bare(file.read(strict_json.MAX_BYTES + 1)), str(path)
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror or error}"
         raise RegistryError(msg) from error
+    except (TypeError, ValueError, RuntimeError) as error:  # no path at all, or `~nobody`
+        msg = f"{source!r}: {error}; expected a path, JSON text or a dict"
+        raise RegistryError(msg) from error
+
+
+def _bare(raw: bytes) -> bytes:
+    """Return a file without the mark that editors on Windows begin one with."""
+    return raw.removeprefix(codecs.BOM_UTF8)
 
 
 def _as_object(raw: bytes, origin: str, *, sparse: bool = False) -> dict[str, Any]:

@@ -145,6 +145,22 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         Registry.load(str(tmp_path))
 
 
+@pytest.mark.parametrize("source", ["~nobody-here/x.json", "a\0b.json", b"{}", ["x.json"], 5])
+def test_what_is_no_path_is_told(source: object) -> None:
+    with pytest.raises(RegistryError, match=r"; expected a path, JSON text or a dict$") as caught:
+        Registry.load(source)
+    assert str(caught.value).startswith(f"{source!r}: ")
+
+
+def test_a_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) -> None:
+    file = tmp_path / "registry.json"
+    file.write_text(json.dumps(GOOD), encoding="utf-8-sig")
+    whole = Registry.load(GOOD).document
+    assert Registry.load(file).document == whole
+    assert Registry.load(file.read_text(encoding="utf-8")).document == whole
+    assert Registry.load({}).merged(file).providers == whole.providers
+
+
 @pytest.mark.parametrize("value", [{1, 2}, object(), "\ud800"])
 def test_a_dict_that_is_not_json_is_refused(value: object) -> None:
     with pytest.raises(RegistryError, match="the given registry"):
