@@ -19,6 +19,7 @@ import msgspec
 
 from inference_providers import original_format, registry_rules, strict_json
 from inference_providers.errors import RegistryError, one_line
+from inference_providers.names import did_you_mean
 from inference_providers.routes import Provider  # noqa: TC001 - as above
 
 __all__ = [
@@ -33,6 +34,10 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+_SUCH_AS = {
+    "Invalid RFC3339 encoded date": ", expected one such as '2026-11-22'",
+    "Invalid RFC3339 encoded datetime": ", expected one such as '2026-11-22T00:00:00Z'",
+}
 
 RegistrySource = str | os.PathLike[str] | dict[str, Any]
 """A path, JSON text, or the decoded JSON object."""
@@ -154,22 +159,59 @@ def _validated(plain: dict[str, Any], origin: str) -> Document:
         return msgspec.convert(plain, Document)
     except msgspec.ValidationError as error:
         complaint, _, path = str(error).partition(" - at `")
-        where = _spelled_out(plain, path.rstrip("`") or "$", str(error))
-        refuse(where, _got_expected(complaint), origin)
+        steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path)
+        providers = plain.get("providers")
+        known = list(providers) if isinstance(providers, dict) else []
+        where = _spelled_out(plain, steps, str(error))
+        told = _got_expected(complaint, steps)
+        if "got no" in told and (rest := where.removeprefix("$.providers.")) in known:
+            known.remove(rest)  # a row laid over one that is there would not need it
+            told += did_you_mean(rest, known)
+        refuse(where, told, origin)
 
 
-def _got_expected(complaint: str) -> str:
-    match = re.fullmatch(r"Expected (.+), got (.+)", complaint)
-    return f"got {match[2]}, expected {match[1]}" if match else complaint
+def _got_expected(complaint: str, steps: list[tuple[str, str]]) -> str:
+    if match := re.fullmatch(r"Expected (.+), got (.+)", complaint):
+        return f"got {match[2]}, expected {match[1]}"
+    if match := re.fullmatch(r"Object missing required field `(.+)`", complaint):
+        return f"got no {match[1]!r}, expected one"
+    if match := re.fullmatch(r"Object contains unknown field `(.+)`", complaint, re.DOTALL):
+        fields = [field for place in _places(steps) for field in place.get("properties", ())]
+        hint = did_you_mean(match[1], fields) or f", expected {', '.join(map(repr, fields))}"
+        return f"got an unknown field {match[1]!r}{hint}"
+    if match := re.fullmatch(r"Invalid enum value (.+)", complaint, re.DOTALL):
+        values = [value for place in _places(steps) for value in place.get("enum", ())]
+        return f"got {match[1]}, expected {' or '.join(map(repr, values))}"
+    return complaint + _SUCH_AS.get(complaint, "")
 
 
-def _spelled_out(plain: dict[str, Any], path: str, said: str) -> str:
+def _places(steps: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return what the schema has at a path: one or more, where a value may be of several kinds."""
+    whole = msgspec.json.schema(Document)
+
+    def flat(part: dict[str, Any]) -> list[dict[str, Any]]:
+        if "$ref" in part:
+            return flat(whole["$defs"][part["$ref"].rpartition("/")[2]])
+        return (
+            [each for kind in part["anyOf"] for each in flat(kind)] if "anyOf" in part else [part]
+        )
+
+    places = flat(whole)
+    for name, index in steps:
+        inner = "additionalProperties" if index == "..." else "items"
+        found = [
+            place.get("properties", {}).get(name) if name else place.get(inner) for place in places
+        ]
+        places = [each for part in found if isinstance(part, dict) for each in flat(part)]
+    return places
+
+
+def _spelled_out(plain: dict[str, Any], steps: list[tuple[str, str]], said: str) -> str:
     """Put the real key in place of each `[...]` that msgspec writes for one.
 
     The key is found by asking: the half of the keys for which the document is refused
     with the words `said` is halved again, until one is left.
     """
-    steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path)
     done: list[str] = []
     value: Any = plain
     for name, index in steps:

@@ -71,12 +71,23 @@ def test_a_model_is_a_text_an_object_or_a_list() -> None:
         (changed(5, "providers", "a", "name"), "at $.providers.a.name: got `int`, expected `str`"),
         (changed({}, "providers", "b", "endpoints", "default"), "$.providers.b.endpoints.default"),
         (changed([1], "providers", "a", "models", "m"), "at $.providers.a.models.m[0]"),
-        (changed("x", "providers", "a", "modles"), "modles"),
-        (changed("planet", "providers", "b", "kind"), "at $.providers.b.kind"),
+        (changed("x", "providers", "a", "modles"),
+         "at $.providers.a: got an unknown field 'modles'; did you mean 'models'"),
+        (changed({"id": "x", "contxt": 5}, "providers", "a", "models", "o"),
+         "at $.providers.a.models.o: got an unknown field 'contxt'; did you mean 'context'"),
+        (changed([{"id": "x", "tire": "free"}], "providers", "a", "models", "o"),
+         "at $.providers.a.models.o[0]: got an unknown field 'tire'; did you mean 'tier'"),
+        ({"zzz": {}}, "at $: got an unknown field 'zzz', expected '$schema', 'schema_version', "),
+        (changed([["A_KEY"]], "providers", "a", "auth", "xyz"),
+         "got an unknown field 'xyz', expected 'any_of', 'ambient', 'ambient_variables'"),
+        ({"providers": {"a": {}}}, "at $.providers.a: got no 'name', expected one"),
+        (changed("planet", "providers", "b", "kind"),
+         "at $.providers.b.kind: got 'planet', expected 'cloud' or 'direct' or 'embedded' or"),
+        (changed("2026-11-22", "generated_at"), "expected one such as '2026-11-22T00:00:00Z'"),
         (changed({"id": "x", "cost": {"in": "free", "out": 0}}, "providers", "a", "models", "n"),
          "at $.providers.a.models.n.cost.in: got `str`, expected `float`"),
         (changed({"id": "x", "shutdown": "soon"}, "providers", "a", "models", "m"),
-         "at $.providers.a.models.m.shutdown"),
+         "at $.providers.a.models.m.shutdown: Invalid RFC3339 encoded date, expected one such as"),
         (changed("note", "retired_providers", "x"), "at $.retired_providers.x"),
         (changed([], "aliases"), "at $.aliases: got `array`, expected `object`"),
         (changed(2, "schema_version"), "$.schema_version: got 2, expected 1; update autoprovider"),
@@ -95,6 +106,13 @@ def test_a_fault_is_told_with_its_place(document: dict, said: str) -> None:
     with pytest.raises(RegistryError) as caught:
         Registry.load(document)
     assert str(caught.value).startswith("the given registry: at $")
+    assert said in str(caught.value)
+
+
+def test_a_row_over_a_provider_that_is_misspelt_is_told_which_are_near() -> None:
+    with pytest.raises(RegistryError) as caught:
+        Registry.load().merged({"providers": {"grok": {"models": {"m": "x"}}}})
+    said = "at $.providers.grok: got no 'name', expected one; did you mean 'groq'"
     assert said in str(caught.value)
 
 
