@@ -205,15 +205,20 @@ class Registry:
         }
 
     @cached_property
-    def _in_lower_case(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """Models and aliases by their names in lower case; what is written so comes first."""
-        models = {name.lower(): name for name in sorted(self.models, key=str.islower)}
+    def _capitals(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Models, and what aliases lead to, by names in lower case that a file writes otherwise."""
         aliases = self.document.aliases
-        return models, {name.lower(): aliases[name] for name in sorted(aliases, key=str.islower)}
+        return (
+            {folded: name for name in self.models if (folded := name.lower()) != name},
+            {folded: aliases[name] for name in aliases if (folded := name.lower()) != name},
+        )
+
+    def _led(self, name: str) -> str | None:
+        return self.document.aliases.get(name) or self._capitals[1].get(name)
 
     def _known(self, name: str) -> str | None:
-        models, aliases = self._in_lower_case
-        return models.get(aliases.get(name, name).lower())
+        name = self._led(name) or name
+        return name if name in self.models else self._capitals[0].get(name.lower())
 
     def _split(self, name: str) -> tuple[str | None, str]:
         """Split `provider/model` and `provider:model`, where that is a provider's id."""
@@ -309,7 +314,7 @@ class Registry:
             if retired := self.document.retired_models.get(meant):
                 return _retired_message(meant, retired)
         for spelling in (name.lower(), rest.lower()):
-            if leads := self._in_lower_case[1].get(spelling):
+            if leads := self._led(spelling):
                 near = did_you_mean(leads, self.models)
                 return f"{spelling!r} is an alias of {leads!r}, which is no model listed here{near}"
         if provider_id and (closed := self._retired_provider(provider_id)):
