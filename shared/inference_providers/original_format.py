@@ -3,7 +3,8 @@
 That format has per provider a `connection` (protocol, endpoint, api_key) and
 `model_names`; underscore keys and `broken` are comments. It is turned into
 today's schema as plain JSON values, before any validation: what is of the wrong
-type is handed on as it is, for the schema to complain about.
+type is handed on as it is, for the schema to complain about. What is in today's format
+already stays as it is, beside the original's and within it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from typing import Any
 __all__ = ["convert", "is_original"]
 
 _PROTOCOLS = {"openai": "openai-chat"}
-_SAME = {"name": "name", "model_names": "models"}
+TODAYS = frozenset(
+    {
+        *("auth", "checked", "docs", "embeddings", "endpoints", "free_names", "kind", "limits"),
+        *("models", "name", "quirks", "source", "twin_of"),
+    }
+)
+"""What a row of today's format has; whatever else is in one of the original is a comment."""
 _OPENAI_ENDPOINT = "https://api.openai.com/v1"
 """The original wrote no endpoint where the OpenAI client's own default was meant."""
 
@@ -21,10 +28,11 @@ _OPENAI_ENDPOINT = "https://api.openai.com/v1"
 def is_original(document: Any) -> bool:
     """Tell whether a decoded JSON document is in the original project's format."""
     providers = document.get("providers") if isinstance(document, dict) else None
-    return isinstance(providers, dict) and any(
-        isinstance(row, dict) and ("model_names" in row or "connection" in row)
-        for row in providers.values()
-    )
+    return isinstance(providers, dict) and any(map(_is_original_row, providers.values()))
+
+
+def _is_original_row(row: Any) -> bool:
+    return isinstance(row, dict) and ("model_names" in row or "connection" in row)
 
 
 def convert(document: dict[str, Any], *, sparse: bool = False) -> dict[str, Any]:
@@ -37,13 +45,18 @@ def convert(document: dict[str, Any], *, sparse: bool = False) -> dict[str, Any]
     rows = {name: row for name, row in document["providers"].items() if not _is_template(row)}
     make = _stated if sparse else _complete
     converted: dict[str, Any] = {
-        "providers": {
-            name: make(name, row) if isinstance(row, dict) else row for name, row in rows.items()
-        }
+        field: value
+        for field, value in document.items()
+        if not field.startswith("_") and field != "broken"
+    }
+    converted["providers"] = {
+        name: make(name, row) if _is_original_row(row) else row for name, row in rows.items()
     }
     priority = document.get("auto_model_priority")
     if isinstance(priority, list) and not sparse:
-        served = {model for row in converted["providers"].values() for model in _models(row)}
+        served = {
+            model for row in converted["providers"].values() for model in _object(row, "models")
+        }
         priority = [name for name in priority if name in served]
     if priority is not None:
         converted["auto_model_priority"] = priority
@@ -55,25 +68,28 @@ def _is_template(row: Any) -> bool:
 
 
 def _connection(row: dict[str, Any]) -> dict[str, Any]:
-    connection = row.get("connection")
-    return connection if isinstance(connection, dict) else {}
+    return _object(row, "connection")
 
 
-def _models(row: Any) -> dict[str, Any]:
-    models = row.get("models") if isinstance(row, dict) else None
-    return models if isinstance(models, dict) else {}
+def _object(row: Any, field: str) -> dict[str, Any]:
+    value = row.get(field) if isinstance(row, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _complete(provider_id: str, row: dict[str, Any]) -> dict[str, Any]:
     stated = _stated(provider_id, row)
     endpoint = {"protocol": "openai-chat", "base_url": _OPENAI_ENDPOINT}
-    endpoint.update(stated.get("endpoints", {}).get("default", {}))
-    return {"name": provider_id, **stated, "endpoints": {"default": endpoint}}
+    endpoints = _object(stated, "endpoints")
+    endpoint.update(_object(endpoints, "default"))
+    return {"name": provider_id, **stated, "endpoints": {**endpoints, "default": endpoint}}
 
 
 def _stated(_: str, row: dict[str, Any]) -> dict[str, Any]:
     connection = _connection(row)
-    stated = {ours: row[own] for own, ours in _SAME.items() if own in row}
+    stated = {field: row[field] for field in row if field in TODAYS}
+    if "model_names" in row:
+        names = row["model_names"]
+        stated["models"] = {**_object(row, "models"), **names} if isinstance(names, dict) else names
     if "api_key" in connection:
         stated["auth"] = {"any_of": [[connection["api_key"]]]}
     endpoint = {}
@@ -85,5 +101,5 @@ def _stated(_: str, row: dict[str, Any]) -> dict[str, Any]:
         is_text = isinstance(url, str)
         endpoint["base_url"] = url.replace("$MODEL_NAME", "{model_id}") if is_text else url
     if endpoint:
-        stated["endpoints"] = {"default": endpoint}
+        stated["endpoints"] = {**_object(row, "endpoints"), "default": endpoint}
     return stated

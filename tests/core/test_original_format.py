@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from inference_providers.errors import RegistryError, UnknownModelError
-from inference_providers.original_format import convert, is_original
+from inference_providers.original_format import TODAYS, convert, is_original
 from inference_providers.registry import Registry
+from inference_providers.routes import Provider
 
 FILE = Path(__file__).parents[1] / "data" / "original-inference-providers.json"
 ORIGINAL = json.loads(FILE.read_text())
@@ -136,6 +137,7 @@ def test_the_format_is_told_by_its_rows(document: object, answer: bool) -> None:
         ({"model_names": {}, "connection": {"protocol": ["x"]}}, r"endpoints\.default\.protocol"),
         ({"model_names": {}, "connection": {"api_key": 5}}, r"\$\.providers\.a\.auth"),
         ({"model_names": {}, "name": 5}, r"\$\.providers\.a\.name"),
+        ({"model_names": {}, "quirks": []}, r"\$\.providers\.a\.quirks"),
     ],
 )
 def test_a_broken_row_is_told_with_its_place(row: dict, path: str) -> None:
@@ -151,6 +153,25 @@ def test_a_broken_priority_list_is_told_with_its_place(priority: object) -> None
     }
     with pytest.raises(RegistryError, match=r"at \$"):
         Registry.load(document)
+
+
+@pytest.mark.parametrize("read", [Registry.load, Registry.load().merged])
+def test_what_is_in_todays_format_stays_beside_the_originals(read) -> None:
+    endpoint = {"protocol": "openai-chat", "base_url": "https://new.test/v1"}
+    new = {"name": "New", "endpoints": {"default": endpoint}, "models": {"m": "x"}}
+    old = {"protocol": "openai", "endpoint": "https://old.test/v1"}
+    both = {"name": "Both", "connection": old, "model_names": {"o": "y"}, "models": {"p": "z"},
+            "quirks": {"max_n": 1}, "endpoints": {"more": endpoint}}  # fmt: skip
+    made = read({"providers": {"new": new, "both": both}, "aliases": {"nick": "m"}})
+    assert made.providers["new"].models == {"m": "x"}
+    assert made.providers["both"].models == {"o": "y", "p": "z"}
+    assert made.providers["both"].quirks.max_n == 1
+    assert set(made.providers["both"].endpoints) == {"default", "more"}
+    assert made.target("nick").model == "m"
+
+
+def test_what_may_stand_in_a_row_is_what_the_schema_has() -> None:
+    assert set(Provider.__struct_fields__) == TODAYS
 
 
 def test_conversion_leaves_the_document_alone() -> None:
