@@ -16,6 +16,7 @@ import os
 import secrets
 import stat
 import sys
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ __all__ = ["create", "locked", "read", "replace"]
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe in the file's place would block for ever
 _BINARY = getattr(os, "O_BINARY", 0)
+LOCK_WAIT_S = 5.0
+_LOCK_POLL_S = 0.005
 
 
 def read(path: Path, *, max_bytes: int, secret: bool = False) -> bytes:
@@ -92,7 +95,8 @@ def locked(directory: Path) -> Iterator[None]:
     """Keep other processes of this user out, for a moment of reading and writing.
 
     Raises:
-        OSError: The directory cannot be written to, or is not this user's.
+        OSError: The directory cannot be written to, is not this user's, or another
+            process keeps this one out for `LOCK_WAIT_S`.
     """
     _own_directory(directory)
     if sys.platform == "win32":  # the rename alone must do
@@ -101,8 +105,16 @@ def locked(directory: Path) -> Iterator[None]:
     import fcntl  # noqa: PLC0415 - POSIX has it, Windows has not
 
     handle = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
+    ends = time.monotonic() + LOCK_WAIT_S
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > ends:  # who holds it was stopped, and may stay so
+                    raise
+                time.sleep(_LOCK_POLL_S)
         yield
     finally:
         os.close(handle)

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,28 @@ def test_processes_take_turns(kept: Path) -> None:
     running = [subprocess.Popen([sys.executable, "-c", TURNS, str(kept)]) for _ in range(3)]
     assert [process.wait() for process in running] == [0, 0, 0]
     assert read(kept) == b"300"
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from inference_providers import private_files
+with private_files.locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_process_that_keeps_the_lock_is_not_waited_for_for_ever(kept: Path, monkeypatch) -> None:
+    monkeypatch.setattr(private_files, "LOCK_WAIT_S", 0.2)
+    command = [sys.executable, "-c", HOLDS, str(kept.parent)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        release = threading.Timer(5, holder.stdin.close)  # should it be waited for after all
+        release.start()
+        with pytest.raises(BlockingIOError), private_files.locked(kept.parent):
+            pass
+        release.cancel()
+        holder.stdin.close()
+    with private_files.locked(kept.parent):
+        assert read(kept) == b"content"
