@@ -279,6 +279,17 @@ def test_upkeep_that_cannot_be_done_is_told_in_one_line(
     assert message in said(done)
 
 
+def test_a_registry_is_not_signed_for_longer_than_dates_reach(tmp_path: Path) -> None:
+    file = registry_file(tmp_path, {"generated_at": "2026-11-22T00:00:00Z"})
+    key, output = str(tmp_path / "key.pem"), tmp_path / "signed.json"
+    run("registry", "keygen", key)
+    for days in ("3000000", "99999999999"):
+        done = run("registry", "sign", file, "--key", key, "--output", str(output), "--days", days)
+        assert done.returncode == 2
+        assert "--days" in done.stderr
+    assert not output.exists()
+
+
 def test_a_provider_that_does_not_answer_verify_is_a_failure(tmp_path: Path) -> None:
     with FakeProvider(listens=False) as gone:
         path = registry_file(tmp_path, {"providers": {"gone": gone.row({"m": "x"}, key="F_KEY")}})

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["registry_app", "update_registry", "verify_registry"]
 
 VALID_DAYS = 90
+MAX_DAYS = 36_500
+"""A hundred years; some day there is no date any more."""
 
 registry_app = typer.Typer(no_args_is_help=True, help="Registry files: their schema, signing them.")
 
@@ -114,7 +116,9 @@ def sign_registry(
     file: Annotated[str, typer.Argument(help="Registry file to sign.")],
     key: Annotated[Path, typer.Option(help="File with the private key.")],
     output: Annotated[Path, typer.Option(help="New file for the signed registry.")],
-    days: Annotated[int, typer.Option(help="How long it may be used.", min=1)] = VALID_DAYS,
+    days: Annotated[
+        int, typer.Option(help="How long it may be used.", min=1, max=MAX_DAYS)
+    ] = VALID_DAYS,
     version: Annotated[
         int | None, typer.Option(help="Higher than any before; the time in seconds unless given.")
     ] = None,
