@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from inference_providers.catalogue import Target
 from inference_providers.errors import NoRouteError, UnknownModelError
 from inference_providers.names import canonical_name
-from inference_providers.registry import Target
 from inference_providers.routes import (
     ANYTHING,
     Endpoint,

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from inference_providers import registry_rules
+from inference_providers.catalogue import each
 from inference_providers.errors import ConfigError
 from inference_providers.keys import is_loopback
 from inference_providers.routes import Auth, Listing, Model, Provider, Quirks
@@ -149,24 +150,19 @@ def _with_models(row: Provider, other: Provider | None) -> Provider:
 def _listings(
     known: Mapping[str, Listing], other: Mapping[str, Listing], endpoints: Mapping[str, Endpoint]
 ) -> dict[str, Listing]:
-    ids = {entry.id for listed in known.values() for entry in _entries(listed)}
+    ids = {entry.id for listed in known.values() for entry in each(listed)}
     made: dict[str, Listing] = {}
     for name, listed in other.items():
         if name not in known and not _NAME.fullmatch(name):
             continue
         entries = tuple(
             _harmless(entry)
-            for entry in _entries(listed)
+            for entry in each(listed)
             if entry.endpoint in endpoints and (entry.id in ids or _ID.fullmatch(entry.id))
         )
         if entries:
             made[name] = entries if len(entries) > 1 else entries[0]
     return made
-
-
-def _entries(listed: Listing) -> Iterator[Model]:
-    for entry in listed if isinstance(listed, tuple) else (listed,):
-        yield Model(id=entry, input=()) if isinstance(entry, str) else entry
 
 
 def _harmless(entry: Model) -> Model:

@@ -30,6 +30,8 @@ RUNGS = (
     {"keys", "names", "outcomes", "verdicts", "weights"},
     {"fetch", "registry_rules", "signatures"},
     {"registry_file"},
+    {"catalogue"},
+    {"meaning"},
     {"cooldown", "registry", "registry_schema", "trust"},
     {"update"},
     {"layers"},

@@ -6,8 +6,9 @@ import pickle
 
 import pytest
 
+from inference_providers.catalogue import Target
 from inference_providers.errors import ConfigError, RegistryError, UnknownModelError
-from inference_providers.registry import Registry, Target
+from inference_providers.registry import Registry
 
 
 def row(models: dict, **fields) -> dict:
