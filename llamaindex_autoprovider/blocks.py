@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 import base64
+import mimetypes
 from typing import TYPE_CHECKING, Any, cast
 
+import filetype  # type: ignore[import-untyped]  # one of LlamaIndex's own
 from langchain_core.messages import HumanMessage
 from llama_index.core.base.llms.types import (
     AudioBlock,
@@ -169,20 +171,34 @@ def _source(
     """Return where a block's data is: bytes and files as base64, URLs as they are."""
     name = type(block).__name__
     if resolve is not None:
+        data = resolve().read()
+        mime = mime or _kind_of(data, block.path)
         if not mime:
             msg = (
                 f"An unknown kind of data in this {name}; say what it is, as in mime type or format"
             )
             raise ConfigError(msg)
-        return {"base64": base64.b64encode(resolve().read()).decode(), "mime_type": mime}
+        return {"base64": base64.b64encode(data).decode(), "mime_type": mime}
     if not block.url:
         msg = f"This {name} holds nothing; give it data, a path or a url"
         raise ConfigError(msg)
     url = str(block.url)
-    head, comma, data = url.partition(";base64,")
+    head, comma, inline = url.partition(";base64,")
     if comma and head.startswith("data:"):
-        return {"base64": data, "mime_type": head.removeprefix("data:")}
+        return {"base64": inline, "mime_type": head.removeprefix("data:")}
     return {"url": url, "mime_type": mime} if mime else {"url": url}
+
+
+def _kind_of(data: bytes, path: object) -> str | None:
+    """Return the MIME type of data by how it begins, else by the name of its file.
+
+    LlamaIndex looks into bytes only, never into files, and does not know every ending:
+    neither `.jpeg` nor `.PNG`, nor any of plain text.
+    """
+    if kind := filetype.guess(data):
+        # LlamaIndex names a sound's format by its ending, which is what OpenAI's protocol takes.
+        return f"audio/{kind.extension}" if kind.mime.startswith("audio/") else str(kind.mime)
+    return mimetypes.guess_type(str(path))[0] if path else None
 
 
 def _thought(block: dict[str, Any]) -> ThinkingBlock:

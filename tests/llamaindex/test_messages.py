@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PNG = b"\x89PNG\r\n\x1a\n\x00picture"
+JPEG = b"\xff\xd8\xff\xe0picture"
+WAV = b"RIFF\x04\x00\x00\x00WAVEsound"
 PDF = b"%PDF-1.7 a document"
 EPHEMERAL = CachePoint(cache_control=CacheControl(type="ephemeral"))
 
@@ -156,6 +158,31 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     )
     assert (image["base64"], image["mime_type"]) == (b64(PNG), "image/png")
     assert (document["base64"], document["mime_type"]) == (b64(PDF), "application/pdf")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "data", "mime"),
+    [
+        (ImageBlock, "cat.jpeg", JPEG, "image/jpeg"),
+        (ImageBlock, "CAT.JPG", JPEG, "image/jpeg"),
+        (ImageBlock, "cat", JPEG, "image/jpeg"),
+        (AudioBlock, "LOUD.WAV", WAV, "audio/wav"),
+        (DocumentBlock, "notes.md", b"# Notes", "text/markdown"),
+    ],
+)
+def test_the_kind_of_a_file_is_found_out(
+    tmp_path: Path, kind: Any, name: str, data: bytes, mime: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    (said,) = content_of(kind(path=tmp_path / name))
+    assert (said["base64"], said["mime_type"]) == (b64(data), mime)
+
+
+def test_the_kind_of_an_open_file_is_found_out() -> None:
+    block = ImageBlock(image=io.BytesIO(JPEG))
+    for _ in range(2):  # it is read anew each time
+        (said,) = content_of(block)
+        assert (said["base64"], said["mime_type"]) == (b64(JPEG), "image/jpeg")
 
 
 def test_a_cache_point_rides_on_the_block_before_it() -> None:
