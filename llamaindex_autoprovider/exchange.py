@@ -69,6 +69,8 @@ class Exchange(NamedTuple):
     def _message(self, said: BaseMessage) -> ChatMessage:
         message = from_langchain(said)
         calls = calls_of(message)
+        for n, call in enumerate(calls):  # LlamaIndex's agents name results by it
+            call.tool_call_id = call.tool_call_id or f"call_{n}"
         if self.single_call and len(calls) > 1:
             calls = calls[:1]
             others = [block for block in message.blocks if not isinstance(block, ToolCallBlock)]

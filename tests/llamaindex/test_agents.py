@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,6 +72,35 @@ async def test_a_provider_that_dies_in_the_tool_loop_is_replaced(two: Two, strea
     ]  # fmt: skip
     assert [message["content"] for message in sent if message["role"] == "tool"] == ["12", "24"]
     assert output.raw["autoprovider"]["provider"] == "second"
+
+
+async def slowly(word: str) -> str:
+    """Say a word after a while."""
+    await asyncio.sleep(0.05)
+    return word
+
+
+async def at_once(word: str) -> str:
+    """Say a word."""
+    return word
+
+
+async def test_results_find_calls_that_a_provider_left_without_ids(two: Two) -> None:
+    called = [
+        {"type": "function", "function": {"name": name, "arguments": json.dumps({"word": name})}}
+        for name in ("slowly", "at_once")
+    ]
+    message = {"role": "assistant", "content": None, "tool_calls": called}
+    body = {"choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]}
+    two.plays(Reply(body=body), Reply("Done."))
+    agent = FunctionAgent(tools=[slowly, at_once], llm=two.llm(), streaming=False)
+    assert str(await agent.run("Say both.")) == "Done."
+    _, asked, *results = two.first.requests[1].body["messages"]
+    names = {call["id"]: call["function"]["name"] for call in asked["tool_calls"]}
+    assert {names[it["tool_call_id"]]: it["content"] for it in results} == {
+        "slowly": "slowly",
+        "at_once": "at_once",
+    }
 
 
 async def test_a_stream_that_dies_before_output_is_not_seen_by_an_agent(two: Two) -> None:
