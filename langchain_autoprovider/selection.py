@@ -95,10 +95,7 @@ class Selecting(BaseModel):
         return (self.model,) if isinstance(self.model, str) else (self.model or ())
 
     def _for_model(self, model: str | Sequence[str] | None) -> Self:
-        other = self.model_copy(update={"model": self._as_names(model)})
-        for name in self._made_from_it:
-            other.__dict__.pop(name, None)
-        return other
+        return self.model_copy(update={"model": self._as_names(model)})
 
     @cached_property
     def _resolver(self) -> Resolver:
@@ -124,6 +121,16 @@ class Selecting(BaseModel):
 
     _made_from_it: ClassVar[tuple[str, ...]] = ("_resolver",)
     """What is made from the arguments and goes neither into copies nor into pickles."""
+
+    def __copy__(self) -> Self:
+        # `model_copy` changes fields of the copy: what was made from the old ones is not its own.
+        copied = super().__copy__()
+        for name in self._made_from_it:
+            copied.__dict__.pop(name, None)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return BaseModel.__deepcopy__(self.__copy__(), memo)  # of what has no lock inside
 
     def __getstate__(self) -> dict[Any, Any]:
         if self.api_keys:

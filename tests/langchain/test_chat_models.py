@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -335,6 +336,22 @@ def test_it_pickles_by_the_names_of_keys(pair: Pair) -> None:
     assert pickle.loads(dump).invoke("Hi").text == "from first"
     with pytest.raises(TypeError, match="a model with api_keys is not pickled; set"):
         pickle.dumps(pair.model(api_keys={"first": "given-key"}))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_copy_asks_whom_it_names(pair: Pair, deep: bool) -> None:
+    model = pair.model(temperature=0.2)
+    model.invoke("Hi")
+    other = model.model_copy(update={"only": ("second",), "temperature": 0.4}, deep=deep)
+    assert other.invoke("Hi").text == "from second"
+    assert pair.second.requests[-1].body["temperature"] == 0.4
+    assert model.invoke("Hi").text == "from first"
+
+
+def test_it_can_be_copied_deeply_with_its_keys(pair: Pair) -> None:
+    model = deepcopy(pair.model(api_keys={"first": "given-key"}))
+    assert model.invoke("Hi").text == "from first"
+    assert pair.first.requests[-1].headers["authorization"] == "Bearer given-key"
 
 
 @pytest.mark.filterwarnings("ignore:.*is in beta")
