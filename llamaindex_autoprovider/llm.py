@@ -57,7 +57,8 @@ class AutoLLM(Standing, FunctionCallingLLM):
     ```
 
     A stream that breaks after its first output raises `StreamInterrupted`, whose
-    `partial` is a `ChatMessage`. Settings read as attributes, and cannot be changed.
+    `partial` is a `ChatMessage`. Settings read as attributes, and cannot be changed;
+    `model_copy(update=...)` makes another one.
 
     Raises:
         UnknownModelError: A name is unknown or retired; says what is near.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from langchain_core.language_models import BaseChatModel
 from llama_index.core.schema import BaseComponent
@@ -12,7 +12,7 @@ from inference_providers.errors import ConfigError
 from inference_providers.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import SerializationInfo, SerializerFunctionWrapHandler
 
@@ -51,6 +51,19 @@ class Standing(BaseComponent):
         if name in self._setting_names():
             return getattr(self._base, name)
         return super().__getattr__(name)  # type: ignore[misc]  # hidden from type checkers
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._setting_names():
+            msg = f"{name!r} is not changed any more; take model_copy(update={{{name!r}: ...}})"
+            raise ConfigError(msg)
+        super().__setattr__(name, value)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return another one like this, with the changes of `update`, which are not checked."""
+        own = dict(update or {})
+        if changed := {name: own.pop(name) for name in self._setting_names() & own.keys()}:
+            own[self.stands_on] = self._base.model_copy(update=changed)
+        return super().model_copy(update=own, deep=deep)
 
     @property
     def routes(self) -> tuple[Route, ...]:

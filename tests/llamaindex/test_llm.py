@@ -400,6 +400,26 @@ def test_it_pickles_by_the_names_of_keys(two: Two) -> None:
         pickle.dumps(two.llm(api_keys={"first": "given-key"}))
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_copy_may_differ(two: Two, deep: bool) -> None:
+    llm = two.llm(temperature=0.2, system_prompt="Be brief.")
+    llm.complete("Hi")
+    changes = {"temperature": 0.4, "only": ("second",), "system_prompt": "Be long."}
+    other = llm.model_copy(update=changes, deep=deep)
+    assert (other.temperature, other.system_prompt) == (0.4, "Be long.")
+    assert other.complete("Hi").text == "from second"
+    assert two.second.requests[0].body["temperature"] == 0.4
+    assert (llm.temperature, llm.complete("Hi").text) == (0.2, "from first")
+
+
+def test_who_changes_an_argument_is_told_what_to_do(two: Two) -> None:
+    llm = two.llm()
+    with pytest.raises(ConfigError, match=r"take model_copy\(update={'temperature': ...}\)"):
+        llm.temperature = 0.4
+    llm.system_prompt = "Be brief."
+    assert llm.to_dict()["system_prompt"] == "Be brief."
+
+
 def test_it_survives_one_event_loop_after_another(two: Two) -> None:
     llm = two.llm()
     for _ in range(4):
