@@ -36,6 +36,7 @@ class Standing(BaseComponent):
     """The field that holds the model."""
 
     def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
+        kwargs.pop("class_name", None)  # stands in every dump
         own = {name: kwargs.pop(name) for name in set(kwargs) & set(type(self).model_fields)}
         if foreign := sorted(_LANGCHAINS.intersection(kwargs)):
             msg = f"{', '.join(foreign)}: LangChain's own; LlamaIndex has callback_manager and such"

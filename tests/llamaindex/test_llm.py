@@ -384,6 +384,7 @@ def test_it_is_written_down_and_read_back(two: Two) -> None:
     again = AutoLLM.from_dict(json.loads(llm.to_json()))
     assert again.to_dict() == llm.to_dict()
     assert again.complete("Hi").text == "from second"
+    assert AutoLLM.model_validate_json(llm.model_dump_json()).to_dict() == llm.to_dict()
     merged = AutoLLM("m", registry=Registry.load().merged(two.registry()))
     assert "registry" not in json.loads(merged.to_json())
 
