@@ -122,6 +122,16 @@ class Selecting(BaseModel):
     _made_from_it: ClassVar[tuple[str, ...]] = ("_resolver",)
     """What is made from the arguments and goes neither into copies nor into pickles."""
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in Selecting.model_fields:
+            super().__setattr__(name, value)
+            return
+        if name in {"model", "only", "exclude", "order"}:
+            value = self._as_names(value)
+        made = self.model_copy(update={name: value})._resolver  # noqa: SLF001 - it checks the names
+        super().__setattr__(name, value)
+        self.__dict__["_resolver"] = made
+
     def __copy__(self) -> Self:
         # `model_copy` changes fields of the copy: what was made from the old ones is not its own.
         copied = super().__copy__()

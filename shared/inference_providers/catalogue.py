@@ -44,10 +44,18 @@ class Target(NamedTuple):
 
 
 class Catalogue:
-    """The models and entries of a document. Immutable, like the document."""
+    """The models and entries of a document. Immutable, like the document.
 
-    def __init__(self, document: Document) -> None:
+    `others` says what takes the document's other models, those under `embeddings`.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        others: str = "makes embeddings; give it to AutoEmbeddings, or LlamaIndex's AutoEmbedding",
+    ) -> None:
         self.document = document
+        self.others = others
 
     @property
     def providers(self) -> Mapping[str, Provider]:

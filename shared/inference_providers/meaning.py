@@ -136,6 +136,8 @@ def _unknown(catalogue: Catalogue, name: str, provider_id: str | None, rest: str
         meant = catalogue.document.aliases.get(spelling, spelling)
         if retired := catalogue.document.retired_models.get(meant):
             return _retired_message(meant, retired)
+        if any(meant in row.embeddings for row in catalogue.providers.values()):
+            return f"Model {meant!r} {catalogue.others}"
     for spelling in (name.lower(), rest.lower()):
         if leads := catalogue.leads_to(spelling):
             near = did_you_mean(leads, catalogue.models)

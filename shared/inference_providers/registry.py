@@ -30,8 +30,8 @@ __all__ = ["Registry"]
 class Registry(Catalogue):
     """A loaded registry. Immutable; the same file gives the same one."""
 
-    def __init__(self, document: Document, origin: str, raw: bytes) -> None:
-        super().__init__(document)
+    def __init__(self, document: Document, origin: str, raw: bytes, **others: str) -> None:
+        super().__init__(document, **others)
         self.origin = origin
         self._raw = raw
 
@@ -72,11 +72,12 @@ class Registry(Catalogue):
     def embeddings(self) -> Registry:
         """This registry with each provider's embedding models in place of its chat models."""
         providers = {
-            provider_id: msgspec.structs.replace(provider, models=provider.embeddings)
-            for provider_id, provider in self.providers.items()
+            provider_id: msgspec.structs.replace(row, models=row.embeddings, embeddings=row.models)
+            for provider_id, row in self.providers.items()
         }
         document = msgspec.structs.replace(self.document, providers=providers)
-        return Registry(document, self.origin, self._raw)
+        others = "chats; give it to AutoChatModel, or LlamaIndex's AutoLLM"
+        return Registry(document, self.origin, self._raw, others=others)
 
     def target(self, name: str, *, local: bool = False) -> Target:
         """Say which model a name means.

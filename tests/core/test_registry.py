@@ -335,3 +335,15 @@ def test_the_bundled_registry_is_read_once() -> None:
 
 def test_repr_is_short(registry: Registry) -> None:
     assert repr(registry) == "Registry('the given registry', 3 providers)"
+
+
+@pytest.mark.parametrize("name", ["vectors", "a/vectors", "A:Vectors"])
+def test_a_model_of_the_other_kind_is_told_from_an_unknown_one(name: str) -> None:
+    endpoints = {"default": {"protocol": "openai-chat", "base_url": "https://a.test/v1"}}
+    row = {"name": "A", "endpoints": endpoints, "embeddings": {"vectors": "v"}}
+    chats = Registry.load({"providers": {"a": {**row, "models": {"talks": "t"}}}})
+    with pytest.raises(UnknownModelError, match="'vectors' makes embeddings; give it to AutoEmb"):
+        chats.target(name)
+    assert chats.embeddings.target(name).model == "vectors"
+    with pytest.raises(UnknownModelError, match="'talks' chats; give it to AutoChatModel"):
+        chats.embeddings.target(name.lower().replace("vectors", "talks"))

@@ -348,6 +348,19 @@ def test_a_copy_asks_whom_it_names(pair: Pair, deep: bool) -> None:
     assert model.invoke("Hi").text == "from first"
 
 
+def test_who_may_serve_can_be_changed(pair: Pair) -> None:
+    model = pair.model()
+    assert model.invoke("Hi").text == "from first"
+    model.exclude = ["first"]
+    assert model.invoke("Hi").text == "from second"
+    with pytest.raises(ConfigError, match="only: 'frist' is not a provider; did you mean 'first'"):
+        model.only = ["frist"]
+    assert model.only == ()
+    model.temperature = 0.4
+    assert model.invoke("Hi").text == "from second"
+    assert pair.second.requests[-1].body["temperature"] == 0.4
+
+
 def test_it_can_be_copied_deeply_with_its_keys(pair: Pair) -> None:
     model = deepcopy(pair.model(api_keys={"first": "given-key"}))
     assert model.invoke("Hi").text == "from first"
