@@ -93,17 +93,15 @@ def bounded(
 
 def newcomers(trusted: Document, downloaded: Document) -> Iterator[tuple[str, str]]:
     """Yield the providers only `downloaded` knows, each with the host it would be allowed for."""
+    hosts: dict[str, str] = {}
     for provider_id, row in downloaded.providers.items():
-        hosts = {urlsplit(e.base_url).hostname or "" for e in row.endpoints.values()}
-        if (
-            provider_id in trusted.providers
-            or len(hosts) != 1
-            or not _PROVIDER.fullmatch(provider_id)
-        ):
+        if provider_id in trusted.providers or not _PROVIDER.fullmatch(provider_id):
             continue
-        host = hosts.pop()
-        if bounded(trusted, downloaded, {provider_id: host}).providers.get(provider_id):
-            yield provider_id, host
+        at = {urlsplit(endpoint.base_url).hostname or "" for endpoint in row.endpoints.values()}
+        if len(at) == 1:
+            hosts[provider_id] = at.pop()
+    usable = bounded(trusted, downloaded, hosts).providers
+    yield from ((provider_id, host) for provider_id, host in hosts.items() if provider_id in usable)
 
 
 def allowances(said: Iterable[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -319,6 +320,15 @@ def test_newcomers_come_with_what_to_write_to_allow_them() -> None:
     found = list(trust.newcomers(TRUSTED, document(new)))
     assert found == [("new", "api.new.test")]
     assert trust.allowances(f"{p}@{host}" for p, host in found) == {"new": "api.new.test"}
+
+
+def test_very_many_newcomers_are_found_at_once() -> None:
+    new = {**copy.deepcopy(WHEEL)}
+    new["providers"].update({f"p{n}": NEW for n in range(2_000)})
+    downloaded = document(new)
+    begun = time.process_time()
+    assert len(list(trust.newcomers(TRUSTED, downloaded))) == 2_000
+    assert time.process_time() - begun < 3, "all of the document was gone through for each"
 
 
 @pytest.mark.parametrize(
