@@ -209,7 +209,13 @@ def _read(source: UpdateSource) -> Update | None:
 
 
 def _say_unused(source: UpdateSource, why: str) -> None:
-    logger.warning("The registry kept in %s is not used: %s", cache_file(source), why)
+    _say_once(cache_file(source), why)
+
+
+@lru_cache(maxsize=64)
+def _say_once(path: Path, why: str) -> None:
+    """Log why a file is not used: once, however often it is looked at."""
+    logger.warning("The registry kept in %s is not used: %s", path, why)
 
 
 def _keep(new: Update, source: UpdateSource) -> None:

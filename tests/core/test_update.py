@@ -242,6 +242,21 @@ def test_a_poisoned_cache_is_not_used_and_is_mended(feed: Feed, poison: bytes, c
         assert day(feed.kept()) == 20
 
 
+def test_what_is_wrong_with_the_cache_is_said_once(feed: Feed, caplog) -> None:
+    feed.shows(registry())
+    feed.fetch()
+    feed.file.unlink()
+    feed.file.mkdir()
+    assert feed.kept() is feed.kept() is None
+    assert day(feed.fetch()) == 20
+    said = [record.getMessage() for record in caplog.records]
+    assert [text.partition(": ")[2] for text in said] == ["Is a directory"] * 2
+    assert [text.startswith("The new registry is used, but not kept") for text in said] == [
+        False,
+        True,
+    ]
+
+
 def test_a_link_in_the_files_place_is_not_followed(feed: Feed, tmp_path: Path, caplog) -> None:
     feed.shows(registry())
     feed.fetch()
