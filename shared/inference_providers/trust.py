@@ -49,6 +49,8 @@ _NO_FIELDS = frozenset(
     }
 )
 """What no quirk from outside may rename, drop or write into: an SDK gives it a meaning."""
+_COUNTS = frozenset({"best_of", "n"})
+"""How many answers are paid for: nothing is renamed to these, least of all a limit of tokens."""
 
 
 def bounded(
@@ -177,7 +179,12 @@ def _harmless(entry: Model) -> Model:
 
 def _harmless_quirks(quirks: Quirks | None) -> Quirks | None:
     """Return quirks none of which reaches into what an SDK gives a meaning, or nothing."""
-    pending = list(msgspec.structs.astuple(quirks)) if quirks else []
+    if quirks is None or _COUNTS & {
+        quirks.max_tokens_field,
+        *(own for _, own in quirks.rename_params),
+    }:
+        return None
+    pending = list(msgspec.structs.astuple(quirks))
     while pending:
         value = pending.pop()
         if isinstance(value, tuple):

@@ -224,6 +224,10 @@ def test_an_alias_hides_no_model_and_leads_somewhere() -> None:
         ({"max_tokens_field": "timeout"}, False),
         ({"drop_params": ["messages"]}, False),
         ({"drop_params": ["X-Evil: 1"]}, False),
+        ({"max_tokens_field": "n"}, False),
+        ({"rename_params": [["max_tokens", "best_of"]]}, False),
+        ({"rename_params": [["user", "x"], ["user", "n"], ["user", "y"]]}, False),
+        ({"drop_params": ["n"], "max_tokens_field": "max_completion_tokens"}, True),
     ],
 )
 def test_quirks_of_a_model_reach_into_no_parameter_of_the_sdk(quirks: dict, stays: bool) -> None:
