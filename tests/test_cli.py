@@ -264,7 +264,7 @@ def test_verify_says_which_models_stand_in_no_list_it_asked_for(tmp_path: Path) 
         (["verify"], 3, "No provider can be asked"),
         (["verify", "grok"], 2, "'grok' is not a provider; did you mean 'groq'?"),
         (["verify", "groq"], 2, "groq: set GROQ_API_KEY"),
-        (["update"], 2, "URL of one in AUTOPROVIDER_REGISTRY_URL"),
+        (["update"], 2, "URL of one in AUTOPROVIDER_REGISTRY_URL, as --url or as update_url="),
         (["update", "--url", "http://a.test"], 2, "expected an https URL"),
         (["update", "--url", "https://127.0.0.1:9/r"], 1, "127.0.0.1 cannot be reached"),
         (["registry", "sign", "/nowhere.json", "--key", "k", "--output", "o"], 2, "/nowhere.json"),

@@ -99,7 +99,7 @@ def require_source(updates: UpdateSource | None) -> UpdateSource:
     if updates is None:
         msg = (
             "No registry is published for this version to fetch; give the https URL of one"
-            f" in {update.URL_VARIABLE}, or pass update_url="
+            f" in {update.URL_VARIABLE}, as --url or as update_url="
         )
         raise ConfigError(msg)
     return updates
