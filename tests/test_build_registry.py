@@ -286,7 +286,7 @@ def test_a_twin_of_nobody_is_refused() -> None:
 
 def test_a_field_the_registry_does_not_know_is_refused_with_its_place() -> None:
     said = refusal(in_row("groq", "quirks.smoke = true"))
-    assert "at $.providers.groq.quirks: Object contains unknown field `smoke`" in said
+    assert "at $.providers.groq.quirks: got an unknown field 'smoke'" in said
 
 
 def test_a_word_on_an_id_that_no_catalogue_lists_is_refused_unless_it_says_who_does() -> None:

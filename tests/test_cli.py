@@ -298,6 +298,20 @@ def test_a_provider_that_does_not_answer_verify_is_a_failure(tmp_path: Path) -> 
     assert "gone: 127.0.0.1 cannot be reached" in done.stderr
 
 
+def test_an_update_that_cannot_be_kept_is_a_failure(
+    tmp_path: Path, site, page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {**Registry.load().as_dict(), "generated_at": "2026-11-22T00:00:01Z"}
+    site.pages["/registry.json"] = page(json.dumps(made).encode())
+    (tmp_path / "no-directory").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-directory"))
+    done = run("update", "--url", site.url())
+    assert done.returncode == 1
+    assert "0 more than this package's, 0 gone" in done.stdout
+    assert "It is not kept: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_registry_is_signed_published_fetched_and_used(
     tmp_path: Path, site, page, caches: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+_NEAR_LENGTH = 60
+_NEAR_COUNT = 1000
 _SUCH_AS = {
     "Invalid RFC3339 encoded date": ", expected one such as '2026-11-22'",
     "Invalid RFC3339 encoded datetime": ", expected one such as '2026-11-22T00:00:00Z'",
@@ -161,7 +163,9 @@ def _validated(plain: dict[str, Any], origin: str) -> Document:
         complaint, _, path = str(error).partition(" - at `")
         steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path)
         providers = plain.get("providers")
-        known = list(providers) if isinstance(providers, dict) else []
+        providers = providers if isinstance(providers, dict) else {}
+        # Names that are very long, or very many, would take long to compare.
+        known = [name for name in providers if len(name) <= _NEAR_LENGTH][:_NEAR_COUNT]
         where = _spelled_out(plain, steps, str(error))
         told = _got_expected(complaint, steps)
         if "got no" in told and (rest := where.removeprefix("$.providers.")) in known:

@@ -166,7 +166,8 @@ def _listings(
 
 
 def _harmless(entry: Model) -> Model:
-    """Return the entry without quirks and prices that no honest one has."""
+    """Return the entry without what no honest one has: odd quirks, prices, an account's limits."""
+    entry = msgspec.structs.replace(entry, limits=None)
     if entry.quirks is not None:
         entry = msgspec.structs.replace(entry, quirks=_harmless_quirks(entry.quirks))
     if entry.cost is not None and min(entry.cost.input, entry.cost.output) < 0:

@@ -114,6 +114,9 @@ def test_a_row_over_a_provider_that_is_misspelt_is_told_which_are_near() -> None
         Registry.load().merged({"providers": {"grok": {"models": {"m": "x"}}}})
     said = "at $.providers.grok: got no 'name', expected one; did you mean 'groq'"
     assert said in str(caught.value)
+    long = "grok" * 50
+    with pytest.raises(RegistryError, match=r"expected one$"):  # to compare them would take long
+        Registry.load({"providers": {long + "a": {}, long: {}}})
 
 
 def test_of_two_faults_the_place_of_the_first_is_told() -> None:

@@ -97,7 +97,7 @@ def test_the_same_document_changes_nothing_but_spelling() -> None:
     )
 
 
-def test_models_prices_limits_and_shutdowns_may_change() -> None:
+def test_models_windows_prices_and_shutdowns_may_change() -> None:
     entry = {"id": "small-2", "context": 9, "cost": {"in": 3, "out": 4}, "shutdown": "2027-01-01",
              "tier": "fast", "snapshot": "2026-12"}  # fmt: skip
     made = bounded({"providers": {"first": {"models": {"big": None, "small": entry, "new": "n"}}}})
@@ -106,6 +106,12 @@ def test_models_prices_limits_and_shutdowns_may_change() -> None:
     small = models["small"]
     assert (small.id, small.context, small.cost.output) == ("small-2", 9, 4)
     assert (small.shutdown, small.tier, small.snapshot) == (date(2027, 1, 1), "fast", "2026-12")
+
+
+def test_a_download_does_not_know_how_often_an_account_may_ask() -> None:
+    entry = {"id": "small-2", "limits": {"rpm": 1}}
+    made = bounded({"providers": {"first": {"models": {"small": entry}}}})
+    assert made.providers["first"].models["small"].limits is None
 
 
 def test_aliases_priority_and_retired_models_may_change() -> None:

@@ -22,7 +22,7 @@ from inference_providers import (
     verify,
 )
 from inference_providers.cli import show
-from inference_providers.errors import ConfigError, FetchError, NoRouteError
+from inference_providers.errors import ConfigError, FetchError, NoRouteError, UpdateError
 from inference_providers.keys import Keys
 from inference_providers.registry import Registry
 
@@ -70,6 +70,11 @@ def update_registry(
                 f" {trust.key_variable(provider_id)}:"
                 f" {update.ALLOW_VARIABLE}={provider_id}@{host}"
             )
+    kept = update.kept(source, bundled.document)
+    if kept is None or kept.raw != new.raw:
+        where = update.cache_file(source)
+        msg = f"It is not kept: {where} cannot be written; free space, or mend its directory"
+        raise UpdateError(msg)
     if url and Keys().setting(update.URL_VARIABLE) != url:
         typer.echo(f"It is used wherever {update.URL_VARIABLE} is set to this URL.")
 
