@@ -1,8 +1,9 @@
 """What AutoChatModel costs beside the bare ChatOpenAI, as ratios of one run.
 
 CPU of this process per call, against a server in another process that answers at once.
-Rounds are interleaved and the median taken: the machine may be busy. A second table has
-a primary that always fails, after the first call.
+Rounds are short and interleaved; a ratio is the median of the rounds' own, so that a
+machine that slows down for a while slows both sides of it. A second table has a primary
+that always fails, after the first call.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from langchain_autoprovider import AutoChatModel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+Taken = list[tuple[float, float]]
+"""CPU and wall microseconds per call, of each round."""
+
 SERVER = """
 import json, sys
 from inference_providers.testing import FakeProvider, Reply
@@ -42,28 +46,35 @@ def cpu_us(call: Callable[[], Any], calls: int) -> tuple[float, float]:
     return (time.process_time() - cpu) * per_call, (time.perf_counter() - wall) * per_call
 
 
+def median(taken: Taken, which: int) -> float:
+    """Return the median CPU (0) or wall (1) microseconds of the rounds."""
+    return statistics.median(times[which] for times in taken)
+
+
+def ratio(taken: Taken, first: Taken, which: int) -> str:
+    """Return the median of the rounds' ratios to the first call."""
+    pairs = zip(taken, first, strict=True)
+    return f"{statistics.median(mine[which] / its[which] for mine, its in pairs):.2f}"
+
+
 def compare(title: str, calls: Mapping[str, Callable[[], Any]], rounds: int, each: int) -> None:
     """Time the calls in turn, and print each as a ratio to the first."""
     for call in calls.values():
         call()
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    times: dict[str, Taken] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             times[name].append(cpu_us(call, each))
-    medians = {
-        name: (statistics.median(t[0] for t in taken), statistics.median(t[1] for t in taken))
-        for name, taken in times.items()
-    }
-    first = next(iter(medians.values()))
+    first = next(iter(times.values()))
     rows = [
         (
             name,
-            f"{cpu:,.0f}",
-            f"{cpu / first[0]:.2f}",
-            f"{wall / 1000:.2f}",
-            f"{wall / first[1]:.2f}",
+            f"{median(taken, 0):,.0f}",
+            ratio(taken, first, 0),
+            f"{median(taken, 1) / 1000:.2f}",
+            ratio(taken, first, 1),
         )
-        for name, (cpu, wall) in medians.items()
+        for name, taken in times.items()
     ]
     columns = ("", "CPU µs", "ratio", "wall ms", "ratio")
     Console(width=100).print(tables.draw(tables.Table(title, columns, rows)))
@@ -81,8 +92,8 @@ def row(base_url: str) -> dict[str, Any]:
 def main() -> None:
     """Run both comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--calls", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--calls", type=int, default=10)
     options = parser.parse_args()
     with subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
