@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from inference_providers.routes import Needs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from langchain_core.messages import BaseMessage
 
@@ -26,11 +26,17 @@ _KINDS = {
     "video": "video",
 }
 _DOCUMENTS = frozenset({"document", "file", "input_file"})
+_NOT_BY_URL = {
+    "audio": ("azure", "openai-chat", "openai-responses"),
+    "file": ("azure", "openai-chat"),
+}
+"""Blocks that hold no more than a URL, and the protocols that have no words for it."""
 
 
 def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Needs:
     """Return what a route must offer to be asked this."""
     kinds = {"text"}
+    linked: set[tuple[str, str]] = set()
     chars = sum(len(str(tool)) for tool in fields.get("tools") or ())
     for message in messages:
         if isinstance(message.content, str):
@@ -42,13 +48,22 @@ def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Need
             else:
                 chars += len(str(block.get("text") or ""))
                 kinds.update(_kind(block))
+                linked.update(_linked(block))
     return Needs(
         tools=bool(fields.get("tools")),
         structured="response_format" in fields,
         shaped="shape" in fields,
         input=frozenset(kinds),
         context=chars // CHARS_PER_TOKEN,
+        unsayable=tuple(sorted(linked)),
     )
+
+
+def _linked(block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    kind = str(block.get("type"))
+    if "url" in block:
+        for protocol in _NOT_BY_URL.get(kind, ()):
+            yield protocol, f"its protocol {protocol!r} takes no {kind} by URL; give its bytes"
 
 
 def _kind(block: Mapping[str, Any]) -> set[str]:

@@ -246,7 +246,7 @@ class _Planner:
         variable, reason = self._key_of(provider_id)
         if not reason and (unset := self.around.keys.unset(endpoint.base_url)):
             reason = f"set {' and '.join(unset)}"
-        reason = reason or self.around.unspoken.get(endpoint.protocol) or self._unfit(offer)
+        reason = reason or self._unsaid(endpoint.protocol) or self._unfit(offer)
         if reason:
             return _skip(provider_id, target.model, reason)
         if offer.context and offer.context < self.needs.context:
@@ -303,6 +303,9 @@ class _Planner:
 
     def _is_over(self, entry: Model) -> bool:
         return entry.shutdown is not None and entry.shutdown <= self.around.today
+
+    def _unsaid(self, protocol: str) -> str | None:
+        return self.around.unspoken.get(protocol) or dict(self.needs.unsayable).get(protocol)
 
     def _unfit(self, entry: Model) -> str | None:
         if self._is_over(entry):

@@ -193,7 +193,8 @@ class Needs(Value, frozen=True, kw_only=True):
     """What a request requires of a route. Nothing by default.
 
     `shaped` is an answer in a given shape, by schema or as a tool's arguments. `context`
-    is an estimate of the prompt's tokens, rather too low than too high.
+    is an estimate of the prompt's tokens, rather too low than too high. `unsayable` are
+    protocols in which it cannot be said, each with what to do.
     """
 
     tools: bool = False
@@ -201,6 +202,7 @@ class Needs(Value, frozen=True, kw_only=True):
     shaped: bool = False
     input: frozenset[str] = frozenset({"text"})
     context: int = 0
+    unsayable: tuple[tuple[str, str], ...] = ()
 
 
 ANYTHING = Needs()

@@ -87,3 +87,29 @@ def test_tools_and_schemas_are_needs(pair: Pair) -> None:
 def test_base64_is_not_counted_as_text() -> None:
     big = {"type": "image", "base64": "A" * 600_000, "mime_type": "image/png"}
     assert needs_of([HumanMessage([big])], {}).context == 0
+
+
+LINKS = [
+    ({"type": "file", "url": "https://a.test/x.pdf", "mime_type": "application/pdf"}, "file"),
+    ({"type": "audio", "url": "https://a.test/x.wav"}, "audio"),
+]
+
+
+@pytest.mark.parametrize(("block", "kind"), LINKS)
+async def test_who_takes_no_urls_of_such_is_told_and_not_asked(
+    pair: Pair, ask: Callable[..., Any], block: dict[str, Any], kind: str
+) -> None:
+    said = rf"first: its protocol 'openai-chat' takes no {kind} by URL; give its bytes"
+    with pytest.raises(NoRouteError, match=said):
+        await ask(pair.model(), [HumanMessage([{"type": "text", "text": "Read"}, block])])
+    assert not pair.first.requests
+
+
+def test_a_route_that_takes_urls_is_asked_in_its_place(pair: Pair) -> None:
+    registry = pair.registry()
+    endpoint = registry["providers"]["second"]["endpoints"]["default"]
+    endpoint["protocol"] = "openai-responses"
+    model = AutoChatModel("m-1", registry=registry)
+    plan = model._resolver.plan(needs_of([HumanMessage([LINKS[0][0]])], {}))
+    assert [route.provider for route in plan.routes] == ["second"]
+    assert "first" in {skip.provider for skip in plan.skipped}
