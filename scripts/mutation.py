@@ -1,4 +1,4 @@
-"""Which defects the tests of the policy would not notice: breaks one thing at a time.
+"""Which defects the tests of the core would not notice: breaks one thing at a time.
 
 Each mutant is one changed operator, number, condition, call or return of a module, run
 in a forked process against the fast tests that should notice it. Prints the share that
@@ -37,9 +37,13 @@ _OF_THE_POLICY = (
     "test_failover_properties.py",
 )
 TESTS = {
+    "catalogue": ("test_registry.py", "test_plan.py", "test_trust.py", "test_verify.py"),
     "cooldown": ("test_cooldown.py", *_OF_THE_POLICY),
     "failover": (*_OF_THE_POLICY, "test_drive.py"),
+    "meaning": ("test_registry.py", "test_layers.py"),
+    "trust": ("test_trust.py", "test_layers.py"),
     "verdicts": ("test_verdicts.py", "test_failover.py"),
+    "verify": ("test_verify.py",),
 }
 EXAMPLES = 40
 TIME_LIMIT_S = 120

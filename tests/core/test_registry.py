@@ -115,11 +115,12 @@ DATED = {
                 "plain": "plain",
                 "us": [{"id": "us.m", "released": "2026-01-01"}, {"id": "eu.m"}],
                 "qwen-8b": "qwen:8b",
+                "odd": ["house/zed", {"id": "house/zed-0", "tier": "free"}],
             }
         ),
         "mine": row({}, kind="local"),
     },
-    "aliases": {"4o": "gpt-4o"},
+    "aliases": {"4o": "gpt-4o", "pet-instruct": "gpt-4o"},
 }  # fmt: skip
 
 
@@ -166,6 +167,12 @@ DATED = {
         ("qwen:8b", Target("qwen-8b"), ["qwen:8b"]),
         ("org/qwen:8b", Target("qwen-8b"), ["qwen:8b"]),
         ("plain:latest", Target("plain"), ["plain"]),
+        ("house/zed:free", Target("odd", tier="free"), ["house/zed-0"]),
+        (
+            "pet-instruct@2024-08-06",
+            Target("gpt-4o", snapshot="2024-08-06"),
+            ["gpt-4o-2024-08-06", "gpt-4o-0806"],
+        ),
     ],
 )
 def test_a_snapshot_or_a_tier_can_be_asked_for(name: str, target: Target, ids: list[str]) -> None:
@@ -187,6 +194,9 @@ def test_a_snapshot_or_a_tier_can_be_asked_for(name: str, target: Target, ids: l
         ("openai/gpt-4o:nitro", "has no ':nitro'; there is"),
         ("second/gpt-4o-2024-11-20", "has no '@2024-11-20' at 'second'; there is"),
         ("gpt-4o@2024-11-20:free", "has no '@2024-11-20:free'; there is"),
+        ("GPT-4o-mini-2030-01-01", "Unknown model 'GPT-4o-mini-2030-01-01'"),
+        ("vendor/GPT-4o-2030-01-01", "has no '@2030-01-01'; there is '@2024-08-06'"),
+        ("first/Plain-Instruct", "does not list 'Plain-Instruct'; it is served by second"),
         ("plain@1", "Model 'plain' has no '@1'; there is no snapshot and no tier of it"),
     ],
 )
@@ -200,6 +210,7 @@ def test_a_local_server_may_know_a_tag_that_the_registry_does_not() -> None:
     dated = Registry.load(DATED)
     assert dated.target("mine/plain:q4") == Target("plain:q4", "mine")
     assert dated.target("plain:q4", local=True) == Target("plain:q4")
+    assert dated.target("vendor/GPT-4o-2030-01-01", local=True) == Target("gpt-4o")
 
 
 def test_a_file_may_write_names_in_any_case() -> None:
@@ -341,7 +352,8 @@ def test_repr_is_short(registry: Registry) -> None:
 def test_a_model_of_the_other_kind_is_told_from_an_unknown_one(name: str) -> None:
     endpoints = {"default": {"protocol": "openai-chat", "base_url": "https://a.test/v1"}}
     row = {"name": "A", "endpoints": endpoints, "embeddings": {"vectors": "v"}}
-    chats = Registry.load({"providers": {"a": {**row, "models": {"talks": "t"}}}})
+    other = {"name": "B", "endpoints": endpoints}
+    chats = Registry.load({"providers": {"a": {**row, "models": {"talks": "t"}}, "b": other}})
     with pytest.raises(UnknownModelError, match="'vectors' makes embeddings; give it to AutoEmb"):
         chats.target(name)
     assert chats.embeddings.target(name).model == "vectors"
