@@ -204,6 +204,13 @@ def test_a_name_that_is_none_is_left_out(name: str) -> None:
     assert made.auto_model_priority == ("small",)
 
 
+def test_a_priority_that_names_nothing_here_leaves_the_wheels() -> None:
+    without = {"models": {"big": None, "other": "other"}}
+    rows = dict.fromkeys(("first", "cloud", "templated", "shy", "first-cn"), without)
+    made = bounded({"auto_model_priority": ["nobody"], "providers": rows})
+    assert made.auto_model_priority == ("small",)
+
+
 def test_a_priority_pins_no_provider_that_must_be_named_by_the_user() -> None:
     assert bounded({"auto_model_priority": ["shy/big", "small"]}).auto_model_priority == ("small",)
 
@@ -263,6 +270,16 @@ def test_a_new_provider_is_left_out_until_it_is_allowed_for_its_host() -> None:
     assert "new" not in bounded(change, {"other": "api.new.test"}).providers
     made = bounded(change, {"new": "api.new.test"})
     assert list(made.providers) == [*TRUSTED.providers, "new"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("New Host", "New Host"), ("\x1b[2JGroq", "api.new.test")]
+)
+def test_an_allowed_provider_is_called_by_its_name_unless_that_steers_a_terminal(
+    name: str, shown: str
+) -> None:
+    change = {"providers": {"new": {**NEW, "name": name}}}
+    assert bounded(change, {"new": "api.new.test"}).providers["new"].name == shown
 
 
 def test_an_allowed_provider_reads_the_key_of_its_own_name_only() -> None:
