@@ -294,3 +294,12 @@ def test_the_file_is_written_in_todays_schema_and_counts_its_sources() -> None:
         assert source.version
         assert source.license == "MIT"
         assert re.fullmatch("[0-9a-f]{64}", source.sha256)
+
+
+def test_the_readme_counts_what_is_there() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    said = re.search(r"knows (\d+) providers and (\d+) chat models, (\d+) of them served", readme)
+    several = [model for model, listing in REGISTRY.models.items() if len(listing) > 1]
+    there = (len(DOCUMENT.providers), len(REGISTRY.models), len(several))
+    assert said
+    assert tuple(map(int, said.groups())) == there
