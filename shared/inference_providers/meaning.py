@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from inference_providers.catalogue import Target
+from inference_providers.catalogue import Target, each
 from inference_providers.errors import UnknownModelError
 from inference_providers.names import canonical_name, did_you_mean, parse_model_id
 
@@ -64,8 +64,8 @@ def _pinned(catalogue: Catalogue, provider_id: str, rest: str) -> Target | None:
     folded = rest.lower()
     if (model := catalogue.known(folded)) in provider.models:
         return Target(model or "", provider_id)
-    for model in provider.models:
-        for entry in catalogue.entries(provider_id, model):
+    for model, listed in provider.models.items():
+        for entry in each(listed):
             if entry.id.lower() == folded:
                 return Target(model, provider_id, entry.snapshot, entry.tier, entry.id)
     if (own := catalogue.own_ids.get(folded)) and own[0] in provider.models:
