@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from inference_providers.registry_file import Document, RegistrySource
+    from inference_providers.routes import Provider
     from inference_providers.update import Update, UpdateSource
 
 __all__ = ["REGISTRY_VARIABLE", "fetched", "registry_here", "require_source"]
@@ -68,9 +69,8 @@ def registry_here(
         return _over(bundled, own)
     # A provider the user describes is the user's alone; nothing of a download's goes into it.
     mine = _over(bundled, own)
-    described = mine.providers.keys() - bundled.providers.keys()
+    described, named = _of_the_user(mine, bundled)
     allowed = tuple((p, host) for p, host in updates.allowed if p not in described)
-    named = _names(mine, described) | (_names(mine) - _names(bundled))
     try:
         return _over(_bounded(bundled, updates._replace(allowed=allowed), new.raw, named), own)
     except RegistryError as error:
@@ -105,12 +105,17 @@ def require_source(updates: UpdateSource | None) -> UpdateSource:
     return updates
 
 
-def _names(registry: Registry, of: Iterable[str] | None = None) -> frozenset[str]:
-    """Return the names, in lower case, of a registry's models, or of some providers' there."""
-    rows = [
-        registry.providers[provider_id]
-        for provider_id in (registry.providers if of is None else of)
-    ]
+@lru_cache(maxsize=4)  # registries are loaded once, and this is asked for each model object
+def _of_the_user(mine: Registry, bundled: Registry) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the providers that only the user's files know, and the models they name."""
+    described = frozenset(mine.providers.keys() - bundled.providers.keys())
+    theirs = _names(mine.providers[provider_id] for provider_id in described)
+    new = _names(mine.providers.values()) - _names(bundled.providers.values())
+    return described, theirs | new
+
+
+def _names(rows: Iterable[Provider]) -> frozenset[str]:
+    """Return the names of all models of some rows, in lower case."""
     return frozenset(name.lower() for row in rows for name in (*row.models, *row.embeddings))
 
 
