@@ -51,6 +51,7 @@ class _Connection:
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return what has come; fail when the attempt has no time left, or is given up."""
         told = patience()
         if told is None:
             return self._read(max_bytes, timeout)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from inference_providers.registry_file import Document
 
-__all__ = ["Catalogue", "Target", "each"]
+__all__ = ["CHATS", "EMBEDS", "Catalogue", "Target", "each"]
+
+CHATS = "chats; give it to AutoChatModel, or LlamaIndex's AutoLLM"
+EMBEDS = "makes embeddings; give it to AutoEmbeddings, or LlamaIndex's AutoEmbedding"
 
 
 class Target(NamedTuple):
@@ -49,11 +52,7 @@ class Catalogue:
     `others` says what takes the document's other models, those under `embeddings`.
     """
 
-    def __init__(
-        self,
-        document: Document,
-        others: str = "makes embeddings; give it to AutoEmbeddings, or LlamaIndex's AutoEmbedding",
-    ) -> None:
+    def __init__(self, document: Document, others: str = EMBEDS) -> None:
         self.document = document
         self.others = others
 

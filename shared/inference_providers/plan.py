@@ -127,6 +127,7 @@ def _sorted(routes: list[Route], selection: Selection, around: Surroundings) -> 
     rank = {provider_id: n for n, provider_id in enumerate(selection.order)}
 
     def worth(route: Route) -> float:
+        """Return what a route is sorted by: less goes first."""
         match selection.sort:
             case "price":
                 cost = route.facts.cost

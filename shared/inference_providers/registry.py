@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inference_providers import registry_file, registry_rules
-from inference_providers.catalogue import Catalogue
+from inference_providers.catalogue import CHATS, EMBEDS, Catalogue
 from inference_providers.errors import ConfigError, RegistryError
 from inference_providers.meaning import closed_provider, meaning
 from inference_providers.names import did_you_mean
@@ -30,8 +30,8 @@ __all__ = ["Registry"]
 class Registry(Catalogue):
     """A loaded registry. Immutable; the same file gives the same one."""
 
-    def __init__(self, document: Document, origin: str, raw: bytes, **others: str) -> None:
-        super().__init__(document, **others)
+    def __init__(self, document: Document, origin: str, raw: bytes, others: str = EMBEDS) -> None:
+        super().__init__(document, others)
         self.origin = origin
         self._raw = raw
 
@@ -76,8 +76,7 @@ class Registry(Catalogue):
             for provider_id, row in self.providers.items()
         }
         document = msgspec.structs.replace(self.document, providers=providers)
-        others = "chats; give it to AutoChatModel, or LlamaIndex's AutoLLM"
-        return Registry(document, self.origin, self._raw, others=others)
+        return Registry(document, self.origin, self._raw, others=CHATS)
 
     def target(self, name: str, *, local: bool = False) -> Target:
         """Say which model a name means.

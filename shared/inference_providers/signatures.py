@@ -170,7 +170,7 @@ def _private(key_file: Path) -> Ed25519PrivateKey:
     ed25519 = _ed25519()
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
 
-    key: Any = None
+    key: Any
     try:
         content = private_files.read(key_file, max_bytes=_KEY_FILE_MAX_BYTES, secret=True)
         key = load_pem_private_key(content, password=None)
@@ -178,7 +178,7 @@ def _private(key_file: Path) -> Ed25519PrivateKey:
         msg = f"{key_file}: the key cannot be read: {error.strerror or error}"
         raise ConfigError(msg) from error
     except (TypeError, ValueError):  # its text is left out: it may quote the file
-        pass
+        key = None
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return cast("Ed25519PrivateKey", key)
     msg = f"{key_file} holds no Ed25519 private key; `autoprovider registry keygen` makes one"

@@ -125,8 +125,10 @@ def compared(
         _bare(entry.id) for model in row.embeddings for entry in vectors.entries(provider_id, model)
     }
     gone: dict[str, tuple[str, ...]] = {}
+    used: set[str] = set()
     for model in sorted(row.models):
         entries = registry.entries(provider_id, model)
+        used.update(entry.endpoint for entry in entries)
         known.update(_bare(entry.id) for entry in entries)
         here = (entry.id for entry in entries if entry.endpoint in told)
         if lost := tuple(model_id for model_id in here if _bare(model_id) not in ids):
@@ -138,7 +140,6 @@ def compared(
             if model in vectors.models:
                 continue
             new[model] = (*new.get(model, ()), model_id)
-    used = {e.endpoint for model in row.models for e in registry.entries(provider_id, model)}
     reached = "default" if "default" in told else asked
     return Finding(provider_id, gone, new, None, reached, tuple(sorted(used - told)))
 
