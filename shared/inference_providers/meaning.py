@@ -70,7 +70,7 @@ def _pinned(catalogue: Catalogue, provider_id: str, rest: str) -> Target | None:
                 return Target(model, provider_id, entry.snapshot, entry.tier, entry.id)
     if (own := catalogue.own_ids.get(folded)) and own[0] in provider.models:
         return _had(catalogue, Target(own[0], provider_id, own[1].snapshot, own[1].tier))
-    passes = provider.free_names or provider.kind in {"local", "embedded"}
+    passes = provider.takes_any_name
     if meant := _spelled(catalogue, rest, provider_id, local=passes):
         return meant
     return Target(rest, provider_id) if passes else None

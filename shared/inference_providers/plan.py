@@ -19,6 +19,7 @@ from inference_providers.errors import NoRouteError, UnknownModelError
 from inference_providers.names import canonical_name
 from inference_providers.routes import (
     ANYTHING,
+    ON_THIS_MACHINE,
     Endpoint,
     Found,
     Model,
@@ -40,15 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMPATIBLE",
-    "ON_THIS_MACHINE",
     "Surroundings",
     "plan",
     "require_routes",
     "stick",
 ]
-
-ON_THIS_MACHINE = frozenset({"local", "embedded"})
-"""Kinds whose models are found by looking, not read from the registry."""
 
 COMPATIBLE = "openai"
 """The name of an endpoint where a provider answers its own models as OpenAI does."""

@@ -72,8 +72,7 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
             listed_at = endpoint.models_path
             if not listed_at.startswith("/") and (listed_at or provider.kind == "local"):
                 yield f"{where}.models_path", f"got {listed_at!r}, expected '/…'"
-        named_freely = provider.free_names or provider.kind in {"local", "embedded"}
-        if named_freely and "default" not in provider.endpoints:
+        if provider.takes_any_name and "default" not in provider.endpoints:
             has = ", ".join(map(repr, provider.endpoints)) or "none"
             yield f"{at}.endpoints", f"got {has}, expected one named 'default'"
         yield from _model_complaints(f"{at}.models", provider.models, provider)

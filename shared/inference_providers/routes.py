@@ -17,6 +17,7 @@ from inference_providers.allowance import Limits  # noqa: TC001 - msgspec reads 
 
 __all__ = [
     "ANYTHING",
+    "ON_THIS_MACHINE",
     "Auth",
     "Cost",
     "Endpoint",
@@ -38,6 +39,9 @@ __all__ = [
 
 Sort = Literal["registry", "price", "latency", "random"]
 Kind = Literal["direct", "gateway", "cloud", "local", "embedded"]
+
+ON_THIS_MACHINE = frozenset({"local", "embedded"})
+"""Kinds whose models are found by looking, not read from the registry."""
 
 
 class Value(Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,6 +177,11 @@ class Provider(Value, frozen=True, kw_only=True):
     free_names: bool = False
     models: dict[str, Listing] = {}
     embeddings: dict[str, Listing] = {}
+
+    @property
+    def takes_any_name(self) -> bool:
+        """Whether a name that nobody lists may be a model there, where it is pinned to it."""
+        return self.free_names or self.kind in ON_THIS_MACHINE
 
 
 class Selection(Value, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from inference_providers import registry_rules
 from inference_providers.catalogue import each
 from inference_providers.errors import ConfigError
 from inference_providers.keys import is_loopback
-from inference_providers.routes import Auth, Listing, Model, Provider, Quirks
+from inference_providers.routes import ON_THIS_MACHINE, Auth, Listing, Model, Provider, Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -138,7 +138,7 @@ def model_names(providers: Iterable[Provider]) -> set[str]:
 
 
 def _with_models(row: Provider, other: Provider | None) -> Provider:
-    if other is None or row.kind in {"local", "embedded"}:
+    if other is None or row.kind in ON_THIS_MACHINE:
         return row
     return msgspec.structs.replace(
         row,

@@ -15,10 +15,17 @@ import pytest
 
 from inference_providers.errors import ConfigError, KeyBindingError
 from inference_providers.keys import Key, Keys, in_braces, is_loopback
-from inference_providers.plan import ON_THIS_MACHINE
 from inference_providers.registry import Registry
 from inference_providers.resolver import Resolver
-from inference_providers.routes import Auth, Endpoint, Model, Provider, Route, Selection
+from inference_providers.routes import (
+    ON_THIS_MACHINE,
+    Auth,
+    Endpoint,
+    Model,
+    Provider,
+    Route,
+    Selection,
+)
 
 SECRET = "sk-canary-0123456789"
 

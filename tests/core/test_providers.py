@@ -14,9 +14,9 @@ from inference_providers.catalogue import Target
 from inference_providers.errors import UnknownModelError
 from inference_providers.keys import Keys, is_loopback
 from inference_providers.names import canonical_name
-from inference_providers.plan import ON_THIS_MACHINE, Surroundings, plan
+from inference_providers.plan import Surroundings, plan
 from inference_providers.registry import Registry
-from inference_providers.routes import Selection
+from inference_providers.routes import ON_THIS_MACHINE, Selection
 from registry_builder import overlay
 
 REGISTRY = Registry.load()
