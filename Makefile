@@ -6,6 +6,9 @@ WHEEL_VENV := .venv-wheel
 PEERS := tests/peers
 PEERS_VENV := .venv-peers
 PIP_FLAGS := --quiet --disable-pip-version-check
+# A lock has settled the dependencies. Left to resolve them again, pip takes the newest release of
+# a package that another one wants with an extra, and then refuses it for having no hash.
+PIP_LOCKED := $(PIP_FLAGS) --no-deps --require-hashes
 
 .PHONY: demo test test-peers bench-chaos lint lock registry clean setup
 
@@ -37,7 +40,7 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/dev.txt
+	$(VENV)/bin/python -m pip install $(PIP_LOCKED) -r requirements/dev.txt
 	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -45,13 +48,13 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 # which wants openai 2.
 $(WHEEL_VENV)/.ready: requirements/openai2.txt
 	$(PYTHON) -m venv $(WHEEL_VENV)
-	$(WHEEL_VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/openai2.txt
+	$(WHEEL_VENV)/bin/python -m pip install $(PIP_LOCKED) -r requirements/openai2.txt
 	@touch $@
 
-# Without dependencies, since the lock has settled them; see benchmarks/README.md.
+# See benchmarks/README.md for how its lock is made.
 $(PEERS_VENV)/.ready: benchmarks/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(PEERS_VENV)
-	$(PEERS_VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --require-hashes -r benchmarks/requirements.txt
+	$(PEERS_VENV)/bin/python -m pip install $(PIP_LOCKED) -r benchmarks/requirements.txt
 	$(PEERS_VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 
