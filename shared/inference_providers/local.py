@@ -49,6 +49,9 @@ def find_servers(
 
     Takes at most `DEADLINE_S`, whatever the servers do.
     """
+    # A sixth of a second, so only where a server is looked for, and before the clock runs.
+    import requests  # noqa: F401, PLC0415
+
     endpoints = {
         provider_id: registry.providers[provider_id].endpoints["default"]
         for provider_id in provider_ids
@@ -119,7 +122,7 @@ def _place(endpoint: Endpoint, keys: Keys) -> str | NotFound:
 
 
 def _ask(base_url: str, endpoint: Endpoint, deadline: float) -> Found | NotFound:
-    import requests  # noqa: PLC0415 - a sixth of a second, needed only where a server is looked for
+    import requests  # noqa: PLC0415 - `find_servers` has loaded it
 
     url = base_url.rstrip("/") + endpoint.models_path
     variables = ", ".join(endpoint.base_url_env[:1])

@@ -163,11 +163,12 @@ class Resolver:
         return rest.reason(now) if rest else None
 
     def _must_look(self, made: Plan) -> bool:
-        if time.monotonic() - self._looked_at < FOUND_FOR_S:
+        servers = self._local_ids()
+        if not servers or time.monotonic() - self._looked_at < FOUND_FOR_S:
             return False
         named = {target.provider for target in self._targets}
         named.update(self.selection.only, self.selection.order)
-        if self.selection.local or named.intersection(self._local_ids()):
+        if self.selection.local or named.intersection(servers):
             return True
         if self.selection.models:
             return not (made.routes or made.resting)
@@ -178,10 +179,12 @@ class Resolver:
         self._looked_at = time.monotonic()
 
     def _local_ids(self) -> list[str]:
+        """Return the local servers that the selection lets serve."""
         return [
             provider_id
-            for provider_id, provider in self.registry.providers.items()
-            if provider.kind == "local" and provider_id not in self.selection.exclude
+            for provider_id in self.selection.only or self.registry.providers
+            if self.registry.providers[provider_id].kind == "local"
+            and provider_id not in self.selection.exclude
         ]
 
     def _announced(self, made: Plan) -> Plan:

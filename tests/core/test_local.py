@@ -25,6 +25,12 @@ EMBEDDED = Registry.load().providers["embedded"]
 OWN_KEYS = {"OPENAI_API_KEY": "sk-canary", "LOCAL_KEY": "sk-canary", "OLLAMA_API_KEY": "sk-canary"}
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a machine that has much else to do answer too."""
+    monkeypatch.setattr(local, "DEADLINE_S", 30.0)
+
+
 def server(base_url: str, *variables: str) -> dict:
     endpoint = {"protocol": "openai-chat", "base_url": base_url, "base_url_env": list(variables)}
     auth = {"any_of": [["LOCAL_KEY"], []]}
@@ -117,7 +123,10 @@ def test_nobody_to_ask_is_nothing_found() -> None:
 
 
 @pytest.mark.parametrize("how", ["silent", "drips"])
-def test_a_slow_server_is_given_up_and_the_others_are_found(how: str) -> None:
+def test_a_slow_server_is_given_up_and_the_others_are_found(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "DEADLINE_S", 2.0)
     release = threading.Event()
 
     def slow(handler: BaseHTTPRequestHandler) -> None:
@@ -137,7 +146,7 @@ def test_a_slow_server_is_given_up_and_the_others_are_found(how: str) -> None:
         release.set()
     assert found["b"].models == ("m",)
     assert isinstance(found["a"], NotFound)
-    assert took < 5, "it waited for a server that does not answer"
+    assert took < 9, "it waited for a server that does not answer"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -230,6 +230,7 @@ def test_the_routes_key_is_taken_out_of_an_error() -> None:
         (("m",), {"order": ("s",)}, True, True),
         (("m",), {"only": ("a", "s")}, True, True),
         (("m",), {"only": ("a",)}, True, False),
+        (("m",), {"only": ("a",)}, False, False),
         (("m",), {"exclude": ("s",)}, False, False),
     ],
 )
