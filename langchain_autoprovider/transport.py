@@ -37,6 +37,11 @@ __all__ = [
 ]
 
 
+IDLE_CONNECTION_S = 4.0
+"""How long a connection that nobody uses is kept. Node's, uvicorn's and llama.cpp's servers close
+one after 5 s, as httpx does unless told: a request sent in that moment would be lost."""
+
+
 class Timeouts(TypedDict):
     """The arguments of the `Timeout` of httpx and its kin, in seconds."""
 
@@ -48,10 +53,16 @@ def http_options(access: Access) -> dict[str, Any]:
     """Return the arguments of an HTTP client of httpx's kind.
 
     Redirects are not followed: they would carry the prompt to another host. A proxy of
-    the environment is for hosts that are not this machine.
+    the environment is for hosts that are not this machine. As many connections are open
+    at once as in OpenAI's SDK.
     """
     host = urlsplit(access.base_url).hostname or ""
     return {
+        "limits": httpx.Limits(
+            max_connections=1000,
+            max_keepalive_connections=100,
+            keepalive_expiry=IDLE_CONNECTION_S,
+        ),
         "follow_redirects": False,
         "trust_env": not is_loopback(host),
         "verify": certificates(),

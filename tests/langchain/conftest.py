@@ -49,6 +49,18 @@ class Pair:
     def plays(self, *replies: Reply) -> None:
         self.first.replies = list(replies)
 
+    def connections(self) -> list[Any]:
+        """Return a list that grows by each connection to the first."""
+        server, opened = self.first._server, []
+        process = server.process_request
+
+        def noted(connection: Any, address: Any) -> None:
+            opened.append(address)
+            process(connection, address)
+
+        server.process_request = noted
+        return opened
+
 
 @pytest.fixture
 def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:

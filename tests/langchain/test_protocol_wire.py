@@ -587,6 +587,26 @@ def test_each_event_loop_has_connections_of_its_own(pair: Pair, dialect: Dialect
         assert asyncio.run(model.ainvoke("Hi")).text == TEXT
 
 
+@pytest.mark.parametrize("call", ["invoke", "ainvoke"])
+@pytest.mark.parametrize(("idle_s", "opened"), [(60.0, 1), (0.0, 2)])
+async def test_an_idle_connection_is_kept_for_so_long_only(  # noqa: PLR0913, PLR0917 - fixtures
+    pair: Pair,
+    dialect: Dialect,
+    call: str,
+    idle_s: float,
+    opened: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("langchain_autoprovider.transport.IDLE_CONNECTION_S", idle_s)
+    connections = pair.connections()
+    pair.plays(Reply(body=dialect.answer(calls=False)))
+    model = model_over(pair, dialect)
+    for _ in range(2):
+        answer = model.invoke("Hi") if call == "invoke" else await model.ainvoke("Hi")
+        assert answer.text == TEXT
+    assert len(connections) == opened
+
+
 async def test_it_calls_tools(pair: Pair, dialect: Dialect, ask: Callable[..., Any]) -> None:
     plays(pair, dialect, ask, calls=True)
     model = model_over(pair, dialect).bind_tools(TOOLS, tool_choice="any")
