@@ -72,7 +72,7 @@ lock:
 	$(UV_COMPILE) --extra all --group dev --output-file requirements/dev.txt
 	grep -Eo '^(certifi|hatchling|langchain-core|langchain-openai|openai)==[^ ]+' requirements/dev.txt \
 		| $(UV_COMPILE) benchmarks/requirements.in --constraints - \
-		--override benchmarks/overrides.in --output-file benchmarks/requirements.txt
+		--output-file benchmarks/requirements.txt
 	echo 'llama-index-llms-openai # which wants openai 2' | $(UV_COMPILE) --extra local --extra llamaindex --group test - \
 		--output-file requirements/openai2.txt
 
