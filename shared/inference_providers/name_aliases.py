@@ -49,6 +49,7 @@ ALIASES = {
     "devstral-small-1.1": "devstral-small-2507",
     "devstral-small-2": "devstral-small-2512",
     "dolphin-mistral-24b-venice-edition": "dolphin-mistral-24b",
+    "gemini-2.5-pro-preview": "gemini-2.5-pro-preview-06-05",
     "gemini-3-flash": "gemini-3-flash-preview",
     "gemini-3-pro": "gemini-3-pro-preview",
     "gemini-3.1-pro": "gemini-3.1-pro-preview",

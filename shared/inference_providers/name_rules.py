@@ -151,7 +151,14 @@ _SUFFIXES = (
             r"minimax-m[2-9]|mixtral|nemotron|qwen(?:2\.5(?!.*-1m)|3)"
         ),
     ),
-    ("snapshot", _DATE, r"(?!command-r(?:-plus)?-0[34]-2024|gpt-4o-2024-?(?:05-?13|11-?20))"),
+    (  # each day's preview of a Gemini is another model
+        "snapshot",
+        _DATE,
+        (
+            r"(?!command-r(?:-plus)?-0[34]-2024|gpt-4o-2024-?(?:05-?13|11-?20)|"
+            r"gemini-\d\.\d-(?:pro|flash|flash-lite)-preview-)"
+        ),
+    ),
     ("snapshot", r"\d{4}", r"(?:glm|gpt|grok|mistral-(?:nemo|saba)|o\d|phi|pixtral|voxtral)-"),
     ("snapshot", r"00\d", r"gemini-\d"),
     ("snapshot", r"v0\.?\d", r"codestral|ministral|mistral|mixtral|zephyr"),

@@ -94,6 +94,7 @@ def test_what_is_no_part_of_the_name_is_kept_apart(model_id: str, expected: Mode
         "deepseek-chat",
         "deepseek-v3.2-exp",
         "gemini-2.5-flash-lite",
+        "gemini-2.5-flash-preview-09-2025",
         "glm-4.5-air",
         "glm-5-turbo",
         "gpt-3.5-turbo-instruct",
@@ -164,6 +165,7 @@ def test_a_word_that_makes_another_model_stays(name: str) -> None:
         ("~deepseek/deepseek-v4-flash-latest", "deepseek-v4-flash-0731"),
         ("~deepseek/deepseek-flash-latest", "deepseek-v4.1-flash"),
         ("nano-banana-pro", "gemini-3-pro-image"),
+        ("google/gemini-2.5-pro-preview", "gemini-2.5-pro-preview-06-05"),
     ],
 )
 def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
