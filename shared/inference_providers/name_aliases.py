@@ -76,7 +76,6 @@ ALIASES = {
     "magistral-medium-1.2": "magistral-medium-2509",
     "magistral-small-1.1": "magistral-small-2507",
     "magistral-small-1.2": "magistral-small-2509",
-    "minimax-m2.5-lightning": "minimax-m2.5-highspeed",
     "mistral-3-14b": "ministral-14b",
     "mistral-4-119b": "mistral-small-4",
     "mistral-large-2": "mistral-large-2407",

@@ -20,7 +20,7 @@ Rule = tuple[str, Callable[[str], re.Match[str] | None], re.Pattern[str], str]
 
 _FAMILY = (
     r"(?:aion|allam|apertus|aya|chatgpt|claude|codestral|codex|cogito|command|deepseek|"
-    r"devstral|doubao|dola|embed|ernie|gemini|gemma|glm|gpt|granite|grok|hermes|hunyuan|hy\d|"
+    r"devstral|doubao|dola|embed|ernie|gemini|[a-z]*gemma|glm|gpt|granite|grok|hermes|hunyuan|hy\d|"
     r"inkling|jamba|kimi|laguna|lfm|ling|llama|longcat|magistral|mercury|mimo|minimax|"
     r"ministral|mistral|mixtral|muse|namazu|nemotron|north|nova|o\d|palmyra|phi|pixtral|qvq|"
     r"qwen|qwq|rerank|ring|sarvam|seed|solar|sonar|step|titan|trinity|voxtral|whisper|wizardlm)"
@@ -61,7 +61,7 @@ _PREFIXES: tuple[Raw, ...] = (
     ("mistral-", r"^mistral-(?=[a-z]+tral\b)", ""),  # but Mistral Nemotron is a name
     ("duo-chat", r"^duo-chat-(?=gpt-)", ""),
     ("duo-chat", r"^duo-chat-(?=(?:opus|sonnet|haiku|fable)-\d)", "claude-"),
-    ("open-", r"^open-(?=mi[sx]tral-)", ""),
+    ("open-", r"^open-(?=[a-z]+[sx]tral-)", ""),
     ("labs-", r"^labs-(?=[a-z]+stral)", ""),
     ("-seed", r"^(?:doubao|dola)-(?=seed-)", ""),  # one model, named by country
     ("stepfun-", r"^stepfun-(?=\d)", "step-"),
@@ -92,7 +92,14 @@ _SPELLINGS: tuple[Raw, ...] = (
     ("t-", r"-(\d)-(?=\dt-)", r"-\1."),
     ("-", r"-(?<=\d-)(?<![\d.]\d-)(?=(?:[1-9]\d?|0|\dv)(?:-|$))", "."),  # sonnet-4-5 → 4.5
     ("gemini-", r"^gemini-(flash(?:-lite|-8b)?|pro)-(\d\.\d)(?=-|$)", r"gemini-\2-\1"),
-    (".0", r"^(gemini-[3-9]|claude(?:-[a-z]+)?-[3-9])\.0(?=-|$)", r"\1"),
+    (
+        ".0",
+        (
+            r"^(gemini-[3-9]|claude(?:-[a-z]+)?-[3-9]|(?:deepseek-v|fugu-ultra-v|glm-|grok-|imagen-|"
+            r"kimi-k|llama-|minimax-m|veo-)\d)\.0(?=-|$)"
+        ),
+        r"\1",
+    ),
     (".0", r"^(mistral-[a-z]+-\d)\.0(?:[.-]\d\d?)?(?=-|$)", r"\1"),
     ("claude", r"^claude-([4-9](?:\.\d+)?)-([a-z]{4,})", r"claude-\2-\1"),
     ("claude", r"^claude-(opus|sonnet|haiku)-(3(?:\.\d)?)(?=-|$)", r"claude-\2-\1"),
@@ -106,6 +113,9 @@ _SPELLINGS: tuple[Raw, ...] = (
     ("llama-4", r"^(llama-4-[a-z]+)-17b(?:-\d+e)?", r"\1"),  # one size each
     ("deepseek-chat", r"^deepseek-chat-(?=v\d)", "deepseek-"),
     ("-ga-", r"-ga-2\d(?=\d{4}$)", "-"),
+    ("minimax-", r"^(minimax-m\d(?:\.\d)?)-lightning", r"\1-highspeed"),  # its earlier word
+    ("granite-", r"^granite-(\d)-(?=[a-z])", r"granite-\1.0-"),
+    ("-generate", r"^((?:imagen|veo)-.+)-generate(?=-)", r"\1"),
     ("grok", r"^(grok-.*)-beta(?=-|$)", r"\1"),
     ("grok", r"^(grok-.*)-(\d{4})((?:-non)?-reasoning)$", r"\1\3-\2"),
 )
@@ -160,7 +170,7 @@ _SUFFIXES = (
         ),
     ),
     ("snapshot", r"\d{4}", r"(?:glm|gpt|grok|mistral-(?:nemo|saba)|o\d|phi|pixtral|voxtral)-"),
-    ("snapshot", r"00\d", r"gemini-\d"),
+    ("snapshot", r"00\d", r"gemini-\d|imagen|veo"),
     ("snapshot", r"v0\.?\d", r"codestral|ministral|mistral|mixtral|zephyr"),
     ("snapshot", r"v2", r"claude"),
     ("dropped", r"(?<!non-)reasoning", r"grok-\d"),  # what grok does when not told

@@ -166,6 +166,15 @@ def test_a_word_that_makes_another_model_stays(name: str) -> None:
         ("~deepseek/deepseek-flash-latest", "deepseek-v4.1-flash"),
         ("nano-banana-pro", "gemini-3-pro-image"),
         ("google/gemini-2.5-pro-preview", "gemini-2.5-pro-preview-06-05"),
+        ("minimax/minimax-m2.1-lightning", "MiniMax-M2.1-highspeed"),
+        ("minimax-m2.5-lightning", "MiniMax-M2.5-highspeed"),
+        ("fugu-ultra-v2-0", "sakana/fugu-ultra-v2"),
+        ("deepseek-v3.0", "deepseek-v3"),
+        ("ibm/granite-4-h-small", "granite-4.0-h-small"),
+        ("google/imagen-4.0-ultra", "imagen-4-ultra"),
+        ("google/veo-3.0-fast-generate-001", "veo-3-fast"),
+        ("google/google-paligemma", "paligemma"),
+        ("open-codestral-mamba", "codestral-mamba"),
     ],
 )
 def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
