@@ -113,6 +113,11 @@ _SPELLINGS: tuple[Raw, ...] = (
     ("llama-4", r"^(llama-4-[a-z]+)-17b(?:-\d+e)?", r"\1"),  # one size each
     ("deepseek-chat", r"^deepseek-chat-(?=v\d)", "deepseek-"),
     ("-ga-", r"-ga-2\d(?=\d{4}$)", "-"),
+    (  # the day makes the model here, and some write the year before it
+        "-2",
+        r"^(deepseek-(?:r1|v3)|kimi-k2(?:-instruct)?)-(?:20)?2[45]-?([01]\d)-?([0-3]\d)$",
+        r"\1-\2\3",
+    ),
     ("minimax-", r"^(minimax-m\d(?:\.\d)?)-lightning", r"\1-highspeed"),  # its earlier word
     ("granite-", r"^granite-(\d)-(?=[a-z])", r"granite-\1.0-"),
     ("-generate", r"^((?:imagen|veo)-.+)-generate(?=-)", r"\1"),

@@ -47,6 +47,8 @@ def test_a_providers_own_id_suggests_its_canonical_name(model_id: str, canonical
         ("claude-haiku-4-5@20251001", ModelName("claude-haiku-4.5", snapshot="20251001")),
         ("command-r-08-2024", ModelName("command-r", snapshot="08-2024")),
         ("doubao-seed-1-6-250615", ModelName("seed-1.6", snapshot="250615")),
+        ("deepseek-v3-1-250821", ModelName("deepseek-v3.1", snapshot="250821")),
+        ("kimi-k2-thinking-251104", ModelName("kimi-k2-thinking", snapshot="251104")),
         ("qwen3.5-plus-02-15", ModelName("qwen3.5-plus", snapshot="02-15")),
         ("pixtral-12b-2409", ModelName("pixtral-12b", snapshot="2409")),
         ("grok-4.20-0309-reasoning", ModelName("grok-4.20", snapshot="0309")),
@@ -175,6 +177,11 @@ def test_a_word_that_makes_another_model_stays(name: str) -> None:
         ("google/veo-3.0-fast-generate-001", "veo-3-fast"),
         ("google/google-paligemma", "paligemma"),
         ("open-codestral-mamba", "codestral-mamba"),
+        ("kimi-k2-250905", "kimi-k2-0905"),
+        ("kimi-k2-250711", "kimi-k2"),
+        ("deepseek-r1-250120", "deepseek-r1"),
+        ("deepseek-r1-250528", "deepseek-r1-0528"),
+        ("deepseek-v3-2025-03-24", "deepseek-v3-0324"),
     ],
 )
 def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
