@@ -70,11 +70,12 @@ _PREFIXES: tuple[Raw, ...] = (
 
 _SPELLINGS: tuple[Raw, ...] = (
     ("p", r"(?<=\d)p(?=\d)", "."),  # Fireworks writes a dot as p
-    ("", r"^(claude|ernie|gemini|gemma|glm|gpt|grok|kimi|mistral|phi|veo)(?=\d)", r"\1-"),
+    ("", r"^(claude|ernie|gemini|gemma|glm|gpt|granite|grok|kimi|mistral|phi|veo)(?=\d)", r"\1-"),
     ("flux.", r"^flux\.(?=\d)", "flux-"),
     ("llama", r"\bllama-?v?(?=\d)", "llama-"),
     ("mistral-", r"^(mistral-(?:large|medium|small))(?=\d)", r"\1-"),
-    ("cogito", r"^cogito-(?=\d)", "cogito-v"),
+    ("cogito", r"^cogito-(?=\d[.-])", "cogito-v"),
+    ("vl", r"^(qwen\d(?:\.\d)?)vl(?=-|$)", r"\1-vl"),  # Ollama
     ("", r"^(qwen|lfm|hy|solar-pro|solar-mini)-(?=\d(?:[.-]|$))", r"\1"),
     ("claude", r"^(claude-[a-z]+)(?=\d)", r"\1-"),
     ("deepseek-", r"^deepseek-(?=\d(?:[.-]|$))", "deepseek-v"),
@@ -119,6 +120,7 @@ _SPELLINGS: tuple[Raw, ...] = (
         r"\1-\2\3",
     ),
     ("minimax-", r"^(minimax-m\d(?:\.\d)?)-lightning", r"\1-highspeed"),  # its earlier word
+    ("llama-3.2", r"^(llama-3\.2)-vision-(\d+b)$", r"\1-\2-vision"),
     ("granite-", r"^granite-(\d)-(?=[a-z])", r"granite-\1.0-"),
     ("-generate", r"^((?:imagen|veo)-.+)-generate(?=-)", r"\1"),
     ("grok", r"^(grok-.*)-beta(?=-|$)", r"\1"),
@@ -140,7 +142,7 @@ _SUFFIXES = (
         "quantization",
         (
             r"(?:ud-)?i?q\d(?:[-.](?:[01klms]|nl|x?xs|xl))*|awq|gptq|exl[23]|mlx|bnb|autoround|"
-            r"fp(?:4|6|8|16)(?:-dynamic)?|nvfp4|mxfp[468]|bf16|int[48](?:-mixed-ar)?|(?:[2-8]|16)bit|w\d+a\d+"
+            r"fp(?:4|6|8|16)(?:-dynamic)?|nvfp4|mxfp[468]|b?f16|f32|dwq|qat|quantized|int[48](?:-mixed-ar)?|(?:[2-8]|16)bit|w\d+a\d+"
         ),
         "",
     ),
@@ -214,6 +216,8 @@ _TAIL: tuple[Raw, ...] = (
         ),
         r"\1-\2",
     ),
+    ("phi-4", r"^(phi-4(?:-mini)?(?:-reasoning)?)-(?:14|3\.8)b$", r"\1"),
+    ("command-", r"^(command-(?:a|r|r-plus|r7b))-\d+b$", r"\1"),
     ("ministral-3", r"^ministral-3-(?=\d+b)", "ministral-"),
     ("-2512", r"^(ministral-.+)-2512$", r"\1"),
     ("llama-3.2", r"^(llama-3\.2-(?:11|90)b)$", r"\1-vision"),  # there is no other
@@ -259,7 +263,8 @@ def rules() -> Rules:
         ),
         revision=re.compile(r"-v?\d+:\d+(?::\w+)?$"),  # Bedrock
         part_of_name=re.compile(
-            r"(?:0\d|1[0-2])[0-3]\d$|(?:\d+x|e)?\d+(?:\.\d+)?[bmt]\b|(?:i?q|fp)\d|(?:chat|instruct|it)\b"
+            r"(?:0\d|1[0-2])[0-3]\d$|(?:\d+x|e)?\d+(?:\.\d+)?[bmt]\b|(?:i?q|fp|v)\d|"
+            r"(?:chat|instruct|it|maverick|scout)\b"
         ),
         sized=re.compile(r".+?-\d+(?:\.\d+)?[bt](?=-(?!a\d)|$)"),
         gguf=re.compile(r"(?:ud-)?i?q\d"),
