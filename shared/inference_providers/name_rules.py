@@ -49,6 +49,7 @@ OTHER_WORDS = {
     "nothink": "no-thinking",
     "nothinking": "no-thinking",
     "think": "thinking",
+    "thought": "thinking",
 }
 
 _PREFIXES: tuple[Raw, ...] = (
@@ -155,10 +156,10 @@ _SUFFIXES = (
         "",
     ),
     ("tier", r"fast-api|fast|ultrafast|flex|speed|short", _SERVED),
-    ("tier", r"turbo", r"deepseek|gemma|glm-4|kimi-k\d\.|llama|minimax-m|qwen.*\db\b"),
-    ("tier", r"lite", "llama"),
+    ("tier", r"turbo", r"deepseek|gemma|glm-4|gpt-oss|kimi-k\d\.|llama|minimax-m|qwen.*\db\b"),
+    ("tier", r"lite|basic", "llama"),
     ("tier", r"search", "gemini"),
-    ("tier", r"(?<!extended-)thinking|think", _HYBRID),
+    ("tier", r"(?<!extended-)thinking|think|thought", _HYBRID),
     ("tier", r"minimal|low|medium|x?high", r"claude|gemini-[3-9]|gpt-(?:[5-9]|oss)|o\d"),
     (
         "tier",

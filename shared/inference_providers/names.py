@@ -90,6 +90,8 @@ def _untagged(text: str) -> tuple[str, list[tuple[str, str]]]:
         text = text[region.end() :]
     if path and text in {"community", "thinking"}:
         text = f"{path.rpartition('/')[2]}-{text}"
+    if text.startswith("ft:"):  # somebody's own weights, which the rest of it names
+        text = text.replace(":", "-")
     text, _, place = text.partition("@")
     if place not in UNMEANT:
         facts.append(("snapshot" if rules().date.fullmatch(place) else "tier", place))

@@ -58,6 +58,9 @@ def test_a_providers_own_id_suggests_its_canonical_name(model_id: str, canonical
         ("claude-opus-4.1:thinking:1024", ModelName("claude-opus-4.1", "thinking:1024")),
         ("claude-sonnet-4-thinking:8192", ModelName("claude-sonnet-4", "thinking:8192")),
         ("gemini-2.5-flash-nothink", ModelName("gemini-2.5-flash", "no-thinking")),
+        ("openai/gpt-oss-120b-Turbo", ModelName("gpt-oss-120b", "turbo")),
+        ("claude-3.7-sonnet-thought", ModelName("claude-3.7-sonnet", "thinking")),
+        ("llama4-scout-instruct-basic", ModelName("llama-4-scout", "basic")),
         ("moonshotai/Kimi-K2.6-Fast", ModelName("kimi-k2.6", "fast")),
         ("glm-5.2-short-fast-flex", ModelName("glm-5.2", "short-fast-flex")),
         ("meta-llama/Llama-3.3-70B-Instruct-Turbo", ModelName("llama-3.3-70b", "turbo")),
@@ -218,6 +221,12 @@ def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
 )
 def test_a_provider_may_have_its_own_ids(provider: str, model_id: str, canonical: str) -> None:
     assert canonical_name(model_id, provider) == canonical
+
+
+def test_two_fine_tuned_models_keep_two_names() -> None:
+    one, other = (canonical_name(f"ft:gpt-4.1-mini-2025-04-14:org::{job}") for job in ("a1", "b2"))
+    assert one == canonical_name(one) == "ft-gpt-4.1-mini-2025-04-14-org-a1"
+    assert other not in {one, canonical_name("gpt-4.1-mini")}
 
 
 def test_every_alias_leads_to_a_name_that_stays() -> None:
