@@ -48,6 +48,7 @@ ALIASES = {
     "devstral-small": "devstral-small-2507",
     "devstral-small-1.1": "devstral-small-2507",
     "devstral-small-2": "devstral-small-2512",
+    "diffusiongemma": "diffusiongemma-26b-a4b",
     "dolphin-mistral-24b-venice-edition": "dolphin-mistral-24b",
     "gemini-2.5-pro-preview": "gemini-2.5-pro-preview-06-05",
     "gemini-3-flash": "gemini-3-flash-preview",
@@ -64,6 +65,7 @@ ALIASES = {
     "gpt-5.1-instant": "gpt-5.1-chat",
     "gpt-5.2-instant": "gpt-5.2-chat",
     "gpt-5.3-instant": "gpt-5.3-chat",
+    "gpt-5.6": "gpt-5.6-sol",
     "grok-4.2": "grok-4.20",
     "grok-4.2-fast": "grok-4.20",
     "grok-4.2-fast-non-reasoning": "grok-4.20-non-reasoning",
@@ -124,6 +126,7 @@ ALIASES = {
 
 POINTERS = {
     "deepseek-v4-flash-latest": "deepseek-v4-flash-0731",
+    "devstral-latest": "devstral-2512",
     "devstral-medium-latest": "devstral-2512",
 }
 """Where `-latest` means a later model than the name without it."""
@@ -131,10 +134,13 @@ POINTERS = {
 PROVIDER_IDS = {
     ("amazon", "deepseek.v3"): "deepseek-v3.1",
     ("amazon", "nvidia.nemotron-nano-12b-v2"): "nemotron-nano-12b-v2-vl",
+    ("cortecs", "nemotron-nano-v2-12b"): "nemotron-nano-12b-v2-vl",
+    ("fireworks", "qwen-max-latest"): "qwen3.8-max",
     ("nan", "gemma4"): "gemma-4-26b-a4b",
     ("nan", "qwen3.6"): "qwen3.6-35b-a3b",
     ("opencode", "grok-code"): "grok-code-fast-1",
     ("poe", "glm-4.7-n"): "glm-4.7",
+    ("vercel", "qwen-3-235b"): "qwen3-235b-a22b-2507",
 }
 """Ids that only their own provider (first word of its id) understands this way."""
 

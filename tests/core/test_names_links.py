@@ -213,6 +213,7 @@ APART = [
     ("glm-4.7-flash", "glm-4.7-flashx"),
     ("glm-5.3-flash", "glm-5.3-flashx"),
     ("gpt-5.6-sol", "gpt-5.6-sol-pro"),
+    ("gpt-5.6", "gpt-5.6-terra"),
     ("gpt-4", "gpt-4-turbo"),
     ("gemini-2.5-flash", "gemini-2.5-flash-lite"),
     ("gpt-5", "gpt-5-pro"),
