@@ -42,7 +42,8 @@ class ChunkReader:
         self._in_blocks = isinstance(message.content, list)
         said = {**message.response_metadata, **(chunk.generation_info or {})}
         finish = any(said.get(key) for key in FINISH_KEYS)
-        output = bool(message.content or message.additional_kwargs.get("reasoning_content"))
+        aside = message.additional_kwargs
+        output = bool(message.content or aside.get("reasoning_content") or aside.get("refusal"))
         if isinstance(message, AIMessageChunk):
             for call in message.tool_call_chunks:
                 output = output or bool(call["name"])

@@ -87,7 +87,7 @@ class OpenAIRoute(BaseChatOpenAI):
         if made is not None:
             made.message.response_metadata["model_provider"] = self.answers_as
         if made is not None and chunk["choices"]:
-            _keep_reasoning(chunk["choices"][0].get("delta"), made.message)
+            _keep_dropped(chunk["choices"][0].get("delta"), made.message)
         return made
 
     def _create_chat_result(
@@ -102,7 +102,7 @@ class OpenAIRoute(BaseChatOpenAI):
             msg = f"a success that is no message: {error.errors(include_input=False)[:1]}"
             raise BrokenAnswerError(msg, body=body) from None
         for choice, generation in zip(body["choices"], result.generations, strict=False):
-            _keep_reasoning(choice.get("message"), generation.message)
+            _keep_dropped(choice.get("message"), generation.message)
             generation.message.response_metadata["model_provider"] = self.answers_as
         return result
 
@@ -207,11 +207,13 @@ def _no_answer(body: dict[str, Any] | str) -> str | None:
     return None
 
 
-def _keep_reasoning(said: Any, message: BaseMessage) -> None:
-    """Keep what a model thought, which the base class drops: vendors call it two names."""
-    thought = said and (said.get("reasoning_content") or said.get("reasoning"))
-    if isinstance(thought, str) and thought:
-        message.additional_kwargs["reasoning_content"] = thought
+def _keep_dropped(said: dict[str, Any] | None, message: BaseMessage) -> None:
+    """Keep what the base class drops: a refusal in a stream; thoughts, which have two names."""
+    said = said or {}
+    thought = said.get("reasoning_content") or said.get("reasoning")
+    for name, text in (("reasoning_content", thought), ("refusal", said.get("refusal"))):
+        if isinstance(text, str) and text:
+            message.additional_kwargs[name] = text
 
 
 def _is_json_object(response_format: Any) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_core import exceptions
 from langchain_core.output_parsers import (
     BaseCumulativeTransformOutputParser,
     BaseOutputParser,
@@ -24,6 +25,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 
 if TYPE_CHECKING:
     from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import BaseMessage
     from langchain_core.outputs import Generation
     from langchain_core.runnables import Runnable
 
@@ -33,7 +35,7 @@ Method = Literal["function_calling", "json_schema", "json_mode"]
 
 
 class AnswerParser(BaseCumulativeTransformOutputParser[Any]):
-    """Parses an answer that came as a tool call, or else as text."""
+    """Parses an answer that came as a tool call, or else as text; tells a refusal from both."""
 
     # Parsers, but a field of their type would have pydantic build them anew.
     of_call: Any
@@ -44,8 +46,13 @@ class AnswerParser(BaseCumulativeTransformOutputParser[Any]):
 
         Raises:
             OutputParserException: It does not fit the schema.
+            ModelRefusalError: The model refused to give one.
         """
         message = result[0].message if isinstance(result[0], ChatGeneration) else None
+        if message and (said := message.additional_kwargs.get("refusal")):
+            if partial and getattr(message, "chunk_position", None) != "last":
+                return None  # more words of it are to come
+            raise _refusal(said, message)
         is_call = bool(getattr(message, "tool_calls", None))
         chosen = self.of_call if is_call else self.of_text
         return chosen.parse_result(result, partial=partial)
@@ -100,7 +107,8 @@ def parser_for(schema: dict[str, Any] | type, method: Method | None) -> BaseOutp
         of_text = PydanticOutputParser[Any](pydantic_object=schema)
     if method is None:
         return AnswerParser(of_call=of_call, of_text=of_text)
-    return of_call if method == "function_calling" else of_text
+    parser = of_call if method == "function_calling" else of_text
+    return AnswerParser(of_call=parser, of_text=parser)
 
 
 def answers(
@@ -114,3 +122,12 @@ def answers(
     )
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+
+def _refusal(said: str, message: BaseMessage) -> Exception:
+    """Return LangChain's error for a refusal; its own parsers see OpenAI's only, not others'."""
+    kind = getattr(exceptions, "ModelRefusalError", None)
+    if kind is None:  # langchain-core before 1.7.5
+        return exceptions.OutputParserException(f"The model refused: {said}", llm_output=said)
+    error: Exception = kind.from_refusal({"type": "refusal", "refusal": said}, raw_message=message)
+    return error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from langchain_anthropic import ChatAnthropic
-from langchain_core.exceptions import OutputParserException
+from langchain_core.exceptions import ModelRefusalError, OutputParserException
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableBinding
 from langchain_core.tools import BaseTool, tool
@@ -186,6 +187,56 @@ def test_where_no_answer_parses_all_routes_have_failed(able: Able) -> None:
     with pytest.raises(AllRoutesFailed, match="the answer does not parse") as caught:
         shaped.invoke("Who?")
     assert [attempt.failure_class for attempt in caught.value.attempts] == ["BROKEN", "BROKEN"]
+
+
+SORRY = "I cannot help with that."
+
+
+def refusing(*, streamed: bool) -> Reply:
+    """Return a refusal as OpenAI's protocol has it; in a stream it comes in two parts."""
+
+    def choice(said: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        part = {"index": 0, "delta" if streamed else "message": said, "finish_reason": finish}
+        kind = "chat.completion.chunk" if streamed else "chat.completion"
+        return {"id": "c-1", "object": kind, "created": 1, "model": "m", "choices": [part]}
+
+    whole = {"role": "assistant", "content": None, "refusal": SORRY}
+    if not streamed:
+        return Reply(body=choice(whole, "stop"))
+    parts = [choice({"refusal": SORRY[:8]}), choice({"refusal": SORRY[8:]}), choice({}, "stop")]
+    body = "".join(f"data: {json.dumps(part)}\n\n" for part in parts) + "data: [DONE]\n\n"
+    return Reply(body=body.encode(), headers={"content-type": "text/event-stream"})
+
+
+async def test_a_refusal_is_kept(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(refusing(streamed="stream" in ask.__name__))
+    answer = await ask(pair.model(), "Hi")
+    assert answer.additional_kwargs["refusal"] == SORRY
+    assert not pair.second.requests
+
+
+@pytest.mark.parametrize("method", [None, "json_schema", "json_mode", "function_calling"])
+async def test_a_refusal_to_fill_a_shape_says_what_was_said(
+    able: Able, method: Any, ask: Callable[..., Any]
+) -> None:
+    able.first.replies = [refusing(streamed="stream" in ask.__name__)]
+    with pytest.raises(ModelRefusalError, match=SORRY) as caught:
+        await ask(able.model().with_structured_output(Person, method=method), "Who?")
+    assert caught.value.raw_message is not None
+    assert caught.value.raw_message.response_metadata["model_provider"] == "first"
+
+
+@pytest.mark.parametrize("moves", [False, True])
+async def test_a_refusal_moves_on_only_where_policy_may(able: Able, moves: bool) -> None:
+    able.first.replies, able.second.replies = [refusing(streamed=False)], [TEXT]
+    model = able.model(move_on_policy=moves)
+    shaped = model.with_structured_output(Person, move_on_unparsed=True)
+    if moves:
+        assert await shaped.ainvoke("Who?") == Person(**ANNA)
+    else:
+        with pytest.raises(ModelRefusalError, match=SORRY):
+            await shaped.ainvoke("Who?")
+    assert bool(able.second.requests) is moves
 
 
 @pytest.mark.parametrize(
