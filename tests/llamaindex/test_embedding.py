@@ -159,6 +159,19 @@ def test_it_is_what_llamaindex_looks_for(served: Served, monkeypatch: pytest.Mon
     assert Settings.embed_model.get_text_embedding("ab")[1] == 2.0
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_copy_is_called_by_its_own_model(served: Served, deep: bool) -> None:
+    model = served.model(embed_batch_size=2)
+    other = model.model_copy(update={"model": "first/e"}, deep=deep)
+    assert (other.model_name, other.to_dict()["model_name"]) == ("first/e", "first/e")
+    assert (model.model_name, other.embed_batch_size) == ("e", 2)
+
+
+def test_a_model_may_be_named_as_by_other_classes(served: Served) -> None:
+    model = AutoEmbedding(model_name="e", registry=served.registry())
+    assert (model.model, model.get_text_embedding("ab")[1]) == ("e", 2.0)
+
+
 def test_a_model_must_be_named() -> None:
     with pytest.raises(ConfigError, match="none is named"):
         AutoEmbedding()
