@@ -199,6 +199,31 @@ async def test_thoughts_are_blocks(two: Two, ask: Callable[..., Any]) -> None:
     assert answer.message.blocks == [ThinkingBlock(content="hm"), TextBlock(text="so")]
 
 
+def gemini(*parts: dict[str, Any], streamed: bool) -> Reply:
+    """Return what Gemini answers: each part in an event of a stream, or all in one body."""
+
+    def said(*these: dict[str, Any], **more: str) -> dict[str, Any]:
+        return {"candidates": [{"content": {"role": "model", "parts": list(these)}, **more}]}
+
+    if not streamed:
+        return Reply(body=said(*parts, finishReason="STOP"))
+    bodies = [*map(said, parts[:-1]), said(parts[-1], finishReason="STOP")]
+    told = "".join(f"data: {json.dumps(body)}\n\n" for body in bodies)
+    return Reply(body=told.encode(), headers={"content-type": "text/event-stream"})
+
+
+async def test_a_text_that_came_in_parts_is_whole(two: Two, ask: Callable[..., Any]) -> None:
+    """Gemini signs the last part of a text, Anthropic cites in some: none of it ends a line."""
+    registry = two.registry()
+    base_url = two.first.base_url.removesuffix("/v1")
+    endpoint = {"protocol": "google-genai", "base_url": base_url}
+    registry["providers"]["first"]["endpoints"] = {"default": endpoint}
+    parts = ({"text": "Hel"}, {"text": "lo", "thoughtSignature": "c2ln"})
+    two.plays(gemini(*parts, streamed="stream" in ask.__name__))
+    answer = await ask(AutoLLM("m", registry=registry), HI)
+    assert answer.message.content == "Hello"
+
+
 async def test_who_leaves_a_stream_closes_it(two: Two) -> None:
     two.plays(Reply("one two three four five", chunk_delay_s=0.05))
     stream = two.llm().stream_chat(HI)
