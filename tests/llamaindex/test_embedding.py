@@ -191,6 +191,12 @@ def test_it_is_written_down_without_keys_and_read_back(served: Served) -> None:
         pickle.dumps(given)
 
 
+def test_what_cannot_be_pickled_says_so(served: Served) -> None:
+    """LlamaIndex would leave the model out, and what is read back would have none."""
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(served.model(on_trace=lambda _: None))
+
+
 def test_the_real_model_finds_what_is_near() -> None:
     model = AutoEmbedding("smollm2-135m")
     near, far = "Dogs are pets.", "The register sums integers modulo 2 ** 32."
