@@ -47,15 +47,15 @@ class Exchange(NamedTuple):
         words = [stop] if isinstance(stop, str) else stop
         return cls(to_langchain(messages), words, fields, not parallel)
 
-    def answered(self, result: ChatResult) -> ChatResponse:
+    def whole(self, result: ChatResult) -> ChatResponse:
         """Return a whole answer."""
         generation = result.generations[0]
         message = self._message(generation.message)
         raw = {**(result.llm_output or {}), **_raw(generation)}
         return ChatResponse(message=message, raw=raw, additional_kwargs=_aside(raw))
 
-    def came(self, so_far: ChatGenerationChunk, chunk: ChatGenerationChunk) -> ChatResponse:
-        """Return what came of a stream, and what is new in it."""
+    def part(self, so_far: ChatGenerationChunk, chunk: ChatGenerationChunk) -> ChatResponse:
+        """Return all of a stream so far, and what is new in it."""
         raw = _raw(so_far)
         aside = _aside(raw)
         if new := thought(chunk.message):
