@@ -10,7 +10,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from inference_providers.errors import ConfigError
 from inference_providers.keys import Keys
@@ -55,6 +55,8 @@ class Selecting(BaseModel):
     api_keys: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, repr=False)
     """Keys by provider id, in place of the environment's. `api_key=` is the key of the
     one provider that `only` or the model's name pins."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)  # it may be a key
 
     def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(**{"model": model, **_with_key(model, kwargs)})
@@ -152,7 +154,7 @@ class Selecting(BaseModel):
 
 
 def _with_key(model: str | Sequence[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `api_key` into an entry of `api_keys`. Before pydantic, whose errors quote input.
+    """Turn `api_key` into an entry of `api_keys`. Before pydantic, which would wrap the error.
 
     Raises:
         ConfigError: It is not clear whose key it is.

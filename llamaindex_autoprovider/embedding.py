@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from pydantic import Field
@@ -13,7 +13,7 @@ from langchain_autoprovider.embeddings import (
 from llamaindex_autoprovider.standing import Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["AutoEmbedding"]
 
@@ -42,13 +42,21 @@ class AutoEmbedding(Standing, BaseEmbedding):
     """What asks the routes."""
 
     def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
-        super().__init__(model, **kwargs)
+        # Other classes of LlamaIndex are told the model so, and dumps repeat it.
+        called = kwargs.pop("model_name", None)
+        super().__init__(called if model is None else model, **kwargs)
         self.model_name = self.embeddings.model_name
 
     @classmethod
     def class_name(cls) -> str:
         """Return the name that LlamaIndex writes down."""
         return "AutoEmbedding"
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return another one like this, with the changes of `update`, which are not checked."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.model_name = copied.embeddings.model_name
+        return copied
 
     def _get_query_embedding(self, query: str) -> list[float]:
         return self.embeddings.embed_query(query)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage
-from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
+from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBlock
 
 from inference_providers.errors import BrokenAnswerError, StreamInterrupted
 from llamaindex_autoprovider.messages import (
@@ -47,15 +47,15 @@ class Exchange(NamedTuple):
         words = [stop] if isinstance(stop, str) else stop
         return cls(to_langchain(messages), words, fields, not parallel)
 
-    def answered(self, result: ChatResult) -> ChatResponse:
+    def whole(self, result: ChatResult) -> ChatResponse:
         """Return a whole answer."""
         generation = result.generations[0]
         message = self._message(generation.message)
         raw = {**(result.llm_output or {}), **_raw(generation)}
         return ChatResponse(message=message, raw=raw, additional_kwargs=_aside(raw))
 
-    def came(self, so_far: ChatGenerationChunk, chunk: ChatGenerationChunk) -> ChatResponse:
-        """Return what came of a stream, and what is new in it."""
+    def part(self, so_far: ChatGenerationChunk, chunk: ChatGenerationChunk) -> ChatResponse:
+        """Return all of a stream so far, and what is new in it."""
         raw = _raw(so_far)
         aside = _aside(raw)
         if new := thought(chunk.message):
@@ -67,7 +67,7 @@ class Exchange(NamedTuple):
         )
 
     def _message(self, said: BaseMessage) -> ChatMessage:
-        message = from_langchain(said)
+        message = _answer(said)
         calls = calls_of(message)
         for n, call in enumerate(calls):  # LlamaIndex's agents name results by it
             call.tool_call_id = call.tool_call_id or f"call_{n}"
@@ -78,6 +78,24 @@ class Exchange(NamedTuple):
         if calls:
             message.additional_kwargs["tool_calls"] = in_openais_form(calls)
         return message
+
+
+def _answer(said: BaseMessage) -> ChatMessage:
+    """Return what a model said, its text as one block wherever nothing stands between.
+
+    Gemini begins a part of its own for what it signs, and Anthropic for what it cites;
+    LlamaIndex reads the end of a line between two blocks.
+    """
+    message = from_langchain(said)
+    blocks: list[Any] = []
+    for block in message.blocks:
+        last = blocks[-1] if blocks else None
+        if isinstance(block, TextBlock) and isinstance(last, TextBlock):
+            blocks[-1] = TextBlock(text=last.text + block.text)
+        else:
+            blocks.append(block)
+    message.blocks = blocks
+    return message
 
 
 def _without_cut_calls(message: BaseMessage) -> BaseMessage:
@@ -136,5 +154,5 @@ def in_llamaindexs_terms() -> Iterator[None]:
         yield
     except StreamInterrupted as error:
         if isinstance(error.partial, BaseMessage):
-            error.partial = from_langchain(error.partial)
+            error.partial = _answer(error.partial)
         raise

@@ -219,12 +219,12 @@ class AutoLLM(Standing, FunctionCallingLLM):
     def _chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
         asked = Exchange.of(messages, kwargs)
         result = self.chat_model._generate(asked.messages, asked.stop, None, **asked.fields)
-        return asked.answered(result)
+        return asked.whole(result)
 
     async def _achat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
         asked = Exchange.of(messages, kwargs)
         result = await self.chat_model._agenerate(asked.messages, asked.stop, None, **asked.fields)
-        return asked.answered(result)
+        return asked.whole(result)
 
     def _stream_chat(
         self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]
@@ -235,7 +235,7 @@ class AutoLLM(Standing, FunctionCallingLLM):
         with in_llamaindexs_terms(), closing(chunks):
             for chunk in chunks:
                 so_far = chunk if so_far is None else so_far + chunk
-                yield asked.came(so_far, chunk)
+                yield asked.part(so_far, chunk)
 
     async def _astream_chat(
         self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]
@@ -247,7 +247,7 @@ class AutoLLM(Standing, FunctionCallingLLM):
             async with aclosing(chunks):
                 async for chunk in chunks:
                     so_far = chunk if so_far is None else so_far + chunk
-                    yield asked.came(so_far, chunk)
+                    yield asked.part(so_far, chunk)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         yield from super().__repr_args__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from langchain_core.language_models import BaseChatModel
@@ -94,7 +95,7 @@ class Standing(BaseComponent):
         return settings.items()
 
     def __getstate__(self) -> dict[str, Any]:
-        self._base.__getstate__()  # refuses when keys were given; LlamaIndex would drop it
+        pickle.dumps(self._base)  # says what is in the way; LlamaIndex would leave it out
         return super().__getstate__()
 
     @property

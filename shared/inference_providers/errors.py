@@ -5,9 +5,9 @@ InferenceProvidersError
 ├── ConfigError (ValueError)             before any network
 │   ├── RegistryError                    file, JSON path, got / expected
 │   ├── UnknownModelError (LookupError)  unknown or retired name; did you mean …?
-│   ├── NoRouteError                     one line per candidate: why it was skipped
 │   ├── KeyBindingError                  a key was about to go to a host that is not its own
 │   └── MissingPackageError (ImportError) the pip line to run
+├── NoRouteError                         one line per candidate: why it was skipped
 ├── LocalServerError                     a server on this machine does not start or answer
 ├── FetchError                           something cannot be fetched within its limits
 ├── UpdateError                          a registry that was fetched is refused; says why
@@ -69,16 +69,20 @@ class UnknownModelError(ConfigError, LookupError):
     """No provider in the registry lists the model, or it is retired."""
 
 
-class NoRouteError(ConfigError):
-    """The model is known, but nothing in this environment can serve it."""
-
-
 class KeyBindingError(ConfigError):
     """A key was about to be sent to a host it does not belong to."""
 
 
 class MissingPackageError(ConfigError, ImportError):
     """An optional package is not installed; the message holds the pip line."""
+
+
+class NoRouteError(InferenceProvidersError):
+    """The model is known, but nothing in this environment can serve it.
+
+    No `ValueError`: a call raises it, and LlamaIndex takes that for an answer that does not
+    parse, and goes on without one.
+    """
 
 
 class LocalServerError(InferenceProvidersError):

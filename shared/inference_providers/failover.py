@@ -352,7 +352,10 @@ def _line(attempt: Tried, failure: Failure) -> str:
         advice = f", check {attempt.route.key_variable}"
     elif attempt.failure_class == FailureClass.MODEL and attempt.route.instead:
         advice = f", use {attempt.route.instead!r}"
-    words = " ".join(f"{failure.error} {_innermost(failure.error) or ''}".split())
+    words = " ".join(str(failure.error).split())
+    origin = " ".join(str(_innermost(failure.error) or "").split())
+    if origin not in words:  # an SDK's exception in LangChain's says the same
+        words = f"{words} {origin}"
     return f"{attempt}{advice}: {words[:_TEXT_LIMIT]}{'…' if len(words) > _TEXT_LIMIT else ''}"
 
 

@@ -144,6 +144,26 @@ def test_when_every_route_fails_each_attempt_is_listed() -> None:
     assert [t.outcome.error for t in caught.value.attempts] == errors
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner", "told"),
+    [
+        ("Connection error.", "name not known", "Connection error. name not known"),
+        ("bad key", "bad key", "bad key"),  # one library's exception in another's
+        ("said: bad\n key", "bad key", "said: bad key"),
+    ],
+)
+def test_what_an_exception_came_from_is_told_unless_it_says_the_same(
+    outer: str, inner: str, told: str
+) -> None:
+    engine = failover(PLAN, policy=Policy(max_attempts=1))
+    next(engine)
+    error = HTTPError(503, outer)
+    error.__cause__ = OSError(inner)
+    with pytest.raises(AllRoutesFailed) as caught:
+        engine.send(failed(error))
+    assert str(caught.value).endswith(f"a/m: OVER (HTTP 503): {told}")
+
+
 def test_a_stream_that_broke_after_output_is_interrupted_with_what_came() -> None:
     engine = failover(PLAN)
     next(engine)

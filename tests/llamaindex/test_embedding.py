@@ -159,6 +159,19 @@ def test_it_is_what_llamaindex_looks_for(served: Served, monkeypatch: pytest.Mon
     assert Settings.embed_model.get_text_embedding("ab")[1] == 2.0
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_copy_is_called_by_its_own_model(served: Served, deep: bool) -> None:
+    model = served.model(embed_batch_size=2)
+    other = model.model_copy(update={"model": "first/e"}, deep=deep)
+    assert (other.model_name, other.to_dict()["model_name"]) == ("first/e", "first/e")
+    assert (model.model_name, other.embed_batch_size) == ("e", 2)
+
+
+def test_a_model_may_be_named_as_by_other_classes(served: Served) -> None:
+    model = AutoEmbedding(model_name="e", registry=served.registry())
+    assert (model.model, model.get_text_embedding("ab")[1]) == ("e", 2.0)
+
+
 def test_a_model_must_be_named() -> None:
     with pytest.raises(ConfigError, match="none is named"):
         AutoEmbedding()
@@ -176,6 +189,12 @@ def test_it_is_written_down_without_keys_and_read_back(served: Served) -> None:
     assert pickle.loads(dump).get_text_embedding("ab")[1] == 2.0
     with pytest.raises(TypeError, match="a model with api_keys is not pickled"):
         pickle.dumps(given)
+
+
+def test_what_cannot_be_pickled_says_so(served: Served) -> None:
+    """LlamaIndex would leave the model out, and what is read back would have none."""
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(served.model(on_trace=lambda _: None))
 
 
 def test_the_real_model_finds_what_is_near() -> None:

@@ -23,7 +23,7 @@ from llama_index.core.selectors import PydanticSingleSelector
 from llama_index.core.tools import QueryEngineTool
 from llama_index.core.utils import get_tokenizer
 
-from inference_providers import StreamInterrupted
+from inference_providers import NoRouteError, StreamInterrupted
 from inference_providers.testing import Reply
 from llamaindex_autoprovider import AutoLLM
 
@@ -224,6 +224,23 @@ def test_a_streamed_query_that_breaks_says_so(two: Two, index: VectorStoreIndex)
     engine = index.as_query_engine(llm=two.llm(), streaming=True)
     with pytest.raises(StreamInterrupted):
         list(engine.query(QUESTION).response_gen)
+
+
+@pytest.mark.parametrize("mode", ["compact", "refine", "tree_summarize", "simple_summarize"])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_query_that_nobody_can_answer_says_why(
+    two: Two,
+    index: VectorStoreIndex,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    is_async: bool,
+) -> None:
+    """LlamaIndex takes a `ValueError` for an answer that does not parse: "Empty Response"."""
+    engine = index.as_query_engine(llm=two.llm(), response_mode=mode)
+    monkeypatch.delenv("FIRST_KEY")
+    monkeypatch.delenv("SECOND_KEY")
+    with pytest.raises(NoRouteError, match="set FIRST_KEY"):
+        _ = await engine.aquery(QUESTION) if is_async else engine.query(QUESTION)
 
 
 def test_a_persisted_index_is_read_back(

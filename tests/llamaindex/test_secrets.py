@@ -18,7 +18,7 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.schema import TextNode
 
 from inference_providers.testing import FakeProvider, Reply
-from llamaindex_autoprovider import AutoLLM
+from llamaindex_autoprovider import AutoEmbedding, AutoLLM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +81,14 @@ def test_an_llm_shows_no_key(surfaces: list[str]) -> None:
         sent = [request.headers["authorization"] for request in fake.requests]
     assert sent == [f"Bearer {CANARY}"] * 2 + [f"Bearer {GIVEN}"] * 2, "no key was in play"
     surfaces.append(repr([vars(event) for event in debug.get_events()]))
+
+
+@pytest.mark.parametrize("kind", [AutoLLM, AutoEmbedding])
+@pytest.mark.parametrize("keys", [GIVEN, [GIVEN], {"fake": [GIVEN]}, {"fake": {"key": GIVEN}}])
+def test_keys_in_a_wrong_form_are_not_quoted(surfaces: list[str], kind: type, keys: Any) -> None:
+    with pytest.raises(ValueError, match="api_keys") as caught:
+        kind("m", api_keys=keys)
+    surfaces.append("".join(traceback.format_exception(caught.value)))
 
 
 def test_a_pickle_holds_no_key(surfaces: list[str]) -> None:
