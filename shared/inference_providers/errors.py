@@ -2,12 +2,12 @@
 
 ```
 InferenceProvidersError
-├── ConfigError (ValueError)             before any network
-│   ├── RegistryError                    file, JSON path, got / expected
+├── ConfigError                          before any network
+│   ├── RegistryError (ValueError)       file, JSON path, got / expected
 │   ├── UnknownModelError (LookupError)  unknown or retired name; did you mean …?
+│   ├── NoRouteError                     one line per candidate: why it was skipped
 │   ├── KeyBindingError                  a key was about to go to a host that is not its own
 │   └── MissingPackageError (ImportError) the pip line to run
-├── NoRouteError                         one line per candidate: why it was skipped
 ├── LocalServerError                     a server on this machine does not start or answer
 ├── FetchError                           something cannot be fetched within its limits
 ├── UpdateError                          a registry that was fetched is refused; says why
@@ -57,16 +57,24 @@ class InferenceProvidersError(Exception):
     """Base of everything raised here on purpose."""
 
 
-class ConfigError(InferenceProvidersError, ValueError):
-    """What was asked for cannot work as it stands; nothing was contacted."""
+class ConfigError(InferenceProvidersError):
+    """What was asked for cannot work as it stands; nothing was contacted.
+
+    No `ValueError`: calls raise it, too, and LlamaIndex's query engines take one of those for
+    an answer that does not parse, and go on without it.
+    """
 
 
-class RegistryError(ConfigError):
+class RegistryError(ConfigError, ValueError):
     """A registry file is not what it should be."""
 
 
 class UnknownModelError(ConfigError, LookupError):
     """No provider in the registry lists the model, or it is retired."""
+
+
+class NoRouteError(ConfigError):
+    """The model is known, but nothing in this environment can serve it."""
 
 
 class KeyBindingError(ConfigError):
@@ -75,14 +83,6 @@ class KeyBindingError(ConfigError):
 
 class MissingPackageError(ConfigError, ImportError):
     """An optional package is not installed; the message holds the pip line."""
-
-
-class NoRouteError(InferenceProvidersError):
-    """The model is known, but nothing in this environment can serve it.
-
-    No `ValueError`: a call raises it, and LlamaIndex takes that for an answer that does not
-    parse, and goes on without one.
-    """
 
 
 class LocalServerError(InferenceProvidersError):
