@@ -62,9 +62,8 @@ class Exchange(NamedTuple):
             aside["thinking_delta"] = new
         ended = "autoprovider" in raw
         message = self._message(so_far.message if ended else _without_cut_calls(so_far.message))
-        return ChatResponse(
-            message=message, delta=chunk.message.text, raw=raw, additional_kwargs=aside
-        )
+        said = chunk.message.text or chunk.message.additional_kwargs.get("refusal", "")
+        return ChatResponse(message=message, delta=said, raw=raw, additional_kwargs=aside)
 
     def _message(self, said: BaseMessage) -> ChatMessage:
         message = _answer(said)

@@ -2,7 +2,7 @@
 
 Nothing that a model reads is lost. What LlamaIndex can say in two ways comes back in
 one: a chatbot or a model is an assistant; tool calls stand behind everything else;
-thoughts that no provider signed stand before it.
+thoughts that no provider signed stand before it; a refusal is text.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["from_langchain", "in_openais_form", "thought", "to_langchain"]
 _DEVELOPER = {"__openai_role__": "developer"}
 """How LangChain marks a system message that is a developer's."""
 
-_OF_ASSISTANTS = frozenset({"reasoning_content", "tool_calls"})
+_OF_ASSISTANTS = frozenset({"reasoning_content", "refusal", "tool_calls"})
 """What LangChain keeps aside of an assistant's message, and LlamaIndex in blocks."""
 
 _ANSWERED_BY = "answered_by"
@@ -207,8 +207,8 @@ def _from_assistant(message: AIMessage, aside: dict[str, Any]) -> ChatMessage:
     blocks: list[BaseContentBlock] = []
     if said := aside.get("reasoning_content"):
         blocks.append(ThinkingBlock(content=said))
-    if message.content:
-        blocks += to_blocks(message.content)
+    if content := message.content or aside.get("refusal"):
+        blocks += to_blocks(content)
     blocks += [
         ToolCallBlock(tool_call_id=call["id"], tool_name=call["name"], tool_kwargs=call["args"])
         for call in message.tool_calls

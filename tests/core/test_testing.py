@@ -321,6 +321,14 @@ def test_reasoning_comes_before_the_text() -> None:
     ]
 
 
+def test_a_refusal_stands_in_place_of_the_text() -> None:
+    with FakeProvider(Reply(refusal="not me")) as fake:
+        message = post(fake, model="m").json()["choices"][0]["message"]
+        deltas = [event["choices"][0]["delta"] for event in chunks(fake, model="m")]
+    assert message == {"role": "assistant", "content": None, "refusal": "not me"}
+    assert deltas[1:] == [{"refusal": "not"}, {"refusal": " me"}, {}]
+
+
 @pytest.mark.parametrize("pieces", [1, 2, 4, 500])
 def test_a_calls_arguments_may_come_in_pieces(pieces: int) -> None:
     reply = Reply("", tool_calls=(ADD, {"name": "now", "arguments": ""}), argument_chunks=pieces)

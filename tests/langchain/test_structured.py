@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
@@ -190,26 +189,11 @@ def test_where_no_answer_parses_all_routes_have_failed(able: Able) -> None:
 
 
 SORRY = "I cannot help with that."
-
-
-def refusing(*, streamed: bool) -> Reply:
-    """Return a refusal as OpenAI's protocol has it; in a stream it comes in two parts."""
-
-    def choice(said: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-        part = {"index": 0, "delta" if streamed else "message": said, "finish_reason": finish}
-        kind = "chat.completion.chunk" if streamed else "chat.completion"
-        return {"id": "c-1", "object": kind, "created": 1, "model": "m", "choices": [part]}
-
-    whole = {"role": "assistant", "content": None, "refusal": SORRY}
-    if not streamed:
-        return Reply(body=choice(whole, "stop"))
-    parts = [choice({"refusal": SORRY[:8]}), choice({"refusal": SORRY[8:]}), choice({}, "stop")]
-    body = "".join(f"data: {json.dumps(part)}\n\n" for part in parts) + "data: [DONE]\n\n"
-    return Reply(body=body.encode(), headers={"content-type": "text/event-stream"})
+REFUSED = Reply(refusal=SORRY)
 
 
 async def test_a_refusal_is_kept(pair: Pair, ask: Callable[..., Any]) -> None:
-    pair.plays(refusing(streamed="stream" in ask.__name__))
+    pair.plays(REFUSED)
     answer = await ask(pair.model(), "Hi")
     assert answer.additional_kwargs["refusal"] == SORRY
     assert not pair.second.requests
@@ -219,7 +203,7 @@ async def test_a_refusal_is_kept(pair: Pair, ask: Callable[..., Any]) -> None:
 async def test_a_refusal_to_fill_a_shape_says_what_was_said(
     able: Able, method: Any, ask: Callable[..., Any]
 ) -> None:
-    able.first.replies = [refusing(streamed="stream" in ask.__name__)]
+    able.first.replies = [REFUSED]
     with pytest.raises(ModelRefusalError, match=SORRY) as caught:
         await ask(able.model().with_structured_output(Person, method=method), "Who?")
     assert caught.value.raw_message is not None
@@ -228,7 +212,7 @@ async def test_a_refusal_to_fill_a_shape_says_what_was_said(
 
 @pytest.mark.parametrize("moves", [False, True])
 async def test_a_refusal_moves_on_only_where_policy_may(able: Able, moves: bool) -> None:
-    able.first.replies, able.second.replies = [refusing(streamed=False)], [TEXT]
+    able.first.replies, able.second.replies = [REFUSED], [TEXT]
     model = able.model(move_on_policy=moves)
     shaped = model.with_structured_output(Person, move_on_unparsed=True)
     if moves:

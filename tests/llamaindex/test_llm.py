@@ -199,6 +199,14 @@ async def test_thoughts_are_blocks(two: Two, ask: Callable[..., Any]) -> None:
     assert answer.message.blocks == [ThinkingBlock(content="hm"), TextBlock(text="so")]
 
 
+async def test_a_refusal_is_text(two: Two, ask: Callable[..., Any]) -> None:
+    two.plays(Reply(refusal="I cannot help with that."))
+    answer = await ask(two.llm(), HI)
+    assert answer.message == ChatMessage("I cannot help with that.", role="assistant")
+    parts = list(two.llm().stream_chat(HI))
+    assert "".join(part.delta for part in parts) == "I cannot help with that."
+
+
 def in_parts(*texts: str, streamed: bool) -> Reply:
     """Return an answer whose text comes in parts, in OpenAI's protocol."""
     parts = [{"type": "text", "text": text} for text in texts]

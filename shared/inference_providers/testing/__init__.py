@@ -11,6 +11,7 @@ It is a real HTTP server, so SDKs, streams and broken connections are the real t
 | a provider that … | is |
 |---|---|
 | refuses, with any status, body and headers | `Reply(status=429, headers={"retry-after": "7"})` |
+| declines to answer | `Reply(refusal="I cannot help with that.")` |
 | is down | `FakeProvider(listens=False)` |
 | accepts and never answers | `Reply(fault="hang")` |
 | resets the connection | `Reply(fault="reset")` |

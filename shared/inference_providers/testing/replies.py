@@ -46,6 +46,7 @@ class Reply(NamedTuple):
         usage: Token counts to report in place of made-up ones.
         fault: What happens to the connection, where the answer is cut; without
             `cut_after`, before the first byte.
+        refusal: Said in place of the text, as `refusal`.
     """
 
     text: str = "Hello from a fake provider"
@@ -63,6 +64,7 @@ class Reply(NamedTuple):
     at_cut: Any = None
     fault: Fault | None = None
     usage: Mapping[str, Any] | None = None
+    refusal: str = ""
 
 
 class Request(NamedTuple):
@@ -86,6 +88,8 @@ def completion(reply: Reply, asked: Any) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if reply.reasoning:
         message["reasoning_content"] = reply.reasoning
+    if reply.refusal:
+        message |= {"content": None, "refusal": reply.refusal}
     if reply.tool_calls:
         message["tool_calls"] = _calls(reply)
     choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
@@ -103,8 +107,9 @@ def chunks(reply: Reply, asked: Any) -> Iterator[dict[str, Any]]:
     yield chunk({"role": "assistant", "content": ""})
     for word in _words(reply.reasoning):
         yield chunk({"reasoning_content": word})
-    for word in _words(reply.text):
-        yield chunk({"content": word})
+    field = "refusal" if reply.refusal else "content"
+    for word in _words(reply.refusal or reply.text):
+        yield chunk({field: word})
     for call in _calls(reply):
         first, *further = _pieces(call["function"]["arguments"], reply.argument_chunks)
         function = {**call["function"], "arguments": first}
