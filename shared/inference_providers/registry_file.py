@@ -166,17 +166,19 @@ def _validated(plain: dict[str, Any], origin: str) -> Document:
         providers = providers if isinstance(providers, dict) else {}
         # Names that are very long, or very many, would take long to compare.
         known = [name for name in providers if len(name) <= _NEAR_LENGTH][:_NEAR_COUNT]
-        where = _spelled_out(plain, steps, str(error))
-        told = _got_expected(complaint, steps)
+        where, value = _spelled_out(plain, steps, str(error))
+        told = _got_expected(complaint, steps, value)
         if "got no" in told and (rest := where.removeprefix("$.providers.")) in known:
             known.remove(rest)  # a row laid over one that is there would not need it
             told += did_you_mean(rest, known)
         refuse(where, told, origin)
 
 
-def _got_expected(complaint: str, steps: list[tuple[str, str]]) -> str:
+def _got_expected(complaint: str, steps: list[tuple[str, str]], value: Any) -> str:
     if match := re.fullmatch(r"Expected (.+), got (.+)", complaint):
         return f"got {match[2]}, expected {match[1]}"
+    if match := re.fullmatch(r"Expected (.+)", complaint):
+        return f"got {value!r}, expected {match[1]}"
     if match := re.fullmatch(r"Object missing required field `(.+)`", complaint):
         return f"got no {match[1]!r}, expected one"
     if match := re.fullmatch(r"Object contains unknown field `(.+)`", complaint, re.DOTALL):
@@ -210,8 +212,8 @@ def _places(steps: list[tuple[str, str]]) -> list[dict[str, Any]]:
     return places
 
 
-def _spelled_out(plain: dict[str, Any], steps: list[tuple[str, str]], said: str) -> str:
-    """Put the real key in place of each `[...]` that msgspec writes for one.
+def _spelled_out(plain: dict[str, Any], steps: list[tuple[str, str]], said: str) -> tuple[str, Any]:
+    """Put the real key in place of each `[...]` that msgspec writes for one; say what is there.
 
     The key is found by asking: the half of the keys for which the document is refused
     with the words `said` is halved again, until one is left.
@@ -228,7 +230,7 @@ def _spelled_out(plain: dict[str, Any], steps: list[tuple[str, str]], said: str)
             key = name
             value = value[name]
         done.append(f"[{index}]" if index.isdigit() else f".{key}")
-    return "$" + "".join(done)
+    return "$" + "".join(done), value
 
 
 def _narrowed(plain: dict[str, Any], mapping: dict[str, Any], said: str) -> tuple[Any, str]:

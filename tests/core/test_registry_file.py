@@ -12,7 +12,7 @@ import pytest
 from inference_providers import registry_file
 from inference_providers.errors import RegistryError
 from inference_providers.registry import Registry
-from inference_providers.routes import Model
+from inference_providers.routes import Cost, Model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +107,30 @@ def test_a_fault_is_told_with_its_place(document: dict, said: str) -> None:
         Registry.load(document)
     assert str(caught.value).startswith("the given registry: at $")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"context": 0}, "context: got 0, expected `int` >= 1"),
+        ({"output": -1}, "output: got -1, expected `int` >= 1"),
+        ({"dimensions": -(10**30)}, f"dimensions: got -{10**30}, expected `int` >= 1"),
+        ({"cost": {"in": -1, "out": 0}}, "cost.in: got -1, expected `float` >= 0.0"),
+        ({"cost": {"in": 0, "out": -0.5}}, "cost.out: got -0.5, expected `float` >= 0.0"),
+        ({"limits": {"rpm": 0}}, "limits.rpm: got 0, expected `int` >= 1"),
+        ({"quirks": {"max_n": 0}}, "quirks.max_n: got 0, expected `int` >= 1"),
+    ],
+)
+def test_a_number_that_counts_nothing_is_refused(fields: dict, said: str) -> None:
+    document = changed({"id": "x", **fields}, "providers", "a", "models", "n")
+    with pytest.raises(RegistryError) as caught:
+        Registry.load(document)
+    assert str(caught.value) == f"the given registry: at $.providers.a.models.n.{said}"
+
+
+def test_what_costs_nothing_costs_zero() -> None:
+    free = changed({"id": "x", "cost": {"in": 0, "out": 0}}, "providers", "a", "models", "n")
+    assert Registry.load(free).entries("a", "n")[0].cost == Cost(input=0, output=0)
 
 
 def test_a_row_over_a_provider_that_is_misspelt_is_told_which_are_near() -> None:

@@ -249,14 +249,6 @@ def test_quirks_of_a_model_reach_into_no_parameter_of_the_sdk(quirks: dict, stay
     assert (made.quirks is not None) is stays
 
 
-def test_a_negative_price_is_none() -> None:
-    models = {"big": {"id": "b", "cost": {"in": -1, "out": 0}}}
-    assert (
-        bounded({"providers": {"first": {"models": models}}}).providers["first"].models["big"].cost
-        is None
-    )
-
-
 # Providers that only the download knows
 
 

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
+def negative_price() -> dict[str, Any]:
+    made = registry()
+    made["providers"]["a"]["models"]["m-0"] = {"id": "x", "cost": {"in": -1, "out": 1}}
+    return made
+
+
 def registry(day: int = 20, models: int = 4, **fields: Any) -> dict[str, Any]:
     endpoint = {"protocol": "openai-chat", "base_url": "https://a.test/v1"}
     row = {
@@ -149,6 +155,7 @@ def test_every_url_is_kept_by_itself(feed: Feed) -> None:
         (as_bytes(registry(day=24)), "2026-11-24, which is in the future"),
         (as_bytes(registry(models=1)), "it lists 1 models, where this package lists 4"),
         (as_bytes(registry(schema_version=2)), "schema_version: got 2"),
+        (as_bytes(negative_price()), r"m-0\.cost\.in: got -1, expected `float` >= 0"),
         (b'{"providers":' * 100_000, "nested more than 16"),
         (b"{" + b" " * update.MAX_BYTES + b"}", "more than 2,097,152 bytes"),
     ],
