@@ -101,6 +101,7 @@ def test_providers_lists_variables_and_closed_ones() -> None:
         (["ask", "x", "--only", "grok"], 2, "'grok' is not a provider; did you mean 'groq'?"),
         (["explain", "gpt-oss-12b"], 2, "Unknown model 'gpt-oss-12b'"),
         (["models", "--registry", "/nowhere.json"], 2, "/nowhere.json: cannot be read: No such"),
+        (["models", "--registry", ""], 2, "'': it is empty; expected a path, JSON text or a dict"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -125,7 +126,7 @@ def test_a_faulty_key_is_told(value: str, message: str) -> None:
     ("content", "message"),
     [
         ("{bad", "not JSON"),
-        ("[]", "at $: got list, expected an object"),
+        ("[]", "at $: got `array`, expected `object`"),
         ('{"providers": {"x": {"name": 5}}}', "at $.providers.x.name: got `int`, expected `str`"),
     ],
 )

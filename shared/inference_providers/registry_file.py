@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
 from datetime import date, datetime  # noqa: TC003 - msgspec reads annotations at run time
@@ -106,14 +107,16 @@ def read(source: RegistrySource) -> tuple[bytes, str]:
 def _bytes_of(source: RegistrySource) -> tuple[bytes, str]:
     if isinstance(source, dict):
         try:
-            return msgspec.json.encode(source), "the given registry"
+            plain = msgspec.to_builtins(source)  # msgspec itself would write NaN as null
+            text = json.dumps(plain, allow_nan=False, ensure_ascii=False)
+            return text.encode(), "the given registry"
         except (TypeError, ValueError, RecursionError) as error:
             msg = f"the given registry cannot be written as JSON: {error}"
             raise RegistryError(msg) from error
     if isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("{"):
         return _bare(source.encode(errors="surrogatepass")), "the given JSON text"
     try:
-        path = Path(source).expanduser()
+        path = _named(source).expanduser()
         with path.open("rb") as file:
             return _bare(file.read(strict_json.MAX_BYTES + 1)), str(path)
     except OSError as error:
@@ -124,16 +127,23 @@ def _bytes_of(source: RegistrySource) -> tuple[bytes, str]:
         raise RegistryError(msg) from error
 
 
+def _named(source: str | os.PathLike[str]) -> Path:
+    if isinstance(source, str) and not source.strip():  # pathlib takes it for this directory
+        msg = "it is empty"
+        raise ValueError(msg)
+    return Path(source)
+
+
 def _bare(raw: bytes) -> bytes:
     """Return a file without the mark that editors on Windows begin one with."""
     return raw.removeprefix(codecs.BOM_UTF8)
 
 
 def _as_object(raw: bytes, origin: str, *, sparse: bool = False) -> dict[str, Any]:
-    document = msgspec.json.decode(raw)
-    if not isinstance(document, dict):
-        msg = f"{origin}: at $: got {type(document).__name__}, expected an object"
-        raise RegistryError(msg)
+    try:
+        document = msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.ValidationError as error:
+        refuse("$", _got_expected(str(error), [], None), origin)
     if original_format.is_original(document):
         return original_format.convert(document, sparse=sparse)
     return document

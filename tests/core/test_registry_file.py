@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -190,7 +191,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         Registry.load(str(tmp_path))
 
 
-@pytest.mark.parametrize("source", ["~nobody-here/x.json", "a\0b.json", b"{}", ["x.json"], 5])
+@pytest.mark.parametrize(
+    "source", ["~nobody-here/x.json", "a\0b.json", "", " ", b"{}", ["x.json"], 5]
+)
 def test_what_is_no_path_is_told(source: object) -> None:
     with pytest.raises(RegistryError, match=r"; expected a path, JSON text or a dict$") as caught:
         Registry.load(source)
@@ -204,6 +207,24 @@ def test_a_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) 
     assert Registry.load(file).document == whole
     assert Registry.load(file.read_text(encoding="utf-8")).document == whole
     assert Registry.load({}).merged(file).providers == whole.providers
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "5"])
+def test_what_is_no_object_is_told_in_words_of_json(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(content)
+    got = {"[]": "array", "null": "null", "5": "int"}[content]
+    for read in (Registry.load, Registry.load().merged):
+        with pytest.raises(RegistryError) as caught:
+            read(file)
+        assert str(caught.value) == f"{file}: at $: got `{got}`, expected `object`"
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_number_of_a_dict_that_json_has_not_is_refused_as_in_a_file(number: float) -> None:
+    dear = changed({"id": "x", "cost": {"in": number, "out": 0}}, "providers", "a", "models", "n")
+    with pytest.raises(RegistryError, match="cannot be written as JSON: Out of range float"):
+        Registry.load(dear)
 
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), "\ud800"])

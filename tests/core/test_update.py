@@ -147,7 +147,7 @@ def test_every_url_is_kept_by_itself(feed: Feed) -> None:
     ("content", "said"),
     [
         (b"<html>", "not as it should be"),
-        (b"[]", "expected an object"),
+        (b"[]", "expected `object`"),
         (b'{"a": 1, "a": 1}', "stands twice"),
         (as_bytes({**registry(), "unknown": 1}), "unknown"),
         (as_bytes(registry(generated_at=None)), "does not say when it was made"),
