@@ -113,11 +113,13 @@ def _decoded(raw: bytes, origin: str) -> Registry:
 
 
 def _permitted(registry: Registry, beneath: Registry | None = None) -> Registry:
-    """Return `registry`, which reads no variable that it may not.
+    """Return `registry`, which reads no variable that it may not, and names what can be named.
 
     Raises:
-        RegistryError: It reads one that the registry `beneath` does not.
+        RegistryError: It reads one that the registry `beneath` does not, or a name is none.
     """
+    for wrong in registry_rules.name_complaints(registry.providers):
+        registry_file.refuse(*wrong, registry.origin)
     if any(registry_rules.variable_complaints(registry.providers, {})):
         permitted = registry_rules.declared((beneath or _bundled()).providers)
         for wrong in registry_rules.variable_complaints(registry.providers, permitted):
