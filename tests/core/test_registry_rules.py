@@ -81,7 +81,7 @@ def test_a_key_in_the_place_of_its_variable_is_not_quoted(key: str) -> None:
         assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "A B", "sk-canary"])
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "OURS_API_KEY", "A B", "sk-canary"])
 def test_a_variable_of_an_address_is_told_with_its_place(name: str) -> None:
     with pytest.raises(RegistryError) as caught:
         merged(row(endpoint={"base_url_env": [name]}))
