@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -182,6 +183,30 @@ def test_ctrl_c_ends_a_stream_with_what_came(tmp_path: Path) -> None:
     assert err.decode().splitlines() == [
         "autoprovider: interrupted; the answer above is not complete"
     ]
+
+
+def test_ctrl_c_waits_for_no_provider_that_verify_asks(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        endpoint = {"protocol": "openai-chat", "base_url": url}
+        row = {
+            "name": "Silent",
+            "auth": {"any_of": [["S_KEY"]]},
+            "endpoints": {"default": endpoint},
+        }
+        path = registry_file(tmp_path, {"providers": {"silent": row}})
+        running = subprocess.Popen(
+            [COMMAND, "verify", "silent", "--registry", path],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "S_KEY": "value-1"},
+        )
+        silent.settimeout(30)
+        asked, _ = silent.accept()
+        with asked:
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=8)
+    assert (running.returncode, out, err) == (130, b"", b"")
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
