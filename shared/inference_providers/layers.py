@@ -137,12 +137,15 @@ def _over(registry: Registry, own: _Own) -> Registry:
 
 def _fetched_or_kept(updates: UpdateSource, bundled: Document) -> Update | None:
     try:
-        return update.fetched(updates, bundled)
+        new = update.fetched(updates, bundled)
     except (FetchError, UpdateError) as error:
         last = update.kept(updates, bundled)
         of = last.document if last else bundled
         logger.warning("The registry is not updated: %s; using that of %s", error, _date(of))
         return last
+    if new.unkept:
+        logger.warning("The new registry is used, but not kept: %s", new.unkept)
+    return new
 
 
 def _date(document: Document) -> str:

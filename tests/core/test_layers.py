@@ -115,6 +115,15 @@ def test_a_file_of_the_environment_that_is_wrong_is_told(tmp_path: Path, monkeyp
         AutoChatModel("gpt-oss-120b", registry={"providers": {"groq": {"name": 5}}})
 
 
+def test_what_cannot_be_kept_is_used_and_told(shows, tmp_path: Path, monkeypatch, caplog) -> None:
+    shows(downloaded(groq("good")))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert ids(refreshed()) == ["good"]
+    said = "The new registry is used, but not kept: "
+    assert any(record.getMessage().startswith(said) for record in caplog.records)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [

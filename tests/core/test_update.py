@@ -255,13 +255,9 @@ def test_what_is_wrong_with_the_cache_is_said_once(feed: Feed, caplog) -> None:
     feed.file.unlink()
     feed.file.mkdir()
     assert feed.kept() is feed.kept() is None
-    assert day(feed.fetch()) == 20
-    said = [record.getMessage() for record in caplog.records]
-    assert [text.partition(": ")[2] for text in said] == ["Is a directory"] * 2
-    assert [text.startswith("The new registry is used, but not kept") for text in said] == [
-        False,
-        True,
-    ]
+    assert feed.fetch().unkept == f"{feed.file} cannot be written: Is a directory"
+    (record,) = caplog.records
+    assert record.getMessage() == f"The registry kept in {feed.file} is not used: Is a directory"
 
 
 def test_a_link_in_the_files_place_is_not_followed(feed: Feed, tmp_path: Path, caplog) -> None:
@@ -290,14 +286,16 @@ def test_a_directory_anybody_may_write_to_is_not_believed(feed: Feed, mode: int,
 
 @pytest.mark.parametrize("place", ["a file", "/proc"])
 def test_a_home_that_cannot_be_written_keeps_nothing_and_uses_it(
-    feed: Feed, place: str, tmp_path: Path, monkeypatch, caplog
+    feed: Feed, place: str, tmp_path: Path, monkeypatch
 ) -> None:
     home = tmp_path / "file"
     home.write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(home) if place == "a file" else place)
     feed.shows(registry())
-    assert day(feed.fetch()) == 20
-    assert "used, but not kept in" in caplog.text
+    new = feed.fetch()
+    assert day(new) == 20
+    assert new.unkept
+    assert new.unkept.startswith(f"{feed.file} cannot be written: ")
 
 
 CHILD = """
@@ -313,6 +311,7 @@ for _ in range(1 if limit else 10):
     try:
         new = update.fetched(source, trusted, now=datetime(2026, 11, 22, 12, tzinfo=UTC))
         print(new.document.generated_at.day)
+        print(new.unkept or "", end="", file=sys.stderr)
     except update.UpdateError as error:
         print("older" if "is kept" in str(error) else error)
 """
@@ -335,7 +334,7 @@ def test_a_full_disk_uses_the_new_one_and_keeps_the_last(feed: Feed) -> None:
     feed.shows(registry(day=20, models=50))
     ((out, err),) = children(feed, 1, limit=500)
     assert out == "20\n"
-    assert "used, but not kept" in err
+    assert "cannot be written: File too large" in err
     assert day(feed.kept()) == 15
     assert {file.name for file in feed.file.parent.iterdir()} == {".lock", feed.file.name}
 

@@ -70,10 +70,8 @@ def update_registry(
                 f" {trust.key_variable(provider_id)}:"
                 f" {update.ALLOW_VARIABLE}={provider_id}@{host}"
             )
-    kept = update.kept(source, bundled.document)
-    if kept is None or kept.raw != new.raw:
-        where = update.cache_file(source)
-        msg = f"It is not kept: {where} cannot be written; free space, or mend its directory"
+    if new.unkept:
+        msg = f"It is not kept: {new.unkept}; free space, or mend its directory"
         raise UpdateError(msg)
     if url and Keys().setting(update.URL_VARIABLE) != url:
         typer.echo(f"It is used wherever {update.URL_VARIABLE} is set to this URL.")
