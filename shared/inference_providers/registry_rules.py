@@ -18,6 +18,7 @@ from inference_providers.routes import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from urllib.parse import SplitResult
 
     from inference_providers.routes import Listing, Provider
 
@@ -27,6 +28,7 @@ __all__ = [
     "declared",
     "is_key_name",
     "name_complaints",
+    "parted",
     "variable_complaints",
     "without_secrets",
 ]
@@ -83,19 +85,16 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
 
 
 def _wrong_url(url: str, provider: Provider) -> str | None:
-    plain = re.sub(r"\{\w+\}", "0", url)  # which may stand for a port, too
-    try:
-        parts = urlsplit(plain)
-        host = parts.hostname or ""
-        _ = parts.port  # it is looked at only now
-    except ValueError:
+    plain = re.sub(r"\{\w+\}", "1", url)  # which may stand for a port, too
+    parts = parted(plain)
+    if parts is None:
         return "an http(s) URL"
     if parts.username is not None or parts.query or parts.fragment:
         return "a URL without user name, '?' and '#'"
     if not _URL.fullmatch(plain):
         return "an http(s) URL"
     is_own = provider.kind == "local" and provider.auth.any_of == ((),)
-    if parts.scheme == "https" or is_loopback(host) or is_own:
+    if parts.scheme == "https" or is_loopback(parts.hostname or "") or is_own:
         return None
     return "an https URL; http is for this machine, and for kind 'local' without a key"
 
@@ -187,6 +186,16 @@ def _shown(variable: str) -> str:
 def is_key_name(name: str) -> bool:
     """Tell whether a variable may hold a model provider's key, by its name."""
     return bool(_KEY_NAME.fullmatch(name)) and not _OTHERS.fullmatch(name)
+
+
+def parted(url: str) -> SplitResult | None:
+    """Return a URL's parts, or nothing where its host or its port is none."""
+    try:
+        parts = urlsplit(url)
+        plain = parts.hostname and parts.port != 0  # a port is read only now
+    except ValueError:
+        return None
+    return parts if plain else None
 
 
 def without_secrets(url: str) -> str:

@@ -290,13 +290,8 @@ def opened(raw: bytes, trusted_keys: tuple[str, ...]) -> Update:
 
 
 def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        plain = parts.scheme == "https" and parts.hostname and parts.username is None
-        _ = parts.port  # it is looked at only now
-    except ValueError:
-        plain = False
-    if not plain:
+    parts = registry_rules.parted(url)
+    if parts is None or parts.scheme != "https" or parts.username is not None:
         got = registry_rules.without_secrets(url)
         msg = f"The registry's URL: got {got!r}, expected an https URL without a user name"
         raise ConfigError(msg)

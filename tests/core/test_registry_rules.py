@@ -136,6 +136,7 @@ def test_a_row_without_an_endpoint_is_told_so() -> None:
         ("https://[x/v1", "an http"),
         ("https://a.test:99999/v1", "an http"),
         ("https://a.test:x/v1", "an http"),
+        ("https://a.test:0/v1", "an http"),
         ("https://:443/v1", "an http"),
         ("https://a b.test/v1", "an http"),
         ("https://a.test/v1 ", "an http"),
