@@ -307,6 +307,34 @@ def test_upkeep_that_cannot_be_done_is_told_in_one_line(
     assert message in said(done)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes and /dev/stdin are POSIX's")
+def test_a_registry_is_signed_out_of_a_pipe_into_a_file_that_may_be_published(
+    tmp_path: Path,
+) -> None:
+    key, output = tmp_path / "key.pem", tmp_path / "signed.json"
+    run("registry", "keygen", str(key))
+    text = json.dumps({"generated_at": "2026-11-22T00:00:00Z", "aliases": {"a": "b"}})
+    args = ("/dev/stdin", "--key", str(key), "--output", str(output))
+    done = run("registry", "sign", *args, stdin=text)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(json.loads(output.read_text())["signed"])["registry"] == json.loads(text)
+    (tmp_path / "plain").touch()
+    assert output.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert "exists already; name another file" in said(run("registry", "sign", *args, stdin=text))
+
+
+def test_what_a_registry_to_sign_lacks_is_told_in_a_form_that_is_taken(tmp_path: Path) -> None:
+    args = ("--key", str(tmp_path / "key.pem"), "--output", str(tmp_path / "signed.json"))
+    run("registry", "keygen", args[1])
+    done = run("registry", "sign", registry_file(tmp_path, {}), *args)
+    assert done.returncode == 2
+    assert "at $: got no 'generated_at', expected one such as '" in said(done)
+    example = said(done).split("'")[-2]
+    file = registry_file(tmp_path, {"generated_at": example})
+    assert run("registry", "sign", file, *args).returncode == 0
+
+
 def test_a_registry_is_not_signed_for_longer_than_dates_reach(tmp_path: Path) -> None:
     file = registry_file(tmp_path, {"generated_at": "2026-11-22T00:00:00Z"})
     key, output = str(tmp_path / "key.pem"), tmp_path / "signed.json"

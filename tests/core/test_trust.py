@@ -515,7 +515,7 @@ def test_no_download_takes_a_key_anywhere_else_or_reads_another_variable(
     made = trust.bounded(TRUSTED, downloaded, allowed)
     environ = Environment(VALUES)
     registry = Registry.made_of(made, "it")
-    assert msgspec.json.decode(registry._raw, type=registry_file.Document) == made
+    assert msgspec.json.decode(registry.raw, type=registry_file.Document) == made
     for host, value in sent(registry, environ):
         if not value:
             assert host == "127.0.0.1"

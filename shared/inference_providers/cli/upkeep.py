@@ -127,16 +127,14 @@ def sign_registry(
     ] = None,
 ) -> None:
     """Sign a registry file, for who trusts the key."""
-    raw, _ = registry_file.read(file)
-    document = Registry.load(file).document
-    if document.generated_at is None:
-        msg = (
-            f"{file}: at $: generated_at is missing; such as '{datetime.now(UTC):%Y-%m-%d}T00:00Z'"
-        )
-        raise ConfigError(msg)
+    registry = Registry.load(file)
+    if registry.document.generated_at is None:
+        example = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        complaint = f"got no 'generated_at', expected one such as '{example}'"
+        registry_file.refuse("$", complaint, registry.origin)
     version = int(time.time()) if version is None else version
     expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
-    signed = signatures.sign(raw, key, version=version, expires=expires)
+    signed = signatures.sign(registry.raw, key, version=version, expires=expires)
     if len(signed) > update.MAX_BYTES:
         msg = f"{file}: signed, it has more than the {update.MAX_BYTES:,} bytes that are fetched"
         raise ConfigError(msg)
@@ -169,7 +167,7 @@ def _write_new(path: Path, content: dict[str, Any]) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        private_files.create(path, content)
+        private_files.create(path, content, is_public=True)
     except FileExistsError as error:
         msg = f"{path} exists already; name another file"
         raise ConfigError(msg) from error
