@@ -245,6 +245,52 @@ def test_the_schema_is_printed() -> None:
     assert json.loads(run("registry", "schema").stdout)["$defs"]["Document"]
 
 
+def test_check_says_what_a_file_adds_changes_and_removes(tmp_path: Path) -> None:
+    alias = next(iter(Registry.load().document.aliases))
+    with FakeProvider() as fake:
+        own = fake.row({"gpt-oss-120b": "x", "new-model": "y"}, key="OWN_KEY")
+    file = {
+        "providers": {"own": own, "groq": {"docs": "https://own.test"}},
+        "aliases": {alias: None, "short": "new-model"},
+        "auto_model_priority": ["new-model"],
+        "retired_providers": {"old": {"note": "Closed."}},
+    }
+    path = registry_file(tmp_path, file)
+    done = run("registry", "check", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        f"{path}: ok; adds provider 'own', model 'new-model', alias 'short',"
+        " retired provider 'old'; changes provider 'groq', model 'gpt-oss-120b',"
+        f" field 'auto_model_priority'; removes alias {alias!r}\n"
+    )
+    env = {"AUTOPROVIDER_REGISTRY": path}
+    assert run("registry", "check", path, env=env).stdout == done.stdout
+    path = registry_file(tmp_path, {"providers": {"grok": None}})
+    assert run("registry", "check", path).stdout == f"{path}: ok; changes nothing\n"
+    many = {f"m-{n:02}": "x" for n in range(20)}
+    path = registry_file(tmp_path, {"providers": {"groq": {"models": many}}})
+    told = ", model 'm-06', model 'm-07' and 12 more; changes provider 'groq'\n"
+    assert run("registry", "check", path).stdout.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not JSON: Expecting value: line 1 column 1 (char 0), where the text ends"),
+        ({"providers": {"groq": {"modles": {}}}}, "did you mean 'models'?"),
+        ({"providers": {"groq": {"auth": {"any_of": [["GITHUB_TOKEN"]]}}}}, "another service's"),
+        ({"providers": {"groq": {"endpoints": {"default": {"protocol": "openai"}}}}},
+         "at $.providers.groq.endpoints.default.protocol: its protocol 'openai' is not spoken"),
+    ],
+)  # fmt: skip
+def test_check_tells_what_is_wrong_with_a_file(tmp_path: Path, content: Any, message: str) -> None:
+    path = registry_file(tmp_path, content)
+    done = run("registry", "check", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said(done).startswith(f"autoprovider: {path}: ")
+    assert message in said(done)
+
+
 def test_a_registry_file_of_the_environment_is_seen_by_every_command(tmp_path: Path) -> None:
     with FakeProvider(Reply("from fake")) as fake:
         path = registry_file(tmp_path, {"providers": {"fake": fake.row({"own-model": "id"})}})
