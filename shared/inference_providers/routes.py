@@ -39,6 +39,7 @@ __all__ = [
 
 Sort = Literal["registry", "price", "latency", "random"]
 Kind = Literal["direct", "gateway", "cloud", "local", "embedded"]
+_Input = Literal["text", "image", "audio", "video", "pdf"]
 _Price = Annotated[float, Meta(ge=0)]
 
 ON_THIS_MACHINE = frozenset({"local", "embedded"})
@@ -108,7 +109,7 @@ class Model(Value, frozen=True, kw_only=True, gc=False):
     id: str
     context: AtLeastOne | None = None
     output: AtLeastOne | None = None
-    input: tuple[str, ...] = ("text",)
+    input: tuple[_Input, ...] = ("text",)
     tools: bool | None = None
     structured: bool | None = None
     reasoning: bool | None = None

@@ -82,6 +82,8 @@ def test_a_model_is_a_text_an_object_or_a_list() -> None:
         (changed([["A_KEY"]], "providers", "a", "auth", "xyz"),
          "got an unknown field 'xyz', expected 'any_of', 'ambient', 'ambient_variables'"),
         ({"providers": {"a": {}}}, "at $.providers.a: got no 'name', expected one"),
+        (changed({"id": "x", "input": ["text", "images"]}, "providers", "a", "models", "n"),
+         "at $.providers.a.models.n.input[1]: got 'images', expected 'audio' or 'image' or 'pdf'"),
         (changed("planet", "providers", "b", "kind"),
          "at $.providers.b.kind: got 'planet', expected 'cloud' or 'direct' or 'embedded' or"),
         (changed("2026-11-22", "generated_at"), "expected one such as '2026-11-22T00:00:00Z'"),
