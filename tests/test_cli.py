@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,17 @@ def registry_file(tmp_path: Path, content: Any) -> str:
     return str(path)
 
 
+def test_version_and_help_are_told_in_the_usual_ways() -> None:
+    assert run("--version").stdout == f"autoprovider {version('autoprovider')}\n"
+    helped = run("--help").stdout
+    assert run("-h").stdout == helped
+    assert run("registry", "sign", "-h").returncode == 0
+    commands = [line.split()[1] for line in helped.splitlines() if re.match(r"│ [a-z]+  ", line)]
+    assert commands == [
+        "ask", "explain", "models", "providers", "update", "verify", "local", "registry"
+    ]  # fmt: skip
+
+
 def test_it_answers_on_the_embedded_model() -> None:
     done = run("ask", "Hello", "--trace")
     assert done.returncode == 0
@@ -83,6 +96,27 @@ def test_models_lists_names_with_their_providers() -> None:
     rows = [line.split() for line in run("models").stdout.splitlines()]
     listed = {row[0]: row[1:] for row in rows if row}
     assert "groq," in listed["gpt-oss-120b"]
+
+
+def test_a_row_is_a_line_where_no_terminal_folds_it() -> None:
+    out = run("models", env={"COLUMNS": ""}).stdout
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    served_by = ", ".join(Registry.load().models["gpt-oss-120b"])
+    assert lines["gpt-oss-120b"].split(maxsplit=1)[1].rstrip() == served_by
+    assert max(map(len, run("models", env={"COLUMNS": "60"}).stdout.splitlines())) == 60
+
+
+def test_providers_counts_what_each_serves() -> None:
+    out = run("providers").stdout
+    registry = Registry.load()
+    closed = len(registry.document.retired_providers)
+    assert out.startswith(f"{len(registry.providers)} providers, and {closed} that have closed")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    row = registry.providers["voyage"]
+    assert not row.models
+    assert f"{len(row.embeddings)} embeddings" in lines["voyage"]
+    row = registry.providers["openai"]
+    assert f"{len(row.models)} models, {len(row.embeddings)} embeddings" in lines["openai"]
 
 
 def test_providers_lists_variables_and_closed_ones() -> None:
