@@ -352,7 +352,8 @@ def _line(attempt: Tried, failure: Failure) -> str:
         advice = f", check {attempt.route.key_variable}"
     elif attempt.failure_class == FailureClass.MODEL and attempt.route.instead:
         advice = f", use {attempt.route.instead!r}"
-    words = " ".join(f"{failure.error} {_innermost(failure.error) or ''}".split())
+    said, inner = str(failure.error), str(_innermost(failure.error) or "")
+    words = " ".join((said if inner in said else f"{said} {inner}").split())
     return f"{attempt}{advice}: {words[:_TEXT_LIMIT]}{'…' if len(words) > _TEXT_LIMIT else ''}"
 
 

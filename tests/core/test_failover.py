@@ -144,6 +144,24 @@ def test_when_every_route_fails_each_attempt_is_listed() -> None:
     assert [t.outcome.error for t in caught.value.attempts] == errors
 
 
+@pytest.mark.parametrize(
+    ("said", "inner", "told"),
+    [
+        ("Connection error.", "Name not known", "Connection error. Name not known"),
+        ("Error code: 503 - busy", "Error code: 503 - busy", "Error code: 503 - busy"),
+    ],
+)
+def test_what_an_exception_came_from_is_told_where_it_says_more(
+    said: str, inner: str, told: str
+) -> None:
+    error = HTTPError(503, said)
+    error.__cause__ = OSError(inner)
+    engine = failover(PLAN, policy=Policy(max_attempts=1))
+    next(engine)
+    with pytest.raises(AllRoutesFailed, match=rf"1 tried: a/m: OVER \(HTTP 503\): {told}$"):
+        engine.send(failed(error))
+
+
 def test_a_stream_that_broke_after_output_is_interrupted_with_what_came() -> None:
     engine = failover(PLAN)
     next(engine)

@@ -32,7 +32,7 @@ EXIT_INTERRUPTED = 130
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
     help="Ask language models by name; your environment decides who serves them.",
     epilog="Exit codes: 0 done, 1 every route failed, 2 wrong input, 3 no route, 130 interrupted.",
 )
