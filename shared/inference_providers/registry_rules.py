@@ -88,7 +88,7 @@ def _wrong_url(url: str, provider: Provider) -> str | None:
     plain = re.sub(r"\{\w+\}", "1", url)  # which may stand for a port, too
     parts = parted(plain)
     if parts is None:
-        return "an http(s) URL"
+        return "an http(s) URL, with a host and a port that there are"
     if parts.username is not None or parts.query or parts.fragment:
         return "a URL without user name, '?' and '#'"
     if not _URL.fullmatch(plain):
