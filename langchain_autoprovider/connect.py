@@ -18,6 +18,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
 from weakref import WeakKeyDictionary
 
+from inference_providers.names import did_you_mean
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -97,7 +99,8 @@ def unspoken(registry: Registry) -> dict[str, str]:
 def _unspoken(name: str) -> str | None:
     row = _PROTOCOLS.get(name)
     if row is None:
-        return f"its protocol {name!r} is not spoken by this version; use another provider"
+        near = did_you_mean(name, _PROTOCOLS) or f"; there is {', '.join(map(repr, _PROTOCOLS))}"
+        return f"its protocol {name!r} is not spoken by this version{near}"
     if row.package is None or find_spec(row.package):
         return None
     return f"its protocol {name!r} needs an extra; run: pip install 'autoprovider[{row.extra}]'"

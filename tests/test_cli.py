@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from inference_providers import private_files
+from inference_providers.cli import upkeep
 from inference_providers.registry import Registry
 from inference_providers.testing import FakeProvider, Reply
 
@@ -50,6 +55,17 @@ def registry_file(tmp_path: Path, content: Any) -> str:
     return str(path)
 
 
+def test_version_and_help_are_told_in_the_usual_ways() -> None:
+    assert run("--version").stdout == f"autoprovider {version('autoprovider')}\n"
+    helped = run("--help").stdout
+    assert run("-h").stdout == helped
+    assert run("registry", "sign", "-h").returncode == 0
+    commands = [line.split()[1] for line in helped.splitlines() if re.match(r"│ [a-z]+  ", line)]
+    assert commands == [
+        "ask", "explain", "models", "providers", "update", "verify", "local", "registry"
+    ]  # fmt: skip
+
+
 def test_it_answers_on_the_embedded_model() -> None:
     done = run("ask", "Hello", "--trace")
     assert done.returncode == 0
@@ -82,6 +98,27 @@ def test_models_lists_names_with_their_providers() -> None:
     assert "groq," in listed["gpt-oss-120b"]
 
 
+def test_a_row_is_a_line_where_no_terminal_folds_it() -> None:
+    out = run("models", env={"COLUMNS": ""}).stdout
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    served_by = ", ".join(Registry.load().models["gpt-oss-120b"])
+    assert lines["gpt-oss-120b"].split(maxsplit=1)[1].rstrip() == served_by
+    assert max(map(len, run("models", env={"COLUMNS": "60"}).stdout.splitlines())) == 60
+
+
+def test_providers_counts_what_each_serves() -> None:
+    out = run("providers").stdout
+    registry = Registry.load()
+    closed = len(registry.document.retired_providers)
+    assert out.startswith(f"{len(registry.providers)} providers, and {closed} that have closed")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    row = registry.providers["voyage"]
+    assert not row.models
+    assert f"{len(row.embeddings)} embeddings" in lines["voyage"]
+    row = registry.providers["openai"]
+    assert f"{len(row.models)} models, {len(row.embeddings)} embeddings" in lines["openai"]
+
+
 def test_providers_lists_variables_and_closed_ones() -> None:
     out = run("providers", env={"GROQ_API_KEY": "gsk-canary-value"}).stdout
     lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
@@ -101,6 +138,7 @@ def test_providers_lists_variables_and_closed_ones() -> None:
         (["ask", "x", "--only", "grok"], 2, "'grok' is not a provider; did you mean 'groq'?"),
         (["explain", "gpt-oss-12b"], 2, "Unknown model 'gpt-oss-12b'"),
         (["models", "--registry", "/nowhere.json"], 2, "/nowhere.json: cannot be read: No such"),
+        (["models", "--registry", ""], 2, "'': it is empty; expected a path, JSON text or a dict"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -125,7 +163,7 @@ def test_a_faulty_key_is_told(value: str, message: str) -> None:
     ("content", "message"),
     [
         ("{bad", "not JSON"),
-        ("[]", "at $: got list, expected an object"),
+        ("[]", "at $: got `array`, expected `object`"),
         ('{"providers": {"x": {"name": 5}}}', "at $.providers.x.name: got `int`, expected `str`"),
     ],
 )
@@ -183,6 +221,30 @@ def test_ctrl_c_ends_a_stream_with_what_came(tmp_path: Path) -> None:
     ]
 
 
+def test_ctrl_c_waits_for_no_provider_that_verify_asks(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        endpoint = {"protocol": "openai-chat", "base_url": url}
+        row = {
+            "name": "Silent",
+            "auth": {"any_of": [["S_KEY"]]},
+            "endpoints": {"default": endpoint},
+        }
+        path = registry_file(tmp_path, {"providers": {"silent": row}})
+        running = subprocess.Popen(
+            [COMMAND, "verify", "silent", "--registry", path],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "S_KEY": "value-1"},
+        )
+        silent.settimeout(30)
+        asked, _ = silent.accept()
+        with asked:
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=8)
+    assert (running.returncode, out, err) == (130, b"", b"")
+
+
 def test_a_reader_that_goes_away_is_no_error() -> None:
     listing = subprocess.Popen(
         [COMMAND, "models"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -215,6 +277,52 @@ def test_stats_count_what_the_registry_knows() -> None:
 
 def test_the_schema_is_printed() -> None:
     assert json.loads(run("registry", "schema").stdout)["$defs"]["Document"]
+
+
+def test_check_says_what_a_file_adds_changes_and_removes(tmp_path: Path) -> None:
+    alias = next(iter(Registry.load().document.aliases))
+    with FakeProvider() as fake:
+        own = fake.row({"gpt-oss-120b": "x", "new-model": "y"}, key="OWN_KEY")
+    file = {
+        "providers": {"own": own, "groq": {"docs": "https://own.test"}},
+        "aliases": {alias: None, "short": "new-model"},
+        "auto_model_priority": ["new-model"],
+        "retired_providers": {"old": {"note": "Closed."}},
+    }
+    path = registry_file(tmp_path, file)
+    done = run("registry", "check", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        f"{path}: ok; adds provider 'own', model 'new-model', alias 'short',"
+        " retired provider 'old'; changes provider 'groq', model 'gpt-oss-120b',"
+        f" field 'auto_model_priority'; removes alias {alias!r}\n"
+    )
+    env = {"AUTOPROVIDER_REGISTRY": path}
+    assert run("registry", "check", path, env=env).stdout == done.stdout
+    path = registry_file(tmp_path, {"providers": {"grok": None}})
+    assert run("registry", "check", path).stdout == f"{path}: ok; changes nothing\n"
+    many = {f"m-{n:02}": "x" for n in range(20)}
+    path = registry_file(tmp_path, {"providers": {"groq": {"models": many}}})
+    told = ", model 'm-06', model 'm-07' and 12 more; changes provider 'groq'\n"
+    assert run("registry", "check", path).stdout.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not JSON: Expecting value: line 1 column 1 (char 0), where the text ends"),
+        ({"providers": {"groq": {"modles": {}}}}, "did you mean 'models'?"),
+        ({"providers": {"groq": {"auth": {"any_of": [["GITHUB_TOKEN"]]}}}}, "another service's"),
+        ({"providers": {"groq": {"endpoints": {"default": {"protocol": "openai"}}}}},
+         "at $.providers.groq.endpoints.default.protocol: its protocol 'openai' is not spoken"),
+    ],
+)  # fmt: skip
+def test_check_tells_what_is_wrong_with_a_file(tmp_path: Path, content: Any, message: str) -> None:
+    path = registry_file(tmp_path, content)
+    done = run("registry", "check", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said(done).startswith(f"autoprovider: {path}: ")
+    assert message in said(done)
 
 
 def test_a_registry_file_of_the_environment_is_seen_by_every_command(tmp_path: Path) -> None:
@@ -279,6 +387,34 @@ def test_upkeep_that_cannot_be_done_is_told_in_one_line(
     assert message in said(done)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes and /dev/stdin are POSIX's")
+def test_a_registry_is_signed_out_of_a_pipe_into_a_file_that_may_be_published(
+    tmp_path: Path,
+) -> None:
+    key, output = tmp_path / "key.pem", tmp_path / "signed.json"
+    run("registry", "keygen", str(key))
+    text = json.dumps({"generated_at": "2026-11-22T00:00:00Z", "aliases": {"a": "b"}})
+    args = ("/dev/stdin", "--key", str(key), "--output", str(output))
+    done = run("registry", "sign", *args, stdin=text)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(json.loads(output.read_text())["signed"])["registry"] == json.loads(text)
+    (tmp_path / "plain").touch()
+    assert output.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert "exists already; name another file" in said(run("registry", "sign", *args, stdin=text))
+
+
+def test_what_a_registry_to_sign_lacks_is_told_in_a_form_that_is_taken(tmp_path: Path) -> None:
+    args = ("--key", str(tmp_path / "key.pem"), "--output", str(tmp_path / "signed.json"))
+    run("registry", "keygen", args[1])
+    done = run("registry", "sign", registry_file(tmp_path, {}), *args)
+    assert done.returncode == 2
+    assert "at $: got no 'generated_at', expected one such as '" in said(done)
+    example = said(done).split("'")[-2]
+    file = registry_file(tmp_path, {"generated_at": example})
+    assert run("registry", "sign", file, *args).returncode == 0
+
+
 def test_a_registry_is_not_signed_for_longer_than_dates_reach(tmp_path: Path) -> None:
     file = registry_file(tmp_path, {"generated_at": "2026-11-22T00:00:00Z"})
     key, output = str(tmp_path / "key.pem"), tmp_path / "signed.json"
@@ -308,8 +444,26 @@ def test_an_update_that_cannot_be_kept_is_a_failure(
     done = run("update", "--url", site.url())
     assert done.returncode == 1
     assert "0 more than this package's, 0 gone" in done.stdout
-    assert "It is not kept: " in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "It is not kept: " in done.stderr.splitlines()[-1]
+    assert "cannot be written: Not a directory; free space, or" in done.stderr.splitlines()[-1]
+
+
+def test_what_another_process_keeps_right_after_it_is_no_failure_of_an_update(
+    site, page, caches: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    made = {**Registry.load().as_dict(), "generated_at": "2026-11-22T00:00:01Z"}
+    newer = json.dumps({**made, "generated_at": "2026-11-22T00:00:02Z"})
+    site.pages["/registry.json"] = page(json.dumps(made).encode())
+    replace = private_files.replace
+
+    def overtaken(path: Path, content: bytes) -> None:
+        replace(path, content)
+        replace(path, json.dumps({"body": newer}).encode())
+
+    monkeypatch.setattr(private_files, "replace", overtaken)
+    upkeep.update_registry(site.url())
+    assert "0 more than this package's, 0 gone" in capsys.readouterr().out
+    assert len(list(caches.iterdir())) == 2
 
 
 def test_a_registry_is_signed_published_fetched_and_used(

@@ -13,8 +13,9 @@ from msgspec import Meta, Struct
 
 from inference_providers.errors import MissingPackageError
 
-__all__ = ["Allowance", "Limits"]
+__all__ = ["Allowance", "AtLeastOne", "Limits"]
 
+AtLeastOne = Annotated[int, Meta(ge=1)]
 
 _SOON_S = 0.05
 """At the least, so that nobody asks again and again within one tick."""
@@ -23,8 +24,8 @@ _SOON_S = 0.05
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Requests and tokens a minute that one model takes with one key."""
 
-    rpm: Annotated[int, Meta(ge=1)] | None = None
-    tpm: Annotated[int, Meta(ge=1)] | None = None
+    rpm: AtLeastOne | None = None
+    tpm: AtLeastOne | None = None
 
 
 class Allowance:

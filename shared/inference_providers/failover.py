@@ -352,10 +352,9 @@ def _line(attempt: Tried, failure: Failure) -> str:
         advice = f", check {attempt.route.key_variable}"
     elif attempt.failure_class == FailureClass.MODEL and attempt.route.instead:
         advice = f", use {attempt.route.instead!r}"
-    words = " ".join(str(failure.error).split())
-    origin = " ".join(str(_innermost(failure.error) or "").split())
-    if origin not in words:  # an SDK's exception in LangChain's says the same
-        words = f"{words} {origin}"
+    told = (failure.error, _innermost(failure.error) or "")
+    said, inner = (" ".join(str(each).split()) for each in told)
+    words = said if inner in said else f"{said} {inner}"  # SDKs wrap errors of the same words
     return f"{attempt}{advice}: {words[:_TEXT_LIMIT]}{'…' if len(words) > _TEXT_LIMIT else ''}"
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from inference_providers import trust, update
 from inference_providers.errors import ConfigError, FetchError, RegistryError, UpdateError
@@ -33,6 +33,13 @@ __all__ = ["REGISTRY_VARIABLE", "fetched", "registry_here", "require_source"]
 REGISTRY_VARIABLE = "AUTOPROVIDER_REGISTRY"
 
 logger = logging.getLogger(__name__)
+
+
+class _Own(NamedTuple):
+    """What the user lays over everything else: a file the environment names, and an argument."""
+
+    file: str | None
+    source: RegistrySource | None
 
 
 def registry_here(
@@ -63,8 +70,7 @@ def registry_here(
         new = _fetched_or_kept(updates, bundled.document)
     else:
         new = update.kept(updates, bundled.document) if updates else None
-    file = Keys().setting(REGISTRY_VARIABLE)
-    own = [layer for layer in (Path(file) if file else None, source) if layer is not None]
+    own = _Own(Keys().setting(REGISTRY_VARIABLE), source)
     if new is None or updates is None:
         return _over(bundled, own)
     # A provider the user describes is the user's alone; nothing of a download's goes into it.
@@ -119,20 +125,27 @@ def _names(rows: Iterable[Provider]) -> frozenset[str]:
     return frozenset(name.lower() for row in rows for name in (*row.models, *row.embeddings))
 
 
-def _over(registry: Registry, layers: list[RegistrySource]) -> Registry:
-    for layer in layers:
-        registry = registry.merged(layer)
-    return registry
+def _over(registry: Registry, own: _Own) -> Registry:
+    if own.file is not None:
+        try:
+            registry = registry.merged(Path(own.file))
+        except RegistryError as error:
+            msg = f"{REGISTRY_VARIABLE}={error}"
+            raise RegistryError(msg) from error
+    return registry if own.source is None else registry.merged(own.source)
 
 
 def _fetched_or_kept(updates: UpdateSource, bundled: Document) -> Update | None:
     try:
-        return update.fetched(updates, bundled)
+        new = update.fetched(updates, bundled)
     except (FetchError, UpdateError) as error:
         last = update.kept(updates, bundled)
         of = last.document if last else bundled
         logger.warning("The registry is not updated: %s; using that of %s", error, _date(of))
         return last
+    if new.unkept:
+        logger.warning("The new registry is used, but not kept: %s", new.unkept)
+    return new
 
 
 def _date(document: Document) -> str:

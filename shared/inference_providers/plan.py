@@ -54,6 +54,7 @@ EXPLORED_SHARE = 0.05
 """How often `sort="latency"` tries a route that was slow, which may have become fast."""
 
 _NOT_ASKED = NotFound(reason="not asked; pass local=True, or name it")
+_NOT_WANTED = "not in only="
 _LAST_RESORT = "the embedded model is the last resort; name it to use it"
 
 
@@ -155,12 +156,14 @@ def require_routes(made: Plan) -> Plan:
     """Return `made`.
 
     Raises:
-        NoRouteError: It holds no route; the message has each candidate's reason.
+        NoRouteError: It holds no route; the message has each candidate's reason, but
+            that of those whom `only` rules out, where there are others.
     """
     if made.routes or made.resting:
         return made
     asked = ", ".join(map(repr, made.models)) or "any model"
-    reasons = "; ".join(f"{skip.provider}: {skip.reason}" for skip in made.skipped)
+    told = [skip for skip in made.skipped if skip.reason != _NOT_WANTED] or made.skipped
+    reasons = "; ".join(f"{skip.provider}: {skip.reason}" for skip in told)
     msg = f"No usable route to {asked}: {reasons or 'no provider is left to ask'}"
     raise NoRouteError(msg)
 
@@ -288,7 +291,7 @@ class _Planner:
     def _unwanted(self, target: Target, provider_id: str, provider: Provider) -> str | None:
         selection = self.selection
         if selection.only and provider_id not in selection.only:
-            return "not in only="
+            return _NOT_WANTED
         if provider_id in selection.exclude:
             return "excluded"
         named = provider_id in (*selection.only, *selection.order, target.provider)

@@ -57,13 +57,14 @@ def read(path: Path, *, max_bytes: int, secret: bool = False) -> bytes:
     return content
 
 
-def create(path: Path, content: bytes) -> None:
-    """Write a new file that only this user can read.
+def create(path: Path, content: bytes, *, is_public: bool = False) -> None:
+    """Write a new file that only this user can read, or whoever the umask lets, if `is_public`.
 
     Raises:
         OSError: There is a file already, or it cannot be written.
     """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o600)
+    mode = 0o666 if is_public else 0o600
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

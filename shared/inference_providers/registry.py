@@ -28,18 +28,21 @@ __all__ = ["Registry"]
 
 
 class Registry(Catalogue):
-    """A loaded registry. Immutable; the same file gives the same one."""
+    """A loaded registry. Immutable; the same file gives the same one.
+
+    `origin` is what messages call it, `raw` its JSON in today's schema.
+    """
 
     def __init__(self, document: Document, origin: str, raw: bytes, others: str = EMBEDS) -> None:
         super().__init__(document, others)
         self.origin = origin
-        self._raw = raw
+        self.raw = raw
 
     def __repr__(self) -> str:
         return f"Registry({self.origin!r}, {len(self.providers)} providers)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _decoded, (self._raw, self.origin)
+        return _decoded, (self.raw, self.origin)
 
     @classmethod
     def load(cls, source: RegistrySource | None = None) -> Registry:
@@ -65,7 +68,7 @@ class Registry(Catalogue):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the registry as `load` takes it, as a value of its own."""
-        made: dict[str, Any] = msgspec.json.decode(self._raw)
+        made: dict[str, Any] = msgspec.json.decode(self.raw)
         return made
 
     @cached_property
@@ -76,7 +79,7 @@ class Registry(Catalogue):
             for provider_id, row in self.providers.items()
         }
         document = msgspec.structs.replace(self.document, providers=providers)
-        return Registry(document, self.origin, self._raw, others=CHATS)
+        return Registry(document, self.origin, self.raw, others=CHATS)
 
     def target(self, name: str, *, local: bool = False) -> Target:
         """Say which model a name means.
@@ -113,11 +116,13 @@ def _decoded(raw: bytes, origin: str) -> Registry:
 
 
 def _permitted(registry: Registry, beneath: Registry | None = None) -> Registry:
-    """Return `registry`, which reads no variable that it may not.
+    """Return `registry`, which reads no variable that it may not, and names what can be named.
 
     Raises:
-        RegistryError: It reads one that the registry `beneath` does not.
+        RegistryError: It reads one that the registry `beneath` does not, or a name is none.
     """
+    for wrong in registry_rules.name_complaints(registry.providers):
+        registry_file.refuse(*wrong, registry.origin)
     if any(registry_rules.variable_complaints(registry.providers, {})):
         permitted = registry_rules.declared((beneath or _bundled()).providers)
         for wrong in registry_rules.variable_complaints(registry.providers, permitted):
@@ -127,7 +132,7 @@ def _permitted(registry: Registry, beneath: Registry | None = None) -> Registry:
 
 @lru_cache(maxsize=16)
 def _merged(beneath: Registry, patch: bytes, origin: str) -> Registry:
-    merged = _decoded(registry_file.merge(beneath._raw, patch, origin), origin)  # noqa: SLF001 - its own class's function
+    merged = _decoded(registry_file.merge(beneath.raw, patch, origin), origin)
     return _permitted(merged, beneath)
 
 

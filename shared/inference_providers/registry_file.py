@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
 from datetime import date, datetime  # noqa: TC003 - msgspec reads annotations at run time
@@ -106,14 +107,16 @@ def read(source: RegistrySource) -> tuple[bytes, str]:
 def _bytes_of(source: RegistrySource) -> tuple[bytes, str]:
     if isinstance(source, dict):
         try:
-            return msgspec.json.encode(source), "the given registry"
+            plain = msgspec.to_builtins(source)  # msgspec itself would write NaN as null
+            text = json.dumps(plain, allow_nan=False, ensure_ascii=False)
+            return text.encode(), "the given registry"
         except (TypeError, ValueError, RecursionError) as error:
             msg = f"the given registry cannot be written as JSON: {error}"
             raise RegistryError(msg) from error
     if isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("{"):
         return _bare(source.encode(errors="surrogatepass")), "the given JSON text"
     try:
-        path = Path(source).expanduser()
+        path = _named(source).expanduser()
         with path.open("rb") as file:
             return _bare(file.read(strict_json.MAX_BYTES + 1)), str(path)
     except OSError as error:
@@ -124,16 +127,23 @@ def _bytes_of(source: RegistrySource) -> tuple[bytes, str]:
         raise RegistryError(msg) from error
 
 
+def _named(source: str | os.PathLike[str]) -> Path:
+    if isinstance(source, str) and not source.strip():  # pathlib takes it for this directory
+        msg = "it is empty"
+        raise ValueError(msg)
+    return Path(source)
+
+
 def _bare(raw: bytes) -> bytes:
     """Return a file without the mark that editors on Windows begin one with."""
     return raw.removeprefix(codecs.BOM_UTF8)
 
 
 def _as_object(raw: bytes, origin: str, *, sparse: bool = False) -> dict[str, Any]:
-    document = msgspec.json.decode(raw)
-    if not isinstance(document, dict):
-        msg = f"{origin}: at $: got {type(document).__name__}, expected an object"
-        raise RegistryError(msg)
+    try:
+        document = msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.ValidationError as error:
+        refuse("$", _got_expected(str(error), [], None), origin)
     if original_format.is_original(document):
         return original_format.convert(document, sparse=sparse)
     return document
@@ -166,17 +176,19 @@ def _validated(plain: dict[str, Any], origin: str) -> Document:
         providers = providers if isinstance(providers, dict) else {}
         # Names that are very long, or very many, would take long to compare.
         known = [name for name in providers if len(name) <= _NEAR_LENGTH][:_NEAR_COUNT]
-        where = _spelled_out(plain, steps, str(error))
-        told = _got_expected(complaint, steps)
+        where, value = _spelled_out(plain, steps, str(error))
+        told = _got_expected(complaint, steps, value)
         if "got no" in told and (rest := where.removeprefix("$.providers.")) in known:
             known.remove(rest)  # a row laid over one that is there would not need it
             told += did_you_mean(rest, known)
         refuse(where, told, origin)
 
 
-def _got_expected(complaint: str, steps: list[tuple[str, str]]) -> str:
+def _got_expected(complaint: str, steps: list[tuple[str, str]], value: Any) -> str:
     if match := re.fullmatch(r"Expected (.+), got (.+)", complaint):
         return f"got {match[2]}, expected {match[1]}"
+    if match := re.fullmatch(r"Expected (.+)", complaint):
+        return f"got {value!r}, expected {match[1]}"
     if match := re.fullmatch(r"Object missing required field `(.+)`", complaint):
         return f"got no {match[1]!r}, expected one"
     if match := re.fullmatch(r"Object contains unknown field `(.+)`", complaint, re.DOTALL):
@@ -210,8 +222,8 @@ def _places(steps: list[tuple[str, str]]) -> list[dict[str, Any]]:
     return places
 
 
-def _spelled_out(plain: dict[str, Any], steps: list[tuple[str, str]], said: str) -> str:
-    """Put the real key in place of each `[...]` that msgspec writes for one.
+def _spelled_out(plain: dict[str, Any], steps: list[tuple[str, str]], said: str) -> tuple[str, Any]:
+    """Put the real key in place of each `[...]` that msgspec writes for one; say what is there.
 
     The key is found by asking: the half of the keys for which the document is refused
     with the words `said` is halved again, until one is left.
@@ -228,7 +240,7 @@ def _spelled_out(plain: dict[str, Any], steps: list[tuple[str, str]], said: str)
             key = name
             value = value[name]
         done.append(f"[{index}]" if index.isdigit() else f".{key}")
-    return "$" + "".join(done)
+    return "$" + "".join(done), value
 
 
 def _narrowed(plain: dict[str, Any], mapping: dict[str, Any], said: str) -> tuple[Any, str]:

@@ -18,6 +18,7 @@ from inference_providers.routes import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from urllib.parse import SplitResult
 
     from inference_providers.routes import Listing, Provider
 
@@ -26,6 +27,8 @@ __all__ = [
     "complaints",
     "declared",
     "is_key_name",
+    "name_complaints",
+    "parted",
     "variable_complaints",
     "without_secrets",
 ]
@@ -49,6 +52,7 @@ _URL = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/[A-Za-z0-9/._~!$&'()*+,;=:@%-]*)?"
 )
 """A base URL, its `{VARIABLES}` filled in; a host's name beyond ASCII is written `xn--…`."""
+_KEYS_AT = "auth.any_of"
 _OURS_ALL_THE_SAME = frozenset({"AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION", "AWS_DEFAULT_REGION"})
 """Variables made for Amazon's model host, or not secret, although AWS names them."""
 
@@ -61,9 +65,9 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
             yield at, "a provider's id is made of lower-case letters, digits, '.', '_' and '-'"
         if not provider.auth.any_of:
             yield f"{at}.auth.any_of", "got no alternative, expected [[]] where no key is needed"
-        for variable in (name for names in provider.auth.any_of for name in names):
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
-                yield f"{at}.auth.any_of", "got something else, expected the name of a variable"
+        for where, variable in _variables(provider):
+            if not (variable.isascii() and variable.isidentifier()):
+                yield f"{at}.{where}", f"got {_shown(variable)}, expected the name of a variable"
         for name, endpoint in provider.endpoints.items():
             where = f"{at}.endpoints.{name}"
             if wrong := _wrong_url(endpoint.base_url, provider):
@@ -72,7 +76,8 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
             listed_at = endpoint.models_path
             if not listed_at.startswith("/") and (listed_at or provider.kind == "local"):
                 yield f"{where}.models_path", f"got {listed_at!r}, expected '/…'"
-        if provider.takes_any_name and "default" not in provider.endpoints:
+        any_name = provider.takes_any_name and "default" not in provider.endpoints
+        if any_name or not provider.endpoints:
             has = ", ".join(map(repr, provider.endpoints)) or "none"
             yield f"{at}.endpoints", f"got {has}, expected one named 'default'"
         yield from _model_complaints(f"{at}.models", provider.models, provider)
@@ -80,19 +85,16 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
 
 
 def _wrong_url(url: str, provider: Provider) -> str | None:
-    plain = re.sub(r"\{\w+\}", "0", url)  # which may stand for a port, too
-    try:
-        parts = urlsplit(plain)
-        host = parts.hostname or ""
-        _ = parts.port  # it is looked at only now
-    except ValueError:
-        return "an http(s) URL"
+    plain = re.sub(r"\{\w+\}", "1", url)  # which may stand for a port, too
+    parts = parted(plain)
+    if parts is None:
+        return "an http(s) URL, with a host and a port that there are"
     if parts.username is not None or parts.query or parts.fragment:
         return "a URL without user name, '?' and '#'"
     if not _URL.fullmatch(plain):
         return "an http(s) URL"
     is_own = provider.kind == "local" and provider.auth.any_of == ((),)
-    if parts.scheme == "https" or is_loopback(host) or is_own:
+    if parts.scheme == "https" or is_loopback(parts.hostname or "") or is_own:
         return None
     return "an https URL; http is for this machine, and for kind 'local' without a key"
 
@@ -109,48 +111,91 @@ def _model_complaints(
         for entry in listed if isinstance(listed, tuple) else (listed,):
             endpoint = entry.endpoint if isinstance(entry, Model) else "default"
             if endpoint not in endpoints:
-                known = ", ".join(map(repr, endpoints)) or "none"
+                known = ", ".join(map(repr, endpoints))
                 yield f"{at}.{model}", f"got endpoint {endpoint!r}, expected one of {known}"
+
+
+def name_complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
+    """Yield the names and ids of models that nobody can type, or that steer a terminal."""
+    expected = "expected one that can be typed, without white space around it"
+    for provider_id, provider in providers.items():
+        for kind, models in (("models", provider.models), ("embeddings", provider.embeddings)):
+            at = f"$.providers.{provider_id}.{kind}"
+            for model, listed in models.items():
+                if not _is_plain(model):
+                    yield at, f"got the name {model!r}, {expected}"
+                for entry in listed if isinstance(listed, tuple) else (listed,):
+                    model_id = entry.id if isinstance(entry, Model) else entry
+                    if not _is_plain(model_id):
+                        yield f"{at}.{model}", f"got the id {model_id!r}, {expected}"
+
+
+def _is_plain(text: str) -> bool:
+    return text.isprintable() and text != "" and text == text.strip()
 
 
 def declared(providers: Mapping[str, Provider]) -> dict[str, frozenset[str]]:
     """Return the variables each row reads: for keys, in its URLs, and for its address."""
     return {
-        provider_id: frozenset(
-            [
-                *(name for names in provider.auth.any_of for name in names),
-                *(name for e in provider.endpoints.values() for name in in_braces(e.base_url)),
-                *(name for e in provider.endpoints.values() for name in e.base_url_env),
-            ]
-        )
+        provider_id: frozenset(name for _, name in _variables(provider))
         for provider_id, provider in providers.items()
     }
+
+
+def _variables(provider: Provider) -> Iterator[tuple[str, str]]:
+    """Yield the variables a row reads, each with the field that names it."""
+    for names in provider.auth.any_of:
+        for name in names:
+            yield _KEYS_AT, name
+    for endpoint, row in provider.endpoints.items():
+        for name in in_braces(row.base_url):
+            yield f"endpoints.{endpoint}.base_url", name
+        for name in row.base_url_env:
+            yield f"endpoints.{endpoint}.base_url_env", name
 
 
 def variable_complaints(
     providers: Mapping[str, Provider], permitted: Mapping[str, frozenset[str]]
 ) -> Iterator[Complaint]:
     """Yield the variables that no row may read, unless `permitted` has them for that row."""
-    for provider_id, names in declared(providers).items():
-        provider = providers[provider_id]
-        at = f"$.providers.{provider_id}"
-        in_urls = {name for e in provider.endpoints.values() for name in in_braces(e.base_url)}
+    for provider_id, provider in providers.items():
+        read = [*_variables(provider)]
+        in_urls = {name for where, name in read if where != _KEYS_AT}
         keys = {secret_of(names, provider) for names in provider.auth.any_of if names} - in_urls
-        for name in sorted(names - permitted.get(provider_id, frozenset()) - _OURS_ALL_THE_SAME):
+        may_read = permitted.get(provider_id, frozenset()) | _OURS_ALL_THE_SAME
+        for where, name in read:
+            at = f"$.providers.{provider_id}.{where}"
+            if name in may_read:
+                continue
             if _OTHERS.fullmatch(name):
-                where = f"{at}.endpoints" if name in in_urls else f"{at}.auth.any_of"
                 expected = "a variable made for this provider; that one is another service's"
-                yield where, f"got {name!r}, expected {expected}"
+                yield at, f"got {_shown(name)}, expected {expected}"
             elif name in keys and not _KEY_NAME.fullmatch(name):
                 expected = "a name that ends in KEY, TOKEN or PAT, such as OURS_API_KEY"
-                yield f"{at}.auth.any_of", f"got {name!r}, expected {expected}"
-            elif name in in_urls and _SECRET_NAME.fullmatch(name):
-                yield f"{at}.endpoints", f"got {{{name}}} in a URL, where no secret belongs"
+                yield at, f"got {_shown(name)}, expected {expected}"
+            elif where != _KEYS_AT and _SECRET_NAME.fullmatch(name):
+                yield at, f"got {{{name}}} in a URL, where no secret belongs"
+
+
+def _shown(variable: str) -> str:
+    """Return a name as a message may show it: what is not in capitals may be a key itself."""
+    plain = re.fullmatch("[A-Z][A-Z0-9_]*", variable)
+    return repr(variable) if plain else "something not shown (it may be a key)"
 
 
 def is_key_name(name: str) -> bool:
     """Tell whether a variable may hold a model provider's key, by its name."""
     return bool(_KEY_NAME.fullmatch(name)) and not _OTHERS.fullmatch(name)
+
+
+def parted(url: str) -> SplitResult | None:
+    """Return a URL's parts, or nothing where its host or its port is none."""
+    try:
+        parts = urlsplit(url)
+        plain = parts.hostname and parts.port != 0  # a port is read only now
+    except ValueError:
+        return None
+    return parts if plain else None
 
 
 def without_secrets(url: str) -> str:

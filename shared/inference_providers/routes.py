@@ -8,12 +8,12 @@ made from them. A `Route` names the variable that holds a key, never the key.
 from __future__ import annotations
 
 from datetime import date  # noqa: TC003 - msgspec reads annotations at run time
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from inference_providers import tables
-from inference_providers.allowance import Limits  # noqa: TC001 - msgspec reads annotations
+from inference_providers.allowance import AtLeastOne, Limits  # noqa: TC001 - msgspec reads annotations
 
 __all__ = [
     "ANYTHING",
@@ -39,6 +39,8 @@ __all__ = [
 
 Sort = Literal["registry", "price", "latency", "random"]
 Kind = Literal["direct", "gateway", "cloud", "local", "embedded"]
+_Input = Literal["text", "image", "audio", "video", "pdf"]
+_Price = Annotated[float, Meta(ge=0)]
 
 ON_THIS_MACHINE = frozenset({"local", "embedded"})
 """Kinds whose models are found by looking, not read from the registry."""
@@ -51,8 +53,8 @@ class Value(Struct, frozen=True, forbid_unknown_fields=True):
 class Cost(Value, frozen=True, kw_only=True, gc=False):
     """Price in USD per million tokens."""
 
-    input: float = field(name="in")
-    output: float = field(name="out")
+    input: _Price = field(name="in")
+    output: _Price = field(name="out")
 
 
 class Quirks(Value, frozen=True, kw_only=True, gc=False):
@@ -93,7 +95,7 @@ class Quirks(Value, frozen=True, kw_only=True, gc=False):
     drop_message_name: bool = False
     replay_reasoning: bool = False
     tool_call_ids: Literal["any", "alnum9"] = "any"
-    max_n: int | None = None
+    max_n: AtLeastOne | None = None
 
 
 class Model(Value, frozen=True, kw_only=True, gc=False):
@@ -105,9 +107,9 @@ class Model(Value, frozen=True, kw_only=True, gc=False):
     """
 
     id: str
-    context: int | None = None
-    output: int | None = None
-    input: tuple[str, ...] = ("text",)
+    context: AtLeastOne | None = None
+    output: AtLeastOne | None = None
+    input: tuple[_Input, ...] = ("text",)
     tools: bool | None = None
     structured: bool | None = None
     reasoning: bool | None = None
@@ -117,7 +119,7 @@ class Model(Value, frozen=True, kw_only=True, gc=False):
     tier: str | None = None
     snapshot: str | None = None
     quantization: str | None = None
-    dimensions: int | None = None
+    dimensions: AtLeastOne | None = None
     endpoint: str = "default"
     quirks: Quirks | None = None
     limits: Limits | None = None

@@ -37,6 +37,14 @@ def decode(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Any:
         json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except RecursionError:
         _refuse_depth()
+    except UnicodeDecodeError as error:
+        msg = f"byte {error.start} is not UTF-8, as JSON is written"
+        raise ValueError(msg) from error
+    except json.JSONDecodeError as error:
+        # One character and no more: an unquoted key may stand there.
+        there = error.doc[error.pos : error.pos + 1]
+        msg = f"{error}, where {f'{there!r} stands' if there else 'the text ends'}"
+        raise ValueError(msg) from error
     if _is_deep(value):
         _refuse_depth()
     return value

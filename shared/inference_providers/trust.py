@@ -166,12 +166,10 @@ def _listings(
 
 
 def _harmless(entry: Model) -> Model:
-    """Return the entry without what no honest one has: odd quirks, prices, an account's limits."""
+    """Return the entry without what no honest one has: odd quirks, an account's limits."""
     entry = msgspec.structs.replace(entry, limits=None)
     if entry.quirks is not None:
         entry = msgspec.structs.replace(entry, quirks=_harmless_quirks(entry.quirks))
-    if entry.cost is not None and min(entry.cost.input, entry.cost.output) < 0:
-        entry = msgspec.structs.replace(entry, cost=None)
     for field in ("tier", "snapshot", "quantization"):
         if not _NAME.fullmatch((getattr(entry, field) or "x").lower()):
             entry = msgspec.structs.replace(entry, **{field: None})

@@ -89,13 +89,17 @@ class UpdateSource(NamedTuple):
 
 
 class Update(NamedTuple):
-    """A downloaded registry that has passed all checks, and is not bounded yet."""
+    """A downloaded registry that has passed all checks, and is not bounded yet.
+
+    `unkept` says why a new one could not be kept; it may be used all the same.
+    """
 
     document: Document
     version: int | None
     expires: datetime | None
     raw: bytes
     etag: str | None = None
+    unkept: str | None = None
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,7 +135,7 @@ def source_of(
 
 
 def fetched(source: UpdateSource, trusted: Document, *, now: datetime | None = None) -> Update:
-    """Fetch the registry of `source`, check it and keep it.
+    """Fetch the registry of `source`, check it and keep it; what comes says if that failed.
 
     Args:
         source: Where, and whom to believe.
@@ -164,8 +168,7 @@ def fetched(source: UpdateSource, trusted: Document, *, now: datetime | None = N
     )
     if wrong := _outdated(new, trusted, now) or _wrong(new, trusted, now) or _older(new, last):
         raise UpdateError(wrong)
-    _keep(new, source)
-    return new
+    return new._replace(unkept=_keep(new, source))
 
 
 def kept(source: UpdateSource, trusted: Document, *, now: datetime | None = None) -> Update | None:
@@ -218,7 +221,8 @@ def _say_once(path: Path, why: str) -> None:
     logger.warning("The registry kept in %s is not used: %s", path, why)
 
 
-def _keep(new: Update, source: UpdateSource) -> None:
+def _keep(new: Update, source: UpdateSource) -> str | None:
+    """Keep what was fetched, or say why that cannot be done."""
     path = cache_file(source)
     content = msgspec.json.encode(_Kept(new.raw.decode(), new.etag))
     try:
@@ -228,7 +232,8 @@ def _keep(new: Update, source: UpdateSource) -> None:
                 raise UpdateError(wrong)
             private_files.replace(path, content)
     except OSError as error:
-        logger.warning("The new registry is used, but not kept in %s: %s", path, error.strerror)
+        return f"{path} cannot be written: {error.strerror or error}"
+    return None
 
 
 def _outdated(update: Update, trusted: Document, now: datetime) -> str | None:
@@ -285,13 +290,8 @@ def opened(raw: bytes, trusted_keys: tuple[str, ...]) -> Update:
 
 
 def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        plain = parts.scheme == "https" and parts.hostname and parts.username is None
-        _ = parts.port  # it is looked at only now
-    except ValueError:
-        plain = False
-    if not plain:
+    parts = registry_rules.parted(url)
+    if parts is None or parts.scheme != "https" or parts.username is not None:
         got = registry_rules.without_secrets(url)
         msg = f"The registry's URL: got {got!r}, expected an https URL without a user name"
         raise ConfigError(msg)

@@ -7,7 +7,7 @@ bound to and nowhere else: no redirect is followed, and size and time are bounde
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -109,8 +109,8 @@ def verify(registry: Registry, keys: Keys, provider_id: str | None = None) -> li
         wanted = [provider_id]
     else:
         wanted = [p for p, row in registry.providers.items() if _is_asked(p, row, keys)]
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="autoprovider-verify") as pool:
-        return list(pool.map(lambda p: _asked(p, registry, keys), wanted))
+    with ThreadPool(AT_ONCE) as pool:  # whose threads keep no interrupted process alive
+        return pool.map(lambda p: _asked(p, registry, keys), wanted, chunksize=1)
 
 
 def compared(

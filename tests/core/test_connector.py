@@ -46,10 +46,16 @@ def test_without_a_connector_the_message_is_the_pip_line() -> None:
 
 def test_protocols_that_cannot_be_spoken_are_named_with_what_to_do() -> None:
     assert find_connector().unspoken(Registry.load()) == {}
-    endpoint = {"protocol": "telepathy", "base_url": "https://p.test/v1"}
-    row = {"name": "P", "endpoints": {"default": endpoint}, "models": {"m": "x"}}
+    endpoints = {
+        name: {"protocol": name, "base_url": "https://p.test/v1"}
+        for name in ("telepathy", "openai")
+    }
+    row = {"name": "P", "endpoints": endpoints}
     unspoken = find_connector().unspoken(Registry.load({"providers": {"p": row}}))
-    assert "its protocol 'telepathy' is not spoken" in unspoken["telepathy"]
+    told = "its protocol 'openai' is not spoken by this version; did you mean 'openai-chat'?"
+    assert unspoken["openai"] == told
+    told = "its protocol 'telepathy' is not spoken by this version; there is 'openai-chat', "
+    assert unspoken["telepathy"].startswith(told)
 
 
 def test_a_client_has_the_routes_address_and_key() -> None:

@@ -103,11 +103,25 @@ def test_a_file_of_the_environment_that_is_wrong_is_told(tmp_path: Path, monkeyp
     file = tmp_path / "mine.json"
     file.write_text('{"providers": {"groq": {"name": 5}}}')
     monkeypatch.setenv(layers.REGISTRY_VARIABLE, str(file))
-    with pytest.raises(RegistryError, match=r"mine\.json: at \$\.providers\.groq\.name: got `int`"):
+    with pytest.raises(RegistryError) as caught:
         AutoChatModel("gpt-oss-120b")
+    said = f"AUTOPROVIDER_REGISTRY={file}: at $.providers.groq.name: got `int`, expected `str`"
+    assert str(caught.value) == said
     monkeypatch.setenv(layers.REGISTRY_VARIABLE, str(tmp_path / "missing.json"))
-    with pytest.raises(RegistryError, match=r"missing\.json: cannot be read: No such file"):
+    with pytest.raises(RegistryError, match=r"^AUTOPROVIDER_REGISTRY=.*: cannot be read: No such"):
         ProviderList()
+    monkeypatch.delenv(layers.REGISTRY_VARIABLE)
+    with pytest.raises(RegistryError, match=r"^the given registry: at "):
+        AutoChatModel("gpt-oss-120b", registry={"providers": {"groq": {"name": 5}}})
+
+
+def test_what_cannot_be_kept_is_used_and_told(shows, tmp_path: Path, monkeypatch, caplog) -> None:
+    shows(downloaded(groq("good")))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert ids(refreshed()) == ["good"]
+    said = "The new registry is used, but not kept: "
+    assert any(record.getMessage().startswith(said) for record in caplog.records)
 
 
 @pytest.mark.parametrize(

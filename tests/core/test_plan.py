@@ -336,6 +336,13 @@ def test_no_route_names_the_model_and_every_reason() -> None:
     )
 
 
+def test_no_route_names_whom_only_rules_out_where_nobody_else_is_left() -> None:
+    with pytest.raises(NoRouteError, match=r"^No usable route to 'big': b: set B_KEY$"):
+        require_routes(made("big", environ={}, only=("b",)))
+    with pytest.raises(NoRouteError, match=r"'small': a: not in only=; b: not in only="):
+        require_routes(made("small", only=("c",)))
+
+
 def test_no_route_to_any_model_says_so() -> None:
     with pytest.raises(NoRouteError, match=r"^No usable route to any model: no provider is left"):
         require_routes(made(registry={"providers": {}}))

@@ -389,9 +389,7 @@ def test_ask_ai_fails_over_and_asks_once(test: bool) -> None:
 
 @pytest.mark.usefixtures("weights_file")
 def test_ask_ai_without_any_key_is_answered_by_the_embedded_model() -> None:
-    document = {
-        "providers": {"embedded": json.loads(Registry.load()._raw)["providers"]["embedded"]}
-    }
+    document = {"providers": {"embedded": json.loads(Registry.load().raw)["providers"]["embedded"]}}
     assert ProviderList(json_override=document).ask_ai("Say hello.").strip()
 
 

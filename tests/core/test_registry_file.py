@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from inference_providers import registry_file
 from inference_providers.errors import RegistryError
 from inference_providers.registry import Registry
-from inference_providers.routes import Model
+from inference_providers.routes import Cost, Model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,8 @@ def test_a_model_is_a_text_an_object_or_a_list() -> None:
         (changed([["A_KEY"]], "providers", "a", "auth", "xyz"),
          "got an unknown field 'xyz', expected 'any_of', 'ambient', 'ambient_variables'"),
         ({"providers": {"a": {}}}, "at $.providers.a: got no 'name', expected one"),
+        (changed({"id": "x", "input": ["text", "images"]}, "providers", "a", "models", "n"),
+         "at $.providers.a.models.n.input[1]: got 'images', expected 'audio' or 'image' or 'pdf'"),
         (changed("planet", "providers", "b", "kind"),
          "at $.providers.b.kind: got 'planet', expected 'cloud' or 'direct' or 'embedded' or"),
         (changed("2026-11-22", "generated_at"), "expected one such as '2026-11-22T00:00:00Z'"),
@@ -107,6 +110,30 @@ def test_a_fault_is_told_with_its_place(document: dict, said: str) -> None:
         Registry.load(document)
     assert str(caught.value).startswith("the given registry: at $")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"context": 0}, "context: got 0, expected `int` >= 1"),
+        ({"output": -1}, "output: got -1, expected `int` >= 1"),
+        ({"dimensions": -(10**30)}, f"dimensions: got -{10**30}, expected `int` >= 1"),
+        ({"cost": {"in": -1, "out": 0}}, "cost.in: got -1, expected `float` >= 0.0"),
+        ({"cost": {"in": 0, "out": -0.5}}, "cost.out: got -0.5, expected `float` >= 0.0"),
+        ({"limits": {"rpm": 0}}, "limits.rpm: got 0, expected `int` >= 1"),
+        ({"quirks": {"max_n": 0}}, "quirks.max_n: got 0, expected `int` >= 1"),
+    ],
+)
+def test_a_number_that_counts_nothing_is_refused(fields: dict, said: str) -> None:
+    document = changed({"id": "x", **fields}, "providers", "a", "models", "n")
+    with pytest.raises(RegistryError) as caught:
+        Registry.load(document)
+    assert str(caught.value) == f"the given registry: at $.providers.a.models.n.{said}"
+
+
+def test_what_costs_nothing_costs_zero() -> None:
+    free = changed({"id": "x", "cost": {"in": 0, "out": 0}}, "providers", "a", "models", "n")
+    assert Registry.load(free).entries("a", "n")[0].cost == Cost(input=0, output=0)
 
 
 def test_a_row_over_a_provider_that_is_misspelt_is_told_which_are_near() -> None:
@@ -166,7 +193,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         Registry.load(str(tmp_path))
 
 
-@pytest.mark.parametrize("source", ["~nobody-here/x.json", "a\0b.json", b"{}", ["x.json"], 5])
+@pytest.mark.parametrize(
+    "source", ["~nobody-here/x.json", "a\0b.json", "", " ", b"{}", ["x.json"], 5]
+)
 def test_what_is_no_path_is_told(source: object) -> None:
     with pytest.raises(RegistryError, match=r"; expected a path, JSON text or a dict$") as caught:
         Registry.load(source)
@@ -180,6 +209,24 @@ def test_a_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) 
     assert Registry.load(file).document == whole
     assert Registry.load(file.read_text(encoding="utf-8")).document == whole
     assert Registry.load({}).merged(file).providers == whole.providers
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "5"])
+def test_what_is_no_object_is_told_in_words_of_json(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(content)
+    got = {"[]": "array", "null": "null", "5": "int"}[content]
+    for read in (Registry.load, Registry.load().merged):
+        with pytest.raises(RegistryError) as caught:
+            read(file)
+        assert str(caught.value) == f"{file}: at $: got `{got}`, expected `object`"
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_number_of_a_dict_that_json_has_not_is_refused_as_in_a_file(number: float) -> None:
+    dear = changed({"id": "x", "cost": {"in": number, "out": 0}}, "providers", "a", "models", "n")
+    with pytest.raises(RegistryError, match="cannot be written as JSON: Out of range float"):
+        Registry.load(dear)
 
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), "\ud800"])

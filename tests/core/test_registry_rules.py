@@ -49,7 +49,8 @@ def test_a_variable_of_another_service_is_refused(name: str) -> None:
     with pytest.raises(RegistryError) as caught:
         merged(row((name,)))
     assert str(caught.value).startswith("the given registry: at $.providers.own.auth.any_of: got ")
-    assert f"got '{name}', expected a variable made for this provider" in str(caught.value)
+    got = repr(name) if name.isupper() else "something not shown (it may be a key)"
+    assert f"got {got}, expected a variable made for this provider" in str(caught.value)
     assert not is_key_name(name)
 
 
@@ -70,6 +71,55 @@ def test_what_the_bundled_row_reads_needs_no_permission_in_a_file_over_it() -> N
 
 
 @pytest.mark.parametrize(
+    "key",
+    ["gsk_canary0123", "hf_canary", "github_pat_canary", "canary0123", "sk-canary", "a canary"],
+)
+def test_a_key_in_the_place_of_its_variable_is_not_quoted(key: str) -> None:
+    for names in ((key,), ("OURS_API_KEY", key)):
+        with pytest.raises(RegistryError, match=r"any_of: got something not shown") as caught:
+            merged(row(names))
+        assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "OURS_API_KEY", "A B", "sk-canary"])
+def test_a_variable_of_an_address_is_told_with_its_place(name: str) -> None:
+    with pytest.raises(RegistryError) as caught:
+        merged(row(endpoint={"base_url_env": [name]}))
+    assert "at $.providers.own.endpoints.default.base_url_env: got " in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"models": {"": "x"}}, "models: got the name ''"),
+        ({"models": {" m": "x"}}, "models: got the name ' m'"),
+        ({"models": {"m\x1b[31m": "x"}}, "models: got the name 'm\\x1b[31m'"),
+        ({"models": {"m": ""}}, "models.m: got the id ''"),
+        ({"models": {"m": "x\n"}}, "models.m: got the id 'x\\n'"),
+        ({"models": {"m": {"id": " x"}}}, "models.m: got the id ' x'"),
+        ({"models": {"m": ["a", {"id": ""}]}}, "models.m: got the id ''"),
+        ({"embeddings": {"m": ""}}, "embeddings.m: got the id ''"),
+    ],
+)
+def test_a_model_has_a_name_and_an_id_that_can_be_typed(fields: dict, said: str) -> None:
+    with pytest.raises(RegistryError) as caught:
+        merged(row(**fields))
+    assert f"at $.providers.own.{said}" in str(caught.value)
+
+
+def test_names_and_ids_of_all_providers_spelling_pass() -> None:
+    names = {"My Model": "x", "a/b": "x:y", "a@b": "@cf/x", "\u00e4": ["a b", "c"]}
+    assert merged(row(models=names)).providers["own"].models.keys() == names.keys()
+
+
+def test_a_row_without_an_endpoint_is_told_so() -> None:
+    with pytest.raises(RegistryError) as caught:
+        merged(row(endpoints={}))
+    assert "own.endpoints: got none, expected one named 'default'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("url", "said"),
     [
         ("https://{OURS_API_KEY}.a.test/v1", "where no secret belongs"),
@@ -84,9 +134,10 @@ def test_what_the_bundled_row_reads_needs_no_permission_in_a_file_over_it() -> N
         ("https://a.test/v1?x=1", r"without user name, '\?'"),
         ("https://a.test/v1#x", "without user name"),
         ("https://[x/v1", "an http"),
-        ("https://a.test:99999/v1", "an http"),
-        ("https://a.test:x/v1", "an http"),
-        ("https://:443/v1", "an http"),
+        ("https://a.test:99999/v1", "with a host and a port that there are"),
+        ("https://a.test:x/v1", "with a host and a port that there are"),
+        ("https://a.test:0/v1", "with a host and a port that there are"),
+        ("https://:443/v1", "with a host and a port that there are"),
         ("https://a b.test/v1", "an http"),
         ("https://a.test/v1 ", "an http"),
         ("https://a.test/v1\n", "an http"),

@@ -46,6 +46,10 @@ def test_it_takes_a_file_that_is_laid_over_another(file: dict) -> None:
         {"providers": {"groq": {"models": {"m": 5}}}},
         {"providers": {"groq": {"kind": "planet"}}},
         {"providers": {"groq": {"models": {"m": {"id": "x", "shutdown": 5}}}}},
+        {"providers": {"groq": {"models": {"m": {"id": "x", "context": 0}}}}},
+        {"providers": {"groq": {"models": {"m": {"id": "x", "cost": {"in": -1, "out": 1}}}}}},
+        {"providers": {"groq": {"limits": {"tpm": 0}}}},
+        {"providers": {"groq": {"quirks": {"max_n": -1}}}},
     ],
 )
 def test_it_refuses_what_the_loader_refuses(file: dict) -> None:

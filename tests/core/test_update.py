@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
+def negative_price() -> dict[str, Any]:
+    made = registry()
+    made["providers"]["a"]["models"]["m-0"] = {"id": "x", "cost": {"in": -1, "out": 1}}
+    return made
+
+
 def registry(day: int = 20, models: int = 4, **fields: Any) -> dict[str, Any]:
     endpoint = {"protocol": "openai-chat", "base_url": "https://a.test/v1"}
     row = {
@@ -141,7 +147,7 @@ def test_every_url_is_kept_by_itself(feed: Feed) -> None:
     ("content", "said"),
     [
         (b"<html>", "not as it should be"),
-        (b"[]", "expected an object"),
+        (b"[]", "expected `object`"),
         (b'{"a": 1, "a": 1}', "stands twice"),
         (as_bytes({**registry(), "unknown": 1}), "unknown"),
         (as_bytes(registry(generated_at=None)), "does not say when it was made"),
@@ -149,6 +155,7 @@ def test_every_url_is_kept_by_itself(feed: Feed) -> None:
         (as_bytes(registry(day=24)), "2026-11-24, which is in the future"),
         (as_bytes(registry(models=1)), "it lists 1 models, where this package lists 4"),
         (as_bytes(registry(schema_version=2)), "schema_version: got 2"),
+        (as_bytes(negative_price()), r"m-0\.cost\.in: got -1, expected `float` >= 0"),
         (b'{"providers":' * 100_000, "nested more than 16"),
         (b"{" + b" " * update.MAX_BYTES + b"}", "more than 2,097,152 bytes"),
     ],
@@ -248,13 +255,9 @@ def test_what_is_wrong_with_the_cache_is_said_once(feed: Feed, caplog) -> None:
     feed.file.unlink()
     feed.file.mkdir()
     assert feed.kept() is feed.kept() is None
-    assert day(feed.fetch()) == 20
-    said = [record.getMessage() for record in caplog.records]
-    assert [text.partition(": ")[2] for text in said] == ["Is a directory"] * 2
-    assert [text.startswith("The new registry is used, but not kept") for text in said] == [
-        False,
-        True,
-    ]
+    assert feed.fetch().unkept == f"{feed.file} cannot be written: Is a directory"
+    (record,) = caplog.records
+    assert record.getMessage() == f"The registry kept in {feed.file} is not used: Is a directory"
 
 
 def test_a_link_in_the_files_place_is_not_followed(feed: Feed, tmp_path: Path, caplog) -> None:
@@ -283,14 +286,16 @@ def test_a_directory_anybody_may_write_to_is_not_believed(feed: Feed, mode: int,
 
 @pytest.mark.parametrize("place", ["a file", "/proc"])
 def test_a_home_that_cannot_be_written_keeps_nothing_and_uses_it(
-    feed: Feed, place: str, tmp_path: Path, monkeypatch, caplog
+    feed: Feed, place: str, tmp_path: Path, monkeypatch
 ) -> None:
     home = tmp_path / "file"
     home.write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(home) if place == "a file" else place)
     feed.shows(registry())
-    assert day(feed.fetch()) == 20
-    assert "used, but not kept in" in caplog.text
+    new = feed.fetch()
+    assert day(new) == 20
+    assert new.unkept
+    assert new.unkept.startswith(f"{feed.file} cannot be written: ")
 
 
 CHILD = """
@@ -306,6 +311,7 @@ for _ in range(1 if limit else 10):
     try:
         new = update.fetched(source, trusted, now=datetime(2026, 11, 22, 12, tzinfo=UTC))
         print(new.document.generated_at.day)
+        print(new.unkept or "", end="", file=sys.stderr)
     except update.UpdateError as error:
         print("older" if "is kept" in str(error) else error)
 """
@@ -328,7 +334,7 @@ def test_a_full_disk_uses_the_new_one_and_keeps_the_last(feed: Feed) -> None:
     feed.shows(registry(day=20, models=50))
     ((out, err),) = children(feed, 1, limit=500)
     assert out == "20\n"
-    assert "used, but not kept" in err
+    assert "cannot be written: File too large" in err
     assert day(feed.kept()) == 15
     assert {file.name for file in feed.file.parent.iterdir()} == {".lock", feed.file.name}
 

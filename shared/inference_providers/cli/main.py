@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -31,22 +32,41 @@ EXIT_INTERRUPTED = 130
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     help="Ask language models by name; your environment decides who serves them.",
     epilog="Exit codes: 0 done, 1 every route failed, 2 wrong input, 3 no route, 130 interrupted.",
 )
 local_app = typer.Typer(no_args_is_help=True, help="The embedded model on this machine.")
 app.add_typer(local_app, name="local")
 app.add_typer(upkeep.registry_app, name="registry")
-app.command("update")(upkeep.update_registry)
-app.command("verify")(upkeep.verify_registry)
 
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", "-m", help="Model to ask; repeat it for a list of preferences."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="Model to ask; repeat it for a list of preferences. None means the best at hand.",
+    ),
 ]
 Only = Annotated[list[str] | None, typer.Option(help="Provider that may be used; repeatable.")]
 Exclude = Annotated[list[str] | None, typer.Option(help="Provider that may not; repeatable.")]
 Local = Annotated[bool, typer.Option("--local", help="Ask model servers on this machine too.")]
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
+    if wanted:
+        typer.echo(f"autoprovider {metadata.version('autoprovider')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -114,6 +134,10 @@ def providers(
         show.stats(registry_here(registry))
     else:
         show.providers(registry_here(registry), Keys())
+
+
+app.command("update")(upkeep.update_registry)
+app.command("verify")(upkeep.verify_registry)
 
 
 @local_app.command()

@@ -5,20 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 
 from inference_providers import tables
+from inference_providers.keys import Keys
 
 if TYPE_CHECKING:
-    from inference_providers.keys import Keys
     from inference_providers.registry import Registry
+    from inference_providers.routes import Provider
 
 __all__ = ["models", "providers", "stats", "table", "trace"]
 
 
+UNFOLDED = 100_000
+"""Columns of a terminal that no row fills."""
+
+
 def table(shown: tables.Table, *, err: bool = False) -> None:
-    """Print a table as wide as the terminal."""
-    Console(stderr=err).print(tables.draw(shown))
+    """Print a table as wide as the terminal; into a pipe or a file, a row is a line."""
+    console = Console(stderr=err)
+    if console.is_terminal or Keys().setting("COLUMNS"):
+        console.print(tables.draw(shown))
+        return
+    console.width = UNFOLDED
+    with console.capture() as drawn:
+        console.print(tables.draw(shown))
+    for line in drawn.get().rstrip().split("\n"):
+        typer.echo(line.rstrip(), err=err)
 
 
 def trace(record: dict[str, Any]) -> None:
@@ -49,13 +63,26 @@ def providers(registry: Registry, keys: Keys) -> None:
     rows: list[tuple[str, ...]] = []
     for provider_id, provider in registry.providers.items():
         variable, reason = keys.variable(provider_id, provider)
-        served = "asked when used" if provider.kind == "local" else f"{len(provider.models)} models"
         rows.append(
-            (provider_id, provider.kind, served, reason or f"ready: {variable or 'needs no key'}")
+            (
+                provider_id,
+                provider.kind,
+                _served(provider),
+                reason or f"ready: {variable or 'needs no key'}",
+            )
         )
-    closed = registry.document.retired_providers.items()
-    rows += [(provider_id, "closed", "", retired.note) for provider_id, retired in closed]
-    table(tables.Table(f"{len(rows)} providers", ("provider", "kind", "serves", "key"), rows))
+    closed = registry.document.retired_providers
+    rows += [(provider_id, "closed", "", retired.note) for provider_id, retired in closed.items()]
+    title = f"{len(registry.providers)} providers, and {len(closed)} that have closed"
+    table(tables.Table(title, ("provider", "kind", "serves", "key"), rows))
+
+
+def _served(provider: Provider) -> str:
+    if provider.kind == "local":
+        return "asked when used"
+    counts = (("model", len(provider.models)), ("embedding", len(provider.embeddings)))
+    told = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts if count]
+    return ", ".join(told) or ("models you name" if provider.takes_any_name else "nothing")
 
 
 def stats(registry: Registry) -> None:

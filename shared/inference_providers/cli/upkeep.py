@@ -22,12 +22,13 @@ from inference_providers import (
     verify,
 )
 from inference_providers.cli import show
+from inference_providers.connector import find_connector
 from inference_providers.errors import ConfigError, FetchError, NoRouteError, UpdateError
 from inference_providers.keys import Keys
 from inference_providers.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["registry_app", "update_registry", "verify_registry"]
 
@@ -35,7 +36,12 @@ VALID_DAYS = 90
 MAX_DAYS = 36_500
 """A hundred years; some day there is no date any more."""
 
-registry_app = typer.Typer(no_args_is_help=True, help="Registry files: their schema, signing them.")
+MAX_TOLD = 8
+"""Names of what a file adds, changes or removes; more would not be read on one line."""
+
+registry_app = typer.Typer(
+    no_args_is_help=True, help="Registry files: checking them, their schema, signing them."
+)
 
 RegistryFile = Annotated[
     str | None, typer.Option("--registry", help="Registry file laid over the one in force here.")
@@ -70,10 +76,8 @@ def update_registry(
                 f" {trust.key_variable(provider_id)}:"
                 f" {update.ALLOW_VARIABLE}={provider_id}@{host}"
             )
-    kept = update.kept(source, bundled.document)
-    if kept is None or kept.raw != new.raw:
-        where = update.cache_file(source)
-        msg = f"It is not kept: {where} cannot be written; free space, or mend its directory"
+    if new.unkept:
+        msg = f"It is not kept: {new.unkept}; free space, or mend its directory"
         raise UpdateError(msg)
     if url and Keys().setting(update.URL_VARIABLE) != url:
         typer.echo(f"It is used wherever {update.URL_VARIABLE} is set to this URL.")
@@ -108,6 +112,24 @@ def registry_json_schema() -> None:
     typer.echo(registry_schema.as_text(), nl=False)
 
 
+@registry_app.command("check")
+def check_registry(
+    file: Annotated[str, typer.Argument(help="Registry file to check.")],
+) -> None:
+    """Say what is wrong with a registry file, or what it changes in the bundled registry."""
+    before = Registry.load()
+    after = before.merged(file)
+    unspoken = find_connector().unspoken(after)
+    for provider_id, row in after.providers.items():
+        for name, endpoint in row.endpoints.items():
+            # Of one that the bundled registry has, only the package is not installed here.
+            if endpoint.protocol in unspoken.keys() - before.protocols:
+                where = f"$.providers.{provider_id}.endpoints.{name}.protocol"
+                registry_file.refuse(where, unspoken[endpoint.protocol], after.origin)
+    changes = "; ".join(_changes(before, after)) or "changes nothing"
+    typer.echo(f"{after.origin}: ok; {changes}")
+
+
 @registry_app.command("keygen")
 def make_key(
     key: Annotated[Path, typer.Argument(help="New file for the private key; keep it secret.")],
@@ -129,21 +151,44 @@ def sign_registry(
     ] = None,
 ) -> None:
     """Sign a registry file, for who trusts the key."""
-    raw, _ = registry_file.read(file)
-    document = Registry.load(file).document
-    if document.generated_at is None:
-        msg = (
-            f"{file}: at $: generated_at is missing; such as '{datetime.now(UTC):%Y-%m-%d}T00:00Z'"
-        )
-        raise ConfigError(msg)
+    registry = Registry.load(file)
+    if registry.document.generated_at is None:
+        example = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        complaint = f"got no 'generated_at', expected one such as '{example}'"
+        registry_file.refuse("$", complaint, registry.origin)
     version = int(time.time()) if version is None else version
     expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
-    signed = signatures.sign(raw, key, version=version, expires=expires)
+    signed = signatures.sign(registry.raw, key, version=version, expires=expires)
     if len(signed) > update.MAX_BYTES:
         msg = f"{file}: signed, it has more than the {update.MAX_BYTES:,} bytes that are fetched"
         raise ConfigError(msg)
     _write(output, signed)
     typer.echo(f"Signed as version {version}, until {expires:%Y-%m-%d}: {output}")
+
+
+def _changes(before: Registry, after: Registry) -> Iterator[str]:
+    """Yield what one registry adds to, changes in and removes from another."""
+    was, now = before.document, after.document
+    priority = "auto_model_priority"
+    kinds: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = (
+        ("provider", was.providers, now.providers),
+        ("model", before.models, after.models),
+        ("embedding model", before.embeddings.models, after.embeddings.models),
+        ("alias", was.aliases, now.aliases),
+        ("retired provider", was.retired_providers, now.retired_providers),
+        ("retired model", was.retired_models, now.retired_models),
+        ("field", {priority: was.auto_model_priority}, {priority: now.auto_model_priority}),
+    )
+    done: dict[str, list[str]] = {"adds": [], "changes": [], "removes": []}
+    for kind, old, new in kinds:
+        for name in {**old, **new}:
+            if old.get(name) != new.get(name):
+                verb = "adds" if name not in old else "changes" if name in new else "removes"
+                done[verb].append(f"{kind} {name!r}")
+    for verb, names in done.items():
+        if names:
+            more = f" and {len(names) - MAX_TOLD} more" if len(names) > MAX_TOLD else ""
+            yield f"{verb} {', '.join(names[:MAX_TOLD])}{more}"
 
 
 def _table(findings: Sequence[verify.Finding]) -> tables.Table:
@@ -171,7 +216,7 @@ def _write_new(path: Path, content: dict[str, Any]) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        private_files.create(path, content)
+        private_files.create(path, content, is_public=True)
     except FileExistsError as error:
         msg = f"{path} exists already; name another file"
         raise ConfigError(msg) from error
