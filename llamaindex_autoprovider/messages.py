@@ -2,7 +2,8 @@
 
 Nothing that a model reads is lost. What LlamaIndex can say in two ways comes back in
 one: a chatbot or a model is an assistant; tool calls stand behind everything else;
-thoughts that no provider signed stand before it; a refusal is text.
+thoughts that no provider signed stand before it; a refusal is text. What an answer cites
+is in `additional_kwargs["citations"]`.
 """
 
 from __future__ import annotations
@@ -220,6 +221,8 @@ def _from_assistant(message: AIMessage, aside: dict[str, Any]) -> ChatMessage:
         for cut in message.invalid_tool_calls
     ]
     kept = {name: it for name, it in aside.items() if name not in _OF_ASSISTANTS}
+    if cited := _cited(message.content):
+        kept["citations"] = cited
     signed = any(isinstance(it, ThinkingBlock) and it.additional_information for it in blocks)
     if (signed or kept.keys() - {"name"}) and (origin := _origin(message.response_metadata)):
         kept[_ANSWERED_BY] = origin
@@ -228,6 +231,13 @@ def _from_assistant(message: AIMessage, aside: dict[str, Any]) -> ChatMessage:
         blocks=blocks or [TextBlock(text="")],
         additional_kwargs=kept,
     )
+
+
+def _cited(content: str | list[str | dict[str, Any]]) -> list[Any]:
+    """Return what texts cite, as their provider has it; a `TextBlock` has no place for it."""
+    texts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    named = (text.get("citations") or text.get("annotations") or [] for text in texts)
+    return [source for sources in named for source in sources]
 
 
 def _origin(said: dict[str, Any]) -> dict[str, Any]:

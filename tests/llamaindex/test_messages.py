@@ -331,6 +331,19 @@ def test_what_providers_answer_becomes_blocks(content: Any, blocks: list[BaseCon
     assert from_langchain(AIMessage(content)).blocks == blocks
 
 
+@pytest.mark.parametrize("field", ["citations", "annotations"])  # Anthropic's, OpenAI's
+def test_what_an_answer_cites_is_kept_aside_word_for_word(field: str) -> None:
+    cited = [{"type": "char_location", "cited_text": "a"}, {"type": "url_citation", "url": "b"}]
+    content: list[str | dict[str, Any]] = [
+        {"type": "text", "text": "So ", field: []},
+        {"type": "text", "text": "it ", field: cited[:1]},
+        {"type": "text", "text": "is.", field: cited[1:]},
+    ]
+    told = from_langchain(AIMessage(content))
+    assert told.additional_kwargs["citations"] == cited
+    assert there(told).content == [{"type": "text", "text": text} for text in ("So ", "it ", "is.")]
+
+
 def test_thoughts_are_sent_back_word_for_word() -> None:
     content: list[str | dict[str, Any]] = [
         {"type": "thinking", "thinking": "hm", "signature": "s"},
