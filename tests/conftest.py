@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 import ipaddress
 import os
+import signal
 import ssl
 import threading
 import time
@@ -21,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from inference_providers import reset_health, weights
 
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-settings.register_profile("default", max_examples=500)
-settings.register_profile("long", max_examples=10_000)
+# What the machine does besides is no fault of a property, and one run finds what the next finds:
+# `long` is who searches anew.
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", BUSY, max_examples=500, derandomize=True)
+settings.register_profile("long", BUSY, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 KEPT = {
@@ -50,6 +54,21 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _nobody_rests() -> None:
     reset_health()
+
+
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Have programs heed it. Those of a job in the background inherit that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def _clock_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no minute end: `limits` counts tokens by the minutes of the wall clock."""
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now)
 
 
 @pytest.fixture(scope="session")
