@@ -43,12 +43,17 @@ KEPT = {
 }  # fmt: skip
 """Variables a process needs to run; everything else may be a key, a proxy or a switch."""
 
+SERVERS = ("OLLAMA_HOST", "LM_STUDIO_API_BASE", "VLLM_API_BASE")
+"""Where a developer's own model servers are looked for: what they serve is no matter of a test."""
+
 
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in set(os.environ) - KEPT:
         if not name.startswith(("PYTEST_", "COV_", "PIP_", "UV_")):
             monkeypatch.delenv(name)
+    for name in SERVERS:
+        monkeypatch.setenv(name, "127.0.0.1:9")
 
 
 @pytest.fixture(autouse=True)
