@@ -15,7 +15,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from cryptography import x509
@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, settings
 
 from inference_providers import reset_health, weights
+from langchain_autoprovider import AutoChatModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +83,21 @@ def weights_file() -> Path:
     path = weights.find(weights.FILE_NAME)
     assert path is not None, "run `autoprovider local install`"
     return path
+
+
+@pytest.fixture
+def _read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have llama.cpp read each prompt anew.
+
+    What it keeps of earlier prompts changes its sums a little, and at times what a model of
+    this size says: an answer would hang on the tests that ran before.
+    """
+    request = AutoChatModel._request
+
+    def anew(self: Any, messages: Any, stop: Any, kwargs: dict[str, Any]) -> Any:
+        return request(self, messages, stop, {**kwargs, "extra_body": {"cache_prompt": False}})
+
+    monkeypatch.setattr(AutoChatModel, "_request", anew)
 
 
 class Page(NamedTuple):
