@@ -1,4 +1,4 @@
-"""What mutants of the policy survived: waits for limits, and probes that are given back."""
+"""What mutants of the policy survived: waits, windows, and probes that are given back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec import structs
 from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed
 from inference_providers.failover import failover
-from inference_providers.outcomes import Cancelled, Race, Raced, Success, Wait
+from inference_providers.outcomes import Cancelled, Failure, Race, Raced, Success, Wait
 from inference_providers.policy import DEFAULT, Policy
 from inference_providers.routes import Endpoint, Model, Plan, Route
 from inference_providers.verdicts import FailureClass, Scope, Verdict
@@ -67,3 +67,93 @@ def test_a_route_that_was_cancelled_is_probed_by_the_next_call() -> None:
     assert next(engine).route is A
     engine.close()
     assert health.claim(A, NOW, DEFAULT.probe_lease_s)
+
+
+class Refused(Exception):  # noqa: N818 - what a provider said, as SDKs raise it
+    """An answer of HTTP that is an error."""
+
+    def __init__(self, status: int, seconds: float | None = None) -> None:
+        super().__init__("said the provider")
+        self.status_code = status
+        self.headers = {} if seconds is None else {"retry-after": f"{seconds:g}"}
+
+
+def failed(status: int, seconds: float | None = None, at: float = NOW) -> Failure:
+    return Failure(error=Refused(status, seconds), ms=1.0, at=at)
+
+
+def alone(**policy: object) -> tuple:
+    """Return the policy over one route, which is being asked."""
+    made = structs.replace(DEFAULT, **policy)
+    engine = failover(structs.replace(PLAN, routes=(A,)), health=Health(), now=NOW, policy=made)
+    assert next(engine).route is A
+    return engine, made
+
+
+@pytest.mark.parametrize("cooldown", [True, False])
+def test_the_only_route_waits_as_long_as_it_said_whether_it_rests_or_not(cooldown: bool) -> None:
+    engine, _ = alone(cooldown=cooldown)
+    assert engine.send(failed(429, 5.0)) == Wait(seconds=5.0)
+
+
+def test_the_only_route_that_said_nothing_and_rests_not_waits_as_long_as_guessed() -> None:
+    engine, policy = alone(cooldown=False)
+    assert engine.send(failed(429)) == Wait(seconds=policy.rate_rest_s)
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(4.0, True), (5.0, False)])
+def test_no_wait_goes_beyond_the_deadline(seconds: float, waits: bool) -> None:
+    engine, _ = alone(timeout_s=4.0)
+    if waits:
+        assert engine.send(failed(429, seconds)) == Wait(seconds=seconds)
+    else:
+        with pytest.raises(AllRoutesFailed, match="1 tried"):
+            engine.send(failed(429, seconds))
+
+
+@pytest.mark.parametrize(("status", "asks_the_small_one"), [(503, True), (413, False)])
+def test_only_what_is_too_large_keeps_to_windows_as_large(
+    status: int, asks_the_small_one: bool
+) -> None:
+    large, small = (
+        structs.replace(each, facts=Model(id="x", context=context))
+        for each, context in ((A, 8000), (B, 4000))
+    )
+    engine = failover(structs.replace(PLAN, routes=(large, small)), now=NOW)
+    next(engine)
+    if asks_the_small_one:
+        assert engine.send(failed(status)).route is small
+    else:
+        with pytest.raises(AllRoutesFailed, match="1 tried"):
+            engine.send(failed(status))
+
+
+def test_an_overload_of_this_moment_beside_a_refused_key_is_not_probed_at_once() -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, Verdict(FailureClass.AUTH, 401, Scope.KEY), NOW, DEFAULT)
+    health.failed(B, OVER, NOW, DEFAULT)
+    with pytest.raises(AllRoutesFailed, match="0 tried"):
+        next(failover(PLAN, health=health, now=NOW))
+
+
+def test_only_a_model_that_is_gone_is_told_with_what_is_there_in_its_place() -> None:
+    asked = structs.replace(PLAN, routes=(structs.replace(A, instead="a/newer"), B))
+    engine = failover(asked, now=NOW)
+    next(engine)
+    engine.send(failed(503))
+    with pytest.raises(AllRoutesFailed) as caught:
+        engine.send(failed(503))
+    assert "a/m: OVER (HTTP 503): said the provider" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "known_ms"),
+    [(Success(ms=100.0, first_output_ms=7.0), 7.0), (Success(ms=100.0), 100.0)],
+)
+def test_a_routes_latency_is_that_of_its_first_output(answer: Success, known_ms: float) -> None:
+    health = Health()
+    engine = failover(PLAN, health=health, now=NOW)
+    next(engine)
+    with pytest.raises(StopIteration):
+        engine.send(answer)
+    assert health.latency_ms(A) == known_ms
