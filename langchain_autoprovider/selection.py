@@ -17,14 +17,13 @@ from inference_providers.keys import Keys
 from inference_providers.layers import registry_here
 from inference_providers.policy import DEFAULT
 from inference_providers.resolver import Resolver
-from inference_providers.routes import Route, Selection, Sort
+from inference_providers.routes import Plan, Route, Selection, Sort
 from langchain_autoprovider import connect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inference_providers.registry import Registry
-    from inference_providers.routes import Plan
 
 __all__ = ["Selecting"]
 
