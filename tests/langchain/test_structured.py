@@ -14,7 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from inference_providers import AllRoutesFailed, NoRouteError
+from inference_providers import AllRoutesFailed, NoRouteError, StreamInterrupted
 from inference_providers.routes import Endpoint, Model, Quirks, Route
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
@@ -196,7 +196,22 @@ async def test_a_refusal_is_kept(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(REFUSED)
     answer = await ask(pair.model(), "Hi")
     assert answer.additional_kwargs["refusal"] == SORRY
+    assert answer.content_blocks == [{"type": "refusal", "refusal": SORRY}]
     assert not pair.second.requests
+
+
+def test_a_refusal_comes_whole_in_events(pair: Pair) -> None:
+    pair.plays(REFUSED)
+    stream = pair.model().stream_events("Hi", version="v3")
+    told = [event["content"] for event in stream if event["event"] == "content-block-finish"]
+    assert told == stream.output.content_blocks == [{"type": "refusal", "refusal": SORRY}]
+
+
+def test_a_refusal_that_is_cut_is_partial(pair: Pair) -> None:
+    pair.plays(REFUSED._replace(cut_after=4))
+    with pytest.raises(StreamInterrupted) as caught:
+        list(pair.model().stream("Hi"))
+    assert caught.value.partial.additional_kwargs["refusal"] == "I cannot help"
 
 
 @pytest.mark.parametrize("method", [None, "json_schema", "json_mode", "function_calling"])
