@@ -42,9 +42,9 @@ def _shaped(route: Route, shape: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_tools(model: BaseChatModel, fields: dict[str, Any]) -> dict[str, Any]:
-    if not fields.get("tools"):
-        return fields
-    tools = fields.pop("tools")
+    tools = fields.pop("tools", None)
     of_tools = {name: fields.pop(name) for name in _OF_TOOLS if name in fields}
+    if not tools:  # an empty list of them is refused, and so is the choice of one
+        return fields
     binding: Any = model.bind_tools(tools, **of_tools)
     return {**fields, **binding.kwargs}

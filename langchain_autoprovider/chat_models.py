@@ -25,7 +25,7 @@ from langchain_autoprovider.needs import needs_of
 from langchain_autoprovider.profile import profile_of
 from langchain_autoprovider.request import Request, traced
 from langchain_autoprovider.selection import Selecting
-from langchain_autoprovider.structured import Method, answers, asked, parser_for
+from langchain_autoprovider.structured import Method, answers, asked, neutral_format, parser_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -313,6 +313,8 @@ class AutoChatModel(Selecting, BaseChatModel):
             name: value for name in _REQUEST_FIELDS if (value := getattr(self, name)) is not None
         }
         fields = {**own, **kwargs}
+        if (shape := neutral_format(fields.pop("response_format", None))) is not None:
+            fields["response_format"] = shape
         # A call may name another model, as `bind(model=...)` does.
         chosen = self._for_model(fields.pop("model")) if "model" in fields else self
         policy = self._policy

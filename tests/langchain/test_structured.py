@@ -288,6 +288,38 @@ def test_every_choice_of_tools_is_told(pair: Pair, choice: Any, sent: Any) -> No
     assert body["parallel_tool_calls"] is False
 
 
+def test_no_tools_are_not_sent_as_an_empty_list(pair: Pair) -> None:
+    pair.model().bind_tools([], tool_choice="auto", parallel_tool_calls=False).invoke("Hi")
+    assert set(pair.first.requests[0].body) == {"model", "messages", "stream"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Person,
+        Person.model_json_schema(),
+        {
+            "type": "json_schema",
+            "json_schema": {"name": "Person", "schema": Person.model_json_schema()},
+        },
+    ],
+    ids=["pydantic", "json schema", "openai"],
+)
+def test_a_response_format_is_taken_in_each_spelling(pair: Pair, given: Any) -> None:
+    pair.model().bind_tools([add], response_format=given).invoke("Hi")
+    asked = pair.first.requests[0].body["response_format"]
+    assert asked["type"] == "json_schema"
+    assert asked["json_schema"]["name"] == "Person"
+    assert set(asked["json_schema"]["schema"]["properties"]) == {"name", "age"}
+
+
+@pytest.mark.parametrize("text", [None, {"type": "text"}])
+def test_text_is_no_format_and_no_need(able: Able, text: Any) -> None:
+    able.first.replies = [Reply("so")]
+    assert able.model({"structured": False}).bind(response_format=text).invoke("Hi").text == "so"
+    assert "response_format" not in able.first.requests[0].body
+
+
 def test_strict_tools_are_strict(pair: Pair) -> None:
     pair.model().bind_tools([add], strict=True).invoke("Hi")
     (sent,) = pair.first.requests[0].body["tools"]
