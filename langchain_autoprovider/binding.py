@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["bound"]
 
 _OF_TOOLS = ("tool_choice", "parallel_tool_calls")
+_ANTHROPICS = ("any", "auto", "none", "tool")
+"""Types of `tool_choice` as Anthropic spells it, for which LangChain has plain words."""
 
 
 def bound(model: BaseChatModel, route: Route, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,5 +48,8 @@ def _with_tools(model: BaseChatModel, fields: dict[str, Any]) -> dict[str, Any]:
     of_tools = {name: fields.pop(name) for name in _OF_TOOLS if name in fields}
     if not tools:  # an empty list of them is refused, and so is the choice of one
         return fields
+    choice = of_tools.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") in _ANTHROPICS:
+        of_tools["tool_choice"] = choice.get("name", choice["type"])
     binding: Any = model.bind_tools(tools, **of_tools)
     return {**fields, **binding.kwargs}

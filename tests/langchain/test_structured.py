@@ -278,6 +278,11 @@ def test_a_vendors_own_tool_stays_as_it_is(pair: Pair) -> None:
             {"type": "function", "function": {"name": "add"}},
             {"type": "function", "function": {"name": "add"}},
         ),
+        ({"type": "any"}, "required"),
+        (
+            {"type": "tool", "name": "add"},
+            {"type": "function", "function": {"name": "add"}},
+        ),
     ],
     ids=str,
 )
