@@ -21,7 +21,7 @@ from inference_providers.errors import ConfigError
 from inference_providers.policy import DEFAULT, Policy
 from langchain_autoprovider.chunks import ChunkReader, as_chunk
 from langchain_autoprovider.conversation import conversation_of
-from langchain_autoprovider.needs import needs_of
+from langchain_autoprovider.needs import needs_of, vendors_own
 from langchain_autoprovider.profile import profile_of
 from langchain_autoprovider.request import Request, traced
 from langchain_autoprovider.selection import Selecting
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["AutoChatModel"]
 
 CHARS_PER_TOKEN = 4
-_KINDS_OF_FUNCTION = ("function", "object")  # a tool, or a JSON schema
 _REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
 
 
@@ -347,8 +346,7 @@ class AutoChatModel(Selecting, BaseChatModel):
 
 def _neutral(tool: Any, strict: bool | None) -> dict[str, Any]:  # noqa: FBT001
     """Return a tool in OpenAI's form; a vendor's own stays, for the class that knows it."""
-    own_kind = isinstance(tool, dict) and tool.get("type", "function") not in _KINDS_OF_FUNCTION
-    return tool if own_kind else convert_to_openai_tool(tool, strict=strict)
+    return tool if vendors_own(tool) else convert_to_openai_tool(tool, strict=strict)
 
 
 def _profile(model: AutoChatModel) -> ModelProfile | None:

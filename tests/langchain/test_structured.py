@@ -56,6 +56,7 @@ CALL = Reply("", tool_calls=({"name": "Person", "arguments": ANNA},), finish_rea
 TEXT = Reply('{"name": "Anna", "age": 31}')
 PROSE = Reply("Anna is thirty-one.")
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+ANTHROPICS = {"name": "add", "description": "Add.", "input_schema": {"type": "object"}}
 SCHEMA = {"title": "Person", "type": "object", "properties": {"name": {"type": "string"}}}
 
 
@@ -247,9 +248,13 @@ async def test_a_refusal_moves_on_only_where_policy_may(able: Able, moves: bool)
         (PersonDict, "PersonDict"),
         (TOOL, "add"),
         (Person.model_json_schema(), "Person"),
-        ({"name": "add", "description": "Add.", "input_schema": {"type": "object"}}, "add"),
+        (ANTHROPICS, "add"),
+        ({"type": "custom", **ANTHROPICS}, "add"),
     ],
-    ids=["tool", "function", "pydantic", "typed dict", "openai", "json schema", "anthropic"],
+    ids=[
+        *("tool", "function", "pydantic", "typed dict", "openai", "json schema"),
+        *("anthropic", "anthropic custom"),
+    ],
 )
 def test_every_kind_of_tool_is_taken(pair: Pair, given: Any, name: str) -> None:
     bound_to = pair.model().bind_tools([given])
