@@ -99,6 +99,13 @@ class AutoChatModel(Selecting, BaseChatModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True, extra="forbid")
 
+    # The base keeps its arguments in `_serialized`, by which caches know them.
+    _made_from_it: ClassVar[tuple[str, ...]] = (*Selecting._made_from_it, "_serialized")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self.__dict__.pop("_serialized", None)
+
     def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(model, **kwargs)
 

@@ -255,8 +255,9 @@ def _strict_turns(messages: Iterable[BaseMessage]) -> Iterator[BaseMessage]:
             yield AIMessage(SEEN)
         if isinstance(message, AIMessage) and message.tool_calls and message.content:
             if said := _beside_calls(message.content):
-                changes: dict[str, Any] = {"content": said, "tool_calls": [], "additional_kwargs": {}}
-                yield message.model_copy(update=changes)
+                yield message.model_copy(
+                    update={"content": said, "tool_calls": [], "additional_kwargs": {}}
+                )
             told = {k: v for k, v in message.response_metadata.items() if k != "output_version"}
             yield message.model_copy(update={"content": "", "response_metadata": told})
         else:

@@ -127,6 +127,21 @@ async def test_a_cached_answer_is_given_again_with_the_trace_it_had(
     assert len(pair.first.requests) == 2
 
 
+@pytest.mark.parametrize("how", ["copied", "set"])
+def test_a_cached_answer_is_not_that_of_other_arguments(pair: Pair, how: str) -> None:
+    model = pair.model("first/m-1", cache=InMemoryCache())
+    assert model.invoke("Hi").text == "from first"
+    for changes in ({"temperature": 0.5}, {"model": "second/m-1"}):
+        if how == "copied":
+            model = model.model_copy(update=changes)
+        else:
+            for name, value in changes.items():
+                setattr(model, name, value)
+        answer = model.invoke("Hi")
+    assert len(pair.first.requests) == 2
+    assert answer.text == "from second"
+
+
 def test_a_caches_key_has_no_key_of_a_provider(pair: Pair) -> None:
     asked: list[str] = []
 
