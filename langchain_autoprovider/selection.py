@@ -157,7 +157,7 @@ class Selecting(BaseModel):
 
 
 def _with_key(model: str | Sequence[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `api_key` into an entry of `api_keys`. Before pydantic, which would wrap the error.
+    """Turn `api_key` into an entry of `api_keys`.
 
     Raises:
         ConfigError: It is not clear whose key it is.

@@ -9,28 +9,33 @@ import contextlib
 import datetime as dt
 import ipaddress
 import os
+import signal
 import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from inference_providers import reset_health, weights
+from langchain_autoprovider import AutoChatModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-settings.register_profile("default", max_examples=500)
-settings.register_profile("long", max_examples=10_000)
+# What the machine does besides is no fault of a property, and one run finds what the next finds:
+# `long` is who searches anew.
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", BUSY, max_examples=500, derandomize=True)
+settings.register_profile("long", BUSY, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 KEPT = {
@@ -39,17 +44,37 @@ KEPT = {
 }  # fmt: skip
 """Variables a process needs to run; everything else may be a key, a proxy or a switch."""
 
+SERVERS = ("OLLAMA_HOST", "LM_STUDIO_API_BASE", "VLLM_API_BASE")
+"""Where a developer's own model servers are looked for: what they serve is no matter of a test."""
+
 
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in set(os.environ) - KEPT:
         if not name.startswith(("PYTEST_", "COV_", "PIP_", "UV_")):
             monkeypatch.delenv(name)
+    for name in SERVERS:
+        monkeypatch.setenv(name, "127.0.0.1:9")
 
 
 @pytest.fixture(autouse=True)
 def _nobody_rests() -> None:
     reset_health()
+
+
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Have programs heed it. Those of a job in the background inherit that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def _clock_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no minute end: `limits` counts tokens by the minutes of the wall clock."""
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now)
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +83,21 @@ def weights_file() -> Path:
     path = weights.find(weights.FILE_NAME)
     assert path is not None, "run `autoprovider local install`"
     return path
+
+
+@pytest.fixture
+def _read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have llama.cpp read each prompt anew.
+
+    What it keeps of earlier prompts changes its sums a little, and at times what a model of
+    this size says: an answer would hang on the tests that ran before.
+    """
+    request = AutoChatModel._request
+
+    def anew(self: Any, messages: Any, stop: Any, kwargs: dict[str, Any]) -> Any:
+        return request(self, messages, stop, {**kwargs, "extra_body": {"cache_prompt": False}})
+
+    monkeypatch.setattr(AutoChatModel, "_request", anew)
 
 
 class Page(NamedTuple):

@@ -102,7 +102,7 @@ def _followed(url: str, headers: dict[str, str], limits: _Limits) -> Answer:
             try:
                 answer = _once(session, url, headers, limits)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                raise FetchError(_said(url, error)) from error
+                raise FetchError(_said(url, error, limits)) from error
             if answer.status not in _REDIRECTS or "location" not in answer.headers:
                 return answer
             url = urljoin(url, answer.headers["location"])
@@ -143,7 +143,9 @@ def _once(session: Any, url: str, headers: dict[str, str], limits: _Limits) -> A
     return Answer(response.status_code, found, bytes(body))
 
 
-def _said(url: str, error: Exception) -> str:
+def _said(url: str, error: Exception, limits: _Limits) -> str:
+    if time.monotonic() >= limits.ends:  # the one who waits may be later to notice than the read
+        return f"{urlsplit(url).hostname} did not answer within {limits.deadline_s:g} s"
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner

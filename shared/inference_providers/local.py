@@ -18,6 +18,7 @@ import msgspec
 
 from inference_providers import embedded, weights
 from inference_providers.keys import is_loopback
+from inference_providers.registry_rules import without_secrets
 from inference_providers.routes import Found, NotFound
 
 if TYPE_CHECKING:
@@ -104,12 +105,13 @@ def _place(endpoint: Endpoint, keys: Keys) -> str | NotFound:
     if variable is None:
         return endpoint.base_url
     value = keys.setting(variable) or ""
+    address = value if "://" in value else f"http://{value}"
     usual = urlsplit(endpoint.base_url)
     try:
-        given = urlsplit(value if "://" in value else f"http://{value}")
+        given = urlsplit(address)
         host, port = given.hostname or "", given.port or usual.port
     except ValueError:
-        return NotFound(reason=f"{variable} is no address: {value!r}")
+        return NotFound(reason=f"{variable} is no address: {without_secrets(address)!r}")
     if host in {"", "0.0.0.0", "::"}:  # noqa: S104 - what a server binds to; clients use loopback
         host = "127.0.0.1"
     if not is_loopback(host):

@@ -46,6 +46,7 @@ def test_as_many_requests_as_are_allowed_are_counted_then_none() -> None:
     assert allowance.take("a", limits, 0) == 0.0
 
 
+@pytest.mark.usefixtures("_clock_stands")
 def test_tokens_are_counted_when_they_are_known() -> None:
     allowance = Allowance()
     limits = Limits(tpm=1000)
@@ -135,6 +136,7 @@ def test_an_answer_does_not_end_a_rest_that_its_own_headers_asked_for() -> None:
     assert health.resting(limited, 30.0) is None
 
 
+@pytest.mark.usefixtures("_clock_stands")
 def test_the_tokens_of_an_answer_count() -> None:
     health, limited = Health(), route("a", tpm=100)
     health.spent(limited, 100)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -57,8 +59,14 @@ def ask(server: EmbeddedServer, path: str, body: Any = None) -> Any:
 
 
 def children() -> set[str]:
-    files = Path("/proc/self/task").glob("*/children")
-    return {pid for file in files for pid in file.read_text().split()}
+    """Return them from the whole table: a thread's own list moves to another when it ends."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            parent = file.read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.add(file.parent.name)
+    return found
 
 
 def open_descriptors() -> int:

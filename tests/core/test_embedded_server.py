@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 PACKAGE_DIR = Path(embedded.__file__).parents[1]
-GONE_WITHIN_S = 5.0
-PROGRAM_ENDS_WITHIN_S = 30.0
+GONE_WITHIN_S = 30.0
+PROGRAM_ENDS_WITHIN_S = 180.0
 
 # What the programs share.
 PRELUDE = """
@@ -42,7 +42,7 @@ def start():
 def works(server):
     request = urllib.request.Request(server.base_url + "/models")
     request.add_header("Authorization", "Bearer " + server.key)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.status == 200
 def say(**what):
     print(json.dumps(what), flush=True)
@@ -124,10 +124,17 @@ def tell(process: subprocess.Popen[str]) -> None:
 
 def ask_for_half_a_minute(base_url: str, key: str) -> bytes:
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-    body = json.dumps({"prompt": "cat " * 1800}).encode()
+    body = json.dumps({"prompt": "cat " * 1800, "ignore_eos": True}).encode()
     request = urllib.request.Request(f"{base_url}/completions", body, headers)
     with urllib.request.urlopen(request, timeout=60) as answer:
         return bytes(answer.read())
+
+
+def is_at_work(base_url: str, key: str) -> bool:
+    url = base_url.removesuffix("/v1") + "/slots"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return any(slot["is_processing"] for slot in json.load(answer))
 
 
 def test_ends_with_the_program_and_without_a_warning(weights_file: Path) -> None:
@@ -135,7 +142,7 @@ def test_ends_with_the_program_and_without_a_warning(weights_file: Path) -> None
     with program(script, weights_file) as process:
         assert told(process) == {"ok": True}
         pid = server_of(process.pid)
-        _, complaints = process.communicate("\n", timeout=10)
+        _, complaints = process.communicate("\n", timeout=60)
         assert (process.returncode, complaints) == (0, "")
         assert is_gone(pid)
 
@@ -154,9 +161,10 @@ def test_ends_when_the_program_is_killed_even_during_the_start(
 def test_ends_in_the_middle_of_an_answer(weights_file: Path) -> None:
     script = "server = start(); say(base_url=server.base_url, key=server.key); time.sleep(60)"
     with program(script, weights_file) as process, ThreadPoolExecutor() as pool:
-        asked = pool.submit(ask_for_half_a_minute, **told(process))
-        time.sleep(0.5)
-        assert not asked.done()
+        where = told(process)
+        asked = pool.submit(ask_for_half_a_minute, **where)
+        while not is_at_work(**where):
+            assert not asked.done()
         pid = server_of(process.pid)
         process.kill()
         assert is_gone(pid)
@@ -219,11 +227,13 @@ def test_a_fork_waits_for_a_start_that_is_under_way(weights_file: Path) -> None:
     script = """
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads
-thread = threading.Thread(target=start)
-thread.start()
-while embedded._lock.acquire(blocking=False):
-    embedded._lock.release()
-    time.sleep(0.0005)
+under_way, launch = threading.Event(), embedded._launch
+def launched(*args):
+    under_way.set()
+    return launch(*args)
+embedded._launch = launched
+threading.Thread(target=start).start()
+under_way.wait()
 forked = os.fork()
 server = start()
 say(url=server.base_url, ok=works(server))
@@ -236,6 +246,7 @@ if forked:
         assert first["ok"]
 
 
+@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_does_not_end_the_server_of_a_program_that_goes_on(weights_file: Path) -> None:
     script = """
 server = start()
@@ -252,8 +263,14 @@ except KeyboardInterrupt:
         assert told(process) == {"same": True, "ok": True}
 
 
+@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_during_a_start_leaves_nothing_behind(weights_file: Path) -> None:
     script = """
+exchange = embedded._exchange
+def and_goes_on(*args):
+    exchange(*args)
+    time.sleep(60)
+embedded._exchange = and_goes_on
 say()
 try:
     start()

@@ -10,7 +10,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed
@@ -76,7 +76,6 @@ def ends(health: Health, routes: list[Route], now: float) -> dict[Route, float]:
     return {r: rest.until for r, rest in rests.items() if rest}
 
 
-@settings(deadline=None)
 @given(policy=POLICIES, count=st.integers(1, 6), steps=STEPS, gap=st.floats(0.0, 100.0))
 def test_whatever_happens_the_policy_holds(
     policy: Policy, count: int, steps: list[Any], gap: float

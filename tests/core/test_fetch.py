@@ -11,7 +11,7 @@ from inference_providers.errors import FetchError
 
 
 def get(url: str, **options) -> fetch.Answer:
-    limits = {"headers": {}, "max_bytes": 1000, "deadline_s": 5.0, **options}
+    limits = {"headers": {}, "max_bytes": 1000, "deadline_s": 60.0, **options}
     return fetch.get(url, **limits)
 
 
@@ -89,7 +89,7 @@ def test_more_than_the_limit_is_refused_whatever_a_chunk_says_of_its_size(
     chunked = {"Transfer-Encoding": "chunked"}
     site.pages["/x"] = page(size + b"\r\n", headers=chunked, endless=True)
     with pytest.raises(FetchError, match="more than 1,000 bytes"):
-        get(site.url("/x"), deadline_s=2.0)
+        get(site.url("/x"))
     site.pages["/x"] = page(b"2\r\n{}\r\n0\r\n\r\n", headers=chunked, drip_s=0.0)
     assert get(site.url("/x")).body == b"{}"
     site.pages["/x"] = page(b"8\r\n{}", headers=chunked, drip_s=0.0)
@@ -126,7 +126,7 @@ def test_an_answer_that_is_no_http_is_told_at_once(site, page, headers) -> None:
     """What is not caught ends the thread with a traceback, and the deadline is waited for."""
     site.pages["/x"] = page(b"x", 302 if "Location" in headers else 200, headers)
     with pytest.raises(FetchError, match=r"^127\.0\.0\.1 answers what is no HTTP: "):
-        get(site.url("/x"), redirects=1, deadline_s=2.0)
+        get(site.url("/x"), redirects=1)
 
 
 def test_what_a_server_says_is_told_on_one_line(site, page) -> None:
@@ -140,8 +140,8 @@ def test_what_a_server_says_is_told_on_one_line(site, page) -> None:
 def test_a_server_that_drips_does_not_outlast_the_deadline(site, page, options) -> None:
     """Each byte comes in time, the answer never does."""
     site.pages["/x"] = page(b"x" * 1000, drip_s=0.05, **options)
-    with pytest.raises(FetchError, match=r"did not (answer|end) within 0\.4 s"):
-        get(site.url("/x"), deadline_s=0.4)
+    with pytest.raises(FetchError, match=r"did not (answer|end) within 2 s"):
+        get(site.url("/x"), deadline_s=2.0)
 
 
 def test_a_netrc_password_does_not_go_along(site, page, tmp_path, monkeypatch) -> None:

@@ -252,10 +252,19 @@ def test_an_address_that_is_not_this_machine_is_refused(value: str) -> None:
     assert "not this machine; name it in a registry file" in found["a"].reason
 
 
-@pytest.mark.parametrize("value", ["http://[::1", "127.0.0.1:port", "127.0.0.1:99999"])
-def test_what_is_no_address_is_refused(value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("http://[::1", "http://[::1"),
+        ("127.0.0.1:port", "http://127.0.0.1:port"),
+        ("127.0.0.1:99999", "http://127.0.0.1:99999"),
+        ("https://me:secret@127.0.0.1:port", "https://…@127.0.0.1:port"),
+        ("me:secret@[x", "http://…@[x"),
+    ],
+)
+def test_what_is_no_address_is_refused_and_shows_no_password(value: str, shown: str) -> None:
     found = find({"OLLAMA_HOST": value}, a=server("http://127.0.0.1:9/v1", "OLLAMA_HOST"))
-    assert found["a"] == NotFound(reason=f"OLLAMA_HOST is no address: {value!r}")
+    assert found["a"] == NotFound(reason=f"OLLAMA_HOST is no address: {shown!r}")
 
 
 def test_an_address_in_a_registry_file_may_be_anywhere() -> None:

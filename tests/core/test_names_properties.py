@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import hypothesis.strategies as st
-from hypothesis import given, settings
+from hypothesis import given
 
 from inference_providers.names import canonical_name, parse_model_id
 
@@ -41,14 +41,12 @@ cut_and_joined = st.builds(
 anything = st.one_of(ids, made_up, cut_and_joined, st.text(max_size=40))
 
 
-@settings(deadline=None)
 @given(anything)
 def test_a_canonical_name_maps_to_itself(model_id: str) -> None:
     name = canonical_name(model_id)
     assert canonical_name(name) == name
 
 
-@settings(deadline=None)
 @given(anything)
 def test_a_canonical_name_is_one_lower_case_word(model_id: str) -> None:
     name = canonical_name(model_id)
@@ -56,13 +54,11 @@ def test_a_canonical_name_is_one_lower_case_word(model_id: str) -> None:
     assert name == name.lower()
 
 
-@settings(deadline=None)
 @given(names)
 def test_nothing_is_left_to_take_off_a_canonical_name(name: str) -> None:
     assert parse_model_id(name) == (name, None, None, None)
 
 
-@settings(deadline=None)
 @given(ids, st.randoms(use_true_random=False))
 def test_case_does_not_matter(model_id: str, random: object) -> None:
     swapped = "".join(
@@ -72,25 +68,21 @@ def test_case_does_not_matter(model_id: str, random: object) -> None:
     assert parse_model_id(swapped) == parse_model_id(model_id)
 
 
-@settings(deadline=None)
 @given(names, st.sampled_from(["openai", "some-org", "accounts/some/models", "@cf/some", "a/b/c"]))
 def test_who_offers_it_does_not_matter(name: str, path: str) -> None:
     assert canonical_name(f"{path}/{name}") == name
 
 
-@settings(deadline=None)
 @given(sizes, st.sampled_from(["-instruct", "-chat", "-Instruct", ":latest", "-latest"]))
 def test_instruct_and_chat_do_not_matter(name: str, suffix: str) -> None:
     assert canonical_name(f"{name}{suffix}") == name
 
 
-@settings(deadline=None)
 @given(versions, st.sampled_from(["-FP8", ".Q4_K_M.gguf", "-AWQ", "-GGUF", "-nvfp4"]))
 def test_quantization_does_not_matter(name: str, suffix: str) -> None:
     assert canonical_name(f"{name}{suffix}") == name
 
 
-@settings(deadline=None)
 @given(names, st.sampled_from([":free", "-free", "-TEE", ":thinking:8192", "@eu", "-batch"]))
 def test_how_it_is_served_does_not_matter(name: str, suffix: str) -> None:
     parsed = parse_model_id(f"{name}{suffix}")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from inference_providers import registry_file, registry_rules, trust
@@ -504,7 +504,6 @@ def sent(registry: Registry, environ: Environment) -> Iterator[tuple[str, str]]:
             )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(new=registries, allowed=ALLOWED)
 def test_no_download_takes_a_key_anywhere_else_or_reads_another_variable(
     new: dict, allowed: dict
@@ -527,7 +526,7 @@ def test_no_download_takes_a_key_anywhere_else_or_reads_another_variable(
     assert environ.read <= DECLARED | set(map(trust.key_variable, allowed))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(new=registries)
 def test_no_download_makes_a_call_reach_another_server(new: dict) -> None:
     """The same on the wire: one server is the wheel's, the other the download's."""

@@ -192,9 +192,9 @@ def test_an_answer_that_is_none_changes_nothing(feed: Feed, answer: dict, said: 
 
 
 def test_a_slow_answer_ends_with_the_deadline(feed: Feed, monkeypatch) -> None:
-    monkeypatch.setattr(update, "DEADLINE_S", 0.4)
+    monkeypatch.setattr(update, "DEADLINE_S", 2.0)
     feed.shows(registry(), drip_s=0.05)
-    with pytest.raises(FetchError, match=r"within 0\.4 s"):
+    with pytest.raises(FetchError, match="within 2 s"):
         feed.fetch()
 
 
@@ -301,7 +301,8 @@ def test_a_home_that_cannot_be_written_keeps_nothing_and_uses_it(
 CHILD = """
 import json, resource, sys
 from datetime import UTC, datetime
-from inference_providers import registry_file, update
+from inference_providers import private_files, registry_file, update
+private_files.LOCK_WAIT_S = update.DEADLINE_S = 120.0  # machines may be busy
 url, wheel, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -157,6 +157,11 @@ def test_very_deep_bodies_are_cut_off() -> None:
 def test_long_texts_take_no_time(word: str) -> None:
     body = m(word * (20_000 // len(word)))
     for status in (400, 403, 429, 500, None):
-        started = time.perf_counter()
-        classify(HTTPError(status, body))
-        assert time.perf_counter() - started < SLOWEST_S, status
+        assert min(own_time_s(status, body) for _ in range(3)) < SLOWEST_S, status
+
+
+def own_time_s(status: int | None, body: object) -> float:
+    """Return what it takes without what else the machine does."""
+    begun = time.thread_time()
+    classify(HTTPError(status, body))
+    return time.thread_time() - begun

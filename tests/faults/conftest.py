@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LONGER = 60
-WATCH_S = 2.5
+WATCH_S = 10.0
+"""Longer than a busy machine takes for any limit here, shorter than the limit that is left."""
 
 
 class Pair:

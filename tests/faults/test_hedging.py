@@ -1,12 +1,14 @@
 """Hedging: where the first shows nothing in time the second is asked, and the slower one is left.
 
-What is slow here takes a minute, so that no machine is too slow to tell.
+What is slow here takes a minute, or waits for what it should come after, so that no machine is
+too slow to tell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from conftest import Pair
 
+    from inference_providers.testing import Request
+
 SLOW = Reply("from first", delay_s=60)
 SOON_S = 0.1
 
@@ -30,11 +34,22 @@ def tried(answer: Any) -> list[tuple[str, str, str | None]]:
 
 
 async def until(true: Callable[[], Any]) -> None:
-    for _ in range(200):
-        if true():
-            return
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end, "it did not come to pass"
         await asyncio.sleep(0.01)
-    pytest.fail("it did not come to pass")
+
+
+def once_both_are_asked(pair: Pair, reply: Reply) -> Callable[[Request], Reply]:
+    """Have the first provider reply no sooner."""
+
+    def replied(_: Request) -> Reply:
+        end = time.monotonic() + 20
+        while not pair.second.requests and time.monotonic() < end:
+            time.sleep(0.01)
+        return reply
+
+    return replied
 
 
 @pytest.mark.parametrize(
@@ -62,16 +77,16 @@ async def test_a_first_that_is_fast_is_asked_alone(pair: Pair, ask: Callable[...
 async def test_a_first_that_shows_output_in_time_is_kept_though_it_takes_long(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    pair.plays(Reply("one two three four", chunk_delay_s=0.1))
-    answer = await ask(pair.model(hedge_after=2.0), "Hi")
-    assert answer.text == "one two three four"
+    pair.plays(Reply("one two", chunk_delay_s=1.0))  # after the role, each word and the end
+    answer = await ask(pair.model(hedge_after=2.5), "Hi")
+    assert answer.text == "one two"
     assert not pair.second.requests
 
 
 async def test_a_first_that_wins_although_the_second_was_asked(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    pair.plays(Reply("from first", delay_s=0.5))
+    pair.first.replies = [once_both_are_asked(pair, Reply("from first"))]
     pair.second.replies = [SLOW]
     answer = await ask(pair.model(hedge_after=SOON_S), "Hi")
     assert answer.text == "from first"
@@ -82,15 +97,15 @@ async def test_a_first_that_wins_although_the_second_was_asked(
 async def test_a_first_that_fails_later_is_a_failure_and_the_second_answers(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    pair.plays(Reply(status=503, delay_s=0.4))
-    pair.second.replies = [Reply("from second", delay_s=0.8)]
+    pair.first.replies = [once_both_are_asked(pair, Reply(status=503))]
+    pair.second.replies = [Reply("from second", delay_s=1.5)]
     answer = await ask(pair.model(hedge_after=SOON_S), "Hi")
     assert answer.text == "from second"
     assert tried(answer) == [("first", "failure", "OVER"), ("second", "success", None)]
 
 
 async def test_when_both_fail_both_are_told(pair: Pair, ask: Callable[..., Any]) -> None:
-    pair.plays(Reply(status=503, delay_s=0.4))
+    pair.first.replies = [once_both_are_asked(pair, Reply(status=503))]
     pair.second.replies = [Reply(status=402)]
     with pytest.raises(AllRoutesFailed, match="2 tried") as caught:
         await ask(pair.model(hedge_after=SOON_S), "Hi")
@@ -125,7 +140,7 @@ async def test_a_deadline_holds_for_both(pair: Pair, ask: Callable[..., Any]) ->
     pair.plays(SLOW)
     pair.second.replies = [SLOW]
     with pytest.raises(AllRoutesFailed, match="2 tried"):
-        await ask(pair.model(hedge_after=SOON_S, timeout=1.0), "Hi")
+        await ask(pair.model(hedge_after=SOON_S, timeout=3.0), "Hi")
     await until(lambda: pair.first.abandoned and pair.second.abandoned)
 
 

@@ -38,6 +38,7 @@ async def test_a_route_at_its_limit_of_requests_is_passed_over(
     assert skip["reason"].startswith("at its limit for ")
 
 
+@pytest.mark.usefixtures("_clock_stands")
 async def test_the_tokens_of_an_answer_use_its_limit_up(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:

@@ -71,7 +71,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
 
 
 @pytest.fixture
-def embedded() -> AutoChatModel:
+def embedded(_read_anew: None) -> AutoChatModel:
     """The real model behind the real server."""
     return AutoChatModel("smollm2-135m", temperature=0, max_tokens=60, seed=1)
 

@@ -258,7 +258,7 @@ def test_sort_orders_the_providers_of_a_model(pair: Pair) -> None:
 
 def test_sort_by_latency_learns_who_is_slow(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.random", lambda: 0.5)  # no exploring
-    pair.plays(Reply("from first", delay_s=0.4))
+    pair.plays(Reply("from first", delay_s=2.0))
     model = pair.model(sort="latency")
     providers = [trace_of(model.invoke("Hi"))["provider"] for _ in range(6)]
     assert providers == ["first", *["second"] * 5]

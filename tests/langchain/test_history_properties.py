@@ -105,7 +105,7 @@ routes = st.builds(
 )
 
 
-FEWER = settings(max_examples=settings().max_examples // 5, deadline=None)
+FEWER = settings(max_examples=settings().max_examples // 5)
 """A conversation takes long to draw."""
 
 

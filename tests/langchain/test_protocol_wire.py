@@ -726,7 +726,7 @@ async def test_the_timeout_of_a_call_is_kept(
     pair: Pair, dialect: Dialect, ask: Callable[..., Any]
 ) -> None:
     pair.plays(Reply(fault="hang"))
-    model = model_over(pair, dialect, only=["first"], max_retries=0, timeout=0.3)
+    model = model_over(pair, dialect, only=["first"], max_retries=0, timeout=1.0)
     with pytest.raises(AllRoutesFailed):
         await ask(model, "Hi")
 

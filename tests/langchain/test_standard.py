@@ -43,22 +43,12 @@ class TestUnit(ChatModelUnitTests):
         )
 
 
-class Reproducible(AutoChatModel):
-    """Has llama.cpp read each prompt anew.
-
-    What it keeps of earlier prompts changes its sums a little, and at times what a model of
-    this size says: an answer would hang on the tests that ran before.
-    """
-
-    def _request(self, messages: Any, stop: Any, kwargs: dict[str, Any]) -> Any:
-        return super()._request(messages, stop, {**kwargs, "extra_body": {"cache_prompt": False}})
-
-
+@pytest.mark.usefixtures("_read_anew")
 @pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # measured with recordings
 class TestEmbedded(ChatModelIntegrationTests):
     @property
     def chat_model_class(self) -> type[AutoChatModel]:
-        return Reproducible
+        return AutoChatModel
 
     @property
     def chat_model_params(self) -> dict[str, Any]:

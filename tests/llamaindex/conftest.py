@@ -57,7 +57,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
 
 
 @pytest.fixture
-def embedded() -> AutoLLM:
+def embedded(_read_anew: None) -> AutoLLM:
     """The real model behind the real server."""
     return AutoLLM("smollm2-135m", temperature=0, max_tokens=60, seed=1)
 

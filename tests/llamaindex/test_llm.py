@@ -231,7 +231,7 @@ async def test_a_text_that_came_in_parts_is_whole(two: Two, ask: Callable[..., A
 
 
 async def test_who_leaves_a_stream_closes_it(two: Two) -> None:
-    two.plays(Reply("one two three four five", chunk_delay_s=0.05))
+    two.plays(Reply("one two three", cut_after=2, fault="hang"))
     stream = two.llm().stream_chat(HI)
     assert next(stream)
     stream.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -139,7 +140,7 @@ async def test_retry_after_says_how_long_it_rests(pair: Ask, ask: Ask) -> None:
     # aimock also says that tokens are back in 6 minutes: the plain word counts.
     await ask(pair(), "play 429")
     ((_, reason),) = rests()
-    assert reason == "cooling down for 2 s: RATE (HTTP 429)"
+    assert re.fullmatch(r"cooling down for [6-9]\d s: RATE \(HTTP 429\)", reason)
 
 
 async def test_a_route_with_a_larger_window_takes_what_is_too_long(pair: Ask, ask: Ask) -> None:
@@ -205,7 +206,7 @@ async def test_a_tool_call_cut_short_cannot_be_run(pair: Ask, ask: Ask) -> None:
 
 
 async def test_a_slow_first_byte_moves_on(pair: Ask, ask: Ask) -> None:
-    model = pair(streaming=True, first_token_timeout=0.2, inter_chunk_timeout=0.2)
+    model = pair(streaming=True, first_token_timeout=1.5, inter_chunk_timeout=1.5)
     answer = await ask(model, "play a slow first byte")
     assert answer.text == "from second"
     assert attempts(answer) == [("first", "OVER", None), ("second", None, None)]

@@ -92,6 +92,7 @@ class FakeProvider:
     ) -> None:
         if self._thread:
             self._server.shutdown()
+            self._thread.join()
         self.hang_up()
         self._server.server_close()
 
