@@ -13,15 +13,15 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from inference_providers import drive
 from inference_providers.errors import ConfigError
 from inference_providers.policy import DEFAULT, Policy
+from langchain_autoprovider.binding import neutral
 from langchain_autoprovider.chunks import ChunkReader, as_chunk
 from langchain_autoprovider.conversation import conversation_of
-from langchain_autoprovider.needs import needs_of, vendors_own
+from langchain_autoprovider.needs import needs_of
 from langchain_autoprovider.profile import profile_of
 from langchain_autoprovider.request import Request, traced
 from langchain_autoprovider.selection import Selecting
@@ -159,8 +159,7 @@ class AutoChatModel(Selecting, BaseChatModel):
         """
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        neutral = [_neutral(tool, strict) for tool in tools]
-        return self.bind(tools=neutral, **kwargs)
+        return self.bind(tools=[neutral(tool, strict) for tool in tools], **kwargs)
 
     def with_structured_output(
         self,
@@ -349,11 +348,6 @@ class AutoChatModel(Selecting, BaseChatModel):
             move_on_policy=self.move_on_policy,
             hedge_after=self.hedge_after,
         )
-
-
-def _neutral(tool: Any, strict: bool | None) -> dict[str, Any]:  # noqa: FBT001
-    """Return a tool in OpenAI's form; a vendor's own stays, for the class that knows it."""
-    return tool if vendors_own(tool) else convert_to_openai_tool(tool, strict=strict)
 
 
 def _profile(model: AutoChatModel) -> ModelProfile | None:

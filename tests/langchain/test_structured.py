@@ -264,10 +264,35 @@ def test_every_kind_of_tool_is_taken(pair: Pair, given: Any, name: str) -> None:
     assert (sent["type"], sent["function"]["name"]) == ("function", name)
 
 
+def test_tools_that_are_bound_as_any_field_are_taken(pair: Pair) -> None:
+    pair.model().bind(tools=[add, TOOL]).invoke("Hi")
+    names = [tool["function"]["name"] for tool in pair.first.requests[0].body["tools"]]
+    assert names == ["add", "add"]
+
+
 def test_a_vendors_own_tool_stays_as_it_is(pair: Pair) -> None:
     own = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
     bound_to: Any = pair.model().bind_tools([own, add])
     assert bound_to.kwargs["tools"][0] == own
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [add.model_copy(update={"extras": {**MARK, "unheard_of": 1}}), {**ANTHROPICS, **MARK}],
+    ids=["tool", "anthropic"],
+)
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-chat"])
+def test_a_tools_cache_marker_goes_where_it_is_read(pair: Pair, protocol: str, given: Any) -> None:
+    pair.plays(Reply(status=503))
+    model = pair.speaking(protocol, suffix="/v1", only=["first"], max_retries=0)
+    with pytest.raises(AllRoutesFailed):
+        model.bind_tools([given]).invoke("Hi")
+    (sent,) = pair.first.requests[0].body["tools"]
+    beside = set(sent) - {"type", "function", "name", "description", "input_schema"}
+    assert beside == ({"cache_control"} if protocol == "anthropic" else set())
 
 
 @pytest.mark.parametrize(
