@@ -50,6 +50,10 @@ class AnthropicRoute(RouteModel, ChatAnthropic):
         {"frequency_penalty", "logit_bias", "logprobs", "n", "presence_penalty", "seed", "store"}
         | {"stream_options", "top_logprobs", "user"}
     )
+    tool_extras: ClassVar[frozenset[str]] = frozenset(
+        {"allowed_callers", "cache_control", "defer_loading", "eager_input_streaming"}
+        | {"input_examples"}
+    )
 
     @property
     def _client(self) -> Any:  # the base would make one, with a key that it holds

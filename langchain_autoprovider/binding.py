@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from langchain_autoprovider.needs import vendors_own
 from langchain_autoprovider.structured import response_format
 
 if TYPE_CHECKING:
@@ -17,9 +21,27 @@ if TYPE_CHECKING:
 
     from inference_providers.routes import Route
 
-__all__ = ["bound"]
+__all__ = ["bound", "neutral"]
 
 _OF_TOOLS = ("tool_choice", "parallel_tool_calls")
+_ANTHROPICS = ("any", "auto", "none", "tool")
+"""Types of `tool_choice` as Anthropic spells it, for which LangChain has plain words."""
+_OF_ANTHROPICS_TOOLS = ("type", "name", "description", "input_schema", "strict")
+
+
+def neutral(tool: Any, strict: bool | None) -> dict[str, Any]:  # noqa: FBT001
+    """Return a tool in OpenAI's form; a vendor's own stays, for the class that knows it.
+
+    What a vendor alone knows of a function goes along as `extras`, LangChain's word for it.
+    """
+    if vendors_own(tool):
+        own: dict[str, Any] = tool
+        return own
+    made = convert_to_openai_tool(tool, strict=strict)
+    extras = tool.extras if isinstance(tool, BaseTool) else None
+    if isinstance(tool, dict) and "input_schema" in tool:
+        extras = {name: tool[name] for name in tool if name not in _OF_ANTHROPICS_TOOLS}
+    return {**made, "extras": extras} if extras else made
 
 
 def bound(model: BaseChatModel, route: Route, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,9 +64,31 @@ def _shaped(route: Route, shape: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_tools(model: BaseChatModel, fields: dict[str, Any]) -> dict[str, Any]:
-    if not fields.get("tools"):
-        return fields
-    tools = fields.pop("tools")
+    tools = fields.pop("tools", None)
     of_tools = {name: fields.pop(name) for name in _OF_TOOLS if name in fields}
-    binding: Any = model.bind_tools(tools, **of_tools)
+    if not tools:  # an empty list of them is refused, and so is the choice of one
+        return fields
+    choice = of_tools.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") in _ANTHROPICS:
+        of_tools["tool_choice"] = choice.get("name", choice["type"])
+    binding: Any = model.bind_tools([_bare(tool) for tool in tools], **of_tools)
+    _tell_extras(model, tools, binding.kwargs)
     return {**fields, **binding.kwargs}
+
+
+def _bare(tool: Any) -> Any:
+    return {n: tool[n] for n in tool if n != "extras"} if isinstance(tool, dict) else tool
+
+
+def _tell_extras(model: BaseChatModel, tools: Any, made: Mapping[str, Any]) -> None:
+    """Put on the tools that a class has made what it knows of their extras."""
+    if not (known := getattr(model, "tool_extras", None)):
+        return
+    extras = {
+        tool["function"]["name"]: tool["extras"]
+        for tool in tools
+        if isinstance(tool, dict) and {"extras", "function"} <= tool.keys()
+    }
+    for tool in made.get("tools", ()):
+        told = extras.get(tool.get("name"), {})
+        tool.update({name: told[name] for name in told if name in known})

@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 import msgspec
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
-from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from inference_providers import drive
 from inference_providers.errors import ConfigError
 from inference_providers.policy import DEFAULT, Policy
+from langchain_autoprovider.binding import neutral
 from langchain_autoprovider.chunks import ChunkReader, as_chunk
 from langchain_autoprovider.conversation import conversation_of
 from langchain_autoprovider.needs import needs_of
 from langchain_autoprovider.profile import profile_of
 from langchain_autoprovider.request import Request, traced
 from langchain_autoprovider.selection import Selecting
-from langchain_autoprovider.structured import Method, answers, asked, parser_for
+from langchain_autoprovider.structured import Method, answers, asked, neutral_format, parser_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+    from collections.abc import AsyncGenerator, Generator
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-    from langchain_core.language_models import LanguageModelInput, ModelProfile
+    from langchain_core.language_models import ModelProfile
     from langchain_core.language_models.base import LangSmithParams
-    from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult, Generation
-    from langchain_core.runnables import Runnable
     from langchain_core.runnables.fallbacks import RunnableWithFallbacks
-    from langchain_core.tools import BaseTool
-    from pydantic import BaseModel
 
     from inference_providers.outcomes import Attempt
 
 __all__ = ["AutoChatModel"]
 
 CHARS_PER_TOKEN = 4
-_KINDS_OF_FUNCTION = ("function", "object")  # a tool, or a JSON schema
 _REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
 
 
@@ -100,6 +99,13 @@ class AutoChatModel(Selecting, BaseChatModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True, extra="forbid")
 
+    # The base keeps its arguments in `_serialized`, by which caches know them.
+    _made_from_it: ClassVar[tuple[str, ...]] = (*Selecting._made_from_it, "_serialized")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self.__dict__.pop("_serialized", None)
+
     def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(model, **kwargs)
 
@@ -153,8 +159,7 @@ class AutoChatModel(Selecting, BaseChatModel):
         """
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        neutral = [_neutral(tool, strict) for tool in tools]
-        return self.bind(tools=neutral, **kwargs)
+        return self.bind(tools=[neutral(tool, strict) for tool in tools], **kwargs)
 
     def with_structured_output(
         self,
@@ -313,6 +318,8 @@ class AutoChatModel(Selecting, BaseChatModel):
             name: value for name in _REQUEST_FIELDS if (value := getattr(self, name)) is not None
         }
         fields = {**own, **kwargs}
+        if (shape := neutral_format(fields.pop("response_format", None))) is not None:
+            fields["response_format"] = shape
         # A call may name another model, as `bind(model=...)` does.
         chosen = self._for_model(fields.pop("model")) if "model" in fields else self
         policy = self._policy
@@ -341,12 +348,6 @@ class AutoChatModel(Selecting, BaseChatModel):
             move_on_policy=self.move_on_policy,
             hedge_after=self.hedge_after,
         )
-
-
-def _neutral(tool: Any, strict: bool | None) -> dict[str, Any]:  # noqa: FBT001
-    """Return a tool in OpenAI's form; a vendor's own stays, for the class that knows it."""
-    own_kind = isinstance(tool, dict) and tool.get("type", "function") not in _KINDS_OF_FUNCTION
-    return tool if own_kind else convert_to_openai_tool(tool, strict=strict)
 
 
 def _profile(model: AutoChatModel) -> ModelProfile | None:

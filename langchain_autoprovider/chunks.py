@@ -28,22 +28,31 @@ FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "sta
 
 
 class ChunkReader:
-    """Reads the chunks of one request; remembers the tokens they report."""
+    """Reads the chunks of one request; remembers the tokens they report.
+
+    A refusal is held back to the end: in LangChain's events it is a block that comes whole,
+    of which each further one would replace the one before.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._tokens: tuple[int, int] | None = None
         self._in_blocks = False
+        self._refusal = ""
+        self._provider: str | None = None
         self._arguments: dict[object, str] = {}
 
     def look(self, chunk: ChatGenerationChunk) -> Look:
-        """Say what a chunk shows; notes the tokens it reports."""
+        """Say what a chunk shows; notes the tokens it reports, and takes a refusal."""
         message = chunk.message
         self._in_blocks = isinstance(message.content, list)
         said = {**message.response_metadata, **(chunk.generation_info or {})}
         finish = any(said.get(key) for key in FINISH_KEYS)
         aside = message.additional_kwargs
-        output = bool(message.content or aside.get("reasoning_content") or aside.get("refusal"))
+        refusal = aside.pop("refusal", None) or ""
+        self._refusal += refusal
+        self._provider = message.response_metadata.get("model_provider")
+        output = bool(message.content or aside.get("reasoning_content") or refusal)
         if isinstance(message, AIMessageChunk):
             for call in message.tool_call_chunks:
                 output = output or bool(call["name"])
@@ -74,6 +83,8 @@ class ChunkReader:
         merged = merge_chat_generation_chunks(list(chunks))
         if merged is None or not isinstance(merged.message, AIMessageChunk):
             return None
+        if self._refusal:
+            merged.message.additional_kwargs["refusal"] = self._refusal
         return _without_cut_calls(merged.message)
 
     def last(self, tried: tuple[Tried, ...]) -> ChatGenerationChunk:
@@ -83,6 +94,9 @@ class ChunkReader:
             response_metadata={"autoprovider": recorded(self._plan, tried, self._tokens)},
             chunk_position="last",
         )
+        if self._refusal:
+            message.additional_kwargs["refusal"] = self._refusal
+            message.response_metadata["model_provider"] = self._provider  # by which it is read
         return ChatGenerationChunk(message=message)
 
 

@@ -48,6 +48,9 @@ NO_RESULT = "No result: the call was not carried out."
 ATTACHED = "Attached to the result of {name}:"
 SEEN = "I have seen the results."
 
+_SAY_TEXT_ONLY = frozenset({"azure", "cohere", "openai-chat"})
+"""Protocols whose answers are no lists, unless LangChain's `output_version` makes them such."""
+
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -89,7 +92,7 @@ def _is_own(message: AIMessage, route: Route, to: Takes) -> bool:
     ids = [call["id"] for call in message.tool_calls]
     if message.invalid_tool_calls or len(set(ids)) < len(ids) or to.thoughts:
         return False
-    if route.endpoint.protocol in {"openai-chat", "azure"} and not isinstance(message.content, str):
+    if route.endpoint.protocol in _SAY_TEXT_ONLY and not isinstance(message.content, str):
         return False
     said = message.response_metadata
     if isinstance(trace := said.get("autoprovider"), dict):
@@ -251,8 +254,23 @@ def _strict_turns(messages: Iterable[BaseMessage]) -> Iterator[BaseMessage]:
         if isinstance(before, ToolMessage) and not isinstance(message, ToolMessage | AIMessage):
             yield AIMessage(SEEN)
         if isinstance(message, AIMessage) and message.tool_calls and message.content:
-            yield message.model_copy(update={"tool_calls": [], "additional_kwargs": {}})
-            yield message.model_copy(update={"content": ""})
+            if said := _beside_calls(message.content):
+                yield message.model_copy(
+                    update={"content": said, "tool_calls": [], "additional_kwargs": {}}
+                )
+            told = {k: v for k, v in message.response_metadata.items() if k != "output_version"}
+            yield message.model_copy(update={"content": "", "response_metadata": told})
         else:
             yield message
         before = message
+
+
+def _beside_calls(content: str | list[Any]) -> str | list[Any]:
+    """Return what an answer says; in LangChain's blocks, its calls stand there as well."""
+    if isinstance(content, str):
+        return content
+    return [block for block in content if isinstance(block, str) or not _is_call_or_empty(block)]
+
+
+def _is_call_or_empty(block: dict[str, Any]) -> bool:
+    return block.get("type") == "tool_call" or block.get("text") == ""

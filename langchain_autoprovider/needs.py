@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from inference_providers.routes import Needs
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-__all__ = ["needs_of"]
+__all__ = ["needs_of", "vendors_own"]
 
 CHARS_PER_TOKEN = 6
 """English text has about four. A route is passed over only where the prompt is surely
@@ -32,12 +33,25 @@ _NOT_BY_URL = {
 }
 """Blocks that hold no more than a URL, and the protocols that have no words for it."""
 
+_ANTHROPICS = re.compile(r".*_20\d{6}|mcp_toolset")
+_HAVE_TOOLS_OF = {
+    "anthropic": {"anthropic"},
+    "google": {"google-genai"},
+    "openai": {"azure", "openai-chat", "openai-responses", "vertex"},
+}
+"""The protocols that have words for tools which a vendor carries out itself."""
+
+_PROTOCOLS = {"bedrock", "cohere", "mistral", "replicate"}.union(*_HAVE_TOOLS_OF.values())
+
 
 def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Needs:
     """Return what a route must offer to be asked this."""
     kinds = {"text"}
-    linked: set[tuple[str, str]] = set()
-    chars = sum(len(str(tool)) for tool in fields.get("tools") or ())
+    unsayable: set[tuple[str, str]] = set()
+    tools = fields.get("tools") or ()
+    chars = sum(len(str(tool)) for tool in tools)
+    for tool in tools:
+        unsayable.update(_foreign(tool))
     for message in messages:
         if isinstance(message.content, str):
             chars += len(message.content)
@@ -48,15 +62,33 @@ def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Need
             else:
                 chars += len(str(block.get("text") or ""))
                 kinds.update(_kind(block))
-                linked.update(_linked(block))
+                unsayable.update(_linked(block))
     return Needs(
-        tools=bool(fields.get("tools")),
+        tools=bool(tools),
         structured="response_format" in fields,
         shaped="shape" in fields,
         input=frozenset(kinds),
         context=chars // CHARS_PER_TOKEN,
-        unsayable=tuple(sorted(linked)),
+        unsayable=tuple(sorted(unsayable)),
     )
+
+
+def vendors_own(tool: Any) -> str | None:
+    """Name the kind of a tool that its vendor carries out itself; a function has none."""
+    if not isinstance(tool, dict) or "input_schema" in tool:
+        return None
+    if "type" not in tool and len(tool) == 1:  # Gemini's: {"google_search": {}}
+        return str(next(iter(tool)))
+    kind = tool.get("type", "function")
+    return None if kind in {"function", "object"} else str(kind)  # a tool, or a JSON schema
+
+
+def _foreign(tool: Any) -> Iterator[tuple[str, str]]:
+    if (kind := vendors_own(tool)) is None:
+        return
+    vendor = "anthropic" if _ANTHROPICS.fullmatch(kind) else "openai"
+    for protocol in _PROTOCOLS - _HAVE_TOOLS_OF["google" if kind in tool else vendor]:
+        yield protocol, f"its protocol {protocol!r} has no tool {kind!r}; give a function"
 
 
 def _linked(block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

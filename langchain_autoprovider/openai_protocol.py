@@ -15,7 +15,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import openai
-from langchain_core.messages.block_translators import get_translator
+from langchain_core.messages.block_translators import get_translator, register_translator
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import ValidationError, model_validator
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.messages.content import ContentBlock
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from inference_providers.connector import Access
@@ -158,15 +159,31 @@ def _model(route: Route, **clients: Any) -> OpenAIRoute:
     )
 
 
+def _blocks(message: AIMessage) -> list[ContentBlock]:
+    """Return an answer's content in LangChain's blocks.
+
+    OpenAI's translator drops reasoning, what is done for unknown names drops a refusal.
+    """
+    blocks = message.model_copy(update={"response_metadata": {}}).content_blocks
+    if refusal := message.additional_kwargs.get("refusal"):
+        blocks.append({"type": "refusal", "refusal": refusal})
+    return blocks
+
+
+_TRANSLATOR = {"translate_content": _blocks, "translate_content_chunk": _blocks}
+
+
 def _answers_as(route: Route) -> str:
-    """Name who answers. OpenAI's translator drops reasoning, the one for unknown names does not.
+    """Name who answers, and have LangChain translate what comes under that name.
 
     A vendor with a translator of its own has it for its own protocol, not for this one.
     """
-    if route.endpoint.protocol == _RESPONSES:
+    if route.endpoint.protocol == _RESPONSES or route.provider == "openai":
         return "openai"
-    has_own = route.provider != "openai" and get_translator(route.provider) is not None
-    return f"{route.provider}-openai" if has_own else route.provider
+    has_own = get_translator(route.provider) not in (None, _TRANSLATOR)
+    name = f"{route.provider}-openai" if has_own else route.provider
+    register_translator(name, **_TRANSLATOR)
+    return name
 
 
 def _sdk(access: Access, key: Callable[[], str] | None) -> openai.OpenAI:

@@ -9,7 +9,8 @@ Requests are spelled as OpenAI spells them until a route is tried. A class that 
 * `_tool_choice`: how the choice of a tool is spelled; `None` leaves it out;
 * `_takes_choice`: which choices there are; in place of `tool` only that tool is sent, of
   `any` it is `auto`, of `none` no tools are sent;
-* `_with_tools`: how tools are bound, where the vendor's class does not do it well.
+* `_with_tools`: how tools are bound, where the vendor's class does not do it well;
+* `tool_extras`: what may stand beside a tool's name and schema there.
 
 The registry's quirks are applied before that, in the neutral words.
 """
@@ -46,6 +47,7 @@ class RouteModel(BaseChatModel):
 
     spellings: ClassVar[Mapping[str, str]] = {}
     absent: ClassVar[frozenset[str]] = frozenset()
+    tool_extras: ClassVar[frozenset[str]] = frozenset()
 
     def _spelled(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return request fields as the vendor's class takes them; may change `fields`."""

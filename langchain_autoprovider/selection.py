@@ -17,17 +17,17 @@ from inference_providers.keys import Keys
 from inference_providers.layers import registry_here
 from inference_providers.policy import DEFAULT
 from inference_providers.resolver import Resolver
-from inference_providers.routes import Route, Selection, Sort
+from inference_providers.routes import Plan, Route, Selection, Sort
 from langchain_autoprovider import connect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inference_providers.registry import Registry
-    from inference_providers.routes import Plan
 
 __all__ = ["Selecting"]
 
+_LEFT_TO_US = ("max_retries", "timeout")
 _Names = str | tuple[str, ...] | None
 
 
@@ -70,10 +70,13 @@ class Selecting(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _retries_as_attempts(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("max_retries"), int):
-            values = dict(values)
-            values.setdefault("max_attempts", values.pop("max_retries") + 1)
-        return values
+        if not isinstance(values, dict):
+            return values
+        # LangChain's own models are given `None` for what is left to them.
+        made = {k: v for k, v in values.items() if v is not None or k not in _LEFT_TO_US}
+        if isinstance(made.get("max_retries"), int):
+            made.setdefault("max_attempts", made.pop("max_retries") + 1)
+        return made
 
     @property
     def model_name(self) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from langchain_core.outputs import Generation
     from langchain_core.runnables import Runnable
 
-__all__ = ["Method", "answers", "asked", "parser_for", "response_format"]
+__all__ = ["Method", "answers", "asked", "neutral_format", "parser_for", "response_format"]
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
@@ -94,6 +94,16 @@ def response_format(
         "type": "json_schema",
         "json_schema": named if strict is None else {**named, "strict": strict},
     }
+
+
+def neutral_format(given: Any) -> Any:
+    """Return a request's `response_format` as OpenAI spells it; `None` asks for none.
+
+    A class or a JSON schema may be given itself. Text is what comes unasked.
+    """
+    if isinstance(given, type) or (isinstance(given, dict) and "properties" in given):
+        return response_format(convert_to_json_schema(given), "json_schema", None)
+    return None if given == {"type": "text"} else given
 
 
 def parser_for(schema: dict[str, Any] | type, method: Method | None) -> BaseOutputParser[Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime  # noqa: TC003 - msgspec reads annotations at run time
 from typing import Any
 
+from inference_providers.errors import InferenceProvidersError
 from inference_providers.routes import Route, Value
 
 __all__ = [
@@ -81,6 +83,12 @@ class Failure(Value, frozen=True, kw_only=True):
     wall: datetime | None = None
     began: bool = False
     partial: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Of the SDKs' exceptions few can be unpickled, and they hold the request, with its key.
+        told = {name: getattr(self, name) for name in self.__struct_fields__}
+        told["error"] = InferenceProvidersError(f"{type(self.error).__name__}: {self.error}")
+        return functools.partial(Failure, **told), ()
 
 
 class Cancelled(Value, frozen=True, kw_only=True):

@@ -314,7 +314,7 @@ class _Planner:
         if self.needs.tools and entry.tools is False:
             return "does not offer tools"
         if self.needs.structured and entry.structured is False:
-            return "does not offer structured output"
+            return "does not offer structured output; ask by a tool"
         if self.needs.shaped and entry.structured is False and entry.tools is False:
             return "offers neither structured output nor tools"
         if entry.input and (lacking := self.needs.input.difference(entry.input)):

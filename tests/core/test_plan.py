@@ -244,7 +244,11 @@ def test_an_edition_that_lives_stands_in_for_one_that_was_shut_down() -> None:
     ("needs", "facts", "reason"),
     [
         (Needs(tools=True), {"tools": False}, "does not offer tools"),
-        (Needs(structured=True), {"structured": False}, "does not offer structured output"),
+        (
+            Needs(structured=True),
+            {"structured": False},
+            "does not offer structured output; ask by a tool",
+        ),
         (Needs(input=frozenset({"image"})), {"input": ["text"]}, "does not take image input"),
         (Needs(input=frozenset({"pdf", "image"})), {}, "does not take image or pdf input"),
         (Needs(tools=True), {"tools": None}, None),

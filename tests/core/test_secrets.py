@@ -13,7 +13,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.load import dumps
 
-from inference_providers import ProviderList
+from inference_providers import AllRoutesFailed, ProviderList
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
 
@@ -92,6 +92,19 @@ def test_a_pickle_holds_no_key(surfaces: list[str]) -> None:
         model = AutoChatModel("m", registry=registry(fake))
         model.invoke("Hi")
         surfaces.append(pickle.dumps(model).decode("latin-1"))
+
+
+def test_a_pickled_failure_holds_no_key_and_can_be_read(surfaces: list[str]) -> None:
+    with FakeProvider(Reply(status=503)) as fake:
+        model = AutoChatModel("m", registry=registry(fake), max_retries=0)
+        with pytest.raises(AllRoutesFailed) as caught:
+            model.invoke("Hi")
+    pickled = pickle.dumps(caught.value)
+    surfaces.append(pickled.decode("latin-1"))
+    again = pickle.loads(pickled)
+    assert str(again) == str(caught.value)
+    assert [(t.failure_class, t.status) for t in again.attempts] == [("OVER", 503)]
+    assert "scripted 503" in str(again.attempts[0].outcome.error)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])

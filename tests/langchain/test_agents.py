@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from deepagents import create_deep_agent
 from langchain.agents import create_agent
-from langchain.agents.middleware import SummarizationMiddleware
+from langchain.agents.middleware import ModelFallbackMiddleware, SummarizationMiddleware
+from langchain.agents.middleware.model_refusal import ModelRefusalMiddleware
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain_core.exceptions import ModelRefusalError
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
@@ -151,6 +154,30 @@ def test_the_profile_tells_an_agent_which_strategy_will_do(
     assert agent.invoke(ASKED)["structured_response"] == Sum(total=5)
     sent = loop.second.requests[0].body
     assert ("response_format" in sent) is bool(structured)
+
+
+@pytest.mark.filterwarnings("ignore:.*(is in beta|is experimental)")
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "events"])
+def test_a_refusal_is_one_to_an_agents_middleware(loop: Loop, how: str) -> None:
+    loop.first.replies = [Reply(refusal="I cannot help with that.")]
+    agent: Any = create_agent(loop.model(), [add], middleware=[ModelRefusalMiddleware()])
+    asked = {
+        "invoke": agent.invoke,
+        "ainvoke": lambda state: asyncio.run(agent.ainvoke(state)),
+        "stream": lambda state: list(agent.stream(state, stream_mode="messages")),
+        "events": lambda state: agent.stream_events(state, version="v3").output,
+    }
+    with pytest.raises(ModelRefusalError, match=r"output: I cannot help with that\."):
+        asked[how](ASKED)
+
+
+def test_an_agent_falls_back_where_a_model_refused(loop: Loop) -> None:
+    loop.first.replies = [Reply(refusal="I cannot help with that.")]
+    model = loop.model()
+    other = model.model_copy(update={"model": "second/m-1"})
+    caught = [ModelFallbackMiddleware(other), ModelRefusalMiddleware()]
+    state: Any = create_agent(model, [add], middleware=caught).invoke(ASKED)
+    assert state["messages"][-1].text == "It is 5."
 
 
 def test_each_token_of_an_agent_is_streamed_once(loop: Loop) -> None:

@@ -407,6 +407,10 @@ def test_old_connections_are_dropped(pair: Pair, monkeypatch: pytest.MonkeyPatch
     assert len(connect._connections) == 2
 
 
+def test_what_is_left_to_it_may_be_given_as_none(pair: Pair) -> None:
+    assert pair.model(max_retries=None, timeout=None) == pair.model()
+
+
 def test_max_retries_limits_the_attempts(pair: Pair) -> None:
     pair.plays(Reply(status=503))
     with pytest.raises(AllRoutesFailed, match="1 tried"):

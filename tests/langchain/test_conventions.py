@@ -11,6 +11,7 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField
+from pydantic import BaseModel
 
 from inference_providers import AllRoutesFailed
 from inference_providers.testing import FakeProvider, Reply
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 WORDS = Reply("one two three")
 COUNTED = {"input_tokens": 10, "output_tokens": 3, "total_tokens": 13}
+
+
+class Sum(BaseModel):
+    """A sum."""
+
+    total: int
 
 
 class Listener(BaseCallbackHandler):
@@ -120,6 +127,21 @@ async def test_a_cached_answer_is_given_again_with_the_trace_it_had(
     assert len(pair.first.requests) == 2
 
 
+@pytest.mark.parametrize("how", ["copied", "set"])
+def test_a_cached_answer_is_not_that_of_other_arguments(pair: Pair, how: str) -> None:
+    model = pair.model("first/m-1", cache=InMemoryCache())
+    assert model.invoke("Hi").text == "from first"
+    for changes in ({"temperature": 0.5}, {"model": "second/m-1"}):
+        if how == "copied":
+            model = model.model_copy(update=changes)
+        else:
+            for name, value in changes.items():
+                setattr(model, name, value)
+        answer = model.invoke("Hi")
+    assert len(pair.first.requests) == 2
+    assert answer.text == "from second"
+
+
 def test_a_caches_key_has_no_key_of_a_provider(pair: Pair) -> None:
     asked: list[str] = []
 
@@ -175,6 +197,18 @@ async def test_it_is_retried_and_falls_back_as_any_runnable(pair: Pair, how: str
     falling = model.with_fallbacks([pair.model("second/m-1")])
     answer = falling.invoke("Hi") if how == "invoke" else await falling.ainvoke("Hi")
     assert answer.text == "from second"
+
+
+def test_a_fallback_chain_of_it_binds_tools_and_shapes(pair: Pair) -> None:
+    call = {"name": "Sum", "arguments": {"total": 5}}
+    pair.plays(Reply(status=503))
+    pair.second.replies = [Reply("", tool_calls=(call,))]
+    model = pair.model("first/m-1", cooldown=False)
+    falling: Any = model.with_fallbacks([pair.model("second/m-1")])
+    assert falling.bind_tools([Sum]).invoke("2 + 3?").tool_calls[0]["name"] == "Sum"
+    shaped = falling.with_structured_output(Sum, method="function_calling")
+    assert shaped.invoke("2 + 3?") == Sum(total=5)
+    assert falling.explain().routes[0].provider == "first"
 
 
 class Counting(BaseRateLimiter):

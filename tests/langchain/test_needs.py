@@ -8,8 +8,9 @@ import pytest
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import HumanMessage
 
-from inference_providers import NoRouteError
-from langchain_autoprovider import AutoChatModel
+from inference_providers import AllRoutesFailed, NoRouteError
+from inference_providers.testing import Reply
+from langchain_autoprovider import AutoChatModel, connect, needs
 from langchain_autoprovider.needs import needs_of
 
 if TYPE_CHECKING:
@@ -113,3 +114,38 @@ def test_a_route_that_takes_urls_is_asked_in_its_place(pair: Pair) -> None:
     plan = model._resolver.plan(needs_of([HumanMessage([LINKS[0][0]])], {}))
     assert [route.provider for route in plan.routes] == ["second"]
     assert "first" in {skip.provider for skip in plan.skipped}
+
+
+SEARCH = {"type": "web_search"}
+FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
+GOOGLE = {"google_search": {}}
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "others"),
+    [
+        (SEARCH, ("openai-responses", "/v1"), "anthropic"),
+        (FETCH, ("anthropic", "/v1"), "openai-chat"),
+        (GOOGLE, ("google-genai", "/v1beta"), "openai-chat"),
+        (SEARCH, ("openai-chat", "/v1"), "google-genai"),
+        (FETCH, ("anthropic", "/v1"), "bedrock"),
+    ],
+)
+def test_a_vendors_own_tool_goes_only_where_there_are_words_for_it(
+    pair: Pair, own: Any, theirs: tuple[str, str], others: str
+) -> None:
+    pair.plays(Reply(status=503))
+    said = rf"its protocol '{others}' has no tool"
+    with pytest.raises(NoRouteError, match=said):
+        pair.speaking(others, only=["first"]).bind_tools([own]).invoke("Hi")
+    assert not pair.first.requests
+    protocol, suffix = theirs
+    model = pair.speaking(protocol, suffix=suffix, only=["first"], max_retries=0)
+    with pytest.raises(AllRoutesFailed):
+        model.bind_tools([own]).invoke("Hi")
+    kinds = {"googleSearch", own.get("type")}
+    assert any(kind in str(pair.first.requests[0].body["tools"]) for kind in kinds if kind)
+
+
+def test_of_each_protocol_it_is_known_whose_tools_it_has() -> None:
+    assert set(needs._PROTOCOLS) == set(connect._PROTOCOLS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from langchain_core.exceptions import ContextOverflowError
+from langchain_core.messages import HumanMessage, ToolMessage
 from pydantic import BaseModel
 
 from inference_providers import AllRoutesFailed, ProviderList, StreamInterrupted
@@ -614,6 +615,24 @@ async def test_it_calls_tools(pair: Pair, dialect: Dialect, ask: Callable[..., A
     (call,) = answer.tool_calls
     assert {name: call[name] for name in CALL} == CALL
     assert attempts(answer) == [("first", None)]
+
+
+def _went_back(pair: Pair, dialect: Dialect, **kwargs: Any) -> Any:
+    """Return the conversation as it was sent with the result of a call."""
+    pair.plays(Reply(body=dialect.answer(calls=True)), Reply(body=dialect.answer(calls=False)))
+    model = model_over(pair, dialect, **kwargs).bind_tools(TOOLS)
+    call = model.invoke("Add 1 and 2")
+    result = ToolMessage("3", tool_call_id=call.tool_calls[0]["id"], name="add")
+    model.invoke([HumanMessage("Add 1 and 2"), call, result])
+    body = pair.first.requests[-1].body
+    return body.get("messages") or body["contents"]
+
+
+def test_a_call_in_langchains_blocks_goes_back_as_it_does_without(
+    pair: Pair, dialect: Dialect
+) -> None:
+    plain = _went_back(pair, dialect)
+    assert _went_back(pair, dialect, output_version="v1") == plain
 
 
 NAMED = {"type": "function", "function": {"name": "add"}}

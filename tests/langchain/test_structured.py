@@ -14,7 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from inference_providers import AllRoutesFailed, NoRouteError
+from inference_providers import AllRoutesFailed, NoRouteError, StreamInterrupted
 from inference_providers.routes import Endpoint, Model, Quirks, Route
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
@@ -56,6 +56,7 @@ CALL = Reply("", tool_calls=({"name": "Person", "arguments": ANNA},), finish_rea
 TEXT = Reply('{"name": "Anna", "age": 31}')
 PROSE = Reply("Anna is thirty-one.")
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+ANTHROPICS = {"name": "add", "description": "Add.", "input_schema": {"type": "object"}}
 SCHEMA = {"title": "Person", "type": "object", "properties": {"name": {"type": "string"}}}
 
 
@@ -196,7 +197,22 @@ async def test_a_refusal_is_kept(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(REFUSED)
     answer = await ask(pair.model(), "Hi")
     assert answer.additional_kwargs["refusal"] == SORRY
+    assert answer.content_blocks == [{"type": "refusal", "refusal": SORRY}]
     assert not pair.second.requests
+
+
+def test_a_refusal_comes_whole_in_events(pair: Pair) -> None:
+    pair.plays(REFUSED)
+    stream = pair.model().stream_events("Hi", version="v3")
+    told = [event["content"] for event in stream if event["event"] == "content-block-finish"]
+    assert told == stream.output.content_blocks == [{"type": "refusal", "refusal": SORRY}]
+
+
+def test_a_refusal_that_is_cut_is_partial(pair: Pair) -> None:
+    pair.plays(REFUSED._replace(cut_after=4))
+    with pytest.raises(StreamInterrupted) as caught:
+        list(pair.model().stream("Hi"))
+    assert caught.value.partial.additional_kwargs["refusal"] == "I cannot help"
 
 
 @pytest.mark.parametrize("method", [None, "json_schema", "json_mode", "function_calling"])
@@ -232,9 +248,13 @@ async def test_a_refusal_moves_on_only_where_policy_may(able: Able, moves: bool)
         (PersonDict, "PersonDict"),
         (TOOL, "add"),
         (Person.model_json_schema(), "Person"),
-        ({"name": "add", "description": "Add.", "input_schema": {"type": "object"}}, "add"),
+        (ANTHROPICS, "add"),
+        ({"type": "custom", **ANTHROPICS}, "add"),
     ],
-    ids=["tool", "function", "pydantic", "typed dict", "openai", "json schema", "anthropic"],
+    ids=[
+        *("tool", "function", "pydantic", "typed dict", "openai", "json schema"),
+        *("anthropic", "anthropic custom"),
+    ],
 )
 def test_every_kind_of_tool_is_taken(pair: Pair, given: Any, name: str) -> None:
     bound_to = pair.model().bind_tools([given])
@@ -244,10 +264,35 @@ def test_every_kind_of_tool_is_taken(pair: Pair, given: Any, name: str) -> None:
     assert (sent["type"], sent["function"]["name"]) == ("function", name)
 
 
+def test_tools_that_are_bound_as_any_field_are_taken(pair: Pair) -> None:
+    pair.model().bind(tools=[add, TOOL]).invoke("Hi")
+    names = [tool["function"]["name"] for tool in pair.first.requests[0].body["tools"]]
+    assert names == ["add", "add"]
+
+
 def test_a_vendors_own_tool_stays_as_it_is(pair: Pair) -> None:
     own = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
     bound_to: Any = pair.model().bind_tools([own, add])
     assert bound_to.kwargs["tools"][0] == own
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [add.model_copy(update={"extras": {**MARK, "unheard_of": 1}}), {**ANTHROPICS, **MARK}],
+    ids=["tool", "anthropic"],
+)
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-chat"])
+def test_a_tools_cache_marker_goes_where_it_is_read(pair: Pair, protocol: str, given: Any) -> None:
+    pair.plays(Reply(status=503))
+    model = pair.speaking(protocol, suffix="/v1", only=["first"], max_retries=0)
+    with pytest.raises(AllRoutesFailed):
+        model.bind_tools([given]).invoke("Hi")
+    (sent,) = pair.first.requests[0].body["tools"]
+    beside = set(sent) - {"type", "function", "name", "description", "input_schema"}
+    assert beside == ({"cache_control"} if protocol == "anthropic" else set())
 
 
 @pytest.mark.parametrize(
@@ -263,6 +308,11 @@ def test_a_vendors_own_tool_stays_as_it_is(pair: Pair) -> None:
             {"type": "function", "function": {"name": "add"}},
             {"type": "function", "function": {"name": "add"}},
         ),
+        ({"type": "any"}, "required"),
+        (
+            {"type": "tool", "name": "add"},
+            {"type": "function", "function": {"name": "add"}},
+        ),
     ],
     ids=str,
 )
@@ -271,6 +321,38 @@ def test_every_choice_of_tools_is_told(pair: Pair, choice: Any, sent: Any) -> No
     body = pair.first.requests[0].body
     assert body["tool_choice"] == sent
     assert body["parallel_tool_calls"] is False
+
+
+def test_no_tools_are_not_sent_as_an_empty_list(pair: Pair) -> None:
+    pair.model().bind_tools([], tool_choice="auto", parallel_tool_calls=False).invoke("Hi")
+    assert set(pair.first.requests[0].body) == {"model", "messages", "stream"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Person,
+        Person.model_json_schema(),
+        {
+            "type": "json_schema",
+            "json_schema": {"name": "Person", "schema": Person.model_json_schema()},
+        },
+    ],
+    ids=["pydantic", "json schema", "openai"],
+)
+def test_a_response_format_is_taken_in_each_spelling(pair: Pair, given: Any) -> None:
+    pair.model().bind_tools([add], response_format=given).invoke("Hi")
+    asked = pair.first.requests[0].body["response_format"]
+    assert asked["type"] == "json_schema"
+    assert asked["json_schema"]["name"] == "Person"
+    assert set(asked["json_schema"]["schema"]["properties"]) == {"name", "age"}
+
+
+@pytest.mark.parametrize("text", [None, {"type": "text"}])
+def test_text_is_no_format_and_no_need(able: Able, text: Any) -> None:
+    able.first.replies = [Reply("so")]
+    assert able.model({"structured": False}).bind(response_format=text).invoke("Hi").text == "so"
+    assert "response_format" not in able.first.requests[0].body
 
 
 def test_strict_tools_are_strict(pair: Pair) -> None:
