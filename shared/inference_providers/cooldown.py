@@ -69,9 +69,10 @@ class Rest(NamedTuple):
         """Say whether it is worth a probe before its time, where nothing else is left.
 
         It is when its length was our guess, nobody probes, and it has lasted a while: a
-        second after an overload, a minute where credit or a model was missing.
+        second after an overload, a minute where a key was refused, or credit or a model
+        was missing. Those may be mended at the provider, which nobody tells us.
         """
-        guessed = self.verdict.rest_s is None and not (self.is_limit or math.isinf(self.until))
+        guessed = self.verdict.rest_s is None and not self.is_limit
         brief = self.verdict.failure_class in {FailureClass.OVER, FailureClass.BROKEN}
         least_s = policy.rest_base_s if brief else policy.last_resort_s
         return guessed and now >= max(self.failed_at + least_s, self.probe_until)

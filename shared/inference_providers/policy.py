@@ -33,8 +33,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         quota_rest_s: Rest of a key whose credit is used up; doubles.
         quota_rest_max_s: Its longest.
         model_rest_s: Rest of a model that a provider does not have.
-        last_resort_s: How long a rest of our own guess, after used-up credit or a missing
-            model, lasts at the least before the route is asked where nothing else is left.
+        last_resort_s: How long a rest of our own guess, after a refused key, used-up credit
+            or a missing model, lasts at the least before the route is asked where nothing
+            else is left.
         hint_max_s: The longest rest a rate limit or an overload may ask for.
         probe_lease_s: How long the one probe after a rest keeps others away.
         retry_backoff_s: Mean of the first wait before the only route is tried again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import ssl
 
 import pytest
@@ -265,11 +266,15 @@ def test_when_all_rest_for_other_reasons_it_fails_fast_and_says_when() -> None:
 
 
 NO_CREDIT = Verdict(FailureClass.QUOTA, 402, Scope.KEY)
+REFUSED = Verdict(FailureClass.AUTH, 401, Scope.KEY)
 
 
-def test_where_nothing_else_is_left_a_guessed_rest_is_probed_after_a_while() -> None:
+@pytest.mark.parametrize("verdict", [NO_CREDIT, REFUSED], ids=str)
+def test_where_nothing_else_is_left_a_guessed_rest_is_probed_after_a_while(
+    verdict: Verdict,
+) -> None:
     health = Health(jitter=lambda: 0.5)
-    health.failed(A, NO_CREDIT, 0.0, DEFAULT)
+    health.failed(A, verdict, 0.0, DEFAULT)
     plan = only(A, B)
     engine = failover(plan, health=health, now=59.0)
     assert next(engine).route == B
@@ -282,17 +287,27 @@ def test_where_nothing_else_is_left_a_guessed_rest_is_probed_after_a_while() -> 
     assert health.resting(A, 61.0) is None
 
 
-def test_a_probe_that_fails_keeps_the_rest_and_makes_the_next_one_wait() -> None:
+@pytest.mark.parametrize(("verdict", "until"), [(NO_CREDIT, 3600.0), (REFUSED, math.inf)], ids=str)
+def test_a_probe_that_fails_keeps_the_rest_and_makes_the_next_one_wait(
+    verdict: Verdict, until: float
+) -> None:
     health = Health(jitter=lambda: 0.5)
-    health.failed(A, NO_CREDIT, 0.0, DEFAULT)
+    health.failed(A, verdict, 0.0, DEFAULT)
     engine = failover(only(A), health=health, now=61.0)
     next(engine)
     with pytest.raises(AllRoutesFailed):
-        engine.send(failed(HTTPError(402), at=61.0))
-    assert health.resting(A, 61.0).until == 3600.0
+        engine.send(failed(HTTPError(verdict.status), at=61.0))
+    assert health.resting(A, 61.0).until == until
     with pytest.raises(AllRoutesFailed, match="0 tried"):
         next(failover(only(A), health=health, now=120.0))
     assert next(failover(only(A), health=health, now=121.5)).route == A
+
+
+def test_of_two_guesses_the_one_with_an_end_is_probed_before_a_refused_key() -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, REFUSED, 0.0, DEFAULT)
+    health.failed(B, NO_CREDIT, 0.0, DEFAULT)
+    assert next(failover(only(A, B), health=health, now=61.0)).route == B
 
 
 @pytest.mark.parametrize(("verdict", "at"), [(NO_CREDIT, 61.0), (classify(HTTPError(503)), 0.1)])
@@ -310,7 +325,6 @@ def test_one_caller_at_a_time_probes_as_a_last_resort(verdict: Verdict, at: floa
 @pytest.mark.parametrize(
     "verdict",
     [
-        Verdict(FailureClass.AUTH, 401, Scope.KEY),
         Verdict(FailureClass.QUOTA, 402, Scope.KEY, rest_s=7200.0),
         Verdict(FailureClass.RATE, 429, Scope.ROUTE, rest_s=3600.0),
     ],

@@ -99,7 +99,6 @@ def check_last_resort(
         assert resting[asked] == min(resting.values())
         return
     assert rest.verdict.rest_s is None, "a rest the provider asked for was cut short"
-    assert rest.verdict.failure_class is not FailureClass.AUTH
     assert now >= rest.failed_at + (1.0 if rest.verdict.failure_class in overloaded else 60.0)
 
 
