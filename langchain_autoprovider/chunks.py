@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessageChunk, InvalidToolCall
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from inference_providers.outcomes import Tried
     from inference_providers.routes import Plan
 
-__all__ = ["FINISH_KEYS", "ChunkReader", "as_chunk", "recorded"]
+__all__ = ["FINISH_KEYS", "ChunkReader", "as_chunk", "cut_call", "recorded"]
 
 FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 """Where messages say why they end, by protocol."""
+_AT_THE_LIMIT = frozenset({"length", "max_tokens"})
+"""How they say that it was for the caller's own limit."""
+
+_CUT = "a tool call's arguments are cut short: {!r}"
 
 
 class ChunkReader:
@@ -73,7 +77,7 @@ class ChunkReader:
             try:
                 said = json.loads(arguments or "{}")
             except ValueError:
-                return f"a tool call's arguments are cut short: {arguments[:80]!r}"
+                return _CUT.format(arguments[:80])
             if not isinstance(said, dict):
                 return f"a tool call's arguments are no object: {arguments[:80]!r}"
         return None
@@ -98,6 +102,21 @@ class ChunkReader:
             message.additional_kwargs["refusal"] = self._refusal
             message.response_metadata["model_provider"] = self._provider  # by which it is read
         return ChatGenerationChunk(message=message)
+
+
+def cut_call(result: ChatResult) -> str | None:
+    """Say whether a whole answer has a tool call that nobody can carry out.
+
+    One that ends at the caller's own limit is whole as it is, and LangChain says so of its calls.
+    """
+    generation = result.generations[0]
+    message = generation.message
+    said = {**message.response_metadata, **(generation.generation_info or {})}
+    ends = {str(said.get(key)).lower() for key in FINISH_KEYS}
+    if not isinstance(message, AIMessage) or ends & _AT_THE_LIMIT:
+        return None
+    cut = next((call["args"] or "" for call in message.invalid_tool_calls), None)
+    return None if cut is None else _CUT.format(cut[:80])
 
 
 def recorded(plan: Plan, tried: Sequence[Tried], tokens: tuple[int, int] | None) -> dict[str, Any]:

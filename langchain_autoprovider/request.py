@@ -18,7 +18,7 @@ from inference_providers.errors import BrokenAnswerError
 from inference_providers.failover import failover
 from langchain_autoprovider import connect
 from langchain_autoprovider.binding import bound
-from langchain_autoprovider.chunks import recorded
+from langchain_autoprovider.chunks import cut_call, recorded
 from langchain_autoprovider.errors import LangChainErrors, PromptTooLong
 from langchain_autoprovider.history import adapted
 
@@ -114,6 +114,8 @@ class Request(NamedTuple):
         return max(self.policy.first_token_timeout_s, self.policy.inter_chunk_timeout_s)
 
     def _accepted(self, result: ChatResult) -> ChatResult:
+        if fault := cut_call(result):
+            raise BrokenAnswerError(fault)
         if self.accepts is None:
             return result
         try:

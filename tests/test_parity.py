@@ -34,6 +34,7 @@ TOOL = {
     },
 }
 A_CALL = Reply("", tool_calls=({"name": "multiply", "arguments": {"a": 3}},))
+A_CUT_CALL = Reply("", tool_calls=({"name": "multiply", "arguments": '{"a": '},))
 ANSWERED = ("second", None)
 
 
@@ -114,7 +115,13 @@ SCRIPTS = {
         streamed=((StreamInterrupted,),),
     ),
     "a tool call cut short": Script(
-        (Reply("", tool_calls=({"name": "multiply", "arguments": '{"a": '},)),),
+        (A_CUT_CALL,),
+        calls=((("first", "BROKEN"), ANSWERED),),
+        fields={"tools": [TOOL]},
+        streamed=((StreamInterrupted,),),
+    ),
+    "a tool call cut at the caller's own limit": Script(
+        (A_CUT_CALL._replace(finish_reason="length"),),
         calls=((("first", None),),),
         fields={"tools": [TOOL]},
         streamed=((StreamInterrupted,),),

@@ -148,7 +148,8 @@ def test_no_tool_call_is_an_error_where_one_is_due(two: Two) -> None:
 
 
 def test_arguments_that_cannot_be_read_never_become_none(two: Two) -> None:
-    two.plays(Reply("", tool_calls=({"name": "multiply", "arguments": '{"a": 3, "b"'},)))
+    cut = {"name": "multiply", "arguments": '{"a": 3, "b"'}
+    two.plays(Reply("", tool_calls=(cut,), finish_reason="length"))
     llm = two.llm()
     with pytest.raises(BrokenAnswerError, match="tool 'multiply' are no JSON object"):
         llm.get_tool_calls_from_response(llm.chat_with_tools([TOOL], "3 * 4?"))
