@@ -68,9 +68,9 @@ class Rest(NamedTuple):
     def may_have_passed(self, now: float, policy: Policy) -> bool:
         """Say whether it is worth a probe before its time, where nothing else is left.
 
-        It is when its length was our guess, nobody probes, and it has lasted a while: a
-        second after an overload, a minute where a key was refused, or credit or a model
-        was missing. Those may be mended at the provider, which nobody tells us.
+        It is when its length was our guess, nobody probes, and it has lasted a while:
+        longer where a key was refused, or credit or a model was missing, than after an
+        overload. Those may be mended at the provider, which nobody tells us.
         """
         guessed = self.verdict.rest_s is None and not self.is_limit
         brief = self.verdict.failure_class in {FailureClass.OVER, FailureClass.BROKEN}

@@ -63,7 +63,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     quota_rest_s: float = 3600.0
     quota_rest_max_s: float = 86400.0
     model_rest_s: float = 3600.0
-    last_resort_s: float = 60.0
+    last_resort_s: float = 10.0
     hint_max_s: float = 3600.0
     probe_lease_s: float = 30.0
     retry_backoff_s: float = 0.5

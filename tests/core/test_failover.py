@@ -267,6 +267,7 @@ def test_when_all_rest_for_other_reasons_it_fails_fast_and_says_when() -> None:
 
 NO_CREDIT = Verdict(FailureClass.QUOTA, 402, Scope.KEY)
 REFUSED = Verdict(FailureClass.AUTH, 401, Scope.KEY)
+WHILE_S = DEFAULT.last_resort_s
 
 
 @pytest.mark.parametrize("verdict", [NO_CREDIT, REFUSED], ids=str)
@@ -276,15 +277,15 @@ def test_where_nothing_else_is_left_a_guessed_rest_is_probed_after_a_while(
     health = Health(jitter=lambda: 0.5)
     health.failed(A, verdict, 0.0, DEFAULT)
     plan = only(A, B)
-    engine = failover(plan, health=health, now=59.0)
+    engine = failover(plan, health=health, now=WHILE_S - 1)
     assert next(engine).route == B
     with pytest.raises(AllRoutesFailed, match="1 tried"):
-        engine.send(failed(HTTPError(402), at=59.5))  # A's rest has not lasted long enough
-    engine = failover(plan, health=health, now=61.0)
+        engine.send(failed(HTTPError(402), at=WHILE_S - 0.5))  # A's has not lasted long enough
+    engine = failover(plan, health=health, now=WHILE_S)
     assert next(engine).route == A
     tried = ended(engine, ANSWERED)
     assert [t.route for t in tried] == [A]
-    assert health.resting(A, 61.0) is None
+    assert health.resting(A, WHILE_S) is None
 
 
 @pytest.mark.parametrize(("verdict", "until"), [(NO_CREDIT, 3600.0), (REFUSED, math.inf)], ids=str)
@@ -299,8 +300,8 @@ def test_a_probe_that_fails_keeps_the_rest_and_makes_the_next_one_wait(
         engine.send(failed(HTTPError(verdict.status), at=61.0))
     assert health.resting(A, 61.0).until == until
     with pytest.raises(AllRoutesFailed, match="0 tried"):
-        next(failover(only(A), health=health, now=120.0))
-    assert next(failover(only(A), health=health, now=121.5)).route == A
+        next(failover(only(A), health=health, now=60.5 + WHILE_S))
+    assert next(failover(only(A), health=health, now=61.0 + WHILE_S)).route == A
 
 
 def test_of_two_guesses_the_one_with_an_end_is_probed_before_a_refused_key() -> None:

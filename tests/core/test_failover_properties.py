@@ -25,7 +25,7 @@ from inference_providers.outcomes import (
     Wait,
     Waited,
 )
-from inference_providers.policy import Policy
+from inference_providers.policy import DEFAULT, Policy
 from inference_providers.routes import Endpoint, Model, Plan, Route
 from inference_providers.verdicts import FailureClass, Scope, Verdict
 
@@ -99,7 +99,8 @@ def check_last_resort(
         assert resting[asked] == min(resting.values())
         return
     assert rest.verdict.rest_s is None, "a rest the provider asked for was cut short"
-    assert now >= rest.failed_at + (1.0 if rest.verdict.failure_class in overloaded else 60.0)
+    brief = rest.verdict.failure_class in overloaded
+    assert now >= rest.failed_at + (DEFAULT.rest_base_s if brief else DEFAULT.last_resort_s)
 
 
 def one_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all that must hold in it
