@@ -315,6 +315,12 @@ def test_check_says_what_a_file_adds_changes_and_removes(tmp_path: Path) -> None
         ({"providers": {"groq": {"auth": {"any_of": [["GITHUB_TOKEN"]]}}}}, "another service's"),
         ({"providers": {"groq": {"endpoints": {"default": {"protocol": "openai"}}}}},
          "at $.providers.groq.endpoints.default.protocol: its protocol 'openai' is not spoken"),
+        ({"aliases": {"fast": "gpt-oss-120c"}},
+         "at $.aliases.fast: got 'gpt-oss-120c', which no provider lists; did you mean"),
+        ({"auto_model_priority": ["gpt-oss-120b", "gpt-oss-120c"]},
+         "at $.auto_model_priority[1]: Unknown model 'gpt-oss-120c'; did you mean"),
+        ({"providers": {"groq": {"twin_of": "grok"}}},
+         "at $.providers.groq.twin_of: got 'grok', no provider; did you mean 'groq'?"),
     ],
 )  # fmt: skip
 def test_check_tells_what_is_wrong_with_a_file(tmp_path: Path, content: Any, message: str) -> None:

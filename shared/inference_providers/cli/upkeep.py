@@ -23,8 +23,15 @@ from inference_providers import (
 )
 from inference_providers.cli import show
 from inference_providers.connector import find_connector
-from inference_providers.errors import ConfigError, FetchError, NoRouteError, UpdateError
+from inference_providers.errors import (
+    ConfigError,
+    FetchError,
+    NoRouteError,
+    UnknownModelError,
+    UpdateError,
+)
 from inference_providers.keys import Keys
+from inference_providers.names import did_you_mean
 from inference_providers.registry import Registry
 
 if TYPE_CHECKING:
@@ -126,6 +133,8 @@ def check_registry(
             if endpoint.protocol in unspoken.keys() - before.protocols:
                 where = f"$.providers.{provider_id}.endpoints.{name}.protocol"
                 registry_file.refuse(where, unspoken[endpoint.protocol], after.origin)
+    for complaint in _loose_ends(before, after):
+        registry_file.refuse(*complaint, after.origin)
     changes = "; ".join(_changes(before, after)) or "changes nothing"
     typer.echo(f"{after.origin}: ok; {changes}")
 
@@ -164,6 +173,29 @@ def sign_registry(
         raise ConfigError(msg)
     _write(output, signed)
     typer.echo(f"Signed as version {version}, until {expires:%Y-%m-%d}: {output}")
+
+
+def _loose_ends(before: Registry, after: Registry) -> Iterator[tuple[str, str]]:
+    """Yield what one registry names and nobody has, each by its place; what another has is right.
+
+    Loading takes it: an alias may lead to what only a later layer lists.
+    """
+    was, now = before.document, after.document
+    listed = {*after.models, *after.embeddings.models}
+    for alias, model in now.aliases.items():
+        if model not in listed and was.aliases.get(alias) != model:
+            near = did_you_mean(model, listed)
+            yield f"$.aliases.{alias}", f"got {model!r}, which no provider lists{near}"
+    for place, name in enumerate(now.auto_model_priority):
+        try:
+            after.target(name)
+        except UnknownModelError as error:
+            if name not in was.auto_model_priority:
+                yield f"$.auto_model_priority[{place}]", str(error)
+    for provider_id, row in now.providers.items():
+        if row.twin_of is not None and row.twin_of not in now.providers:
+            near = did_you_mean(row.twin_of, now.providers)
+            yield f"$.providers.{provider_id}.twin_of", f"got {row.twin_of!r}, no provider{near}"
 
 
 def _changes(before: Registry, after: Registry) -> Iterator[str]:
