@@ -33,6 +33,9 @@ _NOT_BY_URL = {
 }
 """Blocks that hold no more than a URL, and the protocols that have no words for it."""
 
+_FUNCTIONS = ("name", "toolSpec")
+"""What the only field of a function may be, in OpenAI's form and in Bedrock's."""
+
 _ANTHROPICS = re.compile(r".*_20\d{6}|mcp_toolset")
 _HAVE_TOOLS_OF = {
     "anthropic": {"anthropic"},
@@ -77,8 +80,8 @@ def vendors_own(tool: Any) -> str | None:
     """Name the kind of a tool that its vendor carries out itself; a function has none."""
     if not isinstance(tool, dict) or "input_schema" in tool:
         return None
-    if "type" not in tool and len(tool) == 1:  # Gemini's: {"google_search": {}}
-        return str(next(iter(tool)))
+    if "type" not in tool and len(tool) == 1 and tool.keys().isdisjoint(_FUNCTIONS):
+        return str(next(iter(tool)))  # Gemini's: {"google_search": {}}
     kind = tool.get("type", "function")
     return None if kind in {"function", "object"} else str(kind)  # a tool, or a JSON schema
 

@@ -147,5 +147,19 @@ def test_a_vendors_own_tool_goes_only_where_there_are_words_for_it(
     assert any(kind in str(pair.first.requests[0].body["tools"]) for kind in kinds if kind)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        {"name": "run"},
+        {"toolSpec": {"name": "run", "inputSchema": {"json": {"type": "object"}}}},
+    ],
+    ids=["OpenAI's, bare", "Converse's"],
+)
+def test_a_function_of_one_field_is_no_vendors_own_tool(pair: Pair, function: Any) -> None:
+    pair.model().bind_tools([function]).invoke("Hi")
+    (tool,) = pair.first.requests[-1].body["tools"]
+    assert (tool["type"], tool["function"]["name"]) == ("function", "run")
+
+
 def test_of_each_protocol_it_is_known_whose_tools_it_has() -> None:
     assert set(needs._PROTOCOLS) == set(connect._PROTOCOLS)
