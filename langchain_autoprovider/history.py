@@ -92,6 +92,8 @@ def _is_own(message: AIMessage, route: Route, to: Takes) -> bool:
     ids = [call["id"] for call in message.tool_calls]
     if message.invalid_tool_calls or len(set(ids)) < len(ids) or to.thoughts:
         return False
+    if not message.content and message.additional_kwargs.get("refusal"):
+        return False  # it is left out by its class, and what was refused would be asked twice
     if route.endpoint.protocol in _SAY_TEXT_ONLY and not isinstance(message.content, str):
         return False
     said = message.response_metadata

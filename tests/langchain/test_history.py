@@ -165,6 +165,17 @@ def test_an_own_answer_with_one_id_twice_is_told_anew() -> None:
     assert results == [first, second]
 
 
+@pytest.mark.parametrize("provider", ["here", "there"])
+def test_a_refusal_is_told_as_text(provider: str) -> None:
+    refused = given(AIMessage("", additional_kwargs={"refusal": "No."}), provider)
+    made = adapted([HumanMessage("Do it"), refused, HumanMessage("Why?")], route())
+    assert [(it.type, it.content) for it in made] == [
+        ("human", "Do it"),
+        ("ai", "No."),
+        ("human", "Why?"),
+    ]
+
+
 def test_an_own_answers_blocks_follow_a_new_id() -> None:
     said = [{"type": "tool_use", "id": "toolu_1", "name": "add", "input": {}}]
     turn = [given(asked("toolu_1", said=said)), result("toolu_1")]
