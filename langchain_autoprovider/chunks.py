@@ -25,7 +25,7 @@ __all__ = ["FINISH_KEYS", "ChunkReader", "as_chunk", "cut_call", "recorded"]
 
 FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 """Where messages say why they end, by protocol."""
-_AT_THE_LIMIT = frozenset({"length", "max_tokens"})
+_AT_THE_LIMIT = frozenset({"length", "max_tokens", "max_output_tokens"})
 """How they say that it was for the caller's own limit."""
 
 _CUT = "a tool call's arguments are cut short: {!r}"
@@ -113,6 +113,7 @@ def cut_call(result: ChatResult) -> str | None:
     message = generation.message
     said = {**message.response_metadata, **(generation.generation_info or {})}
     ends = {str(said.get(key)).lower() for key in FINISH_KEYS}
+    ends.add(str((said.get("incomplete_details") or {}).get("reason")))  # OpenAI's Responses
     if not isinstance(message, AIMessage) or ends & _AT_THE_LIMIT:
         return None
     cut = next((call["args"] or "" for call in message.invalid_tool_calls), None)

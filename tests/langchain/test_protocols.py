@@ -43,6 +43,24 @@ async def test_the_responses_protocol_answers(
     assert [attempt["outcome"] for attempt in trace["attempts"]] == ["success"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "answers"), [("max_output_tokens", "first"), ("content_filter", "second")]
+)
+def test_a_call_that_responses_cut_at_the_callers_limit_is_whole(
+    pair: Pair, reason: str, answers: str
+) -> None:
+    cut = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '{"a": 1, "b'}
+    body = {
+        "id": "r", "object": "response", "created_at": 1, "model": "m", "status": "incomplete",
+        "incomplete_details": {"reason": reason}, "output": [cut], "tools": [],
+        "tool_choice": "auto", "parallel_tool_calls": True,
+    }  # fmt: skip
+    pair.plays(Reply(body=body))
+    said = pair.speaking("openai-responses", suffix="/v1").invoke("1 + 2?")
+    assert said.response_metadata["autoprovider"]["provider"] == answers
+    assert bool(said.invalid_tool_calls) is (answers == "first")
+
+
 def test_the_responses_protocol_has_a_plain_client(responses_registry: dict[str, Any]) -> None:
     client, model_id = ProviderList(json_merge=responses_registry).connect_to_model(
         "m-1", test=True
