@@ -71,6 +71,8 @@ def _with_tools(model: BaseChatModel, fields: dict[str, Any]) -> dict[str, Any]:
     choice = of_tools.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") in _ANTHROPICS:
         of_tools["tool_choice"] = choice.get("name", choice["type"])
+        if choice.get("disable_parallel_tool_use"):
+            of_tools.setdefault("parallel_tool_calls", False)
     binding: Any = model.bind_tools([_bare(tool) for tool in tools], **of_tools)
     _tell_extras(model, tools, binding.kwargs)
     return {**fields, **binding.kwargs}

@@ -270,6 +270,24 @@ def test_tools_that_are_bound_as_any_field_are_taken(pair: Pair) -> None:
     assert names == ["add", "add"]
 
 
+@pytest.mark.parametrize(
+    ("protocol", "choice"),
+    [
+        ("anthropic", {"type": "auto", "disable_parallel_tool_use": True}),
+        ("openai-chat", "auto"),
+    ],
+)
+def test_anthropics_one_call_at_a_time_is_kept(pair: Pair, protocol: str, choice: Any) -> None:
+    pair.plays(Reply(status=503))
+    model = pair.speaking(protocol, suffix="/v1", only=["first"], max_retries=0)
+    one = {"type": "auto", "disable_parallel_tool_use": True}
+    with pytest.raises(AllRoutesFailed):
+        model.bind_tools([add], tool_choice=one).invoke("Hi")
+    body = pair.first.requests[0].body
+    assert body["tool_choice"] == choice
+    assert body.get("parallel_tool_calls") is (False if protocol == "openai-chat" else None)
+
+
 def test_a_vendors_own_tool_stays_as_it_is(pair: Pair) -> None:
     own = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
     bound_to: Any = pair.model().bind_tools([own, add])
