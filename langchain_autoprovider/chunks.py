@@ -111,13 +111,15 @@ def cut_call(result: ChatResult) -> str | None:
     """
     generation = result.generations[0]
     message = generation.message
+    if not isinstance(message, AIMessage) or not message.invalid_tool_calls:
+        return None
     said = {**message.response_metadata, **(generation.generation_info or {})}
     ends = {str(said.get(key)).lower() for key in FINISH_KEYS}
     ends.add(str((said.get("incomplete_details") or {}).get("reason")))  # OpenAI's Responses
-    if not isinstance(message, AIMessage) or ends & _AT_THE_LIMIT:
+    if ends & _AT_THE_LIMIT:
         return None
-    cut = next((call["args"] or "" for call in message.invalid_tool_calls), None)
-    return None if cut is None else _CUT.format(cut[:80])
+    arguments = message.invalid_tool_calls[0]["args"] or ""
+    return _CUT.format(arguments[:80])
 
 
 def recorded(plan: Plan, tried: Sequence[Tried], tokens: tuple[int, int] | None) -> dict[str, Any]:
