@@ -50,9 +50,7 @@ class AnswerParser(BaseCumulativeTransformOutputParser[Any]):
         """
         message = result[0].message if isinstance(result[0], ChatGeneration) else None
         if message and (said := message.additional_kwargs.get("refusal")):
-            if partial and getattr(message, "chunk_position", None) != "last":
-                return None  # more words of it are to come
-            raise _refusal(said, message)
+            raise _refusal(said, message)  # in a stream it comes whole, at the end
         is_call = bool(getattr(message, "tool_calls", None))
         chosen = self.of_call if is_call else self.of_text
         return chosen.parse_result(result, partial=partial)
@@ -135,7 +133,7 @@ def answers(
 
 
 def _refusal(said: str, message: BaseMessage) -> Exception:
-    """Return LangChain's error for a refusal; its own parsers see OpenAI's only, not others'."""
+    """Return LangChain's error for a refusal, which its own parsers tell since 1.7.5."""
     kind = getattr(exceptions, "ModelRefusalError", None)
     if kind is None:  # langchain-core before 1.7.5
         return exceptions.OutputParserException(f"The model refused: {said}", llm_output=said)
