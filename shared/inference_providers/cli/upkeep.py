@@ -14,6 +14,7 @@ from inference_providers import (
     layers,
     private_files,
     registry_file,
+    registry_rules,
     registry_schema,
     signatures,
     tables,
@@ -126,14 +127,7 @@ def check_registry(
     """Say what is wrong with a registry file, or what it changes in the bundled registry."""
     before = Registry.load()
     after = before.merged(file)
-    unspoken = find_connector().unspoken(after)
-    for provider_id, row in after.providers.items():
-        for name, endpoint in row.endpoints.items():
-            # Of one that the bundled registry has, only the package is not installed here.
-            if endpoint.protocol in unspoken.keys() - before.protocols:
-                where = f"$.providers.{provider_id}.endpoints.{name}.protocol"
-                registry_file.refuse(where, unspoken[endpoint.protocol], after.origin)
-    for complaint in _loose_ends(before, after):
+    for complaint in (*_odd_rows(before, after), *_loose_names(before, after)):
         registry_file.refuse(*complaint, after.origin)
     changes = "; ".join(_changes(before, after)) or "changes nothing"
     typer.echo(f"{after.origin}: ok; {changes}")
@@ -175,10 +169,25 @@ def sign_registry(
     typer.echo(f"Signed as version {version}, until {expires:%Y-%m-%d}: {output}")
 
 
-def _loose_ends(before: Registry, after: Registry) -> Iterator[tuple[str, str]]:
-    """Yield what one registry names and nobody has, each by its place; what another has is right.
+def _odd_rows(before: Registry, after: Registry) -> Iterator[registry_rules.Complaint]:
+    """Yield the protocols that nobody speaks, and the twins of nobody."""
+    unspoken = find_connector().unspoken(after)
+    # Of a protocol that the bundled registry has, only the package is not installed here.
+    odd = unspoken.keys() - before.protocols
+    for provider_id, row in after.providers.items():
+        at = f"$.providers.{provider_id}"
+        for name, endpoint in row.endpoints.items():
+            if endpoint.protocol in odd:
+                yield f"{at}.endpoints.{name}.protocol", unspoken[endpoint.protocol]
+        if row.twin_of is not None and row.twin_of not in after.providers:
+            near = did_you_mean(row.twin_of, after.providers)
+            yield f"{at}.twin_of", f"got {row.twin_of!r}, no provider{near}"
 
-    Loading takes it: an alias may lead to what only a later layer lists.
+
+def _loose_names(before: Registry, after: Registry) -> Iterator[registry_rules.Complaint]:
+    """Yield the aliases and priorities of one registry, and not of another, that name nothing.
+
+    Loading takes them: an alias may lead to what only a later layer lists.
     """
     was, now = before.document, after.document
     listed = {*after.models, *after.embeddings.models}
@@ -192,10 +201,6 @@ def _loose_ends(before: Registry, after: Registry) -> Iterator[tuple[str, str]]:
         except UnknownModelError as error:
             if name not in was.auto_model_priority:
                 yield f"$.auto_model_priority[{place}]", str(error)
-    for provider_id, row in now.providers.items():
-        if row.twin_of is not None and row.twin_of not in now.providers:
-            near = did_you_mean(row.twin_of, now.providers)
-            yield f"$.providers.{provider_id}.twin_of", f"got {row.twin_of!r}, no provider{near}"
 
 
 def _changes(before: Registry, after: Registry) -> Iterator[str]:
