@@ -7,7 +7,7 @@ from msgspec import structs
 
 from inference_providers.cooldown import Health
 from inference_providers.errors import AllRoutesFailed
-from inference_providers.failover import failover
+from inference_providers.failover import Engine, failover
 from inference_providers.outcomes import Cancelled, Failure, Race, Raced, Success, Wait
 from inference_providers.policy import DEFAULT, Policy
 from inference_providers.routes import Endpoint, Model, Plan, Route
@@ -82,28 +82,26 @@ def failed(status: int, seconds: float | None = None, at: float = NOW) -> Failur
     return Failure(error=Refused(status, seconds), ms=1.0, at=at)
 
 
-def alone(**policy: object) -> tuple:
-    """Return the policy over one route, which is being asked."""
-    made = structs.replace(DEFAULT, **policy)
-    engine = failover(structs.replace(PLAN, routes=(A,)), health=Health(), now=NOW, policy=made)
+def alone(**policy: object) -> Engine:
+    """Return the engine over one route, which is being asked."""
+    plan = structs.replace(PLAN, routes=(A,))
+    engine = failover(plan, now=NOW, policy=structs.replace(DEFAULT, **policy))
     assert next(engine).route is A
-    return engine, made
+    return engine
 
 
 @pytest.mark.parametrize("cooldown", [True, False])
 def test_the_only_route_waits_as_long_as_it_said_whether_it_rests_or_not(cooldown: bool) -> None:
-    engine, _ = alone(cooldown=cooldown)
-    assert engine.send(failed(429, 5.0)) == Wait(seconds=5.0)
+    assert alone(cooldown=cooldown).send(failed(429, 5.0)) == Wait(seconds=5.0)
 
 
 def test_the_only_route_that_said_nothing_and_rests_not_waits_as_long_as_guessed() -> None:
-    engine, policy = alone(cooldown=False)
-    assert engine.send(failed(429)) == Wait(seconds=policy.rate_rest_s)
+    assert alone(cooldown=False).send(failed(429)) == Wait(seconds=DEFAULT.rate_rest_s)
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(4.0, True), (5.0, False)])
 def test_no_wait_goes_beyond_the_deadline(seconds: float, waits: bool) -> None:
-    engine, _ = alone(timeout_s=4.0)
+    engine = alone(timeout_s=4.0)
     if waits:
         assert engine.send(failed(429, seconds)) == Wait(seconds=seconds)
     else:

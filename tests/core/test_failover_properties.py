@@ -86,7 +86,7 @@ def test_whatever_happens_the_policy_holds(
     now = 0.0
     script = iter(steps)
     while (first := next(script, None)) is not None:
-        now = one_call(plan, policy, health, now, first, script) + gap
+        now = checked_call(plan, policy, health, now, first, script) + gap
 
 
 def check_last_resort(
@@ -103,10 +103,10 @@ def check_last_resort(
     assert now >= rest.failed_at + (DEFAULT.rest_base_s if brief else DEFAULT.last_resort_s)
 
 
-def one_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all that must hold in it
+def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all that must hold in it
     plan: Plan, policy: Policy, health: Health, now: float, first: Any, script: Any
 ) -> float:
-    """Play one call; return the time when it ended."""
+    """Play one call, holding what must be true of each step; return the time when it ended."""
     routes, begun = list(plan.routes), now
     before = ends(health, routes, now)
     engine = failover(plan, health=health, policy=policy, now=now)

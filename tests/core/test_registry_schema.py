@@ -23,7 +23,8 @@ def test_the_file_that_is_shipped_is_the_generated_one() -> None:
 
 def test_it_is_a_schema_and_takes_the_bundled_registry() -> None:
     jsonschema.Draft202012Validator.check_schema(registry_schema.schema())
-    VALIDATOR.validate(json.loads(Path(Registry.load().origin).read_text()))
+    bundled = json.loads(Path(Registry.load().origin).read_text())
+    assert list(VALIDATOR.iter_errors(bundled)) == []
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_it_is_a_schema_and_takes_the_bundled_registry() -> None:
     ],
 )
 def test_it_takes_a_file_that_is_laid_over_another(file: dict) -> None:
-    VALIDATOR.validate(file)
+    assert list(VALIDATOR.iter_errors(file)) == []
 
 
 @pytest.mark.parametrize(

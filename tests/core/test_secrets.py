@@ -92,6 +92,8 @@ def test_a_pickle_holds_no_key(surfaces: list[str]) -> None:
         model = AutoChatModel("m", registry=registry(fake))
         model.invoke("Hi")
         surfaces.append(pickle.dumps(model).decode("latin-1"))
+        (request,) = fake.requests
+    assert request.headers["authorization"] == f"Bearer {CANARY}", "no key was in play"
 
 
 def test_a_pickled_failure_holds_no_key_and_can_be_read(surfaces: list[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +35,13 @@ class Pair:
 
     def plays(self, *replies: Reply) -> None:
         self.first.replies = list(replies)
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Wait for what the servers' threads, or others, are about to do."""
+        end = time.monotonic() + 20
+        while not holds():
+            assert time.monotonic() < end, "it did not come to pass"
+            await asyncio.sleep(0.005)
 
     def model(self, **arguments: Any) -> AutoChatModel:
         registry = {

@@ -33,13 +33,6 @@ def tried(answer: Any) -> list[tuple[str, str, str | None]]:
     return [(a["provider"], a["outcome"], a["class"]) for a in attempts]
 
 
-async def until(true: Callable[[], Any]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "it did not come to pass"
-        await asyncio.sleep(0.01)
-
-
 def once_both_are_asked(pair: Pair, reply: Reply) -> Callable[[Request], Reply]:
     """Have the first provider reply no sooner."""
 
@@ -65,7 +58,7 @@ async def test_the_second_answers_and_the_first_is_left_at_once(
     assert answer.text == "from second"
     assert tried(answer) == [("first", "cancelled", None), ("second", "success", None)]
     assert health().rows == (), "being slower is no failure"
-    await until(lambda: pair.first.abandoned or slow.fault)
+    await pair.until(lambda: pair.first.abandoned or slow.fault)
 
 
 async def test_a_first_that_is_fast_is_asked_alone(pair: Pair, ask: Callable[..., Any]) -> None:
@@ -91,7 +84,7 @@ async def test_a_first_that_wins_although_the_second_was_asked(
     answer = await ask(pair.model(hedge_after=SOON_S), "Hi")
     assert answer.text == "from first"
     assert tried(answer) == [("second", "cancelled", None), ("first", "success", None)]
-    await until(lambda: pair.second.abandoned)
+    await pair.until(lambda: pair.second.abandoned)
 
 
 async def test_a_first_that_fails_later_is_a_failure_and_the_second_answers(
@@ -129,11 +122,11 @@ async def test_a_cancelled_caller_leaves_both(pair: Pair) -> None:
     pair.plays(SLOW)
     pair.second.replies = [SLOW]
     asking = asyncio.ensure_future(pair.model(hedge_after=SOON_S).ainvoke("Hi"))
-    await until(lambda: pair.second.requests)
+    await pair.until(lambda: pair.second.requests)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await until(lambda: pair.first.abandoned and pair.second.abandoned)
+    await pair.until(lambda: pair.first.abandoned and pair.second.abandoned)
 
 
 async def test_a_deadline_holds_for_both(pair: Pair, ask: Callable[..., Any]) -> None:
@@ -141,14 +134,16 @@ async def test_a_deadline_holds_for_both(pair: Pair, ask: Callable[..., Any]) ->
     pair.second.replies = [SLOW]
     with pytest.raises(AllRoutesFailed, match="2 tried"):
         await ask(pair.model(hedge_after=SOON_S, timeout=3.0), "Hi")
-    await until(lambda: pair.first.abandoned and pair.second.abandoned)
+    await pair.until(lambda: pair.first.abandoned and pair.second.abandoned)
 
 
 async def test_threads_of_a_race_end_with_it(pair: Pair) -> None:
     before = threading.active_count()
     pair.plays(SLOW)
     pair.model(hedge_after=SOON_S).invoke("Hi")
-    await until(lambda: threading.active_count() <= before + 2)  # the servers' own for two requests
+    await pair.until(
+        lambda: threading.active_count() <= before + 2
+    )  # the servers' own for two requests
 
 
 async def test_by_percentile_nothing_is_hedged_until_enough_is_known(pair: Pair) -> None:

@@ -208,4 +208,4 @@ def is_spelled_by_all(message: BaseMessage) -> bool:
 def test_each_class_can_spell_it(conversation: list[BaseMessage], route: Route) -> None:
     said = [message for message in conversation if is_spelled_by_all(message)]
     if speak := SPEAKERS.get(route.endpoint.protocol):
-        speak(adapted([HumanMessage("Hi"), *said], route))
+        assert speak(adapted([HumanMessage("Hi"), *said], route))
