@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from inference_providers.names import parse_model_id
+from inference_providers.model_names.canonical import parse_model_id
 
 IDS = Path(__file__).parents[1] / "tests" / "data" / "models-dev-ids.json"
 

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference_providers import registry
-from inference_providers.registry import Registry
-from inference_providers.registry_file import decode
+from inference_providers.registry import registry
+from inference_providers.registry.loader import decode
+from inference_providers.registry.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,17 +15,23 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-from inference_providers import drive
 from inference_providers.errors import ConfigError
-from inference_providers.policy import DEFAULT, Policy
-from langchain_autoprovider.binding import neutral
-from langchain_autoprovider.chunks import ChunkReader, as_chunk
-from langchain_autoprovider.conversation import conversation_of
-from langchain_autoprovider.needs import needs_of
-from langchain_autoprovider.profile import profile_of
-from langchain_autoprovider.request import Request, traced
-from langchain_autoprovider.selection import Selecting
-from langchain_autoprovider.structured import Method, answers, asked, neutral_format, parser_for
+from inference_providers.failover import drivers
+from inference_providers.settings import DEFAULT, Policy
+from langchain_autoprovider.messages.fingerprint import conversation_of
+from langchain_autoprovider.messages.streaming import ChunkReader, as_chunk
+from langchain_autoprovider.requests.needs import needs_of
+from langchain_autoprovider.requests.profile import profile_of
+from langchain_autoprovider.requests.request import Request, traced
+from langchain_autoprovider.requests.structured_output import (
+    Method,
+    answers,
+    asked,
+    neutral_format,
+    parser_for,
+)
+from langchain_autoprovider.requests.tools import neutral
+from langchain_autoprovider.routed_model import Selecting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult, Generation
     from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 
-    from inference_providers.outcomes import Attempt
+    from inference_providers.failover.events import Attempt
 
 __all__ = ["AutoChatModel"]
 
@@ -248,7 +254,7 @@ class AutoChatModel(Selecting, BaseChatModel):
             return request.send(attempt, run_manager)
 
         engine = request.engine(plan)
-        return traced(*drive.call(engine, send, request.resolver.scrub), plan)
+        return traced(*drivers.call(engine, send, request.resolver.scrub), plan)
 
     async def _agenerate(
         self,
@@ -264,7 +270,7 @@ class AutoChatModel(Selecting, BaseChatModel):
             return await request.asend(attempt, run_manager)
 
         engine = request.engine(plan)
-        return traced(*await drive.acall(engine, send, request.resolver.scrub), plan)
+        return traced(*await drivers.acall(engine, send, request.resolver.scrub), plan)
 
     def _stream(
         self,
@@ -279,7 +285,7 @@ class AutoChatModel(Selecting, BaseChatModel):
         request = self._request(messages, stop, kwargs)
         plan = request.resolver.plan(request.needs, request.conversation)
         engine = request.engine(plan)
-        yield from drive.stream(
+        yield from drivers.stream(
             engine,
             request.open,
             lambda: ChunkReader(plan),
@@ -300,7 +306,7 @@ class AutoChatModel(Selecting, BaseChatModel):
         request = self._request(messages, stop, kwargs)
         plan = await request.resolver.aplan(request.needs, request.conversation)
         engine = request.engine(plan)
-        chunks = drive.astream(
+        chunks = drivers.astream(
             engine,
             request.aopen,
             lambda: ChunkReader(plan),

@@ -14,23 +14,23 @@ import msgspec
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from inference_providers import drive
 from inference_providers.errors import BrokenAnswerError, ConfigError
-from inference_providers.failover import failover
-from inference_providers.policy import DEFAULT, Policy
-from inference_providers.routes import Skipped
-from inference_providers.trace import trace
-from langchain_autoprovider import connect
+from inference_providers.failover import drivers
+from inference_providers.failover.engine import failover
+from inference_providers.failover.trace import trace
+from inference_providers.settings import DEFAULT, Policy
+from inference_providers.types import Skipped
 from langchain_autoprovider.errors import LangChainErrors
-from langchain_autoprovider.selection import Selecting
+from langchain_autoprovider.protocols import connections
+from langchain_autoprovider.routed_model import Selecting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from inference_providers.failover import Engine
-    from inference_providers.outcomes import Attempt, Tried
-    from inference_providers.registry import Registry
-    from inference_providers.routes import Plan, Route
+    from inference_providers.failover.engine import Engine
+    from inference_providers.failover.events import Attempt, Tried
+    from inference_providers.registry.registry import Registry
+    from inference_providers.types import Plan, Route
 
 __all__ = ["AutoEmbeddings"]
 
@@ -133,21 +133,21 @@ class AutoEmbeddings(Selecting, Embeddings):
 
         def send(attempt: Attempt) -> _Answer:
             access = self._resolver.access(attempt.route)
-            model: Any = connect.connect(attempt.route, access)
+            model: Any = connections.connect(attempt.route, access)
             return self._read(model.root_client.post(**self._call(attempt, texts)), texts)
 
-        return self._told(plan, *drive.call(self._engine(plan), send, self._resolver.scrub))
+        return self._told(plan, *drivers.call(self._engine(plan), send, self._resolver.scrub))
 
     async def _aembedded(self, texts: list[str]) -> list[list[float]]:
         plan = self._fitting(await self._resolver.aplan())
 
         async def send(attempt: Attempt) -> _Answer:
             access = await self._resolver.aaccess(attempt.route)
-            model: Any = await connect.aconnect(attempt.route, access)
+            model: Any = await connections.aconnect(attempt.route, access)
             body = await model.root_async_client.post(**self._call(attempt, texts))
             return self._read(body, texts)
 
-        done = await drive.acall(self._engine(plan), send, self._resolver.scrub)
+        done = await drivers.acall(self._engine(plan), send, self._resolver.scrub)
         return self._told(plan, *done)
 
     def _call(self, attempt: Attempt, texts: list[str]) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from langchain_core.exceptions import (
 )
 
 from inference_providers.errors import AllRoutesFailed, NoRouteError
-from inference_providers.failover import Errors
-from inference_providers.verdicts import FailureClass, Verdict
+from inference_providers.failover.engine import Errors
+from inference_providers.failures.classifier import FailureClass, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inference_providers.outcomes import Tried
+    from inference_providers.failover.events import Tried
 
 __all__ = [
     "AllRoutesLackModel",

@@ -10,7 +10,7 @@ from pydantic import Field
 from langchain_autoprovider.embeddings import (
     AutoEmbeddings,  # noqa: TC001 - pydantic reads annotations at run time
 )
-from llamaindex_autoprovider.standing import Standing
+from llamaindex_autoprovider.delegate import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,14 +17,14 @@ from llama_index.core.llms.llm import ToolSelection
 from pydantic import Field
 
 from langchain_autoprovider import AutoChatModel  # noqa: TC001 - pydantic reads annotations at run time
+from llamaindex_autoprovider.delegate import Standing
 from llamaindex_autoprovider.exchange import (
     Exchange,
     arguments_of,
     calls_of,
     in_llamaindexs_terms,
 )
-from llamaindex_autoprovider.facts import metadata_of
-from llamaindex_autoprovider.standing import Standing
+from llamaindex_autoprovider.metadata import metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

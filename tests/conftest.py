@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, settings
 
-from inference_providers import reset_health, weights
+from inference_providers import reset_health
+from inference_providers.local import weights
 from langchain_autoprovider import AutoChatModel
 
 if TYPE_CHECKING:

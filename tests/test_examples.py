@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from inference_providers import ProviderList, layers, trust, update
+from inference_providers import ProviderList
+from inference_providers.updates import effective_registry, merge_policy, updater
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -115,11 +116,11 @@ def test_the_registry_pages_commands_and_variables_exist() -> None:
     bash = "\n".join(blocks("bash", REGISTRY_PAGE))
     commands = re.findall(r"^autoprovider ((?:registry )?\w+)", bash, re.MULTILINE)
     assert set(commands) == {"update", "verify", "registry keygen", "registry sign"}
-    known = {layers.REGISTRY_VARIABLE, update.URL_VARIABLE, update.KEYS_VARIABLE}
-    assert {*re.findall(r"^export (\w+)", bash, re.MULTILINE)} == {*known, update.ALLOW_VARIABLE}
+    known = {effective_registry.REGISTRY_VARIABLE, updater.URL_VARIABLE, updater.KEYS_VARIABLE}
+    assert {*re.findall(r"^export (\w+)", bash, re.MULTILINE)} == {*known, updater.ALLOW_VARIABLE}
     allowed = re.search(r"export AUTOPROVIDER_ALLOW_PROVIDERS=(.*)", bash)
     assert allowed
-    assert trust.allowances([allowed[1]])
+    assert merge_policy.allowances([allowed[1]])
     command = Path(sys.executable).with_name("autoprovider")
     for words in dict.fromkeys(commands):
         done = subprocess.run(

@@ -10,12 +10,7 @@ import openai
 import pytest
 from llama_index.core.llms import ChatMessage
 
-from inference_providers import (
-    AllRoutesFailed,
-    NoRouteError,
-    StreamInterrupted,
-    reset_health,
-)
+from inference_providers import AllRoutesFailed, NoRouteError, StreamInterrupted, reset_health
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
 from llamaindex_autoprovider import AutoLLM

@@ -73,7 +73,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_registry_and_nothing_that_runs_by_itself(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "inference_providers/providers.json" in names
-    assert "inference_providers/providers.schema.json" in names
+    assert "inference_providers/registry/providers.schema.json" in names
     assert "inference_providers/smollm2-tools.jinja" in names
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"inference_providers", "langchain_autoprovider", "llamaindex_autoprovider"}

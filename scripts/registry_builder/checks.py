@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from inference_providers import registry_file
+from inference_providers.credentials import is_loopback
 from inference_providers.errors import RegistryError
-from inference_providers.keys import is_loopback
-from inference_providers.names import canonical_name
+from inference_providers.model_names.canonical import canonical_name
+from inference_providers.registry import loader
 from registry_builder.offers import STALE
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def complaints(
 
 def _of_schema(document: dict[str, Any]) -> Iterator[str]:
     try:
-        registry_file.decode(json.dumps(document).encode(), "the registry")
+        loader.decode(json.dumps(document).encode(), "the registry")
     except RegistryError as error:
         yield str(error)
 

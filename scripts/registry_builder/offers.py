@@ -7,7 +7,7 @@ from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inference_providers.names import ModelName, parse_model_id
+from inference_providers.model_names.canonical import ModelName, parse_model_id
 from registry_builder.quirks import combined, of_compat, of_provider
 from registry_builder.sources import Vendor
 

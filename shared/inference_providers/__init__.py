@@ -7,7 +7,6 @@ client, model_id = ProviderList().connect_to_model("mixtral-8x7b")
 ```
 """
 
-from inference_providers.cooldown import health, reset_health
 from inference_providers.errors import (
     AllRoutesFailed,
     BrokenAnswerError,
@@ -23,10 +22,11 @@ from inference_providers.errors import (
     UnknownModelError,
     UpdateError,
 )
-from inference_providers.names import canonical_name
+from inference_providers.failover.cooldowns import health, reset_health
+from inference_providers.model_names.canonical import canonical_name
 from inference_providers.provider_list import ProviderList
-from inference_providers.registry import Registry
-from inference_providers.routes import Plan, Route, Skipped
+from inference_providers.registry.registry import Registry
+from inference_providers.types import Plan, Route, Skipped
 
 __all__ = [
     "AllRoutesFailed",

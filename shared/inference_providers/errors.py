@@ -113,7 +113,7 @@ class AllRoutesFailed(InferenceProvidersError):  # noqa: N818 - the name says it
     """Every route that could be tried failed.
 
     Attributes:
-        attempts: What was tried, in order, as `inference_providers.routes.Tried`.
+        attempts: What was tried, in order, as `inference_providers.types.Tried`.
             The last provider's own exception is the `__cause__`.
         retry_after: Seconds until the first of the routes may be tried again, if known.
     """

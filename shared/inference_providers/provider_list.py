@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inference_providers import drive
-from inference_providers.connector import find_connector
-from inference_providers.cooldown import Health
+from inference_providers.credentials import Keys
 from inference_providers.errors import BrokenAnswerError, ConfigError
-from inference_providers.failover import failover
-from inference_providers.keys import Keys
-from inference_providers.layers import registry_here
-from inference_providers.registry import Registry
-from inference_providers.resolver import Resolver
-from inference_providers.routes import Selection
-from inference_providers.update import source_of
+from inference_providers.failover import drivers
+from inference_providers.failover.cooldowns import Health
+from inference_providers.failover.engine import failover
+from inference_providers.registry.registry import Registry
+from inference_providers.routing.backend import find_connector
+from inference_providers.routing.resolver import Resolver
+from inference_providers.types import Selection
+from inference_providers.updates.effective_registry import registry_here
+from inference_providers.updates.updater import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inference_providers.outcomes import Attempt
-    from inference_providers.registry_file import RegistrySource
-    from inference_providers.routes import Plan, Route
+    from inference_providers.failover.events import Attempt
+    from inference_providers.registry.loader import RegistrySource
+    from inference_providers.types import Plan, Route
 
 __all__ = ["ProviderList"]
 
@@ -45,7 +45,7 @@ class ProviderList:
         json_override: A path, JSON text or dict that replaces the bundled registry.
             Files of the original project are taken unchanged.
         json_merge: Like `json_override`, but laid over the registry in force here (see
-            `inference_providers.layers`).
+            `inference_providers.updates.effective_registry`).
         auto_update: Fetch a newer registry first. Trouble is logged in one line, and the
             last good one is used. What is fetched may change models and their facts, and
             never where a key goes.
@@ -225,7 +225,7 @@ class ProviderList:
             plan = msgspec.structs.replace(plan, routes=plan.routes or plan.resting)
             health = Health()
         engine = failover(plan, health=health, now=time.monotonic(), trial=True)
-        connection, tried = drive.call(engine, send, resolver.scrub)
+        connection, tried = drivers.call(engine, send, resolver.scrub)
         for attempt in tried:
             logger.log(self._log_level, "%s", attempt)
         return connection

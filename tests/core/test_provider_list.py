@@ -21,8 +21,8 @@ from inference_providers import (
     Route,
     UnknownModelError,
 )
-from inference_providers.cooldown import HEALTH
-from inference_providers.registry import Registry
+from inference_providers.failover.cooldowns import HEALTH
+from inference_providers.registry.registry import Registry
 from inference_providers.testing import FakeProvider, Reply
 
 if TYPE_CHECKING:

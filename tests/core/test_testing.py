@@ -18,7 +18,7 @@ import openai
 import pytest
 import requests
 
-from inference_providers.registry import Registry
+from inference_providers.registry.registry import Registry
 from inference_providers.testing import FakeProvider, Reply, fake_provider  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inference_providers.cooldown import HEALTH
+from inference_providers.failover.cooldowns import HEALTH
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
 

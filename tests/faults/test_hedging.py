@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inference_providers import AllRoutesFailed, StreamInterrupted, health
-from inference_providers.cooldown import HEALTH
+from inference_providers.failover.cooldowns import HEALTH
 from inference_providers.testing import Reply
 
 if TYPE_CHECKING:

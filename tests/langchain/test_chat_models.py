@@ -24,7 +24,8 @@ from inference_providers import (
     UnknownModelError,
 )
 from inference_providers.testing import FakeProvider, Reply
-from langchain_autoprovider import AutoChatModel, connect
+from langchain_autoprovider import AutoChatModel
+from langchain_autoprovider.protocols import connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -394,17 +395,17 @@ def test_it_survives_one_event_loop_after_another(pair: Pair) -> None:
 def test_threads_that_come_at_once_share_one_connection(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connect, "_connections", {})
+    monkeypatch.setattr(connections, "_connections", {})
     pair.model().batch([str(n) for n in range(16)], config={"max_concurrency": 16})
-    assert len(connect._connections) == 1
+    assert len(connections._connections) == 1
 
 
 def test_old_connections_are_dropped(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "MAX_CONNECTIONS", 2)
-    monkeypatch.setattr(connect, "_connections", {})
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(connections, "_connections", {})
     for n in range(4):
         assert pair.model(api_keys={"first": f"key-{n}-value"}).invoke("Hi").text == "from first"
-    assert len(connect._connections) == 2
+    assert len(connections._connections) == 2
 
 
 def test_what_is_left_to_it_may_be_given_as_none(pair: Pair) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from inference_providers.cooldown import HEALTH
+from inference_providers.failover.cooldowns import HEALTH
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
-from langchain_autoprovider.conversation import conversation_of
+from langchain_autoprovider.messages.fingerprint import conversation_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def test_a_digest_is_of_the_first_messages_and_tells_nothing() -> None:
 def test_conversations_not_heard_of_for_longest_are_forgotten_first(
     monkeypatch: pytest.MonkeyPatch, two: Any
 ) -> None:
-    monkeypatch.setattr("inference_providers.cooldown.MAX_CONVERSATIONS", 2)
+    monkeypatch.setattr("inference_providers.failover.cooldowns.MAX_CONVERSATIONS", 2)
     llm = model(two, sticky=True)
     for asked in ("one", "two", "one", "three"):
         llm.invoke(asked)

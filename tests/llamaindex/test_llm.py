@@ -37,7 +37,7 @@ from inference_providers import (
     StreamInterrupted,
     UnknownModelError,
 )
-from inference_providers.registry import Registry
+from inference_providers.registry.registry import Registry
 from inference_providers.testing import Reply
 from langchain_autoprovider import AutoChatModel
 from llamaindex_autoprovider import AutoLLM

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from inference_providers import embedded
-from inference_providers.cooldown import HEALTH
+from inference_providers.failover.cooldowns import HEALTH
+from inference_providers.local import llama_server
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-    from inference_providers.policy import Policy
-    from inference_providers.verdicts import Verdict
+    from inference_providers.failures.classifier import Verdict
+    from inference_providers.settings import Policy
 
 HERE = Path(__file__).parent
 PROGRAM = HERE / "node_modules/@copilotkit/aimock/dist/cli.js"
@@ -152,7 +152,7 @@ def plain_aimock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 
 @pytest.fixture(scope="session")
 def proxy_aimock(
-    tmp_path_factory: pytest.TempPathFactory, real: embedded.EmbeddedServer
+    tmp_path_factory: pytest.TempPathFactory, real: llama_server.EmbeddedServer
 ) -> Iterator[Peer]:
     yield from _started(
         tmp_path_factory.mktemp("aimock") / "proxy.log",
@@ -168,9 +168,9 @@ def proxy_aimock(
 
 
 @pytest.fixture(scope="session")
-def real(weights_file: Path) -> embedded.EmbeddedServer:
+def real(weights_file: Path) -> llama_server.EmbeddedServer:
     """The real model's own server."""
-    return embedded.start(weights_file, model="smollm2-135m")
+    return llama_server.start(weights_file, model="smollm2-135m")
 
 
 @pytest.fixture(params=["openai-chat", "openai-responses", "anthropic", "google-genai"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from conftest import Peer
 
-    from inference_providers import embedded
+    from inference_providers.local import llama_server
     from inference_providers.testing import FakeProvider
 
     Ask = Callable[..., Any]
@@ -251,7 +251,7 @@ async def test_a_proxy_lets_the_real_model_answer(
 async def test_what_a_proxy_fails_the_real_model_answers_itself(  # noqa: PLR0913, PLR0917 - fixtures
     fault: str,
     proxy: Peer,
-    real: embedded.EmbeddedServer,
+    real: llama_server.EmbeddedServer,
     real_protocol: str,
     model_over: ModelOver,
     ask: Ask,

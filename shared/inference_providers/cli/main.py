@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from inference_providers import weights
-from inference_providers.cli import show, upkeep
-from inference_providers.connector import find_connector
+from inference_providers.cli import output, registry_commands
+from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError, InferenceProvidersError, NoRouteError
-from inference_providers.keys import Keys
-from inference_providers.layers import registry_here
-from inference_providers.resolver import Resolver
-from inference_providers.routes import Selection
+from inference_providers.local import weights
+from inference_providers.routing.backend import find_connector
+from inference_providers.routing.resolver import Resolver
+from inference_providers.types import Selection
+from inference_providers.updates.effective_registry import registry_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ app = typer.Typer(
 )
 local_app = typer.Typer(no_args_is_help=True, help="The embedded model on this machine.")
 app.add_typer(local_app, name="local")
-app.add_typer(upkeep.registry_app, name="registry")
+app.add_typer(registry_commands.registry_app, name="registry")
 
 Models = Annotated[
     list[str] | None,
@@ -76,7 +76,7 @@ def ask(
     only: Only = None,
     exclude: Exclude = None,
     local: Local = False,
-    registry: upkeep.RegistryFile = None,
+    registry: registry_commands.RegistryFile = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Print what was tried, on stderr.")
     ] = False,
@@ -98,7 +98,7 @@ def ask(
         _fail("interrupted; the answer above is not complete", EXIT_INTERRUPTED)
     typer.echo()
     if trace and tried:
-        show.trace(tried)
+        output.trace(tried)
 
 
 @app.command()
@@ -107,37 +107,37 @@ def explain(
     only: Only = None,
     exclude: Exclude = None,
     local: Local = False,
-    registry: upkeep.RegistryFile = None,
+    registry: registry_commands.RegistryFile = None,
 ) -> None:
     """Show who would serve a model now, and why the others would not."""
     selection = _selection(model, only, exclude, local=local)
     connector = find_connector()
     plan = Resolver(selection, registry_here(registry), Keys(), connector.unspoken).plan()
-    show.table(plan.table())
+    output.table(plan.table())
     if not plan.routes:
         raise typer.Exit(EXIT_NO_ROUTE)
 
 
 @app.command()
-def models(registry: upkeep.RegistryFile = None) -> None:
+def models(registry: registry_commands.RegistryFile = None) -> None:
     """List the models the registry knows, and who serves them."""
-    show.models(registry_here(registry))
+    output.models(registry_here(registry))
 
 
 @app.command()
 def providers(
-    registry: upkeep.RegistryFile = None,
+    registry: registry_commands.RegistryFile = None,
     stats: Annotated[bool, typer.Option("--stats", help="Count them and their models.")] = False,
 ) -> None:
     """List the providers, the variable each reads its key from, and whether it is set."""
     if stats:
-        show.stats(registry_here(registry))
+        output.stats(registry_here(registry))
     else:
-        show.providers(registry_here(registry), Keys())
+        output.providers(registry_here(registry), Keys())
 
 
-app.command("update")(upkeep.update_registry)
-app.command("verify")(upkeep.verify_registry)
+app.command("update")(registry_commands.update_registry)
+app.command("verify")(registry_commands.verify_registry)
 
 
 @local_app.command()

@@ -1,0 +1,63 @@
+"""The core's port to protocol code, answered with LangChain's models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from inference_providers.routing.backend import Piece
+from langchain_autoprovider.chat_models import AutoChatModel
+from langchain_autoprovider.protocols import connections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from langchain_core.messages import AIMessage
+
+    from inference_providers.registry.registry import Registry
+    from inference_providers.routing.backend import Access, Chat, Connector
+    from inference_providers.types import Route, Selection
+
+__all__ = ["CONNECTOR", "LangChainConnector"]
+
+
+class LangChainConnector:
+    """Speaks to routes as `AutoChatModel` does."""
+
+    def unspoken(self, registry: Registry) -> Mapping[str, str]:
+        """Return the registry's protocols that cannot be spoken here, each with what to do."""
+        return connections.unspoken(registry)
+
+    def client(self, route: Route, access: Access) -> Any:
+        """Return an `openai.OpenAI` client, or an object with its `chat.completions.create`."""
+        return connections.client(route, access)
+
+    def chat(self, selection: Selection, registry: Registry) -> Chat:
+        """Return what answers over all routes of `selection`."""
+        return _Chat(
+            AutoChatModel(
+                selection.models,
+                only=selection.only,
+                exclude=selection.exclude,
+                order=selection.order,
+                local=selection.local,
+                registry=registry,
+            )
+        )
+
+
+class _Chat:
+    def __init__(self, model: AutoChatModel) -> None:
+        self._model = model
+
+    def answer(self, prompt: str) -> Piece:
+        return _piece(self._model.invoke(prompt))
+
+    def stream(self, prompt: str) -> Iterator[Piece]:
+        return map(_piece, self._model.stream(prompt))
+
+
+def _piece(message: AIMessage) -> Piece:
+    return Piece(message.text, message.response_metadata.get("autoprovider"))
+
+
+CONNECTOR: Connector = LangChainConnector()

@@ -1,0 +1,402 @@
+"""What a failure means: its class, what must rest for it and for how long.
+
+* Exceptions are told by behaviour (a status, a body, the names in their ancestry),
+  never by importing the SDK that raises them: openai 2 and 3 sit on two different
+  HTTP libraries, and others on more.
+* Status before code before text: each row of `_TABLE` says at which statuses its sign
+  counts, and the first row that fits decides. Where none fits, the bare status does.
+* An unknown 4xx is BAD, an unknown 5xx is OVER.
+* What no rule knows is not a provider's failure: a bug raises as it is.
+
+What was said is read by `inference_providers.failures.error_details`, times by `inference_providers.failures.retry_after`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
+
+from inference_providers.errors import BrokenAnswerError
+from inference_providers.failures import error_details, patterns, retry_after
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["FailureClass", "Scope", "Verdict", "classify"]
+
+
+class FailureClass(StrEnum):
+    """What went wrong, in terms of what to do next."""
+
+    RATE = "RATE"
+    SIZE = "SIZE"
+    QUOTA = "QUOTA"
+    AUTH = "AUTH"
+    MODEL = "MODEL"
+    OVER = "OVER"
+    CTX = "CTX"
+    BAD = "BAD"
+    POLICY = "POLICY"
+    BROKEN = "BROKEN"
+
+    @property
+    def moves_on(self) -> bool:
+        """Whether the next route is tried."""
+        return self not in _STAYS
+
+
+RATE, SIZE, QUOTA, AUTH, MODEL, OVER, CTX, BAD, POLICY, BROKEN = FailureClass
+
+_STAYS = frozenset({CTX, BAD, POLICY})
+
+
+class Scope(StrEnum):
+    """What a cooldown is laid on."""
+
+    ROUTE = "ROUTE"
+    """Provider, key and model."""
+    KEY = "KEY"
+    """Provider and key."""
+    MODEL = "MODEL"
+    """Provider and model, whatever the key."""
+    HOST = "HOST"
+    """The endpoint's host."""
+    NONE = "NONE"
+    """Nothing rests."""
+
+
+class Verdict(NamedTuple):
+    """What a failure means.
+
+    Attributes:
+        failure_class: What went wrong.
+        status: The HTTP status; of an error told with a success, the one its body names, if any.
+        scope: What rests for it.
+        rest_s: How long the provider says to wait, in seconds; `None`: not said.
+        parameter: For BAD, the request parameter that is called unsupported or unknown.
+        daily: For QUOTA, whether it is an allowance that the calendar renews.
+    """
+
+    failure_class: FailureClass
+    status: int | None = None
+    scope: Scope = Scope.NONE
+    rest_s: float | None = None
+    parameter: str | None = None
+    daily: bool = False
+
+
+_SCOPES = {
+    RATE: Scope.ROUTE,
+    QUOTA: Scope.KEY,
+    AUTH: Scope.KEY,
+    MODEL: Scope.ROUTE,
+    OVER: Scope.MODEL,
+    BROKEN: Scope.MODEL,
+}
+"""What rests unless a row says otherwise; nothing for the classes that are not here."""
+
+
+class _Row(NamedTuple):
+    """At these statuses this sign, in a code or in the text, has this meaning."""
+
+    statuses: frozenset[int]
+    where: str
+    sign: str
+    failure_class: FailureClass
+    scope: Scope | None = None
+    daily: bool = False
+
+
+def _at(*statuses: int) -> frozenset[int]:
+    return frozenset(statuses)
+
+
+_WRONG = _at(400, 422)
+_DENIED = _at(400, 401, 403, 404, 412, 422)
+_CODE, _TEXT = "code", "text"
+
+_TABLE: tuple[_Row, ...] = (
+    # 1. Signs whose words mislead: they would be taken for something else below.
+    # OpenRouter says whose limit it was; the pool it shares with all has nothing to do with the key
+    _Row(_at(429), _CODE, r"upstream_provider.*|upstream_rate.*", RATE, Scope.MODEL),
+    _Row(_at(429), _TEXT, r"rate-limited upstream", RATE, Scope.MODEL),
+    _Row(_at(402, 429), _CODE, r"openrouter_in_flight_budget", RATE),  # frees up with the answers
+    _Row(_at(429), _CODE, r"openrouter_free_tier_daily", QUOTA, daily=True),
+    # Gemini words every limit as a quota with billing; its quotaId tells, per model or not
+    _Row(_at(429), _CODE, r".*_per_day_.*per_model.*", QUOTA, Scope.ROUTE, daily=True),
+    _Row(_at(429), _CODE, r".*_per_day(_.*)?", QUOTA, daily=True),
+    _Row(_at(429), _CODE, r".*_per_minute(_.*)?", RATE),
+    # DashScope's `insufficient_quota` may be tokens per minute, told by where its link leads
+    _Row(_at(429), _TEXT, r"error-code#token-limit|increase your quota limit", RATE),
+    # A request that alone is more than a minute's allowance
+    _Row(_at(413, 429), _TEXT, patterns.TOO_LARGE, SIZE),
+    _Row(_at(413), _CODE, r"tokens_limit_reached|rate_limit_exceeded", SIZE),
+    # Days before the codes: Cerebras's `token_quota_exceeded` is said of minutes and of days
+    _Row(_at(429), _TEXT, patterns.DAILY_SOON, RATE),
+    _Row(_at(403, 429), _TEXT, r"\bspend", QUOTA),
+    _Row(_at(402, 403, 429), _TEXT, patterns.DAILY, QUOTA, daily=True),
+    # 2. Codes and types, wherever they stand.
+    _Row(_at(429), _CODE, r"(?:token|request|rpm|tpm)s?_quota_exceeded", RATE),  # Cerebras: minutes
+    _Row(_at(403, 429), _CODE, r"set_limit_exceeded|allocation_quota.*", QUOTA, Scope.ROUTE),
+    _Row(_at(429), _CODE, r"1113|1308|1309|131[013-9]|132[01]", QUOTA),  # Z.ai
+    _Row(_at(429), _CODE, r"3036|4006", QUOTA, daily=True),  # Cloudflare: neurons of the day
+    _Row(_at(400, 403), _CODE, r"30001|1008", QUOTA),  # SiliconFlow, MiniMax
+    _Row(
+        _at(400, 401, 403, 404, 429),
+        _CODE,
+        r"insufficient_(?:\w+_)?(?:quota|credits?|balance|funds?)(?:_.*)?|.*payment_.*|credits?_error"
+        r"|out_of_credits?|not_enough_.*|.*free_tier_only|no_credits?|billing.*"
+        r"|.*(?:credit|balance|fund)s?_.*(?:low|exhausted|depleted|insufficient|exceeded|required)"
+        r"|(?:.*_)?(?:spend|spending|usage|budget)_limit.*|.*overdue.*|arrear.*"
+        r"|(?:.*_)?(?:exceeded_current_)?quota(?:_exceeded|_exhausted|_limit|_error).*",
+        QUOTA,
+    ),
+    _Row(
+        _at(400, 403, 429, 503),
+        _CODE,
+        r"slow_down|(?:.*_)?(?:rate_?limit|too_many_req|throttl|request_limit).*|limit_requests"
+        r"|limit_burst_rate|1302|1303|ramp_limit.*|too_many_tokens_error",
+        RATE,
+    ),
+    _Row(
+        _at(400, 403, 404, 429),
+        _CODE,
+        r".*overload.*|.*capacity.*|.*busy|(?:.*_)?unavailable(?:_error|_exception)?|.*not_ready.*"
+        r"|3040|3505|1305|.*loading",
+        OVER,
+    ),
+    _Row(
+        _at(400, 403, 404, 422),
+        _CODE,
+        r".*api_?key.*|(?:invalid|incorrect|missing|expired|no)_(?:auth.*|credentials?|token)"
+        r"|unauthori[sz]ed.*|unauthenticated|authentication.*|auth_.*|.*unrecognized_client.*"
+        r"|expired_token.*|invalid_signature.*",
+        AUTH,
+    ),
+    _Row(
+        _at(400, 403, 413, 422, 429, 500),
+        _CODE,
+        r".*context_?(?:length|window|size|limit).*|.*(?:prompt|input|request)_(?:is_)?too_(?:long|large)"
+        r"|string_above_max_length|max_(?:context|input|prompt).*|3051|1261",
+        CTX,
+    ),
+    _Row(
+        _at(400, 403, 422),
+        _CODE,
+        r".*content_?(?:filter|policy|moderation|safety).*|.*moderation.*|1301"
+        r"|data_?inspection.*|.*safety.*|.*policy_violation.*|.*sensitive.*|invalid_prompt|unsafe.*"
+        r"|prohibited_content|.*risk_?control.*|refusal|flagged_input",
+        POLICY,
+    ),
+    _Row(
+        _at(400, 401, 403, 404, 422),
+        _CODE,
+        r".*model.*(?:not_?(?:found|exist|support|available|open|allow|enable).*|unavailable|access.*"
+        r"|deprecated|decommissioned|retired|terms.*|permission.*|blocked.*|not_exists?)"
+        r"|(?:invalid|unknown|no_such|unsupported)_model.*|deployment_?not_?found|5007|3042|1211"
+        r"|5018|3041|5016|20012",
+        MODEL,
+    ),
+    _Row(
+        _WRONG,
+        _CODE,
+        r"unsupported_(?:parameter|value|param).*|unknown_(?:parameter|param|field).*|invalid_function.*"
+        r"|invalid_(?:type|value|schema|json)|missing_required.*|wrong_api_format|5006|extra_forbidden",
+        BAD,
+    ),
+    # 3. Words. At 429 the plainest first: no money, then a pace, then anything about money.
+    _Row(_at(429), _TEXT, r"exceeded model token limit", CTX),  # Moonshot
+    _Row(_at(429), _TEXT, patterns.BUSY, OVER),  # all callers' doing, not this one's
+    _Row(_at(429), _TEXT, patterns.BROKE, QUOTA),
+    _Row(_at(429), _TEXT, patterns.PACE, RATE),  # also where it goes on to sell a larger plan
+    _Row(_at(429), _CODE, r"resource_exhausted", RATE),  # Gemini without details, and Vertex
+    _Row(_at(429), _TEXT, patterns.MONEY, QUOTA),
+    # The rest are told by what others read into them: a refusal names API keys, too
+    _Row(_at(400, 403, 422, 498), _TEXT, patterns.UNSAFE, POLICY),  # 498: Cohere
+    _Row(_at(400, 403, 422), _TEXT, patterns.ANSWER_LENGTH, BAD),  # "maximum", but no overflow
+    _Row(_at(400, 403, 413, 422), _TEXT, patterns.OVERFLOW, CTX),  # 403: Together
+    _Row(_at(500), _TEXT, r"context (?:length|window|size)|prompt is too long", CTX),  # Ollama
+    _Row(_at(500), _TEXT, r"insufficient (?:\w+ )?(?:balance|credits?)", QUOTA),  # MiniMax
+    _Row(_WRONG, _TEXT, patterns.UNSUPPORTED, BAD),  # "… with this model" is not the model
+    _Row(_DENIED, _TEXT, patterns.BILLING, QUOTA),  # Anthropic 400, xAI 403, OpenCode 401
+    _Row(_at(400, 404, 422), _TEXT, patterns.CREDENTIAL, AUTH),  # Gemini 400, xAI 400
+    _Row(_at(400, 401, 403, 412, 422), _TEXT, patterns.ABSENT, MODEL),  # also: not for you
+    _Row(_at(412), _TEXT, r"lora|adapter|\bmodel|deployment", MODEL),  # Fireworks
+    _Row(_at(400), _TEXT, patterns.ELSEWHERE, AUTH),  # Gemini
+    _Row(_at(400, 403), _TEXT, r"rate[-_ ]?limit|too many requests|throttl", RATE),
+    _Row(_at(400, 403), _TEXT, patterns.BUSY, OVER),
+)  # fmt: skip
+"""Where a sign counts, the sign, and its meaning. Rows that one provider made necessary say so."""
+
+_IMPLIED: tuple[tuple[str, int], ...] = (
+    (r"invalid_request.*|bad_request.*|invalid_argument|failed_precondition|validation.*", 400),
+    (r"authentication.*|unauthenticated|unauthorized.*", 401),
+    (r"billing_error", 402),
+    (r"permission.*|forbidden.*|access_denied.*", 403),
+    (r"not_found.*|resource_not_found.*", 404),
+    (r"request_too_large", 413),
+    (r"rate_limit.*|resource_exhausted|insufficient_quota|throttl.*|too_many_requests.*", 429),
+    (r"(?:.*_)?overloaded.*|unavailable|service_unavailable.*", 503),
+    (r"(?:.*_)?time_?out.*|deadline_exceeded", 504),
+    (r"(?:.*_)?(?:server|api|internal|provider|stream)_error.*|internal.*|aborted|error", 500),
+)
+"""The status a code stands for, where neither HTTP nor the body names one: an error in a stream."""
+
+_BY_STATUS = {
+    401: AUTH,
+    402: QUOTA,
+    403: AUTH,
+    404: MODEL,
+    408: OVER,
+    409: OVER,  # a lock, by OpenAI's SDK worth another try
+    410: MODEL,
+    412: QUOTA,  # Fireworks: the account is suspended
+    413: SIZE,
+    424: OVER,  # Bedrock: the model failed
+    425: OVER,
+    429: RATE,
+    451: POLICY,
+    498: OVER,  # Groq: flex capacity
+    499: OVER,  # Google: cancelled on their side
+}
+"""What a status means by itself, where its hundred does not say it."""
+
+_BY_NAME: tuple[tuple[str, FailureClass, Scope], ...] = (
+    ("ContextOverflowError", CTX, Scope.NONE),
+    ("ModelRefusalError ContentFilterFinishReasonError", POLICY, Scope.NONE),
+    ("ModelRateLimitError", RATE, Scope.ROUTE),
+    ("ModelAuthenticationError ModelPermissionDeniedError", AUTH, Scope.KEY),
+    ("NoCredentialsError DefaultCredentialsError RefreshError", AUTH, Scope.KEY),
+    ("ModelNotFoundError", MODEL, Scope.ROUTE),
+    ("BrokenAnswerError JSONDecodeError DecodingError SSEError", BROKEN, Scope.MODEL),
+    ("ContentDecodingError DecodeError UnicodeDecodeError", BROKEN, Scope.MODEL),
+    # No connection is the host's; a model that lets one wait says nothing of its neighbours
+    ("ConnectTimeout ConnectTimeoutError ConnectError ConnectionError gaierror", OVER, Scope.HOST),
+    ("APITimeoutError TimeoutError TimeoutException Timeout", OVER, Scope.MODEL),
+    ("ReadTimeoutError ModelTimeoutError ModelAPIError", OVER, Scope.MODEL),
+    ("APIConnectionError TransportError ProtocolError RemoteProtocolError", OVER, Scope.HOST),
+    ("ChunkedEncodingError SSLError ClientPayloadError IncompleteRead", OVER, Scope.HOST),
+    (
+        "ClientConnectionError HTTPClientError ModelConnectionError LocalServerError",
+        OVER,
+        Scope.HOST,
+    ),
+)
+"""What an exception without an answer means, by a class name in its ancestry.
+
+The names are those of openai, anthropic, httpx, httpx2, requests, urllib3, aiohttp,
+botocore, google.auth, langchain-core and Python. The first row that fits decides.
+"""
+
+_MAX_CAUSES = 5
+
+
+def classify(error: BaseException, now: datetime | None = None) -> Verdict:
+    """Say what a failure means. Never raises.
+
+    Args:
+        error: What an SDK raised, or our own for an answer that is none.
+        now: The time, in UTC, for waits given as a date; without it those are ignored.
+    """
+    if now is not None and now.tzinfo is None:
+        now = now.replace(tzinfo=UTC)
+    chain = _chain(error)
+    for cause in chain:
+        if (said := error_details.read(cause)) is not None:
+            return _verdict(said, error, now)
+    names = {cls.__name__ for cause in chain for cls in type(cause).__mro__}
+    for known, failure_class, scope in _BY_NAME:
+        if names.intersection(known.split()):
+            return Verdict(failure_class, scope=scope)
+    return Verdict(BAD)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return `error` and what it was raised from. A bug does not inherit: `KeyError` ends it."""
+    chain = [error]
+    while len(chain) < _MAX_CAUSES and type(chain[-1]).__module__ != "builtins":
+        cause = chain[-1].__cause__
+        if cause is None:
+            break
+        chain.append(cause)
+    return chain
+
+
+def _verdict(said: error_details.Evidence, error: BaseException, now: datetime | None) -> Verdict:
+    status = said.status or _implied(said.codes)
+    row = next((row for row in _TABLE if _fits(row, status, said)), None)
+    failure_class = row.failure_class if row else _bare(status, said, error)
+    if failure_class is RATE and _outgrown(said.text):
+        row, failure_class = None, SIZE
+    daily = row.daily if row else False
+    scope = (row.scope if row else None) or _SCOPES.get(failure_class, Scope.NONE)
+    return Verdict(
+        failure_class=failure_class,
+        status=said.http if failure_class is BROKEN else said.status,
+        scope=scope,
+        rest_s=_rest_s(said, failure_class, now, daily=daily),
+        parameter=_parameter(said) if failure_class is BAD else None,
+        daily=daily,
+    )
+
+
+def _implied(codes: tuple[str, ...]) -> int | None:
+    found = (s for sign, s in _IMPLIED for code in codes if re.fullmatch(sign, code))
+    return next(found, None)
+
+
+def _fits(row: _Row, status: int | None, said: error_details.Evidence) -> bool:
+    """Say whether a row's sign is there; without any status, all rows count."""
+    if status is not None and status not in row.statuses:
+        return False
+    if row.where == _CODE:
+        return any(re.fullmatch(row.sign, code) for code in said.codes)
+    return re.search(row.sign, said.text, re.IGNORECASE) is not None
+
+
+def _bare(status: int | None, said: error_details.Evidence, error: BaseException) -> FailureClass:
+    """Say what is meant where no row fits: by the status, or that there is none."""
+    if status is None:
+        no_answer = said.http is not None or isinstance(error, BrokenAnswerError)
+        return BROKEN if no_answer else OVER
+    if known := _BY_STATUS.get(status):
+        return known
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return OVER
+    return OVER if said.headers.get("x-should-retry", "").lower() == "true" else BAD
+
+
+def _outgrown(text: str) -> bool:
+    """Say whether a request asks for more than its limit, so that waiting does not help."""
+    sign = r"(?i)limit:? ~?(\d[\d,]{0,14}).{0,60}?requested:? ~?(\d[\d,]{0,14})"
+    found = re.search(sign, text)
+    limit, asked = (int(n.replace(",", "")) for n in found.groups()) if found else (0, 0)
+    return 0 < limit < asked
+
+
+def _rest_s(
+    said: error_details.Evidence, failure_class: FailureClass, now: datetime | None, *, daily: bool
+) -> float | None:
+    if failure_class not in {RATE, QUOTA, OVER, BROKEN}:
+        return None
+    if daily and any("per_day_per_project" in code for code in said.codes):
+        # Gemini; its `retryDelay` is of the minute even then
+        return None if now is None else retry_after.until_midnight_pacific_s(now)
+    rest_s = retry_after.said_s(said.headers, said.body, said.text, now)
+    if rest_s is None and (daily or failure_class is RATE):
+        return retry_after.window_s(said.headers, now, spent_only=daily)
+    return rest_s
+
+
+def _parameter(said: error_details.Evidence) -> str | None:
+    """Return the name of the parameter that is called unsupported or unknown."""
+    if any(re.match(r"(?:unsupported|unknown)_(?:param|value)", code) for code in said.codes):
+        named = (
+            v for k, v, _ in error_details.leaves(said.body) if k == "param" and isinstance(v, str)
+        )
+        if name := next(named, None):
+            return name
+    return patterns.unsupported_name(said.text)

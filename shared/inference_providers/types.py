@@ -1,0 +1,320 @@
+"""The values everything else passes around: frozen, printable, without keys.
+
+`Provider`, `Endpoint`, `Model` and `Quirks` have the shape of the registry
+file (see `inference_providers.registry.registry`); `Route`, `Plan` and what follows are
+made from them. A `Route` names the variable that holds a key, never the key.
+"""
+
+from __future__ import annotations
+
+from datetime import date  # noqa: TC003 - msgspec reads annotations at run time
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from inference_providers import tables
+
+__all__ = [
+    "ANYTHING",
+    "ON_THIS_MACHINE",
+    "AtLeastOne",
+    "Auth",
+    "Cost",
+    "Endpoint",
+    "Found",
+    "Kind",
+    "Limits",
+    "Listing",
+    "Model",
+    "Needs",
+    "NotFound",
+    "Plan",
+    "Provider",
+    "Quirks",
+    "Route",
+    "Selection",
+    "Skipped",
+    "Sort",
+    "Value",
+]
+
+Sort = Literal["registry", "price", "latency", "random"]
+Kind = Literal["direct", "gateway", "cloud", "local", "embedded"]
+_Input = Literal["text", "image", "audio", "video", "pdf"]
+_Price = Annotated[float, Meta(ge=0)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
+
+ON_THIS_MACHINE = frozenset({"local", "embedded"})
+"""Kinds whose models are found by looking, not read from the registry."""
+
+
+class Value(Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all values: immutable, hashable, strict about its fields."""
+
+
+class Cost(Value, frozen=True, kw_only=True, gc=False):
+    """Price in USD per million tokens."""
+
+    input: _Price = field(name="in")
+    output: _Price = field(name="out")
+
+
+class Limits(Value, frozen=True, kw_only=True):
+    """Requests and tokens a minute that one model takes with one key."""
+
+    rpm: AtLeastOne | None = None
+    tpm: AtLeastOne | None = None
+
+
+class Quirks(Value, frozen=True, kw_only=True, gc=False):
+    """Declared differences of one provider, or one model there, from the protocol it speaks.
+
+    Attributes:
+        max_tokens_field: The request field that limits the answer's length.
+        drop_params: Request fields the provider refuses.
+        rename_params: Request fields it calls otherwise, as pairs of usual and own name.
+        stream_usage: Whether a stream may be asked to report token counts.
+        named_tool_choice: Whether a single tool can be demanded by its name.
+            Without it, only that tool is sent and `required` is demanded.
+        forced_tool_choice: Whether a tool call can be demanded at all; else it is left
+            to the model.
+        strict_tools: Whether a tool may ask for its schema to be kept exactly.
+        response_format: The strictest form of JSON output that can be asked for.
+        schema_with_json_object: Whether `json_object` takes the schema along.
+        developer_role: Whether the `developer` role is known; else it is `system`.
+        single_system: Whether only one system message is taken, at the start.
+        drop_message_name: Whether `name` on a message is refused.
+        replay_reasoning: Whether an earlier answer's `reasoning_content` is to be sent back.
+        tool_call_ids: What ids of tool calls must look like: `alnum9` is nine letters
+            and digits.
+        max_n: The most answers one request may ask for.
+    """
+
+    max_tokens_field: str = "max_tokens"
+    drop_params: tuple[str, ...] = ()
+    rename_params: tuple[tuple[str, str], ...] = ()
+    stream_usage: bool = True
+    named_tool_choice: bool = True
+    forced_tool_choice: bool = True
+    strict_tools: bool = True
+    response_format: Literal["json_schema", "json_object", "none"] = "json_schema"
+    schema_with_json_object: bool = False
+    developer_role: bool = True
+    single_system: bool = False
+    drop_message_name: bool = False
+    replay_reasoning: bool = False
+    tool_call_ids: Literal["any", "alnum9"] = "any"
+    max_n: AtLeastOne | None = None
+
+
+class Model(Value, frozen=True, kw_only=True, gc=False):
+    """One model as one provider serves it.
+
+    `None` means unknown, never "no": a capability nobody stated does not rule a
+    route out; so does an `input` without any kind. `context` and `output` are in tokens.
+    `quirks` and `limits` stand in place of the provider's. `dimensions` is of a vector.
+    """
+
+    id: str
+    context: AtLeastOne | None = None
+    output: AtLeastOne | None = None
+    input: tuple[_Input, ...] = ("text",)
+    tools: bool | None = None
+    structured: bool | None = None
+    reasoning: bool | None = None
+    cost: Cost | None = None
+    released: date | None = None
+    shutdown: date | None = None
+    tier: str | None = None
+    snapshot: str | None = None
+    quantization: str | None = None
+    dimensions: AtLeastOne | None = None
+    endpoint: str = "default"
+    quirks: Quirks | None = None
+    limits: Limits | None = None
+
+
+class Auth(Value, frozen=True, kw_only=True):
+    """Which variables open a provider.
+
+    `any_of` lists alternatives in order of preference; each alternative is a
+    list of variables that must all be set. An empty alternative needs no key.
+    `ambient` marks variables that people set for other reasons: all of them, or the
+    `ambient_variables`. They count only where the provider is named.
+    """
+
+    any_of: tuple[tuple[str, ...], ...] = ((),)
+    ambient: bool = False
+    ambient_variables: tuple[str, ...] = ()
+
+
+class Endpoint(Value, frozen=True, kw_only=True):
+    """Where a provider listens, and which protocol it speaks there.
+
+    `quirks` stand in place of all others, where they are those of this endpoint alone.
+    `models_path` is where its models are listed; empty where another endpoint does that.
+    """
+
+    protocol: str
+    base_url: str
+    base_url_env: tuple[str, ...] = ()
+    models_path: str = "/models"
+    quirks: Quirks | None = None
+
+
+Listing = str | Model | tuple[Model | str, ...]
+"""How a file may write one model: its id, an object, or a list of either."""
+
+
+class Provider(Value, frozen=True, kw_only=True):
+    """Who serves models: one row of the registry.
+
+    `models` are chat models, `embeddings` embedding models, both by canonical name.
+    `twin_of` names the provider that this one is in another region or on another plan,
+    opened by the same key: a twin is used only when it is named. `free_names` tells that
+    its users name models there themselves: any name passes that is pinned to it.
+    """
+
+    name: str
+    kind: Kind = "direct"
+    docs: str | None = None
+    source: str | None = None
+    checked: date | None = None
+    auth: Auth = Auth()
+    endpoints: dict[str, Endpoint]
+    quirks: Quirks = Quirks()
+    limits: Limits | None = None
+    twin_of: str | None = None
+    free_names: bool = False
+    models: dict[str, Listing] = {}
+    embeddings: dict[str, Listing] = {}
+
+    @property
+    def takes_any_name(self) -> bool:
+        """Whether a name that nobody lists may be a model there, where it is pinned to it."""
+        return self.free_names or self.kind in ON_THIS_MACHINE
+
+
+class Selection(Value, frozen=True, kw_only=True):
+    """What a user asked for: models in order of preference, and which providers.
+
+    `sort` orders the providers of one model; `order` stands before it.
+    """
+
+    models: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    local: bool = False
+    sort: Sort = "registry"
+
+
+class Needs(Value, frozen=True, kw_only=True):
+    """What a request requires of a route. Nothing by default.
+
+    `shaped` is an answer in a given shape, by schema or as a tool's arguments. `context`
+    is an estimate of the prompt's tokens, rather too low than too high. `unsayable` are
+    protocols in which it cannot be said, each with what to do.
+    """
+
+    tools: bool = False
+    structured: bool = False
+    shaped: bool = False
+    input: frozenset[str] = frozenset({"text"})
+    context: int = 0
+    unsayable: tuple[tuple[str, str], ...] = ()
+
+
+ANYTHING = Needs()
+
+
+class Route(Value, frozen=True, kw_only=True):
+    """One way to one model: who serves it, where, under which name.
+
+    Attributes:
+        model: The canonical name.
+        provider: The provider's id in the registry.
+        model_id: The provider's own name for the model.
+        key_variable: The environment variable (or `api_keys` entry) with the
+            key; `None` when no key is needed.
+        key_mark: Tells that variable's values apart without telling any.
+        instead: What the registry names in its place, for a provider that no longer
+            has the model.
+    """
+
+    model: str
+    provider: str
+    model_id: str
+    endpoint: Endpoint
+    kind: Kind = "direct"
+    key_variable: str | None = None
+    key_mark: str | None = None
+    quirks: Quirks = Quirks()
+    limits: Limits | None = None
+    facts: Model
+    instead: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class Skipped(Value, frozen=True, kw_only=True):
+    """A candidate that cannot serve this time, and why; the reason says what to do.
+
+    `context` is its window in tokens, where that is what is too small.
+    """
+
+    provider: str
+    model: str
+    reason: str
+    context: int | None = None
+
+
+class Found(Value, frozen=True, kw_only=True):
+    """What a look at this machine showed for one local provider."""
+
+    base_url: str
+    models: tuple[str, ...]
+
+
+class NotFound(Value, frozen=True, kw_only=True):
+    """Why a local provider cannot be used; says what to do."""
+
+    reason: str
+
+
+class Plan(Value, frozen=True, kw_only=True):
+    """Usable routes in order, and the candidates passed over, each with its reason.
+
+    `models` are the canonical names asked for, in order; empty when any will do.
+    `resting` are routes that failed a short while ago, each with its row in `skipped`.
+    `conversation` names the conversation whose next answer shall come from the same route,
+    `tokens` is an estimate of the prompt's.
+    Prints as a table; in a notebook it shows as one.
+    """
+
+    models: tuple[str, ...]
+    routes: tuple[Route, ...]
+    skipped: tuple[Skipped, ...]
+    resting: tuple[Route, ...] = ()
+    conversation: str | None = None
+    tokens: int = 0
+
+    def table(self) -> tables.Table:
+        """Return routes and skipped candidates as a table."""
+        serving = [
+            (str(n), r.provider, r.model, r.model_id, r.key_variable or "none needed")
+            for n, r in enumerate(self.routes, 1)
+        ]
+        passed = [("", s.provider, s.model, "", s.reason) for s in self.skipped]
+        return tables.Table(
+            title=f"Routes to {', '.join(self.models) or 'any model'}",
+            columns=("", "provider", "model", "model id", "key, or why not"),
+            rows=(*serving, *passed),
+        )
+
+    def __str__(self) -> str:
+        return tables.as_text(self.table())
+
+    def _repr_html_(self) -> str:
+        return tables.as_html(self.table())

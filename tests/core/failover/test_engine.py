@@ -1,0 +1,578 @@
+"""The policy, driven by hand: which route next, and when to stop."""
+
+from __future__ import annotations
+
+import json
+import math
+import ssl
+
+import pytest
+from msgspec import structs
+
+from inference_providers.errors import (
+    AllRoutesFailed,
+    BrokenAnswerError,
+    LocalServerError,
+    NoRouteError,
+    StreamInterrupted,
+)
+from inference_providers.failover.cooldowns import Health
+from inference_providers.failover.engine import failover
+from inference_providers.failover.events import (
+    Attempt,
+    Cancelled,
+    Failure,
+    Race,
+    Raced,
+    Success,
+    Wait,
+    Waited,
+)
+from inference_providers.failures.classifier import FailureClass, Scope, Verdict, classify
+from inference_providers.settings import DEFAULT, Policy
+from inference_providers.types import Endpoint, Model, Plan, Route, Skipped
+
+
+class HTTPError(Exception):
+    """What SDKs raise: an exception with a status."""
+
+    def __init__(self, status: int, text: str = "said the provider") -> None:
+        super().__init__(text)
+        self.status_code = status
+
+
+def route(provider: str, key: str | None = None) -> Route:
+    endpoint = Endpoint(protocol="openai-chat", base_url=f"https://{provider}.test/v1")
+    return Route(
+        model="m",
+        provider=provider,
+        model_id=f"{provider}-m",
+        endpoint=endpoint,
+        key_variable=key,
+        facts=Model(id=f"{provider}-m"),
+    )
+
+
+A, B, C = route("a", "A_KEY"), route("b"), route("c")
+PLAN = Plan(models=("m",), routes=(A, B, C), skipped=())
+ANSWERED = Success(ms=1.0)
+
+
+def failed(error: Exception, **fields) -> Failure:
+    return Failure(error=error, ms=1.0, **fields)
+
+
+def ended(engine, outcome) -> tuple:
+    """Send the outcome that ends the policy; return what was tried."""
+    with pytest.raises(StopIteration) as done:
+        engine.send(outcome)
+    return done.value.value
+
+
+def test_the_first_route_is_tried_first_and_an_answer_ends_it() -> None:
+    engine = failover(PLAN)
+    assert next(engine) == Attempt(n=1, route=A, timeout_s=300, left_s=600)
+    tried = ended(engine, ANSWERED)
+    assert [(t.route, t.outcome, t.failure_class) for t in tried] == [(A, ANSWERED, None)]
+    assert str(tried[0]) == "a/m: answered"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *map(HTTPError, [401, 402, 403, 404, 408, 409, 410, 412, 413, 425, 429, 498]),
+        *map(HTTPError, [500, 502, 503, 504, 529, 200, 302]),
+        ConnectionRefusedError("refused"),
+        ConnectionResetError("reset"),
+        TimeoutError("late"),
+        ssl.SSLError("bad certificate"),
+        BrokenAnswerError("HTML"),
+        LocalServerError("does not start"),
+        json.JSONDecodeError("no", "<html>", 0),
+    ],
+    ids=repr,
+)
+def test_a_failure_another_route_may_not_have_moves_on(error: Exception) -> None:
+    engine = failover(PLAN)
+    next(engine)
+    assert engine.send(failed(error)) == Attempt(n=2, route=B, timeout_s=300, left_s=600)
+    tried = ended(engine, ANSWERED)
+    assert [t.route for t in tried] == [A, B]
+    assert tried[0].failure_class is not None
+    assert tried[0].status == getattr(error, "status_code", None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [HTTPError(400), HTTPError(422), HTTPError(400, "context_length_exceeded"), TypeError("a bug")],
+    ids=repr,
+)
+def test_a_wrong_request_raises_the_providers_own_exception(error: Exception) -> None:
+    engine = failover(PLAN)
+    next(engine)
+    with pytest.raises(type(error)) as caught:
+        engine.send(failed(error))
+    assert caught.value is error
+    assert caught.value.__notes__ == ["autoprovider: raised by a/m as 'a-m'"]
+    with pytest.raises(StopIteration):
+        next(engine)
+
+
+def test_a_wrong_request_of_a_trial_is_the_routes_failure() -> None:
+    engine = failover(PLAN, trial=True)
+    next(engine)
+    assert engine.send(failed(HTTPError(400))).route == B
+    assert [t.failure_class for t in ended(engine, ANSWERED)] == ["BAD", None]
+
+
+def test_when_every_route_fails_each_attempt_is_listed() -> None:
+    engine = failover(PLAN)
+    errors = [HTTPError(401, "who\n are you?"), HTTPError(503, "x" * 999), ConnectionError("gone")]
+    next(engine)
+    engine.send(failed(errors[0]))
+    engine.send(failed(errors[1]))
+    with pytest.raises(AllRoutesFailed) as caught:
+        engine.send(failed(errors[2]))
+    message = str(caught.value)
+    assert "a/m: AUTH (HTTP 401), check A_KEY: who are you?" in message
+    assert "b/m: OVER (HTTP 503): xxx" in message
+    assert "c/m: OVER (ConnectionError): gone" in message
+    assert "3 tried" in message
+    assert "x" * 201 not in message
+    assert "\n" not in message
+    assert caught.value.__cause__ is errors[2]
+    assert [t.route for t in caught.value.attempts] == [A, B, C]
+    assert [t.outcome.error for t in caught.value.attempts] == errors
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "told"),
+    [
+        ("Connection error.", "name not known", "Connection error. name not known"),
+        ("bad key", "bad key", "bad key"),  # one library's exception in another's
+        ("said: bad\n key", "bad key", "said: bad key"),
+    ],
+)
+def test_what_an_exception_came_from_is_told_unless_it_says_the_same(
+    outer: str, inner: str, told: str
+) -> None:
+    engine = failover(PLAN, policy=Policy(max_attempts=1))
+    next(engine)
+    error = HTTPError(503, outer)
+    error.__cause__ = OSError(inner)
+    with pytest.raises(AllRoutesFailed) as caught:
+        engine.send(failed(error))
+    assert str(caught.value).endswith(f"a/m: OVER (HTTP 503): {told}")
+
+
+def test_a_stream_that_broke_after_output_is_interrupted_with_what_came() -> None:
+    engine = failover(PLAN)
+    next(engine)
+    error = ConnectionResetError("reset")
+    with pytest.raises(StreamInterrupted, match="a/m: OVER") as caught:
+        engine.send(failed(error, began=True, partial="Once upon"))
+    assert caught.value.partial == "Once upon"
+    assert caught.value.route is A
+    assert caught.value.__cause__ is error
+
+
+def test_a_stream_that_broke_before_output_moves_on() -> None:
+    engine = failover(PLAN)
+    next(engine)
+    assert engine.send(failed(ConnectionResetError("reset"))).route == B
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_more_than_max_attempts_are_made(most: int) -> None:
+    engine = failover(PLAN, policy=Policy(max_attempts=most))
+    next(engine)
+    for _ in range(most - 1):
+        engine.send(failed(HTTPError(503)))
+    with pytest.raises(AllRoutesFailed) as caught:
+        engine.send(failed(HTTPError(503)))
+    assert len(caught.value.attempts) == most
+
+
+def test_a_plan_without_routes_raises_before_any_attempt() -> None:
+    skipped = (Skipped(provider="a", model="m", reason="set A_KEY"),)
+    with pytest.raises(NoRouteError, match="No usable route to 'm': a: set A_KEY"):
+        next(failover(Plan(models=("m",), routes=(), skipped=skipped)))
+
+
+def test_closing_the_policy_is_no_outcome() -> None:
+    engine = failover(PLAN)
+    next(engine)
+    engine.close()
+    with pytest.raises(StopIteration):
+        engine.send(ANSWERED)
+
+
+# Who rests, who waits, who is asked again
+
+
+def only(*routes: Route) -> Plan:
+    return Plan(models=("m",), routes=routes, skipped=())
+
+
+def wide(provider: str, context: int | None) -> Route:
+    return structs.replace(route(provider), facts=Model(id=f"{provider}-m", context=context))
+
+
+def test_a_route_that_failed_is_not_asked_by_the_next_call() -> None:
+    health = Health()
+    engine = failover(PLAN, health=health)
+    next(engine)
+    assert engine.send(failed(HTTPError(503))).route == B
+    ended(engine, ANSWERED)
+    assert next(failover(PLAN, health=health, now=0.5)).route == B
+
+
+def test_after_the_rest_one_call_probes_and_others_keep_away() -> None:
+    health = Health()
+    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT)
+    first, second = (failover(PLAN, health=health, now=2.0) for _ in range(2))
+    assert next(first).route == A
+    assert next(second).route == B
+    ended(first, Success(ms=1.0, at=2.1))
+    assert next(failover(PLAN, health=health, now=2.2)).route == A
+
+
+def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
+    health = Health()
+    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT)
+    engine = failover(PLAN, health=health, now=2.0)
+    assert next(engine).route == A
+    engine.close()
+    assert next(failover(PLAN, health=health, now=2.1)).route == A
+
+
+def test_when_all_are_overloaded_the_soonest_is_probed() -> None:
+    health = Health(jitter=lambda: 0.5)
+    for n, overloaded in enumerate((C, B, A)):
+        health.failed(overloaded, classify(HTTPError(503)), n / 10, DEFAULT)
+    assert next(failover(PLAN, health=health, now=0.5)).route == C
+
+
+def test_when_all_rest_for_other_reasons_it_fails_fast_and_says_when() -> None:
+    health = Health()
+    limited = Verdict(FailureClass.RATE, 429, Scope.ROUTE, rest_s=42.0)
+    refused = Verdict(FailureClass.AUTH, 401, Scope.KEY)
+    for resting, verdict in ((A, limited), (B, refused), (C, refused)):
+        health.failed(resting, verdict, 0.0, DEFAULT)
+    with pytest.raises(AllRoutesFailed, match="0 tried: a/m: cooling down for 40 s") as caught:
+        next(failover(PLAN, health=health, now=2.0))
+    assert caught.value.retry_after == pytest.approx(40.0)
+    assert "b/m: its key was refused (HTTP 401); set another" in str(caught.value)
+
+
+NO_CREDIT = Verdict(FailureClass.QUOTA, 402, Scope.KEY)
+REFUSED = Verdict(FailureClass.AUTH, 401, Scope.KEY)
+WHILE_S = DEFAULT.last_resort_s
+
+
+@pytest.mark.parametrize("verdict", [NO_CREDIT, REFUSED], ids=str)
+def test_where_nothing_else_is_left_a_guessed_rest_is_probed_after_a_while(
+    verdict: Verdict,
+) -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, verdict, 0.0, DEFAULT)
+    plan = only(A, B)
+    engine = failover(plan, health=health, now=WHILE_S - 1)
+    assert next(engine).route == B
+    with pytest.raises(AllRoutesFailed, match="1 tried"):
+        engine.send(failed(HTTPError(402), at=WHILE_S - 0.5))  # A's has not lasted long enough
+    engine = failover(plan, health=health, now=WHILE_S)
+    assert next(engine).route == A
+    tried = ended(engine, ANSWERED)
+    assert [t.route for t in tried] == [A]
+    assert health.resting(A, WHILE_S) is None
+
+
+@pytest.mark.parametrize(("verdict", "until"), [(NO_CREDIT, 3600.0), (REFUSED, math.inf)], ids=str)
+def test_a_probe_that_fails_keeps_the_rest_and_makes_the_next_one_wait(
+    verdict: Verdict, until: float
+) -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, verdict, 0.0, DEFAULT)
+    engine = failover(only(A), health=health, now=61.0)
+    next(engine)
+    with pytest.raises(AllRoutesFailed):
+        engine.send(failed(HTTPError(verdict.status), at=61.0))
+    assert health.resting(A, 61.0).until == until
+    with pytest.raises(AllRoutesFailed, match="0 tried"):
+        next(failover(only(A), health=health, now=60.5 + WHILE_S))
+    assert next(failover(only(A), health=health, now=61.0 + WHILE_S)).route == A
+
+
+def test_of_two_guesses_the_one_with_an_end_is_probed_before_a_refused_key() -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, REFUSED, 0.0, DEFAULT)
+    health.failed(B, NO_CREDIT, 0.0, DEFAULT)
+    assert next(failover(only(A, B), health=health, now=61.0)).route == B
+
+
+@pytest.mark.parametrize(("verdict", "at"), [(NO_CREDIT, 61.0), (classify(HTTPError(503)), 0.1)])
+def test_one_caller_at_a_time_probes_as_a_last_resort(verdict: Verdict, at: float) -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, verdict, 0.0, DEFAULT)
+    first = failover(only(A), health=health, now=at)
+    assert next(first).route == A
+    with pytest.raises(AllRoutesFailed, match="0 tried"):
+        next(failover(only(A), health=health, now=at))
+    first.close()
+    assert next(failover(only(A), health=health, now=at)).route == A
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Verdict(FailureClass.QUOTA, 402, Scope.KEY, rest_s=7200.0),
+        Verdict(FailureClass.RATE, 429, Scope.ROUTE, rest_s=3600.0),
+    ],
+    ids=str,
+)
+def test_what_a_provider_has_said_is_not_doubted(verdict: Verdict) -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, verdict, 0.0, DEFAULT)
+    with pytest.raises(AllRoutesFailed, match="0 tried"):
+        next(failover(only(A), health=health, now=3000.0))
+
+
+def test_an_overloaded_route_is_asked_rather_than_giving_up_for_anothers_key() -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(A, Verdict(FailureClass.AUTH, 401, Scope.KEY), 0.0, DEFAULT)
+    for at in (0.0, 1.5, 4.0):
+        health.failed(B, classify(HTTPError(503)), at, DEFAULT)
+    assert health.resting(B, 5.5)
+    assert next(failover(only(A, B), health=health, now=5.5)).route == B
+
+
+def test_the_only_route_is_asked_once_more_after_a_wait() -> None:
+    engine = failover(only(A), health=Health(jitter=lambda: 0.5))
+    next(engine)
+    waiting = engine.send(failed(HTTPError(503), at=1.0))
+    assert waiting == Wait(seconds=0.5)
+    assert engine.send(Waited(at=1.5)) == Attempt(n=2, route=A, timeout_s=598.5, left_s=598.5)
+    with pytest.raises(AllRoutesFailed, match="2 tried"):
+        engine.send(failed(HTTPError(503), at=2.0))
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "waits"),
+    [(429, 3.0, 3.0), (429, None, 10.0), (429, 61.0, None), (503, 7.0, 7.0), (401, None, None)],
+)
+def test_the_only_route_waits_as_long_as_it_says_within_limits(
+    monkeypatch: pytest.MonkeyPatch, error: int, said: float | None, waits: float | None
+) -> None:
+    verdict = classify(HTTPError(error))._replace(rest_s=said)
+    monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: verdict)
+    engine = failover(only(A), health=Health(jitter=lambda: 0.5))
+    next(engine)
+    if waits is None:
+        with pytest.raises(AllRoutesFailed):
+            engine.send(failed(HTTPError(error)))
+    else:
+        assert engine.send(failed(HTTPError(error))).seconds == pytest.approx(waits)
+
+
+def test_retries_of_the_only_route_have_a_budget() -> None:
+    policy = Policy(retry_budget=20.0, retry_cost=14.0)
+    health = Health()
+    for may_retry in (True, False):
+        engine = failover(only(A), health=health, policy=policy)
+        next(engine)
+        if may_retry:
+            assert isinstance(engine.send(failed(HTTPError(503))), Wait)
+            engine.close()
+        else:
+            with pytest.raises(AllRoutesFailed):
+                engine.send(failed(HTTPError(503)))
+
+
+def test_no_attempt_begins_after_the_deadline() -> None:
+    engine = failover(PLAN, policy=Policy(timeout_s=5.0), now=100.0)
+    assert next(engine).left_s == 5.0
+    assert engine.send(failed(HTTPError(503), at=103.0)).left_s == pytest.approx(2.0)
+    with pytest.raises(AllRoutesFailed, match="the deadline of 5 s has passed"):
+        engine.send(failed(TimeoutError("late"), at=105.0))
+
+
+def test_an_attempt_leaves_time_for_the_routes_after_it() -> None:
+    engine = failover(PLAN, policy=Policy(timeout_s=8.0))
+    assert next(engine).timeout_s == 4.0
+    assert engine.send(failed(TimeoutError("late"), at=4.0)).timeout_s == 2.0
+    last = engine.send(failed(TimeoutError("late"), at=6.0))
+    assert (last.timeout_s, last.left_s) == (2.0, 2.0), "nobody comes after the last"
+
+
+def test_the_only_route_and_the_last_attempt_have_all_the_time_that_is_left() -> None:
+    assert next(failover(only(A), policy=Policy(timeout_s=8.0))).timeout_s == 8.0
+    assert next(failover(PLAN, policy=Policy(timeout_s=8.0, max_attempts=1))).timeout_s == 8.0
+    health = Health()
+    for resting in (B, C):
+        health.failed(resting, classify(HTTPError(401)), 0.0, DEFAULT)
+    engine = failover(PLAN, policy=Policy(timeout_s=8.0), health=health)
+    assert next(engine).timeout_s == 8.0, "routes at rest are not waited for"
+
+
+# Hedging
+
+HEDGED = Policy(hedge_after=2.0)
+BEHIND = Cancelled(ms=3.0)
+
+
+def test_a_hedged_attempt_names_the_next_route_as_well() -> None:
+    race = next(failover(PLAN, policy=HEDGED))
+    assert race == Race(
+        first=Attempt(n=1, route=A, timeout_s=300, left_s=600),
+        second=Attempt(n=2, route=B, timeout_s=299, left_s=598),
+        after_s=2.0,
+    )
+
+
+def test_the_slower_of_two_is_in_the_record_and_does_not_rest() -> None:
+    health = Health()
+    engine = failover(PLAN, policy=HEDGED, health=health)
+    race = next(engine)
+    tried = ended(engine, Raced(behind=(race.first, BEHIND), last=(race.second, ANSWERED)))
+    assert [(t.route, t.outcome) for t in tried] == [(A, BEHIND), (B, ANSWERED)]
+    assert str(tried[0]) == "a/m: cancelled, another was faster"
+    assert health.resting(A, 0.0) is None
+
+
+def test_a_first_that_fails_before_the_second_starts_moves_on_as_ever() -> None:
+    engine = failover(PLAN, policy=HEDGED)
+    next(engine)
+    race = engine.send(failed(HTTPError(503)))
+    assert (race.first.route, race.second.route, race.first.n) == (B, C, 2)
+    last = engine.send(failed(HTTPError(503)))
+    assert last == Attempt(n=3, route=C, timeout_s=600, left_s=600), "no other is left to race"
+
+
+def test_two_that_fail_in_a_race_are_two_attempts_and_both_rest() -> None:
+    health = Health()
+    engine = failover(PLAN, policy=HEDGED, health=health)
+    race = next(engine)
+    lost = failed(HTTPError(503), at=3.0)
+    after = engine.send(Raced(behind=(race.first, lost), last=(race.second, lost)))
+    assert (after.n, after.route) == (3, C)
+    assert health.resting(A, 3.0)
+    assert health.resting(B, 3.0)
+
+
+def test_a_race_takes_no_more_attempts_than_are_left() -> None:
+    engine = failover(PLAN, policy=Policy(hedge_after=2.0, max_attempts=2))
+    assert isinstance(next(engine), Race)
+    assert isinstance(engine.send(failed(HTTPError(503))), Attempt)
+    assert isinstance(next(failover(only(A), policy=HEDGED)), Attempt)
+    short = Policy(hedge_after=2.0, timeout_s=3.0)
+    assert isinstance(next(failover(PLAN, policy=short)), Attempt), "it would be over before"
+
+
+def test_a_race_that_is_cancelled_gives_both_probes_back() -> None:
+    health = Health(jitter=lambda: 0.5)
+    for overloaded in (A, B):
+        health.failed(overloaded, classify(HTTPError(503)), 0.0, DEFAULT)
+    engine = failover(only(A, B), policy=HEDGED, health=health, now=10.0)
+    assert isinstance(next(engine), Race)
+    assert health.resting(A, 10.0)
+    assert health.resting(B, 10.0), "a probe is under way"
+    engine.close()
+    assert health.resting(A, 10.0) is None
+    assert health.resting(B, 10.0) is None
+
+
+def test_a_second_that_was_not_needed_gives_its_probe_back() -> None:
+    health = Health(jitter=lambda: 0.5)
+    health.failed(B, classify(HTTPError(503)), 0.0, DEFAULT)
+    engine = failover(only(A, B), policy=HEDGED, health=health, now=10.0)
+    next(engine)
+    ended(engine, ANSWERED)
+    assert health.resting(B, 10.0) is None
+
+
+def test_hedging_by_percentile_starts_once_enough_is_known() -> None:
+    health = Health()
+    policy = Policy(hedge_after="p95")
+    assert isinstance(next(failover(PLAN, policy=policy, health=health)), Attempt)
+    for ms in range(100, 2100, 100):
+        health.answered(A, ms)
+    assert next(failover(PLAN, policy=policy, health=health)).after_s == 2.0
+
+
+# Conversations
+
+
+def test_who_answers_a_conversation_is_kept_for_it() -> None:
+    health = Health()
+    plan = structs.replace(PLAN, conversation="c-1")
+    engine = failover(plan, health=health)
+    next(engine)
+    engine.send(failed(HTTPError(503)))
+    ended(engine, ANSWERED)
+    assert health.kept("c-1") == ("b", "b-m")
+    assert health.kept("c-2") is None
+
+
+def test_a_prompt_too_long_moves_to_a_larger_window_only() -> None:
+    too_long = HTTPError(400, "context_length_exceeded")
+    plan = only(wide("a", 8_000), wide("b", 8_000), wide("c", None), wide("d", 128_000))
+    engine = failover(plan)
+    next(engine)
+    assert engine.send(failed(too_long)).route.provider == "d"
+    with pytest.raises(HTTPError) as caught:
+        engine.send(failed(too_long))
+    assert caught.value is too_long
+
+
+def test_a_refusal_by_policy_moves_on_only_when_asked_to() -> None:
+    refused = HTTPError(400, "content_filter")
+    engine = failover(PLAN)
+    next(engine)
+    with pytest.raises(HTTPError):
+        engine.send(failed(refused))
+    engine = failover(PLAN, policy=Policy(move_on_policy=True))
+    next(engine)
+    assert engine.send(failed(HTTPError(400, "content_filter"))).route == B
+
+
+def test_a_refused_parameter_is_left_out_once_and_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verdict = Verdict(FailureClass.BAD, 400, parameter="seed")
+    monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: verdict)
+    health = Health()
+    engine = failover(PLAN, health=health)
+    assert next(engine).without == ()
+    again = engine.send(failed(HTTPError(400)))
+    assert (again.route, again.n, again.without) == (A, 2, ("seed",))
+    with pytest.raises(HTTPError):
+        engine.send(failed(HTTPError(400)))
+    assert next(failover(PLAN, health=health)).without == ("seed",)
+
+
+@pytest.mark.parametrize("name", ["tools", "response_format", "messages.user.name", "stream"])
+def test_what_makes_the_request_is_not_left_out(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    verdict = Verdict(FailureClass.BAD, 400, parameter=name)
+    monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: verdict)
+    engine = failover(PLAN)
+    next(engine)
+    with pytest.raises(HTTPError):
+        engine.send(failed(HTTPError(400)))
+
+
+def test_one_bad_key_leaves_other_providers_and_keys_alone() -> None:
+    health = Health()
+    mine = structs.replace(A, key_mark="one")
+    health.failed(mine, classify(HTTPError(401)), 0.0, DEFAULT)
+    assert health.resting(mine, 1e9) is not None
+    assert health.resting(structs.replace(A, key_mark="two"), 0.0) is None
+    assert health.resting(B, 0.0) is None
+
+
+def test_a_model_that_is_gone_is_told_with_what_is_there_in_its_place() -> None:
+    gone = structs.replace(A, instead="a/newer-m")
+    engine = failover(only(gone))
+    next(engine)
+    with pytest.raises(AllRoutesFailed, match=r"a/m: MODEL \(HTTP 404\), use 'a/newer-m'"):
+        engine.send(failed(HTTPError(404)))

@@ -1,0 +1,361 @@
+"""A registry says what a name means, and who lists it."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from inference_providers.errors import ConfigError, RegistryError, UnknownModelError
+from inference_providers.registry.index import Target
+from inference_providers.registry.registry import Registry
+
+
+def row(models: dict, **fields) -> dict:
+    endpoint = {"protocol": "openai-chat", "base_url": "https://a.test/v1"}
+    return {"name": "A", "endpoints": {"default": endpoint}, "models": models, **fields}
+
+
+DOCUMENT = {
+    "providers": {
+        "first": row({"big-70b": "org/Big-70B-Instruct", "small": {"id": "org/small-v2"}}),
+        "second": row({"big-70b": [{"id": "big-turbo", "tier": "turbo"}, "big"], "other": "o"}),
+        "mine": row({}, kind="local"),
+    },
+    "retired_providers": {
+        "gone": {"name": "Gone Inc.", "since": "2024-08-01", "note": "it closed; use first."}
+    },
+    "retired_models": {
+        "old-7b": {"replaced_by": ["small", "big-70b"], "since": "2025-01-02", "note": "Ended."},
+        "older": {},
+    },
+    "aliases": {"nick": "big-70b", "old-nick": "old-7b"},
+}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load(DOCUMENT)
+
+
+def test_models_are_sorted_and_name_their_providers_in_order(registry: Registry) -> None:
+    assert dict(registry.models) == {
+        "big-70b": ("first", "second"),
+        "other": ("second",),
+        "small": ("first",),
+    }
+    assert list(registry.models) == sorted(registry.models)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("big-70b", Target("big-70b")),
+        (" BIG-70b ", Target("big-70b")),
+        ("nick", Target("big-70b")),
+        ("Nick", Target("big-70b")),
+        ("org/Big-70B-Instruct", Target("big-70b")),
+        ("org/big-70b-instruct", Target("big-70b")),
+        ("elsewhere/Big-70B-Instruct-GGUF", Target("big-70b")),
+        ("o", Target("other")),
+        ("O", Target("other")),
+        ("second/big-70b", Target("big-70b", "second")),
+        ("second:big-70b", Target("big-70b", "second")),
+        ("Second/NICK", Target("big-70b", "second")),
+        ("second/big-turbo", Target("big-70b", "second", tier="turbo", id="big-turbo")),
+        ("first/org/small-v2", Target("small", "first", id="org/small-v2")),
+        ("mine/Whatever:7b", Target("Whatever:7b", "mine")),
+    ],
+)
+def test_a_name_means_one_model(registry: Registry, name: str, target: Target) -> None:
+    assert registry.target(name) == target
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bik-70b", "did you mean 'big-70b'"),
+        ("nickk", "did you mean 'nick'"),
+        ("zzzzz", "see `autoprovider models`"),
+        ("", "Unknown model ''"),
+        ("first/", "Unknown model 'first/'"),
+        ("first/other", "'first' does not list 'other'; it is served by second"),
+        ("first/smal", "'first' does not list 'smal'; did you mean 'small'?"),
+        ("first/zzzzz", "'first' does not list 'zzzzz'; see `autoprovider models`"),
+        ("old-7b", "'old-7b' is retired since 2025-01-02; use 'small' or 'big-70b' (Ended)"),
+        ("org/Old-7B-Instruct", "'old-7b' is retired"),
+        ("old-nick", "'old-7b' is retired"),
+        ("first/old-7b", "'old-7b' is retired"),
+        ("older", "'older' is retired"),
+        ("gone/big-70b", "Provider 'Gone Inc.' is closed since 2024-08-01: it closed; use first."),
+    ],
+)
+def test_a_name_nobody_serves_says_what_to_do(registry: Registry, name: str, said: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        registry.target(name)
+    assert said in str(caught.value)
+    assert isinstance(caught.value, LookupError)
+
+
+DATED = {
+    "providers": {
+        "first": row(
+            {
+                "gpt-4o": [
+                    {"id": "gpt-4o", "released": "2024-05-13"},
+                    {"id": "gpt-4o-2024-11-20", "snapshot": "2024-11-20"},
+                    {"id": "gpt-4o-2024-08-06", "snapshot": "2024-08-06"},
+                ]
+            }
+        ),
+        "second": row(
+            {
+                "gpt-4o": ["openai/gpt-4o", {"id": "openai/gpt-4o:free", "tier": "free"},
+                           {"id": "gpt-4o-0806", "snapshot": "20240806", "tier": "batch"}],
+                "plain": "plain",
+                "us": [{"id": "us.m", "released": "2026-01-01"}, {"id": "eu.m"}],
+                "qwen-8b": "qwen:8b",
+                "odd": ["house/zed", {"id": "house/zed-0", "tier": "free"}],
+            }
+        ),
+        "mine": row({}, kind="local"),
+    },
+    "aliases": {"4o": "gpt-4o", "pet-instruct": "gpt-4o"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "ids"),
+    [
+        ("gpt-4o", Target("gpt-4o"), ["gpt-4o", "openai/gpt-4o"]),
+        (
+            "gpt-4o@2024-08-06",
+            Target("gpt-4o", snapshot="2024-08-06"),
+            ["gpt-4o-2024-08-06", "gpt-4o-0806"],
+        ),
+        (
+            "4o@20240806",
+            Target("gpt-4o", snapshot="20240806"),
+            ["gpt-4o-2024-08-06", "gpt-4o-0806"],
+        ),
+        (
+            "first/gpt-4o@2024-11-20",
+            Target("gpt-4o", "first", "2024-11-20"),
+            ["gpt-4o-2024-11-20"],
+        ),
+        ("first:gpt-4o@2024-11-20", Target("gpt-4o", "first", "2024-11-20"), ["gpt-4o-2024-11-20"]),
+        ("gpt-4o:free", Target("gpt-4o", tier="free"), ["openai/gpt-4o:free"]),
+        ("GPT-4o:FREE", Target("gpt-4o", tier="FREE"), ["openai/gpt-4o:free"]),
+        ("second/gpt-4o:free", Target("gpt-4o", "second", tier="free"), ["openai/gpt-4o:free"]),
+        ("openai/gpt-4o:free", Target("gpt-4o", tier="free"), ["openai/gpt-4o:free"]),
+        (
+            "gpt-4o@2024-08-06:batch",
+            Target("gpt-4o", None, "2024-08-06", "batch"),
+            ["gpt-4o-0806"],
+        ),
+        (
+            "gpt-4o-2024-08-06",
+            Target("gpt-4o", snapshot="2024-08-06"),
+            ["gpt-4o-2024-08-06", "gpt-4o-0806"],
+        ),
+        (
+            "second/gpt-4o-2024-08-06",
+            Target("gpt-4o", "second", "2024-08-06"),
+            ["gpt-4o-0806"],
+        ),
+        ("second/eu.m", Target("us", "second", id="eu.m"), ["eu.m"]),
+        ("qwen:8b", Target("qwen-8b"), ["qwen:8b"]),
+        ("org/qwen:8b", Target("qwen-8b"), ["qwen:8b"]),
+        ("plain:latest", Target("plain"), ["plain"]),
+        ("house/zed:free", Target("odd", tier="free"), ["house/zed-0"]),
+        (
+            "pet-instruct@2024-08-06",
+            Target("gpt-4o", snapshot="2024-08-06"),
+            ["gpt-4o-2024-08-06", "gpt-4o-0806"],
+        ),
+    ],
+)
+def test_a_snapshot_or_a_tier_can_be_asked_for(name: str, target: Target, ids: list[str]) -> None:
+    dated = Registry.load(DATED)
+    assert dated.target(name) == target
+    asked = [target.provider] if target.provider else dated.providers
+    offers = [dated.offered(p, target)[:1] for p in asked]
+    assert [entry.id for offer in offers for entry in offer] == ids
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "gpt-4o@2023-01-01",
+            "has no '@2023-01-01'; there is '@2024-08-06', '@2024-11-20', '@20240806', ':batch', ",
+        ),
+        ("first/gpt-4o:free", "has no ':free' at 'first'; there is '@2024-08-06', '@2024-11-20'"),
+        ("openai/gpt-4o:nitro", "has no ':nitro'; there is"),
+        ("second/gpt-4o-2024-11-20", "has no '@2024-11-20' at 'second'; there is"),
+        ("gpt-4o@2024-11-20:free", "has no '@2024-11-20:free'; there is"),
+        ("GPT-4o-mini-2030-01-01", "Unknown model 'GPT-4o-mini-2030-01-01'"),
+        ("vendor/GPT-4o-2030-01-01", "has no '@2030-01-01'; there is '@2024-08-06'"),
+        ("first/Plain-Instruct", "does not list 'Plain-Instruct'; it is served by second"),
+        ("plain@1", "Model 'plain' has no '@1'; there is no snapshot and no tier of it"),
+    ],
+)
+def test_a_snapshot_or_tier_nobody_has_says_which_there_are(name: str, said: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        Registry.load(DATED).target(name)
+    assert said in str(caught.value)
+
+
+def test_a_local_server_may_know_a_tag_that_the_registry_does_not() -> None:
+    dated = Registry.load(DATED)
+    assert dated.target("mine/plain:q4") == Target("plain:q4", "mine")
+    assert dated.target("plain:q4", local=True) == Target("plain:q4")
+    assert dated.target("vendor/GPT-4o-2030-01-01", local=True) == Target("gpt-4o")
+
+
+def test_a_file_may_write_names_in_any_case() -> None:
+    models = {"My-Model": "vendor/seven", "mixed": "vendor/lower", "Mixed": "vendor/upper"}
+    own = {"providers": {"groq": {"models": models}}, "aliases": {"Mine": "MY-MODEL"}}
+    made = Registry.load().merged(own)
+    for name in ("My-Model", "my-model", "MY-MODEL", "mine", "Mine", "vendor/seven"):
+        assert made.target(name).model == "My-Model"
+    assert made.target("groq/My-Model") == Target("My-Model", "groq")
+    assert made.target("Mixed").model == "mixed"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "lost",
+            "'lost' is an alias of 'gpt-os-120b', which is no model listed here; did you mean",
+        ),
+        ("LOST", "'lost' is an alias of 'gpt-os-120b'"),
+        ("twice", "'twice' is an alias of 'lost', which is no model listed here"),
+        ("loop", "'loop' is an alias of 'loop', which is no model listed here"),
+        ("groq/lost", "'lost' is an alias of 'gpt-os-120b'"),
+        ("pin", "'pin' is an alias of 'groq/gpt-oss-120b', which is no model listed here"),
+    ],
+)
+def test_an_alias_that_leads_nowhere_says_where_it_leads(name: str, said: str) -> None:
+    aliases = {"lost": "gpt-os-120b", "twice": "lost", "loop": "loop", "pin": "groq/gpt-oss-120b"}
+    with pytest.raises(UnknownModelError) as caught:
+        Registry.load().merged({"aliases": aliases}).target(name)
+    assert said in str(caught.value)
+
+
+def test_any_name_passes_where_local_servers_are_asked(registry: Registry) -> None:
+    assert registry.target("My-Own:7b", local=True) == Target("My-Own:7b")
+    with pytest.raises(UnknownModelError):
+        registry.target("  ", local=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("kimi-k2@0905", Target("kimi-k2-0905")),
+        ("a/kimi-k2@0905", Target("kimi-k2-0905", "a")),
+        ("kimi-k2@0711", Target("kimi-k2", snapshot="0711")),
+        ("kimi-k2@0905:free", Target("kimi-k2-0905", tier="free")),
+    ],
+)
+def test_a_release_that_is_a_model_of_its_own_is_found_by_its_date(
+    name: str, target: Target
+) -> None:
+    models = {
+        "kimi-k2": ["k", {"id": "k-0711", "snapshot": "0711"}],
+        "kimi-k2-0905": ["k-0905", {"id": "k-0905:free", "tier": "free"}],
+    }
+    endpoints = {"default": {"protocol": "openai-chat", "base_url": "https://a.test/v1"}}
+    row = {"name": "A", "endpoints": endpoints, "models": models}
+    assert Registry.load({"providers": {"a": row}}).target(name) == target
+
+
+def test_the_default_entry_has_no_tier_no_snapshot_and_is_the_newest() -> None:
+    entries = [
+        {"id": "tiered", "tier": "fast", "released": "2026-05-05"},
+        {"id": "dated", "snapshot": "2026-04-04", "released": "2026-04-04"},
+        {"id": "older", "released": "2025-01-01"},
+        "undated",
+        {"id": "newer", "released": "2026-01-01"},
+    ]
+    registry = Registry.load({"providers": {"p": row({"m": entries})}})
+    ids = [entry.id for entry in registry.entries("p", "m")]
+    assert ids == ["newer", "older", "undated", "dated", "tiered"]
+    assert registry.entries("p", "unlisted") == ()
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "said"),
+    [
+        ("frist", "only: 'frist' is not a provider; did you mean 'first'?"),
+        ("zzz", "only: 'zzz' is not a provider; see `autoprovider providers`"),
+        ("gone", "only: Provider 'Gone Inc.' is closed since 2024-08-01"),
+    ],
+)
+def test_a_provider_id_is_checked_and_its_argument_named(
+    registry: Registry, provider_id: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        registry.check_providers(["first", provider_id], "only")
+    assert said in str(caught.value)
+
+
+def test_known_provider_ids_pass(registry: Registry) -> None:
+    assert registry.check_providers(["first", "mine"], "only") is None
+
+
+def test_a_document_is_laid_over_another(registry: Registry) -> None:
+    merged = registry.merged(
+        {
+            "providers": {
+                "first": {"models": {"new": "new-id", "small": None}},
+                "second": None,
+                "third": row({"third-model": "x"}),
+            },
+            "aliases": {"nick": "new"},
+        }
+    )
+    assert list(merged.providers) == ["third", "first", "mine"], "the user's own come first"
+    assert set(merged.models) == {"big-70b", "new", "third-model"}
+    assert merged.target("nick") == Target("new")
+    assert "second" in registry.providers, "the registry beneath has changed"
+
+
+def test_what_is_wrong_in_a_merged_document_is_told_with_its_path(registry: Registry) -> None:
+    with pytest.raises(RegistryError, match=r"at \$\.providers\.first\.models\.new"):
+        registry.merged({"providers": {"first": {"models": {"new": 5}}}})
+
+
+def test_a_sparse_row_for_an_unknown_provider_is_incomplete(registry: Registry) -> None:
+    with pytest.raises(RegistryError, match=r"\$\.providers\.nobody.*name"):
+        registry.merged({"providers": {"nobody": {"models": {"m": "x"}}}})
+
+
+def test_a_registry_survives_pickling(registry: Registry) -> None:
+    merged = registry.merged({"aliases": {"extra": "small"}})
+    copy = pickle.loads(pickle.dumps(merged))
+    assert copy.document == merged.document
+    assert copy.origin == merged.origin
+
+
+def test_the_bundled_registry_is_read_once() -> None:
+    assert Registry.load() is Registry.load()
+    assert Registry.load().origin.endswith("providers.json")
+
+
+def test_repr_is_short(registry: Registry) -> None:
+    assert repr(registry) == "Registry('the given registry', 3 providers)"
+
+
+@pytest.mark.parametrize("name", ["vectors", "a/vectors", "A:Vectors"])
+def test_a_model_of_the_other_kind_is_told_from_an_unknown_one(name: str) -> None:
+    endpoints = {"default": {"protocol": "openai-chat", "base_url": "https://a.test/v1"}}
+    row = {"name": "A", "endpoints": endpoints, "embeddings": {"vectors": "v"}}
+    other = {"name": "B", "endpoints": endpoints}
+    chats = Registry.load({"providers": {"a": {**row, "models": {"talks": "t"}}, "b": other}})
+    with pytest.raises(UnknownModelError, match="'vectors' makes embeddings; give it to AutoEmb"):
+        chats.target(name)
+    assert chats.embeddings.target(name).model == "vectors"
+    with pytest.raises(UnknownModelError, match="'talks' chats; give it to AutoChatModel"):
+        chats.embeddings.target(name.lower().replace("vectors", "talks"))

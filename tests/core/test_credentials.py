@@ -1,0 +1,399 @@
+"""A key goes to its own hosts and shows itself nowhere."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+import re
+import traceback
+from itertools import permutations
+from urllib.parse import urlsplit
+
+import pytest
+
+from inference_providers.credentials import Key, Keys, in_braces, is_loopback
+from inference_providers.errors import ConfigError, KeyBindingError
+from inference_providers.registry.registry import Registry
+from inference_providers.routing.resolver import Resolver
+from inference_providers.types import (
+    ON_THIS_MACHINE,
+    Auth,
+    Endpoint,
+    Model,
+    Provider,
+    Route,
+    Selection,
+)
+
+SECRET = "sk-canary-0123456789"
+
+
+def provider(*any_of: tuple[str, ...], url: str = "https://api.test/v1") -> Provider:
+    endpoint = Endpoint(protocol="openai-chat", base_url=url)
+    return Provider(name="P", auth=Auth(any_of=any_of), endpoints={"default": endpoint})
+
+
+def key(*hosts: str) -> Key:
+    return Key("P_API_KEY", SECRET, hosts or ("api.test",))
+
+
+# Host binding
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.test",
+        "https://api.test/v1/chat?x=1",
+        "https://API.TEST/v1",
+        "https://api.test:8443/v1",
+        "https://user:pw@api.test/v1",
+    ],
+)
+def test_a_key_goes_to_its_own_host(url: str) -> None:
+    assert key().value_for(url) == SECRET
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.test/v1",
+        "https://api.test.evil.test/v1",
+        "https://evil-api.test/v1",
+        "https://sub.api.test/v1",
+        "https://test/v1",
+        "https://api.test@evil.test/v1",
+        "https://api.test:pw@evil.test/",
+        "https://evil.test/api.test",
+        "https://evil.test?https://api.test",
+        "https://evil.test#api.test",
+        "https://evil.test\\@api.test.evil.test",
+        "https://169.254.169.254/latest",
+        "https://127.0.0.1/v1",
+        "https:///api.test",
+        "https:api.test",
+        "api.test",
+        "",
+    ],
+)
+def test_a_key_is_not_sent_to_another_host(url: str) -> None:
+    with pytest.raises(KeyBindingError, match=r"P_API_KEY belongs to api\.test") as caught:
+        key().value_for(url)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.test/v1", "ftp://api.test", "//api.test", "HTTP://api.test"]
+)
+def test_a_key_is_not_sent_unencrypted(url: str) -> None:
+    with pytest.raises(KeyBindingError, match="unencrypted; use an https URL"):
+        key().value_for(url)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_on_this_machine_a_key_needs_no_encryption(host: str) -> None:
+    assert key(host.strip("[]")).value_for(f"http://{host}:8080/v1") == SECRET
+
+
+def test_a_key_without_hosts_goes_nowhere() -> None:
+    with pytest.raises(KeyBindingError, match="belongs to no host"):
+        Key("K", SECRET, ()).value_for("https://api.test")
+
+
+def test_no_key_of_the_bundled_registry_goes_to_another_providers_host() -> None:
+    registry = Registry.load()
+    remote = {p: row for p, row in registry.providers.items() if row.kind not in ON_THIS_MACHINE}
+    values = {p: f"sk-canary-of-{p}" for p in remote}
+    urls = {p: [e.base_url for e in row.endpoints.values()] for p, row in remote.items()}
+    filled_in = {
+        name: "own" for of_one in urls.values() for url in of_one for name in in_braces(url)
+    }
+    resolver = Resolver(Selection(), registry, Keys(values, environ=filled_in), lambda _: {})
+    urls = {p: [re.sub(r"\{\w+\}", "own", url) for url in of_one] for p, of_one in urls.items()}
+    hosts = {p: {urlsplit(url).hostname for url in of_one} for p, of_one in urls.items()}
+    keys = {}
+    for provider_id, row in remote.items():
+        for endpoint in row.endpoints.values():
+            route = Route(
+                model="m",
+                provider=provider_id,
+                model_id="m",
+                endpoint=endpoint,
+                facts=Model(id="m"),
+            )
+            access = resolver.access(route)
+            assert access.key.value_for(access.base_url) == values[provider_id]
+            keys[provider_id] = access.key
+    assert len(keys) >= 10
+    for owner, other in permutations(remote, 2):
+        for url in urls[other]:
+            if urlsplit(url).hostname in hosts[owner]:
+                continue
+            with pytest.raises(KeyBindingError):
+                keys[owner].value_for(url)
+    owners: dict[str, set[str]] = {}
+    for provider_id, row in remote.items():
+        for host in hosts[provider_id]:
+            owners.setdefault(host, set()).add(row.twin_of or provider_id)
+    assert [host for host, by in owners.items() if len(by) > 1] == [], "a host is shared"
+
+
+# Masking
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr,
+        str,
+        lambda k: f"{k}",
+        lambda k: f"{k!r:>60}",
+        lambda k: f"{k:>60}",
+        "{}".format,
+        lambda k: "%s %r" % (k, k),  # noqa: UP031 - an old way of printing is one, too
+        lambda k: json.dumps([k], default=str),
+        lambda k: repr({"key": [k]}),
+        lambda k: str(dir(k)),
+    ],
+)
+def test_a_key_masks_itself_where_it_is_shown(show) -> None:
+    shown = show(key())
+    assert SECRET not in shown
+    assert SECRET[:8] not in shown
+
+
+def test_a_key_has_no_dict_to_look_into() -> None:
+    with pytest.raises(TypeError):
+        vars(key())
+
+
+@pytest.mark.parametrize("copier", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_key_is_not_pickled_or_copied(copier) -> None:
+    with pytest.raises(TypeError, match="P_API_KEY is not pickled; set it where") as caught:
+        copier(key())
+    assert SECRET not in str(caught.value)
+
+
+def test_keys_show_whose_they_are_and_no_value() -> None:
+    keys = Keys({"groq": SECRET}, environ={"A": SECRET})
+    assert repr(keys) == "Keys(given=['groq'])"
+
+
+def test_a_logged_key_is_masked(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("x").warning("using %s and %r", key(), key())
+    assert "P_API_KEY" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_fingerprints_tell_values_apart_and_nothing_else() -> None:
+    one, same, other = key(), Key("OTHER", SECRET, ()), Key("P_API_KEY", SECRET + "x", ())
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+    assert one.fingerprint not in SECRET
+
+
+# Scrubbing
+
+
+def test_a_key_is_taken_out_of_a_text() -> None:
+    assert key().scrub(f"bad key {SECRET}, {SECRET}!") == "bad key [P_API_KEY], [P_API_KEY]!"
+    assert key().scrub("nothing here") == "nothing here"
+
+
+def test_a_very_short_value_is_left_where_it_stands() -> None:
+    assert Key("K", "test", ()).scrub("test the tests") == "test the tests"
+
+
+class ProviderError(Exception):
+    def __init__(self, message: str, body: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.body = body
+
+
+class MadeOfArgsError(Exception):
+    @property
+    def message(self) -> str:
+        return self.args[0]
+
+
+def chained(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    """Return an exception as raised from `cause` while another was handled."""
+    error.__context__ = KeyError(SECRET)
+    error.__cause__ = cause
+    error.__suppress_context__ = cause is not None
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        chained(ValueError(f"said {SECRET}", 5, [SECRET])),
+        chained(ProviderError(f"401: {SECRET}", {"error": {"m": [f"Bearer {SECRET}"], SECRET: 1}})),
+        chained(ProviderError("401", f"<html>{SECRET}</html>")),
+        chained(ProviderError("401", [{"error": SECRET}])),
+        chained(ValueError("outer"), cause=ProviderError(f"cause {SECRET}", {"k": SECRET})),
+        chained(ValueError("outer"), cause=chained(ValueError("mid"), cause=ValueError(SECRET))),
+        chained(ExceptionGroup("group", [ValueError(SECRET), ProviderError("x", {"a": SECRET})])),
+        chained(MadeOfArgsError(f"said {SECRET}")),
+    ],
+)
+def test_a_key_is_taken_out_of_an_exception_and_all_behind_it(error: BaseException) -> None:
+    error.add_note(f"a note with {SECRET}")
+    printed = "".join(traceback.format_exception(error))
+    assert SECRET in printed
+    key().scrub_error(error)
+    printed = "".join(traceback.format_exception(error))
+    assert SECRET not in printed
+    assert "[P_API_KEY]" in printed
+    behind = error
+    while behind is not None:
+        assert SECRET not in repr(behind) + str(getattr(behind, "body", ""))
+        assert SECRET not in repr(behind.__context__)
+        behind = behind.__cause__
+
+
+def test_scrubbing_ends_where_causes_form_a_circle() -> None:
+    one, two = ValueError(SECRET), ValueError(SECRET)
+    one.__cause__, two.__cause__ = two, one
+    key().scrub_error(one)
+    assert (str(one), str(two)) == ("[P_API_KEY]", "[P_API_KEY]")
+
+
+def test_what_is_no_text_in_an_exception_stays_as_it_is() -> None:
+    body = {"n": 5, "ok": None, "list": [1.5, True]}
+    error = ProviderError("m", body)
+    key().scrub_error(error)
+    assert error.body == body
+
+
+# Which variable opens a provider
+
+
+@pytest.mark.parametrize(
+    ("any_of", "environ", "variable"),
+    [
+        ([("A",)], {"A": SECRET}, "A"),
+        ([("A",), ("B",)], {"B": SECRET}, "B"),
+        ([("A",), ("B",)], {"A": "k-a", "B": "k-b"}, "A"),
+        ([("A",), ("B",)], {"A": "", "B": "k-b"}, "B"),
+        ([("A",), ("B",)], {"A": "bad key", "B": "k-b"}, "B"),
+        ([("A",), ()], {"A": "k-a"}, "A"),
+        ([("A",), ()], {}, None),
+        ([()], {"A": "k-a"}, None),
+        ([("ID", "KEY")], {"ID": "i", "KEY": "k"}, "KEY"),
+    ],
+)
+def test_the_first_alternative_that_is_whole_opens_a_provider(
+    any_of: list, environ: dict, variable: str | None
+) -> None:
+    assert Keys(environ=environ).variable("p", provider(*any_of)) == (variable, None)
+
+
+@pytest.mark.parametrize(
+    ("any_of", "environ", "reason"),
+    [
+        ([("A",)], {}, "set A"),
+        ([("A",), ("B",)], {}, "set A"),
+        ([("A", "B")], {"A": "x"}, "set A and B"),
+        ([("A",)], {"A": ""}, "A is empty: set it to a key, or unset it"),
+        ([("A",)], {"A": "k\n"}, "A holds a line break: set it again without"),
+        ([("A",)], {"A": "k\r\nX-Evil: 1"}, "A holds a line break: set it again without"),
+        ([("A",)], {"A": " k"}, "A holds white space or a character no key has"),
+        ([("A",)], {"A": "k k"}, "A holds white space"),
+        ([("A",)], {"A": "\t"}, "A holds white space"),
+        ([("A",)], {"A": "schlüssel"}, "A holds white space or a character no key has"),
+        ([("A",)], {"A": "k\x00"}, "a character no key has"),
+        ([("A",)], {"A": "“quoted”"}, "a character no key has"),
+        ([("A",)], {"A": "\udcff"}, "a character no key has"),
+        (
+            [("A",), ("B",)],
+            {"A": "", "B": " "},
+            "A is empty: set it to a key, or unset it; B holds",
+        ),
+        ([("A", "B")], {"A": "x", "B": ""}, "B is empty"),
+    ],
+)
+def test_a_missing_or_faulty_key_says_what_to_do(any_of: list, environ: dict, reason: str) -> None:
+    keys = Keys(environ=environ)
+    variable, said = keys.variable("p", provider(*any_of))
+    assert variable is None
+    assert said.startswith(reason) or reason in said
+    with pytest.raises(ConfigError, match=r"^p: ") as caught:
+        keys.key("p", provider(*any_of), ["api.test"])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://{ID}.test/v1", "https://api.test/{ID}/v1"])
+@pytest.mark.parametrize("names", [("ID", "KEY"), ("KEY", "ID")])
+def test_of_variables_set_together_the_one_no_url_names_is_the_key(
+    url: str, names: tuple[str, str]
+) -> None:
+    keys = Keys(environ={"ID": "account", "KEY": SECRET})
+    assert keys.variable("p", provider(names, url=url)) == ("KEY", None)
+
+
+def test_a_variable_that_only_makes_the_url_is_still_found() -> None:
+    keys = Keys(environ={"ID": "account"})
+    assert keys.variable("p", provider(("ID",), url="https://{ID}.test/v1")) == ("ID", None)
+
+
+def test_a_given_key_stands_before_the_environment() -> None:
+    keys = Keys({"p": SECRET}, environ={"A": "from-environment"})
+    assert keys.variable("p", provider(("A",))) == ("api_keys['p']", None)
+    assert keys.key("p", provider(("A",)), ["api.test"]).value_for("https://api.test") == SECRET
+    assert keys.key("q", provider(("A",)), ["api.test"]).variable == "A"
+    assert keys.given == ("p",)
+
+
+@pytest.mark.parametrize("value", ["", " ", "k\n", "k k", "ü"])
+def test_a_faulty_given_key_is_refused_at_once(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"^api_keys\['p'\] (is empty|holds)"):
+        Keys({"p": value}, environ={})
+
+
+def test_a_key_is_read_when_it_is_used() -> None:
+    environ: dict[str, str] = {}
+    keys = Keys(environ=environ)
+    assert keys.variable("p", provider(("A",)))[1] == "set A"
+    environ["A"] = SECRET
+    assert keys.key("p", provider(("A",)), ["api.test"]).value_for("https://api.test") == SECRET
+    environ["A"] = "another"
+    assert keys.key("p", provider(("A",)), ["api.test"]).value_for("https://api.test") == "another"
+
+
+def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("P_TEST_KEY", SECRET)
+    assert Keys().variable("p", provider(("P_TEST_KEY",))) == ("P_TEST_KEY", None)
+
+
+def test_a_provider_without_keys_has_no_key() -> None:
+    assert Keys(environ={}).key("p", provider(()), ["api.test"]) is None
+
+
+def test_a_setting_is_the_first_variable_that_is_not_empty() -> None:
+    keys = Keys(environ={"A": " ", "B": " host ", "C": "c"})
+    assert keys.setting("X", "A", "B", "C") == "host"
+    assert keys.setting("X", "A") is None
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("169.254.169.254", False),
+        ("localhost.evil.test", False),
+        ("127.0.0.1.evil.test", False),
+        ("2130706433", False),
+        ("api.test", False),
+        ("", False),
+    ],
+)
+def test_only_names_of_this_machine_are_loopback(host: str, answer: bool) -> None:
+    assert is_loopback(host) is answer

@@ -1,0 +1,265 @@
+"""Which registry is in force: the package's, the download, the user's file, the program's own."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inference_providers import ProviderList
+from inference_providers.credentials import Keys
+from inference_providers.errors import ConfigError, FetchError, RegistryError
+from inference_providers.registry.registry import Registry
+from inference_providers.testing import FakeProvider
+from inference_providers.updates import effective_registry, updater
+from langchain_autoprovider import AutoChatModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUNDLED = Registry.load()
+
+
+def groq(model: str) -> dict[str, Any]:
+    """Return a file in which the model `which` at Groq has this id."""
+    return {"providers": {"groq": {"models": {"which": model}}}}
+
+
+def downloaded(*changes: dict[str, Any], later: int = 1) -> bytes:
+    """Return the bundled registry with changes, made `later` seconds after it."""
+    registry = BUNDLED
+    for change in changes:
+        registry = registry.merged(change)
+    value = registry.as_dict()
+    value["generated_at"] = (BUNDLED.document.generated_at + timedelta(seconds=later)).isoformat()
+    return json.dumps(value).encode()
+
+
+def ids(registry: Registry) -> list[str]:
+    return [entry.id for entry in registry.entries("groq", "which")]
+
+
+@pytest.fixture
+def shows(site, page, caches, monkeypatch):
+    """Return what sets the registry that is published, whose URL the environment names."""
+    del caches
+    monkeypatch.setenv(updater.URL_VARIABLE, site.url())
+
+    def set_it(body: bytes, status: int = 200) -> None:
+        site.pages["/registry.json"] = page(body, status)
+
+    return set_it
+
+
+def refreshed() -> Registry:
+    return effective_registry.registry_here(refresh=True)
+
+
+def test_with_nothing_set_it_is_the_bundled_one() -> None:
+    assert effective_registry.registry_here() is BUNDLED
+    assert effective_registry.registry_here(BUNDLED.merged(groq("x"))) is BUNDLED.merged(groq("x"))
+
+
+def test_each_layer_lies_over_those_before_it(shows, tmp_path: Path, monkeypatch) -> None:
+    assert ids(effective_registry.registry_here()) == []
+    shows(downloaded(groq("from-the-download")))
+    assert ids(effective_registry.registry_here()) == [], "nothing is fetched unless asked for"
+    assert ids(refreshed()) == ids(effective_registry.registry_here()) == ["from-the-download"]
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(groq("from-the-file")))
+    monkeypatch.setenv(effective_registry.REGISTRY_VARIABLE, str(file))
+    assert ids(effective_registry.registry_here()) == ids(refreshed()) == ["from-the-file"]
+    assert ids(effective_registry.registry_here(groq("from-the-program"))) == ["from-the-program"]
+    assert ids(ProviderList(json_merge=groq("from-the-program")).registry) == ["from-the-program"]
+
+
+def test_models_lists_and_providers_see_the_same_registry(
+    shows, tmp_path: Path, monkeypatch
+) -> None:
+    shows(downloaded({"providers": {"groq": {"models": {"fetched": "f"}}}}))
+    assert "fetched" in ProviderList(auto_update=True).registry.models
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(groq("of-the-file")))
+    monkeypatch.setenv(effective_registry.REGISTRY_VARIABLE, str(file))
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-made-up")
+    for name, model_id in (("groq/which", "of-the-file"), ("groq/fetched", "f")):
+        (route,) = AutoChatModel(name).routes
+        (same,) = ProviderList().find_model_providers(name)
+        assert (route, same.model_id) == (same, model_id)
+
+
+def test_json_override_replaces_all_layers(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv(effective_registry.REGISTRY_VARIABLE, str(tmp_path / "missing.json"))
+    with FakeProvider() as fake:
+        providers = ProviderList(json_override={"providers": {"own": fake.row({"m": "x"})}})
+    assert list(providers.registry.providers) == ["own"]
+    with pytest.raises(ConfigError, match="json_override replaces the registry that auto_update"):
+        ProviderList(json_override={}, auto_update=True)
+
+
+def test_a_file_of_the_environment_that_is_wrong_is_told(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text('{"providers": {"groq": {"name": 5}}}')
+    monkeypatch.setenv(effective_registry.REGISTRY_VARIABLE, str(file))
+    with pytest.raises(RegistryError) as caught:
+        AutoChatModel("gpt-oss-120b")
+    said = f"AUTOPROVIDER_REGISTRY={file}: at $.providers.groq.name: got `int`, expected `str`"
+    assert str(caught.value) == said
+    monkeypatch.setenv(effective_registry.REGISTRY_VARIABLE, str(tmp_path / "missing.json"))
+    with pytest.raises(RegistryError, match=r"^AUTOPROVIDER_REGISTRY=.*: cannot be read: No such"):
+        ProviderList()
+    monkeypatch.delenv(effective_registry.REGISTRY_VARIABLE)
+    with pytest.raises(RegistryError, match=r"^the given registry: at "):
+        AutoChatModel("gpt-oss-120b", registry={"providers": {"groq": {"name": 5}}})
+
+
+def test_what_cannot_be_kept_is_used_and_told(shows, tmp_path: Path, monkeypatch, caplog) -> None:
+    shows(downloaded(groq("good")))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert ids(refreshed()) == ["good"]
+    said = "The new registry is used, but not kept: "
+    assert any(record.getMessage().startswith(said) for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"<html>", 200, "not as it should be"),
+        (b"", 503, "answers HTTP 503"),
+        (downloaded(later=-1), 200, "older than the one of this package"),
+    ],
+    ids=["html", "503", "older"],
+)
+def test_trouble_is_one_log_line_and_the_last_good_one(
+    shows, body: bytes, status: int, said: str, caplog
+) -> None:
+    shows(body, status)
+    with caplog.at_level(logging.INFO, "inference_providers"):
+        assert refreshed() is BUNDLED
+    (record,) = caplog.records
+    assert said in record.getMessage()
+    assert record.getMessage().startswith("The registry is not updated: ")
+    shows(downloaded(groq("good")))
+    assert ids(refreshed()) == ["good"]
+    shows(body, status)
+    assert ids(refreshed()) == ["good"]
+
+
+def test_a_file_that_does_not_fit_the_download_is_the_users_to_win(shows, caplog) -> None:
+    """A model the download puts on an endpoint that the user's file takes away."""
+    wheel_has = BUNDLED.providers["openai"].endpoints
+    assert "responses" in wheel_has
+    models = {name: None for name, row in BUNDLED.providers["openai"].models.items()}
+    mine = {"providers": {"openai": {"endpoints": {"responses": None}, "models": models}}}
+    shows(downloaded({"providers": {"openai": {"models": {
+        "odd": {"id": "odd", "endpoint": "responses"}}}}}))  # fmt: skip
+    refreshed()
+    assert effective_registry.registry_here(mine).providers["openai"].models == {}
+    assert "it does not fit yours" in caplog.text
+
+
+NEW = {
+    "name": "New",
+    "auth": {"any_of": [["OPENAI_API_KEY"]]},
+    "endpoints": {
+        "default": {"protocol": "openai-chat", "base_url": "https://api.new.test/v1"},
+        "more": {"protocol": "openai-chat", "base_url": "https://api.new.test/v2"},
+    },
+    "models": {"which": "new-id"},
+}
+
+
+def with_new() -> bytes:
+    value = json.loads(downloaded())
+    value["providers"]["new"] = NEW
+    return json.dumps(value).encode()
+
+
+def test_a_provider_of_the_download_is_used_when_it_is_allowed_for_its_host(
+    shows, monkeypatch
+) -> None:
+    shows(with_new())
+    assert "new" not in refreshed().providers
+    allowed = ProviderList(auto_update=True, allow_providers=["new@api.new.test"]).registry
+    assert allowed.providers["new"].auth.any_of == (("NEW_API_KEY",),)
+    monkeypatch.setenv(updater.ALLOW_VARIABLE, "new@api.new.test")
+    assert "new" in effective_registry.registry_here().providers
+    monkeypatch.setenv(updater.ALLOW_VARIABLE, "new@elsewhere.test")
+    assert "new" not in effective_registry.registry_here().providers
+
+
+def test_nothing_of_the_download_goes_into_a_provider_that_the_user_describes(
+    shows, monkeypatch
+) -> None:
+    shows(with_new())
+    monkeypatch.setenv(updater.ALLOW_VARIABLE, "new@api.new.test")
+    refreshed()
+    endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
+    mine = {"name": "Mine", "endpoints": {"default": endpoint}, "models": {"own": "x"}}
+    made = effective_registry.registry_here({"providers": {"new": mine}}).providers["new"]
+    assert made == Registry.load({"providers": {"new": mine}}).providers["new"]
+
+
+@pytest.mark.parametrize("name", ["our-model", "Our-Model"])
+@pytest.mark.parametrize("kind", ["models", "embeddings"])
+def test_no_alias_of_the_download_takes_the_name_of_a_model_of_the_users(
+    shows, kind: str, name: str
+) -> None:
+    """What was meant for the user's own server would go to another one."""
+    shows(downloaded({"aliases": {"our-model": "gpt-oss-120b", "their-name": "gpt-oss-120b"}}))
+    assert refreshed().target("our-model").model == "gpt-oss-120b"
+    endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
+    mine = {"name": "Mine", "endpoints": {"default": endpoint}, kind: {name: "x"}}
+    made = effective_registry.registry_here({"providers": {"mine": mine}})
+    found = made.embeddings if kind == "embeddings" else made
+    assert found.target("our-model").model == name
+    assert found.models[name] == ("mine",)
+    assert made.document.aliases["their-name"] == "gpt-oss-120b"
+
+
+def test_an_alias_of_the_download_may_follow_a_model_that_is_gone(shows) -> None:
+    listed = {p: {"models": {"gpt-oss-120b": None}} for p in BUNDLED.models["gpt-oss-120b"]}
+    change = {"providers": listed, "aliases": {"gpt-oss-120b": "gpt-oss-20b"}}
+    shows(downloaded(change))
+    assert refreshed().target("gpt-oss-120b").model == "gpt-oss-20b"
+    endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
+    mine = {"name": "Mine", "endpoints": {"default": endpoint}, "models": {"gpt-oss-120b": "x"}}
+    made = effective_registry.registry_here({"providers": {"mine": mine}})
+    assert made.target("gpt-oss-120b").model == "gpt-oss-120b"
+
+
+def test_updating_needs_a_url() -> None:
+    with pytest.raises(ConfigError, match=r"URL of one in AUTOPROVIDER_REGISTRY_URL"):
+        ProviderList(auto_update=True)
+    with pytest.raises(ConfigError, match="update_url="):
+        ProviderList.get_updated_provider_list()
+    with pytest.raises(ConfigError, match="expected an https URL"):
+        ProviderList(auto_update=True, update_url="http://own.test/r.json")
+
+
+def test_the_updated_list_is_a_dict_that_json_override_takes(shows) -> None:
+    shows(downloaded(groq("fetched")))
+    value = ProviderList.get_updated_provider_list()
+    assert ids(ProviderList(json_override=value).registry) == ["fetched"]
+    value["providers"].clear()
+    assert ids(ProviderList(json_override=ProviderList.get_updated_provider_list()).registry)
+
+
+def test_updates_of_a_program_are_its_own(site, page, caches, monkeypatch) -> None:
+    """A URL that only one program names changes nothing for the others of this user."""
+    del caches, monkeypatch
+    site.pages["/registry.json"] = page(downloaded(groq("fetched")))
+    assert ids(ProviderList(auto_update=True, update_url=site.url()).registry) == ["fetched"]
+    assert ids(ProviderList().registry) == []
+    assert ids(ProviderList(update_url=site.url()).registry) == ["fetched"]
+    assert len(site.asked) == 1
+
+
+def test_fetching_says_what_is_wrong_where_the_command_asks(shows) -> None:
+    shows(b"", 500)
+    with pytest.raises(FetchError, match="answers HTTP 500"):
+        effective_registry.fetched(updater.source_of(Keys()))

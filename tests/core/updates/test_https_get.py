@@ -1,0 +1,162 @@
+"""What is fetched comes over TLS from one host, within limits of size and time."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from inference_providers.errors import FetchError
+from inference_providers.updates import https_get
+
+
+def get(url: str, **options) -> https_get.Answer:
+    limits = {"headers": {}, "max_bytes": 1000, "deadline_s": 60.0, **options}
+    return https_get.get(url, **limits)
+
+
+def test_an_answer_is_status_headers_and_body(site, page) -> None:
+    site.pages["/x"] = page(b"hello", 203, {"X-Own": "1"})
+    answer = get(site.url("/x"), headers={"If-None-Match": '"a"'})
+    assert (answer.status, answer.body, answer.headers["x-own"]) == (203, b"hello", "1")
+    (asked,) = site.asked
+    assert asked.headers["if-none-match"] == '"a"'
+    assert asked.headers["accept-encoding"] == "identity"
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(site, page, monkeypatch) -> None:
+    site.pages["/x"] = page(b"hello")
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(FetchError, match=r"^127\.0\.0\.1 cannot be reached: .*certificate"):
+        get(site.url("/x"))
+    assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.test/x", "ftp://example.test", "file:///etc/hosts"]
+)
+def test_what_is_not_https_is_not_asked(url: str) -> None:
+    with pytest.raises(FetchError, match="is no https URL"):
+        get(url)
+
+
+def test_a_host_that_does_not_answer_is_named() -> None:
+    with pytest.raises(FetchError, match=r"^127\.0\.0\.1 cannot be reached: "):
+        get("https://127.0.0.1:9/x")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_followed_on_the_same_host_as_often_as_asked_for(site, page, status) -> None:
+    site.pages["/a"] = page(status=status, headers={"Location": "/b"})
+    site.pages["/b"] = page(status=status, headers={"Location": site.url("/c")})
+    site.pages["/c"] = page(b"there")
+    assert get(site.url("/a"), redirects=2).body == b"there"
+    with pytest.raises(FetchError, match="redirects more than 1 times"):
+        get(site.url("/a"), redirects=1)
+    with pytest.raises(FetchError, match="redirects more than 0 times"):
+        get(site.url("/a"))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_another_host_port_or_scheme_is_not_followed(site, page, status) -> None:
+    for where in (
+        site.url("/b", host="localhost"), "https://127.0.0.1:9/b", "//localhost/b",
+        f"http://127.0.0.1:{site.port}/b", f"https://u@127.0.0.1:{site.port}/b",
+    ):  # fmt: skip
+        site.asked.clear()
+        site.pages["/a"] = page(status=status, headers={"Location": where})
+        site.pages["/b"] = page(b"there")
+        with pytest.raises(FetchError, match="leads elsewhere"):
+            get(site.url("/a"), redirects=2, headers={"Authorization": "Bearer k"})
+        assert [asked.path for asked in site.asked] == ["/a"]
+
+
+def test_more_than_the_limit_is_refused(site, page) -> None:
+    site.pages["/x"] = page(b"x" * 1000)
+    assert len(get(site.url("/x")).body) == 1000
+    site.pages["/x"] = page(b"x" * 1001)
+    with pytest.raises(FetchError, match="more than 1,000 bytes"):
+        get(site.url("/x"))
+    site.pages["/x"] = page(endless=True)
+    with pytest.raises(FetchError, match="more than 1,000 bytes"):
+        get(site.url("/x"))
+
+
+@pytest.mark.parametrize("size", [b"-1", b"FFFFFFFF"])
+def test_more_than_the_limit_is_refused_whatever_a_chunk_says_of_its_size(
+    site, page, size: bytes
+) -> None:
+    chunked = {"Transfer-Encoding": "chunked"}
+    site.pages["/x"] = page(size + b"\r\n", headers=chunked, endless=True)
+    with pytest.raises(FetchError, match="more than 1,000 bytes"):
+        get(site.url("/x"))
+    site.pages["/x"] = page(b"2\r\n{}\r\n0\r\n\r\n", headers=chunked, drip_s=0.0)
+    assert get(site.url("/x")).body == b"{}"
+    site.pages["/x"] = page(b"8\r\n{}", headers=chunked, drip_s=0.0)
+    with pytest.raises(FetchError):
+        get(site.url("/x"))
+
+
+def test_a_redirects_body_is_bounded_too(site, page) -> None:
+    site.pages["/x"] = page(status=302, headers={"Location": "/y"}, endless=True)
+    site.pages["/y"] = page(b"there")
+    with pytest.raises(FetchError, match="more than 1,000 bytes"):
+        get(site.url("/x"), redirects=1)
+
+
+def test_a_compressed_answer_is_refused_before_it_unfolds(site, page) -> None:
+    bomb = gzip.compress(b"0" * 50_000_000)
+    site.pages["/x"] = page(bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(FetchError, match="answers compressed"):
+        get(site.url("/x"), max_bytes=1 << 20)
+
+
+def test_half_an_answer_is_refused(site, page) -> None:
+    site.pages["/x"] = page(b"half", headers={"Content-Length": "8"})
+    with pytest.raises(FetchError):
+        get(site.url("/x"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Location": "https://[::1"}, {"Content-Length": "\xb2"}, {"Content-Length": "9" * 5000}],
+    ids=["location", "no number", "very long number"],
+)
+def test_an_answer_that_is_no_http_is_told_at_once(site, page, headers) -> None:
+    """What is not caught ends the thread with a traceback, and the deadline is waited for."""
+    site.pages["/x"] = page(b"x", 302 if "Location" in headers else 200, headers)
+    with pytest.raises(FetchError, match=r"^127\.0\.0\.1 answers what is no HTTP: "):
+        get(site.url("/x"), redirects=1)
+
+
+def test_what_a_server_says_is_told_on_one_line(site, page) -> None:
+    site.pages["/x"] = page(status=-1)
+    with pytest.raises(FetchError, match=r"HTTP/1\.1 -1") as caught:
+        get(site.url("/x"))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("options", [{}, {"drip_headers": True}], ids=["body", "headers"])
+def test_a_server_that_drips_does_not_outlast_the_deadline(site, page, options) -> None:
+    """Each byte comes in time, the answer never does."""
+    site.pages["/x"] = page(b"x" * 1000, drip_s=0.05, **options)
+    with pytest.raises(FetchError, match=r"did not (answer|end) within 2 s"):
+        get(site.url("/x"), deadline_s=2.0)
+
+
+def test_a_netrc_password_does_not_go_along(site, page, tmp_path, monkeypatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password canary\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    site.pages["/x"] = page(b"")
+    get(site.url("/x"))
+    assert "authorization" not in site.asked[0].headers
+
+
+def test_no_proxy_is_asked_for_this_machine(monkeypatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    from inference_providers.testing import FakeProvider
+
+    with FakeProvider(models=("m",)) as fake:
+        assert b'"m"' in get(f"{fake.base_url}/models").body

@@ -1,0 +1,570 @@
+"""A download changes models; where a key goes, it cannot change."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+
+from inference_providers.credentials import Keys
+from inference_providers.errors import ConfigError, RegistryError
+from inference_providers.registry import loader, validation
+from inference_providers.registry.registry import Registry
+from inference_providers.routing.planner import Surroundings, plan
+from inference_providers.routing.resolver import Resolver
+from inference_providers.testing import FakeProvider
+from inference_providers.types import Found, Model, Selection
+from inference_providers.updates import merge_policy
+from langchain_autoprovider import AutoChatModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inference_providers.registry.loader import Document
+
+
+def row(models: dict, key: str | None, url: str, **fields: Any) -> dict:
+    return {
+        "name": "P",
+        "auth": {"any_of": [[key] if key else []], **fields.pop("auth", {})},
+        "endpoints": {"default": {"protocol": "openai-chat", "base_url": url}},
+        "models": models,
+        **fields,
+    }
+
+
+WHEEL: dict[str, Any] = {
+    "generated_at": "2026-11-01T00:00:00Z",
+    "providers": {
+        "first": row(
+            {"big": "big-1", "small": {"id": "small-1", "cost": {"in": 1, "out": 2}}},
+            "FIRST_API_KEY",
+            "https://api.first.test/v1",
+        ),
+        "cloud": row(
+            {"big": "c/big"}, None, "https://{CLOUD_REGION}.cloud.test/{CLOUD_ACCOUNT}/v1",
+            auth={"any_of": [["CLOUD_ACCOUNT", "CLOUD_REGION", "CLOUD_TOKEN"]]},
+        ),
+        "templated": row({"big": "t-big"}, "TEMPLATED_KEY", "https://{model_id}.templated.test/v1"),
+        "shy": row({"big": "s-big"}, "SHY_KEY", "https://shy.test/v1", auth={"ambient": True}),
+        "first-cn": row({"big": "big-1"}, "FIRST_API_KEY", "https://api.first.cn/v1",
+                        twin_of="first"),
+        "mine": row({}, None, "http://127.0.0.1:1/v1", kind="local"),
+        "inside": row({"tiny": "tiny.gguf"}, None, "http://127.0.0.1/v1", kind="embedded"),
+    },
+    "retired_providers": {"dead": {"note": "use first"}},
+    "retired_models": {"old": {"replaced_by": ["big"]}},
+    "aliases": {"nick": "big"},
+    "auto_model_priority": ["big", "small"],
+}  # fmt: skip
+
+
+def document(value: dict) -> Document:
+    return loader.decode(json.dumps(value).encode(), "it")[0]
+
+
+TRUSTED = document(WHEEL)
+
+
+def bounded(change: dict, allowed: dict | None = None) -> Document:
+    """Return what the wheel's becomes when a changed copy of it is downloaded."""
+    new = json.loads(loader.merge(json.dumps(WHEEL).encode(), json.dumps(change).encode(), "x"))
+    return merge_policy.bounded(TRUSTED, document(new), allowed)
+
+
+# What may change
+
+
+def test_the_same_document_changes_nothing_but_spelling() -> None:
+    same = Registry.made_of(bounded({}), "it")
+    wheel = Registry.made_of(TRUSTED, "it")
+    assert same.models == wheel.models
+    for provider_id in wheel.providers:
+        for model in wheel.providers[provider_id].models:
+            assert same.entries(provider_id, model) == wheel.entries(provider_id, model)
+    assert (same.document.aliases, same.document.auto_model_priority) == (
+        TRUSTED.aliases,
+        TRUSTED.auto_model_priority,
+    )
+
+
+def test_models_windows_prices_and_shutdowns_may_change() -> None:
+    entry = {"id": "small-2", "context": 9, "cost": {"in": 3, "out": 4}, "shutdown": "2027-01-01",
+             "tier": "fast", "snapshot": "2026-12"}  # fmt: skip
+    made = bounded({"providers": {"first": {"models": {"big": None, "small": entry, "new": "n"}}}})
+    models = made.providers["first"].models
+    assert set(models) == {"small", "new"}
+    small = models["small"]
+    assert (small.id, small.context, small.cost.output) == ("small-2", 9, 4)
+    assert (small.shutdown, small.tier, small.snapshot) == (date(2027, 1, 1), "fast", "2026-12")
+
+
+def test_a_download_does_not_know_how_often_an_account_may_ask() -> None:
+    entry = {"id": "small-2", "limits": {"rpm": 1}}
+    made = bounded({"providers": {"first": {"models": {"small": entry}}}})
+    assert made.providers["first"].models["small"].limits is None
+
+
+def test_aliases_priority_and_retired_models_may_change() -> None:
+    made = bounded(
+        {
+            "aliases": {"tiny-one": "small", "nick": "small"},
+            "auto_model_priority": ["small", "big"],
+            "retired_models": {"older": {"replaced_by": ["big", "nobody"], "note": "run evil"}},
+            "generated_at": "2026-12-01T00:00:00Z",
+        }
+    )
+    assert made.aliases == {"nick": "small", "tiny-one": "small"}
+    assert made.auto_model_priority == ("small", "big")
+    assert made.retired_models["older"].replaced_by == ("big",)
+    assert made.retired_models["older"].note is None, "prose of a stranger is shown to the user"
+    assert made.retired_models["old"] == TRUSTED.retired_models["old"]
+    assert made.generated_at.month == 12
+
+
+def test_a_provider_the_download_leaves_out_stays_as_it_is() -> None:
+    assert bounded({"providers": {"first": None}}).providers["first"] == TRUSTED.providers["first"]
+
+
+# What may not
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"endpoints": {"default": {"base_url": "https://evil.test/v1"}}},
+        {"endpoints": {"default": {"protocol": "openai-responses"}}},
+        {"endpoints": {"default": {"base_url_env": ["EVIL_URL"]}}},
+        {"endpoints": {"default": {"models_path": "/evil"}}},
+        {"endpoints": {"more": {"protocol": "openai-chat", "base_url": "https://evil.test"}}},
+        {"auth": {"any_of": [["AWS_SECRET_ACCESS_KEY"]]}},
+        {"auth": {"any_of": [["SHY_KEY"]]}},
+        {"auth": {"ambient": True}},
+        {"kind": "local"},
+        {"twin_of": "cloud"},
+        {"quirks": {"max_tokens_field": "extra_headers"}},
+        {"name": "\u001b[31mEvil", "docs": "https://evil.test", "source": "evil"},
+    ],
+    ids=lambda change: json.dumps(change)[:40],
+)
+@pytest.mark.parametrize("provider_id", ["first", "shy", "first-cn", "templated"])
+def test_all_but_the_models_of_a_known_provider_stays(provider_id: str, change: dict) -> None:
+    made = bounded({"providers": {provider_id: change}}).providers[provider_id]
+    was = TRUSTED.providers[provider_id]
+    for field in set(was.__struct_fields__) - {"models", "embeddings"}:
+        assert getattr(made, field) == getattr(was, field), field
+
+
+def test_a_model_may_name_its_providers_endpoints_only() -> None:
+    endpoints = {"more": {"protocol": "openai-chat", "base_url": "https://evil.test"}}
+    models = {"evil": {"id": "x", "endpoint": "more"}}
+    made = bounded({"providers": {"first": {"endpoints": endpoints, "models": models}}})
+    assert set(made.providers["first"].models) == {"big", "small"}
+
+
+def test_providers_on_this_machine_stay_as_they_are() -> None:
+    files = {"models": {"tiny": "/etc/passwd"}}
+    made = bounded({"providers": {"inside": files, "mine": files}})
+    assert made.providers["inside"] == TRUSTED.providers["inside"]
+    assert made.providers["mine"] == TRUSTED.providers["mine"]
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    ["evil.test/#", "evil.test\\", "x@evil.test:1?", "../../admin", "a b", "a\u001b[2J", "", "é",
+     "x" * 300, "{CLOUD_TOKEN}"],
+)  # fmt: skip
+def test_an_id_that_could_lead_elsewhere_is_left_out(model_id: str) -> None:
+    made = bounded({"providers": {"templated": {"models": {"new": model_id, "ok": "org/x@1:y~z"}}}})
+    assert set(made.providers["templated"].models) == {"big", "ok"}
+
+
+@pytest.mark.parametrize("name", ["groq/x", "first:big", "A", "a\u001b[31m", " ", "ü", "../x"])
+def test_a_name_that_is_none_is_left_out(name: str) -> None:
+    made = bounded(
+        {
+            "providers": {"first": {"models": {name: "x"}}},
+            "aliases": {name: "big"},
+            "auto_model_priority": [name, "small"],
+            "retired_models": {name: {}},
+        }
+    )
+    assert name not in made.providers["first"].models
+    assert name not in made.aliases
+    assert name not in made.retired_models
+    assert made.auto_model_priority == ("small",)
+
+
+def test_a_priority_that_names_nothing_here_leaves_the_wheels() -> None:
+    without = {"models": {"big": None, "other": "other"}}
+    rows = dict.fromkeys(("first", "cloud", "templated", "shy", "first-cn"), without)
+    made = bounded({"auto_model_priority": ["nobody"], "providers": rows})
+    assert made.auto_model_priority == ("small",)
+
+
+def test_a_priority_pins_no_provider_that_must_be_named_by_the_user() -> None:
+    assert bounded({"auto_model_priority": ["shy/big", "small"]}).auto_model_priority == ("small",)
+
+
+def test_an_alias_may_lead_to_an_embedding_model() -> None:
+    change = {
+        "aliases": {"vec": "vectors"},
+        "providers": {"first": {"embeddings": {"vectors": "v"}}},
+    }
+    assert bounded(change).aliases == {"nick": "big", "vec": "vectors"}
+
+
+def test_an_alias_hides_no_model_and_leads_somewhere() -> None:
+    made = bounded({"aliases": {"big": "small", "lost": "nobody", "nick": "big"}})
+    assert made.aliases == {"nick": "big"}
+
+
+@pytest.mark.parametrize(
+    ("quirks", "stays"),
+    [
+        ({"drop_params": ["seed"], "max_n": 1, "stream_usage": False}, True),
+        ({"rename_params": [["user", "extra_headers"]]}, False),
+        ({"rename_params": [["base_url", "x"]]}, False),
+        ({"max_tokens_field": "timeout"}, False),
+        ({"drop_params": ["messages"]}, False),
+        ({"drop_params": ["X-Evil: 1"]}, False),
+        ({"max_tokens_field": "n"}, False),
+        ({"rename_params": [["max_tokens", "best_of"]]}, False),
+        ({"rename_params": [["user", "x"], ["user", "n"], ["user", "y"]]}, False),
+        ({"drop_params": ["n"], "max_tokens_field": "max_completion_tokens"}, True),
+    ],
+)
+def test_quirks_of_a_model_reach_into_no_parameter_of_the_sdk(quirks: dict, stays: bool) -> None:
+    models = {"big": {"id": "b", "quirks": quirks}}
+    made = bounded({"providers": {"first": {"models": models}}}).providers["first"].models["big"]
+    assert (made.quirks is not None) is stays
+
+
+# Providers that only the download knows
+
+
+NEW = row({"big": "b"}, "OPENAI_API_KEY", "https://api.new.test/v1")
+
+
+def test_a_new_provider_is_left_out_until_it_is_allowed_for_its_host() -> None:
+    change = {"providers": {"new": NEW}}
+    assert "new" not in bounded(change).providers
+    assert "new" not in bounded(change, {"new": "other.test"}).providers
+    assert "new" not in bounded(change, {"other": "api.new.test"}).providers
+    made = bounded(change, {"new": "api.new.test"})
+    assert list(made.providers) == [*TRUSTED.providers, "new"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("New Host", "New Host"), ("\x1b[2JGroq", "api.new.test")]
+)
+def test_an_allowed_provider_is_called_by_its_name_unless_that_steers_a_terminal(
+    name: str, shown: str
+) -> None:
+    change = {"providers": {"new": {**NEW, "name": name}}}
+    assert bounded(change, {"new": "api.new.test"}).providers["new"].name == shown
+
+
+def test_an_allowed_provider_reads_the_key_of_its_own_name_only() -> None:
+    made = bounded({"providers": {"new": NEW}}, {"new": "api.new.test"}).providers["new"]
+    assert made.auth.any_of == (("NEW_API_KEY",),)
+    assert not made.auth.ambient
+
+
+@pytest.mark.parametrize("at", ["row", "endpoint", "model"])
+def test_quirks_of_an_allowed_provider_reach_into_no_parameter_of_the_sdk_either(at: str) -> None:
+    new = copy.deepcopy(NEW)
+    new["models"] = {"big": {"id": "b"}}
+    places = {"row": new, "endpoint": new["endpoints"]["default"], "model": new["models"]["big"]}
+    for field, stays in (("extra_headers", False), ("max_completion_tokens", True)):
+        places[at]["quirks"] = {"max_tokens_field": field}
+        made = bounded({"providers": {"new": new}}, {"new": "api.new.test"}).providers["new"]
+        here = (made.quirks, made.endpoints["default"].quirks, made.models["big"].quirks)
+        fields = {quirks.max_tokens_field for quirks in here if quirks}
+        assert (field in fields) is stays
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "change"),
+    [
+        ("new", {"kind": "local"}),
+        ("new", {"kind": "embedded"}),
+        ("new", {"kind": "cloud"}),
+        ("new", {"endpoints": {"default": {"base_url": "https://api.new.test.evil.test/v1"}}}),
+        ("new", {"endpoints": {"default": {"base_url": "https://api.new.test:8443/v1"}}}),
+        ("new", {"endpoints": {"default": {"base_url": "https://api.new.test/{FIRST_API_KEY}"}}}),
+        ("new", {"endpoints": {"default": {"base_url": "https://{model_id}.new.test/v1"}}}),
+        ("new", {"endpoints": {"default": {"base_url": "https://API.new.test/v1"}}}),
+        ("new", {"endpoints": {"default": {"protocol": "made-up"}}}),
+        ("dead", {}),
+        ("aws-secret-access", {}),
+        ("github", {}),
+    ],
+)
+def test_an_allowed_provider_that_is_not_plain_stays_out(provider_id: str, change: dict) -> None:
+    new = json.loads(loader.merge(json.dumps(NEW).encode(), json.dumps(change).encode(), "x"))
+    made = bounded({"providers": {provider_id: new}}, {provider_id: "api.new.test"})
+    assert provider_id not in made.providers
+
+
+def test_an_allowed_provider_does_not_take_a_key_that_is_anothers() -> None:
+    """`templated` reads TEMPLATED_KEY; `first` reads FIRST_API_KEY, as FIRST would."""
+    evil = {"providers": {"first_": NEW, "FIRST".lower() + ".": NEW, "shy": NEW}}
+    made = bounded(evil, dict.fromkeys(["first_", "first.", "shy"], "api.new.test"))
+    assert set(made.providers) == {*TRUSTED.providers, "first_", "first."}
+    variables = {made.providers[p].auth.any_of for p in ("first_", "first.")}
+    assert variables == {(("FIRST__API_KEY",),)}
+    wheel = copy.deepcopy(WHEEL)
+    wheel["providers"]["other"] = wheel["providers"].pop("first")
+    new = {**copy.deepcopy(wheel)}
+    new["providers"]["first"] = NEW
+    made = merge_policy.bounded(document(wheel), document(new), {"first": "api.new.test"})
+    assert "first" not in made.providers, "FIRST_API_KEY is bound to `other`"
+
+
+def test_newcomers_come_with_what_to_write_to_allow_them() -> None:
+    new = {**copy.deepcopy(WHEEL)}
+    new["providers"].update(new=NEW, dead=NEW, odd=row({}, None, "http://127.0.0.1/v1"))
+    found = list(merge_policy.newcomers(TRUSTED, document(new)))
+    assert found == [("new", "api.new.test")]
+    assert merge_policy.allowances(f"{p}@{host}" for p, host in found) == {"new": "api.new.test"}
+
+
+def test_very_many_newcomers_are_found_at_once() -> None:
+    new = {**copy.deepcopy(WHEEL)}
+    new["providers"].update({f"p{n}": NEW for n in range(2_000)})
+    downloaded = document(new)
+    begun = time.process_time()
+    assert len(list(merge_policy.newcomers(TRUSTED, downloaded))) == 2_000
+    assert time.process_time() - begun < 3, "all of the document was gone through for each"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["new", "new@", "@api.new.test", "new@127.0.0.1", "new@localhost", "new@api.new.test:1",
+     "new@api.new.test/v1", "New@api.new.test", "new@x@api.test", "new@https://api.new.test"],
+)  # fmt: skip
+def test_an_allowance_names_provider_and_host(said: str) -> None:
+    with pytest.raises(ConfigError, match="expected a provider's id and its host"):
+        merge_policy.allowances([said])
+
+
+# Everything at once
+
+
+class Environment(dict):
+    """Notes which variables are read."""
+
+    def __init__(self, values: dict) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def get(self, name, default=None):
+        self.read.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name):
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+VARIABLES = (
+    "FIRST_API_KEY", "CLOUD_TOKEN", "CLOUD_ACCOUNT", "CLOUD_REGION", "TEMPLATED_KEY", "SHY_KEY",
+    "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "DATABASE_URL", "EVIL_URL", "NEW_API_KEY",
+    "OPENAI_API_KEY", "HOME", "SSH_AUTH_SOCK",
+)  # fmt: skip
+VALUES = {name: f"canary-of-{name.lower().replace('_', '-')}" for name in VARIABLES}
+HOSTS = {
+    "FIRST_API_KEY": {"api.first.test", "api.first.cn"},
+    "CLOUD_TOKEN": {f"{VALUES['CLOUD_REGION']}.cloud.test"},
+    "SHY_KEY": {"shy.test"},
+    "NEW_API_KEY": {"api.new.test"},
+}
+"""Where each key may go; TEMPLATED_KEY besides to whatever is under templated.test."""
+DECLARED = frozenset().union(*validation.declared(TRUSTED.providers).values())
+
+urls = st.sampled_from(
+    ["https://evil.test/v1", "https://api.first.test@evil.test", "https://evil.test/{FIRST_API_KEY}",
+     "https://{SHY_KEY}.evil.test/v1", "https://{model_id}/v1", "https://api.new.test/v1",
+     "https://api.first.test/v1", "http://127.0.0.1:1/v1", "https://evil.test:443/v1"]
+)  # fmt: skip
+names = st.sampled_from(
+    ["big", "small", "new", "nick", "tiny", "old", "first/big", "shy/big", "new/big", "shy:big",
+     "mine/x", "evil"]
+) | st.text("abc/:@.-{}", max_size=6)  # fmt: skip
+ids = st.sampled_from(
+    ["big-1", "evil.test/", "evil.test#", "evil.test\\x", "x@evil.test", "{SHY_KEY}", "a/../b",
+     "evil.test?", "tiny.gguf", "//evil.test"]
+) | st.text(max_size=8)  # fmt: skip
+quirks = st.fixed_dictionaries(
+    {},
+    optional={
+        "max_tokens_field": st.sampled_from(["max_tokens", "extra_headers", "base_url"]),
+        "rename_params": st.lists(
+            st.tuples(st.sampled_from(["user", "seed"]), st.sampled_from(["extra_query", "x"])),
+            max_size=1,
+        ),
+    },
+)
+entries = ids | st.fixed_dictionaries(
+    {"id": ids},
+    optional={
+        "endpoint": st.sampled_from(["default", "more"]),
+        "tier": st.sampled_from(["free", None]),
+        "snapshot": st.sampled_from(["2026-01-01", None]),
+        "quirks": quirks,
+    },
+)
+models = st.dictionaries(names, entries | st.lists(entries, min_size=1, max_size=2), max_size=4)
+endpoint = st.fixed_dictionaries(
+    {"protocol": st.sampled_from(["openai-chat", "other"]), "base_url": urls},
+    optional={
+        "base_url_env": st.lists(st.sampled_from(VARIABLES), max_size=2),
+        "models_path": st.sampled_from(["/models", "/../x", "/@evil.test"]),
+    },
+)
+rows = st.fixed_dictionaries(
+    {
+        "name": st.text(max_size=4),
+        "endpoints": st.fixed_dictionaries({"default": endpoint}, optional={"more": endpoint}),
+        "models": models,
+    },
+    optional={
+        "auth": st.fixed_dictionaries(
+            {"any_of": st.lists(st.lists(st.sampled_from(VARIABLES), max_size=2), min_size=1,
+                                max_size=2)},
+            optional={"ambient": st.booleans()},
+        ),
+        "kind": st.sampled_from(["direct", "gateway", "cloud", "local", "embedded"]),
+        "quirks": quirks,
+        "twin_of": st.sampled_from(["first", None]),
+    },
+)  # fmt: skip
+registries = st.fixed_dictionaries(
+    {"providers": st.dictionaries(
+        st.sampled_from([*WHEEL["providers"], "new", "dead", "aws-secret-access", "evil"]), rows,
+        max_size=5)},
+    optional={
+        "aliases": st.dictionaries(names, names, max_size=3),
+        "auto_model_priority": st.lists(names, max_size=4),
+        "retired_models": st.dictionaries(
+            names, st.fixed_dictionaries({}, optional={"replaced_by": st.lists(names, max_size=2)}),
+            max_size=2),
+        "retired_providers": st.dictionaries(names, st.just({"note": "x"}), max_size=1),
+    },
+)  # fmt: skip
+ALLOWED = st.sampled_from(
+    [{}, {"new": "api.new.test"}, {"new": "api.new.test", "evil": "api.first.test"}]
+)
+
+
+def parsed(new: dict) -> Document | None:
+    try:
+        return document(new)
+    except RegistryError:  # refused as a whole
+        return None
+
+
+def sent(registry: Registry, environ: Environment) -> Iterator[tuple[str, str]]:
+    """Yield host and key of every call that any name could lead to, and each URL with `""`."""
+    keys = Keys(environ=environ)
+    found = {"mine": Found(base_url="http://127.0.0.1:1/v1", models=("big",))}
+    around = Surroundings(keys=keys, today=date(2026, 11, 22), found=found)
+    asked: list[tuple[str, ...]] = [(), *((name,) for name in registry.models)]
+    asked += [(f"{p}/{name}",) for p, row in registry.providers.items() for name in row.models]
+    resolver = Resolver(Selection(), registry, keys, lambda _: {})
+    # Named in `order`, even those are used whose keys are often set for other reasons.
+    order = tuple(registry.providers)
+    for names in asked:
+        for route in plan(Selection(models=names, order=order), registry, around).routes:
+            if route.kind == "embedded":
+                assert route.model_id == "tiny.gguf"
+                continue
+            try:
+                access = resolver.access(route)
+            except ConfigError:
+                continue
+            host = urlsplit(access.base_url).hostname
+            yield host, access.key.value_for(access.base_url) if access.key else ""
+            assert not any(
+                value in access.base_url
+                for name, value in VALUES.items()
+                if name not in {"CLOUD_REGION", "CLOUD_ACCOUNT"}
+            )
+
+
+@given(new=registries, allowed=ALLOWED)
+def test_no_download_takes_a_key_anywhere_else_or_reads_another_variable(
+    new: dict, allowed: dict
+) -> None:
+    downloaded = parsed(new)
+    event("valid" if downloaded else "refused as a whole")
+    assume(downloaded is not None)
+    made = merge_policy.bounded(TRUSTED, downloaded, allowed)
+    environ = Environment(VALUES)
+    registry = Registry.made_of(made, "it")
+    assert msgspec.json.decode(registry.raw, type=loader.Document) == made
+    for host, value in sent(registry, environ):
+        if not value:
+            assert host == "127.0.0.1"
+            continue
+        (variable,) = (name for name, own in VALUES.items() if own == value)
+        own = HOSTS.get(variable, set())
+        is_own = host in own or (variable == "TEMPLATED_KEY" and host.endswith(".templated.test"))
+        assert is_own, f"{variable} goes to {host}"
+    assert environ.read <= DECLARED | set(map(merge_policy.key_variable, allowed))
+
+
+@settings(max_examples=25)
+@given(new=registries)
+def test_no_download_makes_a_call_reach_another_server(new: dict) -> None:
+    """The same on the wire: one server is the wheel's, the other the download's."""
+    import os
+
+    os.environ["CANARY_KEY"] = "canary-value"
+    try:
+        with FakeProvider() as good, FakeProvider() as evil:
+            wheel = {"providers": {"first": good.row({"big": "b"}, key="CANARY_KEY")}}
+            text = json.dumps(new).replace("https://evil.test/v1", evil.base_url)
+            downloaded = parsed(json.loads(text))
+            if downloaded is None:
+                return
+            made = merge_policy.bounded(document(wheel), downloaded, {"new": "api.new.test"})
+            registry = Registry.made_of(made, "it")
+            for name in registry.models:
+                AutoChatModel(name, registry=registry, cooldown=False).invoke("Hi")
+        assert evil.requests == evil.listings == []
+        assert all("canary-value" in str(asked.headers) for asked in good.requests)
+    finally:
+        del os.environ["CANARY_KEY"]
+
+
+def test_the_recorder_sees_what_an_unbounded_download_would_do() -> None:
+    """The property above can fail: without `bounded`, keys do go elsewhere."""
+    new = copy.deepcopy(WHEEL)
+    new["providers"]["first"]["endpoints"]["default"]["base_url"] = "https://evil.test/v1"
+    new["providers"]["shy"]["auth"] = {"any_of": [["GITHUB_TOKEN"]]}
+    environ = Environment(VALUES)
+    seen = set(sent(Registry.made_of(document(new), "it"), environ))
+    assert ("evil.test", VALUES["FIRST_API_KEY"]) in seen
+    assert "GITHUB_TOKEN" in environ.read
+
+
+def test_the_bundled_registry_passes_through_whole() -> None:
+    wheel = Registry.load()
+    made = Registry.made_of(merge_policy.bounded(wheel.document, wheel.document), "it")
+    assert made.models == wheel.models
+    for provider_id, provider in wheel.providers.items():
+        for model in provider.models:
+            assert made.entries(provider_id, model) == wheel.entries(provider_id, model)
+    assert made.document.aliases == wheel.document.aliases
+    assert made.document.retired_models == wheel.document.retired_models
+    assert isinstance(next(iter(made.entries("openai", "gpt-4o"))), Model)

@@ -1,0 +1,197 @@
+"""A signed registry is its signer's, and nobody else's."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inference_providers.errors import ConfigError, UpdateError
+from inference_providers.updates import signatures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXPIRES = datetime(2027, 1, 1, tzinfo=UTC)
+REGISTRY = b'{"providers": {}, "generated_at": "2026-11-22T00:00:00Z"}'
+WHOLE = (
+    '{"format": "autoprovider-registry/1", "version": 1, "registry": {},'
+    ' "expires": "2027-01-01T00:00:00Z"}'
+)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    return tmp_path / "key.pem"
+
+
+@pytest.fixture
+def public(key: Path) -> str:
+    return signatures.keygen(key)
+
+
+def opened(raw: bytes, *keys: str) -> signatures.Opened:
+    return signatures.open_file(raw, keys, max_bytes=1 << 20)
+
+
+def signed(key: Path, version: int = 3) -> bytes:
+    return signatures.sign(REGISTRY, key, version=version, expires=EXPIRES)
+
+
+def test_what_is_signed_opens_with_its_key(key: Path, public: str) -> None:
+    assert opened(signed(key), public) == (REGISTRY, 3, EXPIRES)
+    assert opened(signed(key)) == (REGISTRY, None, EXPIRES)
+
+
+def test_one_signature_of_one_trusted_key_is_enough(key: Path, public: str, tmp_path: Path) -> None:
+    other = signatures.keygen(tmp_path / "other.pem")
+    file = json.loads(signed(key))
+    strange = json.loads(signed(tmp_path / "other.pem"))["signatures"]
+    file["signatures"] = [*strange, *file["signatures"]]
+    assert opened(json.dumps(file).encode(), public, other).version == 3
+    assert opened(json.dumps(file).encode(), public).version == 3
+
+
+def test_another_key_is_not_enough(key: Path, public: str, tmp_path: Path) -> None:
+    other = signatures.keygen(tmp_path / "other.pem")
+    assert other != public
+    with pytest.raises(UpdateError, match="no trusted key has signed it"):
+        opened(signed(key), other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.update(signed=file["signed"].replace('"version":3', '"version":4')),
+        lambda file: file.update(signed=file["signed"] + " "),
+        lambda file: file.update(signatures=[]),
+        lambda file: file["signatures"][0].update(signature="AAAA"),
+        lambda file: file["signatures"][0].update(signature="no base64"),
+    ],
+)
+def test_a_changed_file_is_refused(key: Path, public: str, change) -> None:
+    file = json.loads(signed(key))
+    change(file)
+    with pytest.raises(UpdateError, match="no trusted key has signed it"):
+        opened(json.dumps(file).encode(), public)
+
+
+def test_a_signature_over_the_text_alone_does_not_count(key: Path, public: str) -> None:
+    """Somebody who has the key sign a text for another purpose gains nothing."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    private = load_pem_private_key(key.read_bytes(), password=None)
+    file = json.loads(signed(key))
+    file["signatures"][0]["signature"] = base64.b64encode(
+        private.sign(file["signed"].encode())
+    ).decode()
+    with pytest.raises(UpdateError, match="no trusted key has signed it"):
+        opened(json.dumps(file).encode(), public)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (REGISTRY, "it is not signed"),
+        (b"x", "not as it should be"),
+        (b'{"signed": 5, "signatures": []}', "not as it should be"),
+        (b'{"signed": "{}", "signatures": [], "more": 1}', "not as it should be"),
+        (b'{"signed": "a", "signed": "b", "signatures": []}', "stands twice"),
+    ],
+)
+def test_what_is_no_signed_file_is_refused(public: str, raw: bytes, said: str) -> None:
+    with pytest.raises(UpdateError, match=said):
+        opened(raw, public)
+
+
+@pytest.mark.parametrize(
+    ("inner", "said"),
+    [
+        ('{"format": "autoprovider-registry/2"}', "format"),
+        ('{"format": "autoprovider-registry/1", "version": 1}', "missing required"),
+        (WHOLE.replace('"version": 1', '"version": 0'), "version or expiry"),
+        (WHOLE.replace("00Z", "00"), "version or expiry"),
+        ('{"version": 1, "version": 2}', "stands twice"),
+        ("[" * 100_000, "nested"),
+    ],
+)
+def test_what_is_signed_must_be_whole(inner: str, said: str) -> None:
+    with pytest.raises(UpdateError, match=said):
+        opened(json.dumps({"signed": inner, "signatures": []}).encode())
+
+
+def test_a_private_key_is_this_users_alone_and_never_overwritten(key: Path, public: str) -> None:
+    assert key.stat().st_mode & 0o777 == 0o600
+    before = key.read_bytes()
+    with pytest.raises(ConfigError, match="cannot be written: File exists"):
+        signatures.keygen(key)
+    assert key.read_bytes() == before
+    assert public.startswith("ed25519:")
+
+
+def test_a_private_key_others_may_read_is_not_used(key: Path, public: str) -> None:
+    del public
+    key.chmod(0o644)
+    with pytest.raises(ConfigError, match="run `chmod 600` on it"):
+        signed(key)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN PRIVATE KEY-----\nAAAA\n"])
+def test_a_key_file_without_a_key_is_told_and_not_quoted(key: Path, content: bytes) -> None:
+    key.write_bytes(content)
+    key.chmod(0o600)
+    with pytest.raises(ConfigError, match="holds no Ed25519 private key") as caught:
+        signed(key)
+    assert caught.value.__cause__ is None
+    assert "garbage" not in str(caught.value)
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        signed(key.with_name("missing"))
+
+
+@pytest.mark.parametrize("version", [0, -1, signatures.MAX_VERSION + 1])
+def test_a_version_is_a_number_that_can_grow(key: Path, public: str, version: int) -> None:
+    del public
+    with pytest.raises(ConfigError, match="version: got"):
+        signed(key, version)
+
+
+def test_public_keys_have_one_spelling(public: str) -> None:
+    bare = public.removeprefix("ed25519:")
+    assert signatures.check_keys([public, bare, f" {public} "]) == (public,) * 3
+    for wrong in ("", "x", "ed25519:AAAA", public + "A"):
+        with pytest.raises(ConfigError, match="expected a public key as"):
+            signatures.check_keys([wrong])
+
+
+def test_a_private_key_in_the_place_of_a_public_one_is_not_quoted(key: Path, public: str) -> None:
+    assert public
+    for part in (key.read_text(), key.read_text().splitlines()[1]):
+        with pytest.raises(ConfigError, match="characters, expected a public key") as caught:
+            signatures.check_keys([part])
+        assert key.read_text().splitlines()[1] not in str(caught.value)
+
+
+WITHOUT = """
+import sys
+sys.modules["cryptography"] = None
+from inference_providers import ProviderList
+from inference_providers.updates import signatures
+signatures.check_keys([])
+try:
+    ProviderList(update_url="https://own.test/r", trusted_keys=["x"])
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_without_the_package_it_says_what_to_install() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("MissingPackageError ")
+    assert "pip install 'autoprovider[signatures]'" in done.stdout

@@ -1,0 +1,530 @@
+"""A newer registry is fetched, checked, kept, and given up for the last good one."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import logging
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inference_providers.credentials import Keys
+from inference_providers.errors import ConfigError, FetchError, UpdateError
+from inference_providers.registry import loader
+from inference_providers.updates import signatures, updater
+from inference_providers.updates.updater import Update, UpdateSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inference_providers.registry.loader import Document
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def negative_price() -> dict[str, Any]:
+    made = registry()
+    made["providers"]["a"]["models"]["m-0"] = {"id": "x", "cost": {"in": -1, "out": 1}}
+    return made
+
+
+def registry(day: int = 20, models: int = 4, **fields: Any) -> dict[str, Any]:
+    endpoint = {"protocol": "openai-chat", "base_url": "https://a.test/v1"}
+    row = {
+        "name": "A",
+        "auth": {"any_of": [["A_KEY"]]},
+        "endpoints": {"default": endpoint},
+        "models": {f"m-{n}": f"id-{n}" for n in range(models)},
+    }
+    made = {"generated_at": f"2026-11-{day:02}T00:00:00Z", "providers": {"a": row}}
+    return {**made, **fields}
+
+
+def document(value: dict[str, Any]) -> Document:
+    return loader.decode(json.dumps(value).encode(), "it")[0]
+
+
+WHEEL = document(registry(day=10))
+
+
+def as_bytes(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode()
+
+
+class Feed:
+    """One URL and what is fetched from it."""
+
+    def __init__(self, site, page) -> None:
+        self.site = site
+        self.page = page
+        self.source = UpdateSource(site.url())
+
+    def shows(self, content: dict[str, Any] | bytes, **page: Any) -> None:
+        body = content if isinstance(content, bytes) else as_bytes(content)
+        self.site.pages["/registry.json"] = self.page(body, **page)
+
+    def fetch(self, now: datetime = NOW) -> Update:
+        return updater.fetched(self.source, WHEEL, now=now)
+
+    def kept(self, now: datetime = NOW) -> Update | None:
+        return updater.kept(self.source, WHEEL, now=now)
+
+    @property
+    def file(self) -> Path:
+        return updater.cache_file(self.source)
+
+
+@pytest.fixture
+def feed(site, page, caches) -> Feed:
+    del caches
+    return Feed(site, page)
+
+
+def day(found: Update | None) -> int | None:
+    return found.document.generated_at.day if found else None
+
+
+def test_a_newer_registry_is_fetched_and_kept(feed: Feed, caches: Path) -> None:
+    assert feed.kept() is None
+    feed.shows(registry(models=5))
+    assert day(feed.fetch()) == 20
+    assert len(feed.kept().document.providers["a"].models) == 5
+    assert feed.file.parent == caches
+    assert (caches.stat().st_mode & 0o777, feed.file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_what_has_not_changed_is_not_sent_again(feed: Feed) -> None:
+    def page(headers: dict[str, str]):
+        if headers.get("if-none-match") == '"v1"':
+            return feed.page(b"", 304)
+        return feed.page(as_bytes(registry()), headers={"ETag": '"v1"'})
+
+    feed.site.pages["/registry.json"] = page
+    assert day(feed.fetch()) == day(feed.fetch()) == 20
+    asked = [asked.headers.get("if-none-match") for asked in feed.site.asked]
+    assert asked == [None, '"v1"']
+
+
+@pytest.mark.parametrize(
+    ("wheel", "now"),
+    [(registry(day=10, models=50), NOW), (registry(day=10), NOW - timedelta(days=5))],
+    ids=["the package lists far more now", "the clock was set back"],
+)
+def test_what_is_kept_and_not_used_is_fetched_anew(feed: Feed, wheel: dict, now: datetime) -> None:
+    feed.shows(registry(day=20), headers={"ETag": '"v1"'})
+    feed.fetch()
+    assert updater.kept(feed.source, document(wheel), now=now) is None
+    with pytest.raises(UpdateError):
+        updater.fetched(feed.source, document(wheel), now=now)
+    assert "if-none-match" not in feed.site.asked[1].headers
+
+
+def test_nothing_changed_is_no_answer_where_nothing_is_kept(feed: Feed) -> None:
+    feed.shows(b"", status=304)
+    with pytest.raises(FetchError, match="answers HTTP 304"):
+        feed.fetch()
+
+
+def test_a_tag_that_is_none_is_not_sent_back(feed: Feed) -> None:
+    feed.shows(registry(), headers={"ETag": "x y"})
+    feed.fetch()
+    feed.fetch()
+    assert "if-none-match" not in feed.site.asked[1].headers
+
+
+def test_every_url_is_kept_by_itself(feed: Feed) -> None:
+    feed.shows(registry())
+    feed.fetch()
+    other = UpdateSource(feed.site.url("/other.json"))
+    assert updater.kept(other, WHEEL, now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<html>", "not as it should be"),
+        (b"[]", "expected `object`"),
+        (b'{"a": 1, "a": 1}', "stands twice"),
+        (as_bytes({**registry(), "unknown": 1}), "unknown"),
+        (as_bytes(registry(generated_at=None)), "does not say when it was made"),
+        (as_bytes(registry(day=9)), "older than the one of this package, 2026-11-10"),
+        (as_bytes(registry(day=24)), "2026-11-24, which is in the future"),
+        (as_bytes(registry(models=1)), "it lists 1 models, where this package lists 4"),
+        (as_bytes(registry(schema_version=2)), "schema_version: got 2"),
+        (as_bytes(negative_price()), r"m-0\.cost\.in: got -1, expected `float` >= 0"),
+        (b'{"providers":' * 100_000, "nested more than 16"),
+        (b"{" + b" " * updater.MAX_BYTES + b"}", "more than 2,097,152 bytes"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_not_right_is_refused_and_the_last_good_one_stays(
+    feed: Feed, content: bytes, said: str
+) -> None:
+    feed.shows(registry(day=15))
+    feed.fetch()
+    feed.shows(content)
+    with pytest.raises((UpdateError, FetchError), match=said):
+        feed.fetch()
+    assert day(feed.kept()) == 15
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"status": 500}, "answers HTTP 500"),
+        ({"status": 404}, "answers HTTP 404"),
+        ({"endless": True}, "more than 2,097,152 bytes"),
+        ({"headers": {"Content-Encoding": "gzip"}}, "answers compressed"),
+        ({"status": 302, "headers": {"Location": "https://localhost/x"}}, "leads elsewhere"),
+        ({"status": 302, "headers": {"Location": "/registry.json"}}, "redirects more than 2 times"),
+    ],
+    ids=str,
+)
+def test_an_answer_that_is_none_changes_nothing(feed: Feed, answer: dict, said: str) -> None:
+    feed.shows(gzip.compress(as_bytes(registry())), **answer)
+    with pytest.raises(FetchError, match=said):
+        feed.fetch()
+    assert feed.kept() is None
+
+
+def test_a_slow_answer_ends_with_the_deadline(feed: Feed, monkeypatch) -> None:
+    monkeypatch.setattr(updater, "DEADLINE_S", 2.0)
+    feed.shows(registry(), drip_s=0.05)
+    with pytest.raises(FetchError, match="within 2 s"):
+        feed.fetch()
+
+
+def test_a_redirect_on_the_same_host_is_followed(feed: Feed) -> None:
+    feed.shows(b"", status=302, headers={"Location": "/current.json"})
+    feed.site.pages["/current.json"] = feed.page(as_bytes(registry()))
+    assert day(feed.fetch()) == 20
+
+
+def test_an_older_one_does_not_take_a_newer_ones_place(feed: Feed) -> None:
+    feed.shows(registry(day=20))
+    feed.fetch()
+    feed.shows(registry(day=19))
+    with pytest.raises(UpdateError, match=r"it is of 2026-11-19 .* and one of 2026-11-20"):
+        feed.fetch()
+    assert day(feed.kept()) == 20
+
+
+def test_one_that_the_package_has_overtaken_is_silently_not_used(feed: Feed, caplog) -> None:
+    feed.shows(registry(day=15))
+    feed.fetch()
+    assert updater.kept(feed.source, document(registry(day=16)), now=NOW) is None
+    assert caplog.records == []
+
+
+# The cache
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b"",
+        b"\x00\xff",
+        b"[" * 1_000_000,
+        b'{"body": "{}"}',
+        json.dumps({"body": json.dumps(registry(day=30))}).encode(),
+        json.dumps({"body": json.dumps(registry(models=0))}).encode(),
+        b'{"body": 5}',
+        b"x" * (3 * updater.MAX_BYTES + 1),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_a_poisoned_cache_is_not_used_and_is_mended(feed: Feed, poison: bytes, caplog) -> None:
+    feed.shows(registry())
+    feed.fetch()
+    feed.file.write_bytes(poison)
+    assert feed.kept() is None
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"The registry kept in {feed.file} is not used: ")
+    if b'"2026-11-30' not in poison:  # that one would have to be overtaken
+        assert day(feed.fetch()) == 20
+        assert day(feed.kept()) == 20
+
+
+def test_what_is_wrong_with_the_cache_is_said_once(feed: Feed, caplog) -> None:
+    feed.shows(registry())
+    feed.fetch()
+    feed.file.unlink()
+    feed.file.mkdir()
+    assert feed.kept() is feed.kept() is None
+    assert feed.fetch().unkept == f"{feed.file} cannot be written: Is a directory"
+    (record,) = caplog.records
+    assert record.getMessage() == f"The registry kept in {feed.file} is not used: Is a directory"
+
+
+def test_a_link_in_the_files_place_is_not_followed(feed: Feed, tmp_path: Path, caplog) -> None:
+    feed.shows(registry())
+    feed.fetch()
+    elsewhere = tmp_path / "elsewhere"
+    feed.file.rename(elsewhere)
+    before = elsewhere.read_bytes()
+    feed.file.symlink_to(elsewhere)
+    assert feed.kept() is None
+    assert "symbolic links" in caplog.text
+    feed.shows(registry(day=21))
+    feed.fetch()
+    assert day(feed.kept()) == 21
+    assert elsewhere.read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_a_directory_anybody_may_write_to_is_not_believed(feed: Feed, mode: int, caplog) -> None:
+    feed.shows(registry())
+    feed.fetch()
+    feed.file.parent.chmod(mode)
+    assert feed.kept() is None
+    assert "others may write to it" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["a file", "/proc"])
+def test_a_home_that_cannot_be_written_keeps_nothing_and_uses_it(
+    feed: Feed, place: str, tmp_path: Path, monkeypatch
+) -> None:
+    home = tmp_path / "file"
+    home.write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home) if place == "a file" else place)
+    feed.shows(registry())
+    new = feed.fetch()
+    assert day(new) == 20
+    assert new.unkept
+    assert new.unkept.startswith(f"{feed.file} cannot be written: ")
+
+
+CHILD = """
+import json, resource, sys
+from datetime import UTC, datetime
+from inference_providers.updates import private_files
+from inference_providers.registry import loader
+from inference_providers.updates import updater
+private_files.LOCK_WAIT_S = updater.DEADLINE_S = 120.0  # machines may be busy
+url, wheel, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+trusted, _ = loader.decode(wheel.encode(), "it")
+source = updater.UpdateSource(url)
+for _ in range(1 if limit else 10):
+    try:
+        new = updater.fetched(source, trusted, now=datetime(2026, 11, 22, 12, tzinfo=UTC))
+        print(new.document.generated_at.day)
+        print(new.unkept or "", end="", file=sys.stderr)
+    except updater.UpdateError as error:
+        print("older" if "is kept" in str(error) else error)
+"""
+
+
+def children(feed: Feed, count: int, limit: int = 0) -> list[tuple[str, str]]:
+    command = [sys.executable, "-c", CHILD, feed.source.url, json.dumps(registry(day=10))]
+    running = [
+        subprocess.Popen(
+            [*command, str(limit)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(count)
+    ]
+    return [process.communicate(timeout=120) for process in running]
+
+
+def test_a_full_disk_uses_the_new_one_and_keeps_the_last(feed: Feed) -> None:
+    feed.shows(registry(day=15))
+    feed.fetch()
+    feed.shows(registry(day=20, models=50))
+    ((out, err),) = children(feed, 1, limit=500)
+    assert out == "20\n"
+    assert "cannot be written: File too large" in err
+    assert day(feed.kept()) == 15
+    assert {file.name for file in feed.file.parent.iterdir()} == {".lock", feed.file.name}
+
+
+def test_of_many_processes_the_newest_registry_stays(feed: Feed) -> None:
+    """The server hands out days in turn, so older answers arrive after newer ones."""
+    days = [12, 20, 14, 18, 11, 16]
+
+    def page(_: dict[str, str]):
+        return feed.page(as_bytes(registry(day=days[len(feed.site.asked) % len(days)])))
+
+    feed.site.pages["/registry.json"] = page
+    for out, err in children(feed, 3):
+        assert err == ""
+        assert set(out.split()) <= {"older", *map(str, days)}
+    assert day(feed.kept()) == 20
+    assert {file.name for file in feed.file.parent.iterdir()} == {".lock", feed.file.name}
+
+
+# Signed
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> tuple[Path, str]:
+    path = tmp_path / "signing-key.pem"
+    return path, signatures.keygen(path)
+
+
+def signed(content: dict, key: Path, version: int = 1, days: int = 1) -> bytes:
+    expires = NOW + timedelta(days=days)
+    return signatures.sign(as_bytes(content), key, version=version, expires=expires)
+
+
+@pytest.fixture
+def trusting(feed: Feed, key: tuple[Path, str]) -> Feed:
+    feed.source = feed.source._replace(trusted_keys=(key[1],))
+    return feed
+
+
+def test_a_signed_registry_is_taken(trusting: Feed, key) -> None:
+    trusting.shows(signed(registry(), key[0], version=7))
+    assert trusting.fetch().version == 7
+    assert trusting.kept().version == 7
+
+
+@pytest.mark.parametrize(
+    ("version", "says"), [(6, "its version is 6, and 7 is kept"), (7, None), (8, None)]
+)
+def test_a_version_never_goes_back(trusting: Feed, key, version: int, says: str | None) -> None:
+    trusting.shows(signed(registry(day=12), key[0], version=7))
+    trusting.fetch()
+    trusting.shows(signed(registry(day=20), key[0], version=version))
+    if says:
+        with pytest.raises(UpdateError, match=says):
+            trusting.fetch()
+        assert trusting.kept().version == 7
+    else:
+        assert trusting.fetch().version == version
+
+
+def test_a_version_does_not_go_back_when_the_kept_one_has_expired(trusting: Feed, key) -> None:
+    trusting.shows(signed(registry(), key[0], version=7, days=1))
+    trusting.fetch()
+    trusting.shows(signed(registry(), key[0], version=6, days=30))
+    with pytest.raises(UpdateError, match="its version is 6, and 7 is kept"):
+        trusting.fetch(now=NOW + timedelta(days=5))
+
+
+def test_an_unsigned_one_is_refused_by_who_trusts_a_key(trusting: Feed) -> None:
+    trusting.shows(registry())
+    with pytest.raises(UpdateError, match="it is not signed"):
+        trusting.fetch()
+
+
+def test_what_has_expired_is_refused_also_from_the_cache(trusting: Feed, key, caplog) -> None:
+    trusting.shows(signed(registry(), key[0], days=1))
+    trusting.fetch()
+    later = NOW + timedelta(days=1)
+    assert trusting.kept(now=later) is None
+    assert "it has expired on 2026-11-23" in caplog.text
+    with pytest.raises(UpdateError, match="it has expired"):
+        trusting.fetch(now=later)
+
+
+def test_the_signature_is_looked_at_again_when_the_cache_is_read(
+    trusting: Feed, key, caplog
+) -> None:
+    trusting.shows(signed(registry(), key[0]))
+    trusting.fetch()
+    kept = json.loads(trusting.file.read_bytes())
+    kept["body"] = kept["body"].replace("m-0", "m-x")
+    trusting.file.write_bytes(json.dumps(kept).encode())
+    assert trusting.kept() is None
+    assert "no trusted key has signed it" in caplog.text
+
+
+def test_a_key_that_is_trusted_no_more_frees_from_its_versions(
+    trusting: Feed, key, tmp_path: Path
+) -> None:
+    """The way out when a stolen key has signed the highest version there is."""
+    trusting.shows(signed(registry(), key[0], version=signatures.MAX_VERSION))
+    trusting.fetch()
+    next_key = tmp_path / "next.pem"
+    trusting.source = trusting.source._replace(trusted_keys=(signatures.keygen(next_key),))
+    assert trusting.kept() is None
+    trusting.shows(signed(registry(), next_key, version=1))
+    assert trusting.fetch().version == 1
+
+
+def test_a_signed_one_is_read_without_keys_too(feed: Feed, key) -> None:
+    feed.shows(signed(registry(), key[0], version=3))
+    assert day(feed.fetch()) == 20
+
+
+def test_a_version_that_no_trusted_key_vouches_for_blocks_nothing(feed: Feed, key) -> None:
+    """Anybody can sign: the highest version there is would keep every later registry out."""
+    feed.shows(signed(registry(day=20), key[0], version=signatures.MAX_VERSION))
+    feed.fetch()
+    feed.shows(registry(day=21))
+    assert day(feed.fetch()) == 21
+
+
+# Settings
+
+
+def test_the_environment_says_where_and_whom_to_believe(key) -> None:
+    keys = Keys(
+        environ={
+            updater.URL_VARIABLE: "https://own.test/r.json",
+            updater.KEYS_VARIABLE: f" {key[1]} ,",
+            updater.ALLOW_VARIABLE: "new@api.new.test,other@api.other.test",
+        }
+    )
+    allowed = (("new", "api.new.test"), ("other", "api.other.test"))
+    assert updater.source_of(keys) == UpdateSource("https://own.test/r.json", (key[1],), allowed)
+    given = updater.source_of(keys, url="https://x.test/y", trusted_keys=(), allow_providers=())
+    assert given == UpdateSource("https://x.test/y")
+    assert updater.source_of(Keys(environ={})) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://own.test/r", "own.test/r", "https://", "https://[x", "https://own.test:x/r",
+     "https://u:canary@own.test", "https://u:c/canary@own.test/r", "http://own.test/?key=canary"],
+)  # fmt: skip
+def test_a_url_that_is_not_https_is_told_without_its_secrets(url: str) -> None:
+    with pytest.raises(ConfigError, match="expected an https URL") as caught:
+        updater.source_of(Keys(environ={updater.URL_VARIABLE: url}))
+    assert "canary" not in str(caught.value)
+
+
+def test_a_log_line_is_one_line(feed: Feed, caplog) -> None:
+    feed.shows(registry())
+    feed.fetch()
+    feed.file.write_bytes(b'{"body": "' + rb"\n\n\n" + b'"}')
+    with caplog.at_level(logging.DEBUG, "inference_providers"):
+        feed.kept()
+    (record,) = [r for r in caplog.records if r.name.startswith("inference_providers")]
+    assert "\n" not in record.getMessage()
+
+
+EVIL = "\x1b]0;Evil\x07\nERROR forged\u2028line\u202e"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        registry(providers={EVIL: 5}),
+        registry(providers={EVIL: registry()["providers"]["a"]}),
+        {**registry(), EVIL: 1},
+        {"signed": "", "signatures": [], EVIL: 1},
+        {**registry(), "schema_version": EVIL},
+    ],
+    ids=["type", "rule", "field", "envelope", "value"],
+)
+def test_what_is_told_of_a_download_is_one_line_that_steers_no_terminal(
+    feed: Feed, content: dict
+) -> None:
+    feed.shows(content)
+    with pytest.raises(UpdateError) as caught:
+        feed.fetch()
+    assert str(caught.value).isprintable()
+
+
+def test_the_documents_are_left_alone(feed: Feed) -> None:
+    before = copy.deepcopy(WHEEL)
+    feed.shows(registry(models=9))
+    feed.fetch()
+    assert before == WHEEL

@@ -1,0 +1,211 @@
+"""What holds for any conversation and any route."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_anthropic import ChatAnthropic
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_google_genai import ChatGoogleGenerativeAI
+from langchain_mistralai import ChatMistralAI
+
+from inference_providers.types import Endpoint, Model, Quirks, Route
+from langchain_autoprovider.messages.adapt import adapted
+from langchain_autoprovider.messages.content import takes
+from langchain_autoprovider.protocols.openai import OpenAIRoute
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+PROTOCOLS = (
+    "openai-chat", "openai-responses", "azure", "anthropic", "google-genai", "vertex", "mistral",
+    "bedrock", "cohere",
+)  # fmt: skip
+PROVIDERS = {"openai": "openai", "claude": "anthropic", "gemini": "google_genai", "le": "mistralai"}
+
+texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+ids = st.sampled_from(("call_0", "a:1", "toolu_1", "abcDEF123", "x" * 70, "", "functions.add:0"))
+marks = st.sampled_from(({}, {"cache_control": {"type": "ephemeral"}}, {"id": "lc_1"}))
+
+text_blocks: Any = st.builds(
+    lambda text, mark: {"type": "text", "text": text, **mark}, texts, marks
+)
+media: Any = st.sampled_from(
+    (
+        {"type": "image", "base64": "aGk=", "mime_type": "image/png"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+        {"type": "media", "mime_type": "application/pdf", "data": "aGk="},
+        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
+        {"type": "hologram", "x": 1},
+        {"no": "type"},
+    )
+)
+said = texts | st.lists(texts | text_blocks | media, max_size=3)
+thoughts: Any = st.builds(
+    lambda text, kind: {"type": kind, kind: text, "signature": "c2ln", "id": "rs_1"},
+    texts,
+    st.sampled_from(("thinking", "reasoning")),
+)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> AIMessage:
+    calls = draw(st.lists(st.tuples(ids | st.none(), st.sampled_from(("add", "look"))), max_size=3))
+    blocks: Any = draw(texts | st.just("") | st.lists(texts | text_blocks | thoughts, max_size=3))
+    if isinstance(blocks, list) and draw(st.booleans()):
+        blocks += [
+            {"type": "tool_use", "id": id_, "name": name, "input": {}} for id_, name in calls if id_
+        ]
+    message = AIMessage(blocks, tool_calls=[_call(id_, name) for id_, name in calls])
+    if who := draw(st.sampled_from((None, *PROVIDERS))):
+        message.response_metadata["model_provider"] = PROVIDERS[who]
+        if draw(st.booleans()):
+            message.response_metadata["autoprovider"] = {"provider": who, "model_id": "m-id"}
+    return message
+
+
+def _call(id_: str | None, name: str) -> Any:
+    return {"name": name, "args": {"a": 1}, "id": id_, "type": "tool_call"}
+
+
+messages: Any = st.lists(
+    st.one_of(
+        st.builds(SystemMessage, texts | st.lists(text_blocks, max_size=2)),
+        st.builds(HumanMessage, said, name=st.none() | texts),
+        answers(),
+        st.builds(lambda said, id_: ToolMessage(said, tool_call_id=id_), said, ids),
+    ),
+    max_size=8,
+)
+routes = st.builds(
+    lambda protocol, provider, quirks, kind: Route(
+        model="m",
+        provider=provider,
+        model_id="m-id",
+        kind=kind,
+        endpoint=Endpoint(protocol=protocol, base_url="http://127.0.0.1/v1"),
+        quirks=quirks,
+        facts=Model(id="m-id"),
+    ),
+    st.sampled_from(PROTOCOLS),
+    st.sampled_from(tuple(PROVIDERS)),
+    st.builds(
+        Quirks,
+        single_system=st.booleans(),
+        replay_reasoning=st.booleans(),
+        tool_call_ids=st.sampled_from(("any", "alnum9")),
+    ),
+    st.sampled_from(("direct", "gateway")),
+)
+
+
+FEWER = settings(max_examples=settings().max_examples // 5)
+"""A conversation takes long to draw."""
+
+
+def texts_of(message: BaseMessage) -> list[str]:
+    if isinstance(message.content, str):
+        return [message.content]
+    return [
+        block if isinstance(block, str) else block["text"]
+        for block in message.content
+        if isinstance(block, str) or block.get("type") == "text"
+    ]
+
+
+@FEWER
+@given(messages, routes)
+def test_adapting_twice_is_adapting_once(conversation: list[BaseMessage], route: Route) -> None:
+    once = adapted(conversation, route)
+    assert adapted(once, route) == once
+
+
+@FEWER
+@given(messages, routes)
+def test_the_conversation_itself_stays(conversation: list[BaseMessage], route: Route) -> None:
+    before = deepcopy(conversation)
+    adapted(conversation, route)
+    assert conversation == before
+
+
+@FEWER
+@given(messages, routes)
+def test_nothing_that_anybody_said_is_lost(conversation: list[BaseMessage], route: Route) -> None:
+    made = iter(
+        "".join(
+            text for m in adapted(conversation, route) if m.type != "tool" for text in texts_of(m)
+        )
+    )
+    for message in conversation:
+        if not isinstance(message, ToolMessage):
+            for text in texts_of(message):
+                assert all(letter in made for letter in text)
+
+
+@FEWER
+@given(messages, routes)
+def test_each_call_has_one_result_right_behind_it(
+    conversation: list[BaseMessage], route: Route
+) -> None:
+    waiting: set[str | None] = set()
+    seen: set[str | None] = set()
+    pattern = re.compile(takes(route).ids)
+    for message in adapted(conversation, route):
+        if isinstance(message, ToolMessage):
+            assert message.tool_call_id in waiting
+            waiting.discard(message.tool_call_id)
+            continue
+        assert not waiting
+        if isinstance(message, AIMessage):
+            waiting = {call["id"] for call in message.tool_calls}
+            assert len(waiting) == len(message.tool_calls)
+            assert not waiting & seen
+            seen |= waiting
+            own = message.response_metadata.get("model_provider")
+            assert own or all(pattern.fullmatch(id_ or "") for id_ in waiting)
+    assert not waiting
+
+
+@FEWER
+@given(messages, routes)
+def test_no_signature_reaches_another_provider(
+    conversation: list[BaseMessage], route: Route
+) -> None:
+    for message in adapted(conversation, route):
+        if isinstance(message, AIMessage) and "c2ln" in str(message.content):
+            trace = message.response_metadata.get("autoprovider")
+            stamp = message.response_metadata["model_provider"]
+            assert trace["provider"] == route.provider if trace else stamp in takes(route).stamps
+
+
+SPEAKERS: dict[str, Any] = {
+    "openai-chat": OpenAIRoute(model="m", client=1, root_client=1)._get_request_payload,
+    "openai-responses": OpenAIRoute(
+        model="m", client=1, root_client=1, use_responses_api=True
+    )._get_request_payload,
+    "anthropic": ChatAnthropic(model="claude-sonnet-4-5", api_key="x")._get_request_payload,
+    "google-genai": ChatGoogleGenerativeAI(
+        model="gemini-3-pro", google_api_key="x"
+    )._prepare_request,
+    "mistral": partial(ChatMistralAI(api_key="x")._create_message_dicts, stop=None),
+}
+"""Each protocol's class, as it makes a request of a conversation."""
+
+
+def is_spelled_by_all(message: BaseMessage) -> bool:
+    odd = ("hologram", "'no'", "input_audio", "application/pdf")
+    return not any(sign in str(message.content) for sign in odd) and bool(message.content)
+
+
+@FEWER
+@given(messages, routes)
+def test_each_class_can_spell_it(conversation: list[BaseMessage], route: Route) -> None:
+    said = [message for message in conversation if is_spelled_by_all(message)]
+    if speak := SPEAKERS.get(route.endpoint.protocol):
+        assert speak(adapted([HumanMessage("Hi"), *said], route))

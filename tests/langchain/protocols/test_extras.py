@@ -1,0 +1,92 @@
+"""A protocol whose extra is not installed: another endpoint answers, or the plan says why not."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inference_providers import NoRouteError
+from inference_providers.routing import resolver
+from inference_providers.testing import Reply
+from langchain_autoprovider.protocols.connections import _PROTOCOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Pair
+
+    from langchain_autoprovider import AutoChatModel
+
+NEEDING = {name: row for name, row in _PROTOCOLS.items() if row.extra}
+
+
+@pytest.fixture(params=NEEDING)
+def absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A protocol whose package is not installed."""
+    package = NEEDING[request.param].package
+    monkeypatch.setitem(sys.modules, package, None)
+    resolver._say_compatible_once.cache_clear()
+    return request.param
+
+
+def endpoints(pair: Pair, protocol: str, *, compatible: bool) -> dict[str, Any]:
+    native = {"protocol": protocol, "base_url": pair.second.base_url}
+    openai = {"protocol": "openai-chat", "base_url": pair.first.base_url}
+    return {"default": native, **({"openai": openai} if compatible else {})}
+
+
+def model_over(pair: Pair, protocol: str, *, compatible: bool) -> AutoChatModel:
+    row = {"endpoints": endpoints(pair, protocol, compatible=compatible)}
+    return pair.speaking(protocol, row=row, only=["first"])
+
+
+async def test_the_compatible_endpoint_answers(
+    absent: str, pair: Pair, ask: Callable[..., Any]
+) -> None:
+    pair.plays(Reply("as OpenAI would"))
+    answer = await ask(model_over(pair, absent, compatible=True), "Hi")
+    assert answer.text == "as OpenAI would"
+    assert pair.first.requests[0].path == "/v1/chat/completions"
+    assert not pair.second.requests
+
+
+def test_that_is_said_once(absent: str, pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            model_over(pair, absent, compatible=True).invoke("Hi")
+    (record,) = caplog.records
+    extra = NEEDING[absent].extra
+    assert f"pip install 'autoprovider[{extra}]'" in record.getMessage()
+    assert record.getMessage().startswith("first:")
+
+
+def test_without_one_the_reason_is_the_pip_line(absent: str, pair: Pair) -> None:
+    model = model_over(pair, absent, compatible=False)
+    extra = NEEDING[absent].extra
+    with pytest.raises(NoRouteError, match=rf"pip install 'autoprovider\[{extra}\]'"):
+        model.invoke("Hi")
+
+
+def test_where_it_is_installed_its_own_endpoint_is_used(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    (route,) = model_over(pair, "anthropic", compatible=True).routes
+    assert route.endpoint.protocol == "anthropic"
+    assert not caplog.records
+
+
+def test_every_protocol_has_its_module() -> None:
+    for name, row in _PROTOCOLS.items():
+        module = __import__(f"langchain_autoprovider.{row.module}", fromlist=["connect"])
+        assert callable(module.connect), name
+        assert callable(module.aconnect), name
+
+
+def test_every_extra_is_declared() -> None:
+    from importlib.metadata import metadata
+
+    declared = metadata("autoprovider").get_all("Provides-Extra")
+    assert {row.extra for row in NEEDING.values()} <= set(declared or ())

@@ -1,0 +1,112 @@
+"""Each protocol's real class against a real server, and what goes over the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+
+from inference_providers import ProviderList
+from inference_providers.local import llama_server
+from inference_providers.testing import FakeProvider, Reply
+from langchain_autoprovider import AutoChatModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Pair
+
+
+@pytest.fixture
+def responses_registry(weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The embedded server, which speaks OpenAI's responses protocol as well."""
+    server = llama_server.start(weights_file, model="smollm2-135m")
+    monkeypatch.setenv("RESPONSES_KEY", server.key)
+    endpoint = {"protocol": "openai-responses", "base_url": server.base_url}
+    row = {
+        "name": "Responses",
+        "auth": {"any_of": [["RESPONSES_KEY"]]},
+        "endpoints": {"default": endpoint},
+        "models": {"m-1": "smollm2-135m"},
+    }
+    return {"providers": {"responses": row}}
+
+
+async def test_the_responses_protocol_answers(
+    responses_registry: dict[str, Any], ask: Callable[..., Any]
+) -> None:
+    model = AutoChatModel("m-1", registry=responses_registry, temperature=0, max_tokens=20)
+    answer = await ask(model, "Hello")
+    assert len(answer.text) > 3
+    trace = answer.response_metadata["autoprovider"]
+    assert [attempt["outcome"] for attempt in trace["attempts"]] == ["success"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "answers"), [("max_output_tokens", "first"), ("content_filter", "second")]
+)
+def test_a_call_that_responses_cut_at_the_callers_limit_is_whole(
+    pair: Pair, reason: str, answers: str
+) -> None:
+    cut = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '{"a": 1, "b'}
+    body = {
+        "id": "r", "object": "response", "created_at": 1, "model": "m", "status": "incomplete",
+        "incomplete_details": {"reason": reason}, "output": [cut], "tools": [],
+        "tool_choice": "auto", "parallel_tool_calls": True,
+    }  # fmt: skip
+    pair.plays(Reply(body=body))
+    said = pair.speaking("openai-responses", suffix="/v1").invoke("1 + 2?")
+    assert said.response_metadata["autoprovider"]["provider"] == answers
+    assert bool(said.invalid_tool_calls) is (answers == "first")
+
+
+def test_the_responses_protocol_has_a_plain_client(responses_registry: dict[str, Any]) -> None:
+    client, model_id = ProviderList(json_merge=responses_registry).connect_to_model(
+        "m-1", test=True
+    )
+    asked: dict[str, Any] = {
+        "model": model_id, "messages": [{"role": "user", "content": "Hello"}], "temperature": 0,
+        "max_tokens": 20,
+    }  # fmt: skip
+    answer = client.chat.completions.create(**asked)
+    assert isinstance(answer, openai.types.chat.ChatCompletion)
+    assert len(answer.choices[0].message.content) > 3
+    assert answer.usage.total_tokens > 3
+    chunks = list(client.chat.completions.create(**asked, stream=True))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == answer.choices[0].message.content
+
+
+def test_a_chat_endpoint_has_openais_own_client(pair: Pair) -> None:
+    client, model_id = ProviderList(json_merge=pair.registry()).connect_to_model("m-1")
+    assert type(client) is openai.OpenAI
+    assert model_id == "first-id"
+
+
+def test_a_protocol_nobody_speaks_is_a_reason(pair: Pair) -> None:
+    endpoint = {"protocol": "telepathy", "base_url": pair.first.base_url}
+    plan = AutoChatModel("m-1", registry=pair.registry(endpoints={"default": endpoint})).explain()
+    assert not plan.routes
+    reasons = {skip.provider: skip.reason for skip in plan.skipped}
+    assert "its protocol 'telepathy' is not spoken" in reasons["first"]
+
+
+async def test_a_local_server_serves_what_it_lists(
+    ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeProvider(Reply("from here"), models=("llama3.2:3b", "my-own:latest")) as fake:
+        monkeypatch.setenv("OLLAMA_HOST", fake.base_url.removesuffix("/v1"))
+        for name, model_id in {
+            "llama-3.2-3b": "llama3.2:3b",
+            "my-own": "my-own:latest",
+        }.items():
+            model = AutoChatModel(name, local=True)
+            answer = await ask(model, "Hi")
+            assert answer.text == "from here"
+            assert answer.response_metadata["autoprovider"]["model_id"] == model_id
+        assert AutoChatModel("ollama/my-own").routes[0].model_id == "my-own:latest"
+        assert "authorization" not in fake.listings[0].headers
+        any_model = AutoChatModel()
+        assert any_model.invoke("Hi").response_metadata["autoprovider"]["provider"] == "ollama"

@@ -1,0 +1,167 @@
+"""A route that cannot hold the prompt, or take what is in it, is not asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.exceptions import ContextOverflowError
+from langchain_core.messages import HumanMessage
+
+from inference_providers import AllRoutesFailed, NoRouteError
+from inference_providers.testing import Reply
+from langchain_autoprovider import AutoChatModel
+from langchain_autoprovider.protocols import connections
+from langchain_autoprovider.requests import needs
+from langchain_autoprovider.requests.needs import needs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Pair
+
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+
+
+def over(pair: Pair, first: dict[str, Any], second: dict[str, Any]) -> AutoChatModel:
+    registry = pair.registry()
+    registry["providers"]["first"]["models"] = {"m-1": {"id": "first-id", **first}}
+    registry["providers"]["second"]["models"] = {"m-1": {"id": "second-id", **second}}
+    return AutoChatModel("m-1", registry=registry)
+
+
+def reasons(answer: Any) -> dict[str, str]:
+    skipped = answer.response_metadata["autoprovider"]["skipped"]
+    return {skip["provider"]: skip["reason"] for skip in skipped}
+
+
+async def test_a_small_window_is_passed_over(pair: Pair, ask: Callable[..., Any]) -> None:
+    model = over(pair, {"context": 100}, {"context": 100_000})
+    answer = await ask(model, "word " * 1000)
+    assert answer.text == "from second"
+    assert reasons(answer)["first"] == "holds 100 tokens, and the prompt has 833"
+    assert not pair.first.requests
+
+
+async def test_a_prompt_nobody_holds_is_a_context_overflow(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    model = over(pair, {"context": 100}, {"context": 200})
+    numbers = r"833 tokens at the least, .* holds 200"
+    with pytest.raises(ContextOverflowError, match=numbers) as told:
+        await ask(model, "word " * 1000)
+    assert isinstance(told.value, NoRouteError)
+    assert not pair.first.requests
+
+
+@pytest.mark.parametrize(
+    ("block", "kind"),
+    [
+        ({"type": "image_url", "image_url": {"url": PIXEL}}, "image"),
+        ({"type": "image", "base64": "iVBORw0KGgo=", "mime_type": "image/png"}, "image"),
+        ({"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}, "audio"),
+        ({"type": "file", "base64": "AAAA", "mime_type": "application/pdf"}, "pdf"),
+    ],
+)
+def test_a_route_that_does_not_take_it_is_passed_over(
+    pair: Pair, block: dict[str, Any], kind: str
+) -> None:
+    model = over(pair, {"input": ["text"]}, {"input": ["text", kind]})
+    message = HumanMessage([{"type": "text", "text": "What is this?"}, block])
+    assert kind in needs_of([message], {}).input
+    plan = model._resolver.plan(needs_of([message], {}))
+    assert [route.provider for route in plan.routes] == ["second"]
+    why = {skip.provider: skip.reason for skip in plan.skipped}
+    assert why["first"] == f"does not take {kind} input"
+
+
+def test_what_nobody_stated_rules_nothing_out(pair: Pair) -> None:
+    message = HumanMessage([{"type": "image_url", "image_url": {"url": PIXEL}}])
+    assert pair.model().invoke([message]).text == "from first"
+
+
+def test_tools_and_schemas_are_needs(pair: Pair) -> None:
+    model = over(pair, {"tools": False, "structured": False}, {"tools": True, "structured": True})
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    for runnable in (model.bind_tools([tool]), model.bind(response_format={"type": "json_object"})):
+        assert runnable.invoke("Hi").text == "from second"
+
+
+def test_base64_is_not_counted_as_text() -> None:
+    big = {"type": "image", "base64": "A" * 600_000, "mime_type": "image/png"}
+    assert needs_of([HumanMessage([big])], {}).context == 0
+
+
+LINKS = [
+    ({"type": "file", "url": "https://a.test/x.pdf", "mime_type": "application/pdf"}, "file"),
+    ({"type": "audio", "url": "https://a.test/x.wav"}, "audio"),
+]
+
+
+@pytest.mark.parametrize(("block", "kind"), LINKS)
+async def test_who_takes_no_urls_of_such_is_told_and_not_asked(
+    pair: Pair, ask: Callable[..., Any], block: dict[str, Any], kind: str
+) -> None:
+    said = rf"first: its protocol 'openai-chat' takes no {kind} by URL; give its bytes"
+    with pytest.raises(NoRouteError, match=said):
+        await ask(pair.model(), [HumanMessage([{"type": "text", "text": "Read"}, block])])
+    assert not pair.first.requests
+
+
+def test_a_route_that_takes_urls_is_asked_in_its_place(pair: Pair) -> None:
+    registry = pair.registry()
+    endpoint = registry["providers"]["second"]["endpoints"]["default"]
+    endpoint["protocol"] = "openai-responses"
+    model = AutoChatModel("m-1", registry=registry)
+    plan = model._resolver.plan(needs_of([HumanMessage([LINKS[0][0]])], {}))
+    assert [route.provider for route in plan.routes] == ["second"]
+    assert "first" in {skip.provider for skip in plan.skipped}
+
+
+SEARCH = {"type": "web_search"}
+FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
+GOOGLE = {"google_search": {}}
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "others"),
+    [
+        (SEARCH, ("openai-responses", "/v1"), "anthropic"),
+        (FETCH, ("anthropic", "/v1"), "openai-chat"),
+        (GOOGLE, ("google-genai", "/v1beta"), "openai-chat"),
+        (SEARCH, ("openai-chat", "/v1"), "google-genai"),
+        (FETCH, ("anthropic", "/v1"), "bedrock"),
+    ],
+)
+def test_a_vendors_own_tool_goes_only_where_there_are_words_for_it(
+    pair: Pair, own: Any, theirs: tuple[str, str], others: str
+) -> None:
+    pair.plays(Reply(status=503))
+    said = rf"its protocol '{others}' has no tool"
+    with pytest.raises(NoRouteError, match=said):
+        pair.speaking(others, only=["first"]).bind_tools([own]).invoke("Hi")
+    assert not pair.first.requests
+    protocol, suffix = theirs
+    model = pair.speaking(protocol, suffix=suffix, only=["first"], max_retries=0)
+    with pytest.raises(AllRoutesFailed):
+        model.bind_tools([own]).invoke("Hi")
+    kinds = {"googleSearch", own.get("type")}
+    assert any(kind in str(pair.first.requests[0].body["tools"]) for kind in kinds if kind)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        {"name": "run"},
+        {"toolSpec": {"name": "run", "inputSchema": {"json": {"type": "object"}}}},
+    ],
+    ids=["OpenAI's, bare", "Converse's"],
+)
+def test_a_function_of_one_field_is_no_vendors_own_tool(pair: Pair, function: Any) -> None:
+    pair.model().bind_tools([function]).invoke("Hi")
+    (tool,) = pair.first.requests[-1].body["tools"]
+    assert (tool["type"], tool["function"]["name"]) == ("function", "run")
+
+
+def test_of_each_protocol_it_is_known_whose_tools_it_has() -> None:
+    assert set(needs._PROTOCOLS) == set(connections._PROTOCOLS)
