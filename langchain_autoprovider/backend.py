@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from inference_providers.registry.registry import Registry
-    from inference_providers.routing.backend import Access, Chat, Connector
+    from inference_providers.routing.backend import Access, Backend, Chat
     from inference_providers.types import Route, Selection
 
-__all__ = ["CONNECTOR", "LangChainConnector"]
+__all__ = ["BACKEND", "LangChainBackend"]
 
 
-class LangChainConnector:
+class LangChainBackend:
     """Speaks to routes as `AutoChatModel` does."""
 
-    def unspoken(self, registry: Registry) -> Mapping[str, str]:
+    def unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
         """Return the registry's protocols that cannot be spoken here, each with what to do."""
-        return connections.unspoken(registry)
+        return connections.unsupported_protocols(registry)
 
     def client(self, route: Route, access: Access) -> Any:
         """Return an `openai.OpenAI` client, or an object with its `chat.completions.create`."""
@@ -60,4 +60,4 @@ def _piece(message: AIMessage) -> Piece:
     return Piece(message.text, message.response_metadata.get("autoprovider"))
 
 
-CONNECTOR: Connector = LangChainConnector()
+BACKEND: Backend = LangChainBackend()

@@ -17,21 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 
 from inference_providers.errors import ConfigError
 from inference_providers.failover import drivers
-from inference_providers.settings import DEFAULT, Policy
+from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from langchain_autoprovider.messages.fingerprint import conversation_of
-from langchain_autoprovider.messages.streaming import ChunkReader, as_chunk
+from langchain_autoprovider.messages.streaming import ChunkInspector, as_chunk
+from langchain_autoprovider.protocols.response_format import Method, neutral_format
 from langchain_autoprovider.requests.needs import needs_of
 from langchain_autoprovider.requests.profile import profile_of
 from langchain_autoprovider.requests.request import Request, traced
-from langchain_autoprovider.requests.structured_output import (
-    Method,
-    answers,
-    asked,
-    neutral_format,
-    parser_for,
-)
+from langchain_autoprovider.requests.structured_output import answers, asked, parser_for
 from langchain_autoprovider.requests.tools import neutral
-from langchain_autoprovider.routed_model import Selecting
+from langchain_autoprovider.routed_model import RoutedModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -50,7 +45,7 @@ CHARS_PER_TOKEN = 4
 _REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
 
 
-class AutoChatModel(Selecting, BaseChatModel):
+class AutoChatModel(RoutedModel, BaseChatModel):
     """A chat model that is named, and served by whichever provider holds a key.
 
     Routes are tried in order until one answers, also in streams: a stream commits at
@@ -82,19 +77,21 @@ class AutoChatModel(Selecting, BaseChatModel):
     top_p: float | None = None
     seed: int | None = None
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
-    timeout: float = Field(default=DEFAULT.timeout_s, gt=0)
+    timeout: float = Field(default=DEFAULT_SETTINGS.timeout_s, gt=0)
     """Seconds one call may take, over all attempts and waits. While another route is free,
     an attempt may take half of what is left to answer."""
-    first_token_timeout: float = Field(default=DEFAULT.first_token_timeout_s, gt=0)
+    first_token_timeout: float = Field(default=DEFAULT_SETTINGS.first_token_timeout_s, gt=0)
     """Seconds a stream may take to its first output."""
-    inter_chunk_timeout: float = Field(default=DEFAULT.inter_chunk_timeout_s, gt=0)
+    inter_chunk_timeout: float = Field(default=DEFAULT_SETTINGS.inter_chunk_timeout_s, gt=0)
     """Seconds between two chunks of a stream."""
-    move_on_policy: bool = DEFAULT.move_on_policy
+    fallback_on_content_filter: bool = DEFAULT_SETTINGS.fallback_on_content_filter
     """Whether a refusal by content policy moves to another provider."""
     sticky: bool = False
     """Whether a conversation stays with the route that answered it, for its prompt cache,
     until that fails. Conversations are told apart by their first messages."""
-    hedge_after: Annotated[float, Field(gt=0)] | Literal["p95"] | None = DEFAULT.hedge_after
+    hedge_after: Annotated[float, Field(gt=0)] | Literal["p95"] | None = (
+        DEFAULT_SETTINGS.hedge_after
+    )
     """Seconds without any output after which the next route is asked as well; the slower one
     is cancelled. `"p95"` is what 95 of 100 calls of that route took, once 20 are known.
     Both may bill the prompt, and a second provider sees it."""
@@ -106,7 +103,7 @@ class AutoChatModel(Selecting, BaseChatModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True, extra="forbid")
 
     # The base keeps its arguments in `_serialized`, by which caches know them.
-    _made_from_it: ClassVar[tuple[str, ...]] = (*Selecting._made_from_it, "_serialized")
+    _made_from_it: ClassVar[tuple[str, ...]] = (*RoutedModel._made_from_it, "_serialized")
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -174,7 +171,7 @@ class AutoChatModel(Selecting, BaseChatModel):
         method: Method | None = None,
         include_raw: bool = False,
         strict: bool | None = None,
-        move_on_unparsed: bool = False,
+        fallback_on_parse_error: bool = False,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """Return a runnable that answers in the shape of `schema`.
@@ -186,7 +183,7 @@ class AutoChatModel(Selecting, BaseChatModel):
             include_raw: Return `{"raw", "parsed", "parsing_error"}` and never raise for
                 an answer that does not parse.
             strict: Whether the provider is asked to enforce the schema.
-            move_on_unparsed: Whether an answer that does not parse counts as a broken one,
+            fallback_on_parse_error: Whether an answer that does not parse counts as a broken one,
                 so that the next route is asked. A stream then has the whole answer at once.
             **kwargs: Further request fields.
 
@@ -198,8 +195,8 @@ class AutoChatModel(Selecting, BaseChatModel):
             raise ValueError(msg)
         parser = parser_for(schema, method)
         fields = {**asked(schema, method, strict=strict), **kwargs}
-        model = self.model_copy() if move_on_unparsed else self
-        if move_on_unparsed:
+        model = self.model_copy() if fallback_on_parse_error else self
+        if fallback_on_parse_error:
             model._accepts = parser.parse_result
         return answers(model.bind(**fields), parser, include_raw=include_raw)
 
@@ -288,9 +285,9 @@ class AutoChatModel(Selecting, BaseChatModel):
         yield from drivers.stream(
             engine,
             request.open,
-            lambda: ChunkReader(plan),
+            lambda: ChunkInspector(plan),
             request.resolver.scrub,
-            request.policy,
+            request.settings,
         )
 
     async def _astream(
@@ -309,9 +306,9 @@ class AutoChatModel(Selecting, BaseChatModel):
         chunks = drivers.astream(
             engine,
             request.aopen,
-            lambda: ChunkReader(plan),
+            lambda: ChunkInspector(plan),
             request.resolver.scrub,
-            request.policy,
+            request.settings,
         )
         async with aclosing(chunks):
             async for chunk in chunks:
@@ -328,30 +325,30 @@ class AutoChatModel(Selecting, BaseChatModel):
             fields["response_format"] = shape
         # A call may name another model, as `bind(model=...)` does.
         chosen = self._for_model(fields.pop("model")) if "model" in fields else self
-        policy = self._policy
+        settings = self._settings
         if (timeout := fields.pop("timeout", None)) is not None:
-            policy = msgspec.structs.replace(policy, timeout_s=float(timeout))
+            settings = msgspec.structs.replace(settings, timeout_s=float(timeout))
         needs = needs_of(messages, fields)
         return Request(
             chosen._resolver,
             messages,
             stop or self.stop,
             fields,
-            policy,
+            settings,
             needs,
             conversation_of(messages) if self.sticky else None,
             self._accepts,
         )
 
     @property
-    def _policy(self) -> Policy:
-        return Policy(
+    def _settings(self) -> FailoverSettings:
+        return FailoverSettings(
             max_attempts=self.max_attempts,
             timeout_s=self.timeout,
             first_token_timeout_s=self.first_token_timeout,
             inter_chunk_timeout_s=self.inter_chunk_timeout,
             cooldown=self.cooldown,
-            move_on_policy=self.move_on_policy,
+            fallback_on_content_filter=self.fallback_on_content_filter,
             hedge_after=self.hedge_after,
         )
 
@@ -362,7 +359,7 @@ def _profile(model: AutoChatModel) -> ModelProfile | None:
     if given is not None:
         return given
     known = model._resolver.known()
-    return profile_of((*known.routes, *known.resting))
+    return profile_of((*known.routes, *known.cooling_down))
 
 
 def _give_profile(model: AutoChatModel, profile: ModelProfile | None) -> None:

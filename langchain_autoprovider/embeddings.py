@@ -14,21 +14,21 @@ import msgspec
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from inference_providers.errors import BrokenAnswerError, ConfigError
+from inference_providers.errors import ConfigError, InvalidResponseError
 from inference_providers.failover import drivers
 from inference_providers.failover.engine import failover
 from inference_providers.failover.trace import trace
-from inference_providers.settings import DEFAULT, Policy
+from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Skipped
 from langchain_autoprovider.errors import LangChainErrors
 from langchain_autoprovider.protocols import connections
-from langchain_autoprovider.routed_model import Selecting
+from langchain_autoprovider.routed_model import RoutedModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from inference_providers.failover.engine import Engine
-    from inference_providers.failover.events import Attempt, Tried
+    from inference_providers.failover.events import Attempt, AttemptRecord
     from inference_providers.registry.registry import Registry
     from inference_providers.types import Plan, Route
 
@@ -52,7 +52,7 @@ class _Answer(msgspec.Struct):
     usage: _Usage | None = None
 
 
-class AutoEmbeddings(Selecting, Embeddings):
+class AutoEmbeddings(RoutedModel, Embeddings):
     """Embeddings by one model, served by whichever provider of it holds a key.
 
     A name is as for `AutoChatModel`. Several may be given to pin several providers of one
@@ -74,7 +74,7 @@ class AutoEmbeddings(Selecting, Embeddings):
     """Length of the vectors, where the model can shorten them; else it is the model's own."""
     batch_size: int = Field(default=64, ge=1)
     """Texts of one request; longer lists are sent in several, one after the other."""
-    timeout: float = Field(default=DEFAULT.timeout_s, gt=0)
+    timeout: float = Field(default=DEFAULT_SETTINGS.timeout_s, gt=0)
     """Seconds one request may take, over all attempts and waits."""
     on_trace: Callable[[dict[str, Any]], None] | None = Field(
         default=None, exclude=True, repr=False
@@ -162,24 +162,26 @@ class AutoEmbeddings(Selecting, Embeddings):
         """Return the vectors that a provider answered, in the order of the texts.
 
         Raises:
-            BrokenAnswerError: They are not what was asked for.
+            InvalidResponseError: They are not what was asked for.
         """
         try:
             answer = msgspec.convert(body, _Answer)
         except msgspec.ValidationError as error:
             msg = f"no embeddings: {error}"
-            raise BrokenAnswerError(msg, body=body) from error
+            raise InvalidResponseError(msg, body=body) from error
         answer.data.sort(key=lambda vector: vector.index)
         lengths = {len(vector.embedding) for vector in answer.data}
         if len(answer.data) != len(texts) or len(lengths) > 1:
             msg = f"{len(answer.data)} vectors of {len(lengths)} lengths for {len(texts)} texts"
-            raise BrokenAnswerError(msg)
+            raise InvalidResponseError(msg)
         if (wanted := self._dimension()) and lengths != {wanted}:
             msg = f"vectors have {lengths.pop()} dimensions, not {wanted}"
-            raise BrokenAnswerError(msg)
+            raise InvalidResponseError(msg)
         return answer
 
-    def _told(self, plan: Plan, answer: _Answer, tried: tuple[Tried, ...]) -> list[list[float]]:
+    def _told(
+        self, plan: Plan, answer: _Answer, tried: tuple[AttemptRecord, ...]
+    ) -> list[list[float]]:
         vectors = [vector.embedding for vector in answer.data]
         self._seen = len(vectors[0])
         if self.on_trace:
@@ -190,8 +192,8 @@ class AutoEmbeddings(Selecting, Embeddings):
     def _engine(self, plan: Plan) -> Engine:
         return failover(
             plan,
-            health=self._resolver.health,
-            policy=Policy(
+            state=self._resolver.state,
+            settings=FailoverSettings(
                 max_attempts=self.max_attempts, timeout_s=self.timeout, cooldown=self.cooldown
             ),
             now=time.monotonic(),
@@ -209,7 +211,7 @@ class AutoEmbeddings(Selecting, Embeddings):
         return msgspec.structs.replace(plan, routes=fitting, skipped=(*skipped, *plan.skipped))
 
     def _unfit(self, route: Route) -> str | None:
-        own, wanted = route.facts.dimensions, self._dimension()
+        own, wanted = route.model_info.dimensions, self._dimension()
         can_be_shortened = self.dimensions is not None and own is not None and own > self.dimensions
         if own in {None, wanted} or wanted is None or can_be_shortened:
             return None

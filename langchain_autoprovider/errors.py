@@ -19,12 +19,12 @@ from langchain_core.exceptions import (
 
 from inference_providers.errors import AllRoutesFailed, NoRouteError
 from inference_providers.failover.engine import Errors
-from inference_providers.failures.classifier import FailureClass, Verdict
+from inference_providers.failures.classifier import Classification, FailureClass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inference_providers.failover.events import Tried
+    from inference_providers.failover.events import AttemptRecord
 
 __all__ = [
     "AllRoutesLackModel",
@@ -67,13 +67,13 @@ class PromptTooLong(NoRouteError, ContextOverflowError):
 
 
 _BY_CLASS: dict[str | None, type[AllRoutesFailed]] = {
-    "RATE": AllRoutesLimited,
-    "SIZE": AllRoutesLimited,
-    "QUOTA": AllRoutesOutOfCredit,
-    "AUTH": AllRoutesRefusedKeys,
-    "MODEL": AllRoutesLackModel,
-    "OVER": AllRoutesOverloaded,
-    "BROKEN": AllRoutesOverloaded,
+    "rate_limited": AllRoutesLimited,
+    "request_too_large": AllRoutesLimited,
+    "quota_exceeded": AllRoutesOutOfCredit,
+    "auth_failed": AllRoutesRefusedKeys,
+    "model_not_found": AllRoutesLackModel,
+    "overloaded": AllRoutesOverloaded,
+    "invalid_response": AllRoutesOverloaded,
 }
 
 
@@ -81,24 +81,26 @@ class LangChainErrors(Errors):
     """The exceptions a call ends with, in LangChain's terms."""
 
     def none_answered(
-        self, message: str, attempts: Sequence[Tried], retry_after: float | None
+        self, message: str, attempts: Sequence[AttemptRecord], retry_after: float | None
     ) -> AllRoutesFailed:
         """Return the error that fits the last attempt; where all rest, a rate limit fits."""
         if not attempts:
             kind: type[AllRoutesFailed] = AllRoutesLimited
-        elif attempts[-1].failure_class == "OVER" and attempts[-1].status is None:
+        elif attempts[-1].failure_class == "overloaded" and attempts[-1].status is None:
             kind = AllRoutesUnreachable
         else:
             kind = _BY_CLASS.get(attempts[-1].failure_class, AllRoutesFailed)
         return kind(message, attempts, retry_after)
 
-    def wrong_request(self, error: Exception, verdict: Verdict) -> Exception:
+    def wrong_request(self, error: Exception, classification: Classification) -> Exception:
         """Return the provider's own exception; a context overflow is LangChain's as well.
 
         langchain-openai tells an overflow by the wording of one provider only.
         """
         own = type(error)
-        if verdict.failure_class is FailureClass.CTX and not issubclass(own, ContextOverflowError):
+        if classification.failure_class is FailureClass.CONTEXT_OVERFLOW and not issubclass(
+            own, ContextOverflowError
+        ):
             error.__class__ = _overflow_of(own)
         return error
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
 from inference_providers.routing.resolver import Resolver
-from inference_providers.settings import DEFAULT
+from inference_providers.settings import DEFAULT_SETTINGS
 from inference_providers.types import Plan, Route, Selection, Sort
 from inference_providers.updates.effective_registry import registry_here
 from langchain_autoprovider.protocols import connections
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from inference_providers.registry.registry import Registry
 
-__all__ = ["Selecting"]
+__all__ = ["RoutedModel"]
 
 _LEFT_TO_US = ("max_retries", "timeout")
 _Names = str | tuple[str, ...] | None
 
 
-class Selecting(BaseModel):
+class RoutedModel(BaseModel):
     """Base of what is named by a model, and served by whichever provider holds a key."""
 
     model: _Names = None
@@ -46,9 +46,9 @@ class Selecting(BaseModel):
     `latency` (to the first output, as measured in this process), or at `random`."""
     local: bool = False
     """Whether model servers on this machine are asked as well."""
-    max_attempts: int = Field(default=DEFAULT.max_attempts, ge=1)
+    max_attempts: int = Field(default=DEFAULT_SETTINGS.max_attempts, ge=1)
     """Attempts of one request, over all routes. `max_retries=n` means `n + 1`."""
-    cooldown: bool = DEFAULT.cooldown
+    cooldown: bool = DEFAULT_SETTINGS.cooldown
     """Whether routes that failed rest, so that the next call does not ask them again."""
     registry: Any = Field(default=None, repr=False)
     """A path, JSON text or dict laid over the registry in force here, or a `Registry`."""
@@ -122,13 +122,13 @@ class Selecting(BaseModel):
         return registry_here(self.registry)
 
     def _unspoken(self, registry: Registry) -> Mapping[str, str]:
-        return connections.unspoken(registry)
+        return connections.unsupported_protocols(registry)
 
     _made_from_it: ClassVar[tuple[str, ...]] = ("_resolver",)
     """What is made from the arguments and goes neither into copies nor into pickles."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in Selecting.model_fields:
+        if name not in RoutedModel.model_fields:
             super().__setattr__(name, value)
             return
         if name in {"model", "only", "exclude", "order"}:

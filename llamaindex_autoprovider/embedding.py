@@ -21,7 +21,7 @@ __all__ = ["AutoEmbedding"]
 class AutoEmbedding(Standing, BaseEmbedding):
     """Embeddings by one model, served by whichever provider of it holds a key.
 
-    Takes what `AutoEmbeddings` takes, and stands on one: it fails over between providers
+    MessageFormat what `AutoEmbeddings` takes, and stands on one: it fails over between providers
     of the same model and dimension only, since an index cannot hold two kinds of vectors.
     Further arguments are LlamaIndex's own: `embed_batch_size`, `num_workers` and the like.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.messages import AIMessage, BaseMessage
 from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBlock
 
-from inference_providers.errors import BrokenAnswerError, StreamInterrupted
+from inference_providers.errors import InvalidResponseError, StreamInterrupted
 from llamaindex_autoprovider.messages import (
     from_langchain,
     in_openais_form,
@@ -113,7 +113,7 @@ def arguments_of(call: ToolCallBlock) -> dict[str, Any]:
     """Return the arguments of a tool call.
 
     Raises:
-        BrokenAnswerError: They are no JSON object. Without them, a tool would run on its
+        InvalidResponseError: They are no JSON object. Without them, a tool would run on its
             defaults.
     """
     arguments: Any = call.tool_kwargs
@@ -124,7 +124,7 @@ def arguments_of(call: ToolCallBlock) -> dict[str, Any]:
             arguments = None
     if not isinstance(arguments, dict):
         msg = f"The arguments for tool {call.tool_name!r} are no JSON object: {call.tool_kwargs!r}"
-        raise BrokenAnswerError(msg)
+        raise InvalidResponseError(msg)
     return arguments
 
 

@@ -46,7 +46,7 @@ __all__ = ["AutoLLM"]
 class AutoLLM(Standing, FunctionCallingLLM):
     """A LLM that is named, and served by whichever provider holds a key.
 
-    Takes what `AutoChatModel` takes, and stands on one: the same routes, failover and
+    MessageFormat what `AutoChatModel` takes, and stands on one: the same routes, failover and
     health, shared with every `AutoChatModel` of the process. Further arguments are
     LlamaIndex's own: `system_prompt`, `callback_manager`, `rate_limiter` and the like.
 
@@ -162,7 +162,7 @@ class AutoLLM(Standing, FunctionCallingLLM):
 
         Raises:
             ValueError: There is none, and there should be.
-            BrokenAnswerError: A call's arguments are no JSON object. Without them the
+            InvalidResponseError: A call's arguments are no JSON object. Without them the
                 tool would run on its defaults.
         """
         calls = calls_of(response.message)

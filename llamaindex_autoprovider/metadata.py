@@ -24,7 +24,7 @@ def metadata_of(plan: Plan, model_name: str, max_tokens: int | None) -> LLMMetad
     * Tools can be called when any route takes them, since a request with tools goes to
       no other. Without a route it is left to the call to say what is missing.
     """
-    facts = [route.facts for route in (*plan.routes, *plan.resting)]
+    facts = [route.model_info for route in (*plan.routes, *plan.cooling_down)]
     unknown = LLMMetadata()
     window = min((it.context for it in facts if it.context), default=unknown.context_window)
     limit = min((it.output for it in facts if it.output), default=unknown.num_output)

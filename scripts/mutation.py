@@ -42,7 +42,7 @@ TESTS = {
     "failover": (*_OF_THE_POLICY, "test_drive.py"),
     "meaning": ("test_registry.py", "test_layers.py"),
     "trust": ("test_trust.py", "test_layers.py"),
-    "verdicts": ("test_verdicts.py", "test_failover.py"),
+    "classifications": ("test_verdicts.py", "test_failover.py"),
     "verify": ("test_verify.py",),
 }
 EXAMPLES = 40

@@ -279,8 +279,8 @@ def test_a_replacement_that_nobody_serves_is_refused() -> None:
 
 
 def test_a_twin_of_nobody_is_refused() -> None:
-    assert "groq: twin_of names 'nobody', which is no provider" in refusal(
-        in_row("groq", 'twin_of = "nobody"')
+    assert "groq: variant_of names 'nobody', which is no provider" in refusal(
+        in_row("groq", 'variant_of = "nobody"')
     )
 
 

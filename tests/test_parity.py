@@ -51,29 +51,33 @@ class Script(NamedTuple):
 
 SCRIPTS = {
     "answers": Script((Reply("Hi"),), calls=((("first", None),),)),
-    "overloaded": Script((Reply(status=503),), calls=((("first", "OVER"), ANSWERED),)),
+    "overloaded": Script((Reply(status=503),), calls=((("first", "overloaded"), ANSWERED),)),
     "rests afterwards": Script(
-        (Reply(status=401),), calls=((("first", "AUTH"), ANSWERED), (ANSWERED,))
+        (Reply(status=401),), calls=((("first", "auth_failed"), ANSWERED), (ANSWERED,))
     ),
-    "limited": Script((Reply(status=429),), calls=((("first", "RATE"), ANSWERED),)),
-    "out of credit": Script((Reply(status=402),), calls=((("first", "QUOTA"), ANSWERED),)),
-    "lacks the model": Script((Reply(status=404),), calls=((("first", "MODEL"), ANSWERED),)),
-    "no answer": Script((Reply(body="<html>"),), calls=((("first", "BROKEN"), ANSWERED),)),
+    "limited": Script((Reply(status=429),), calls=((("first", "rate_limited"), ANSWERED),)),
+    "out of credit": Script((Reply(status=402),), calls=((("first", "quota_exceeded"), ANSWERED),)),
+    "lacks the model": Script(
+        (Reply(status=404),), calls=((("first", "model_not_found"), ANSWERED),)
+    ),
+    "no answer": Script(
+        (Reply(body="<html>"),), calls=((("first", "invalid_response"), ANSWERED),)
+    ),
     "an error in a success": Script(
         (Reply(body={"error": {"message": "no", "code": 502}}),),
-        calls=((("first", "OVER"), ANSWERED),),
-        streamed=((("first", "BROKEN"), ANSWERED),),  # it is no stream
+        calls=((("first", "overloaded"), ANSWERED),),
+        streamed=((("first", "invalid_response"), ANSWERED),),  # it is no stream
     ),
-    "resets": Script((Reply(fault="reset"),), calls=((("first", "OVER"), ANSWERED),)),
+    "resets": Script((Reply(fault="reset"),), calls=((("first", "overloaded"), ANSWERED),)),
     "wrong request": Script((Reply(status=400),), calls=((openai.BadRequestError,),)),
     "nobody answers": Script(
         (Reply(status=401),),
         (Reply(status=503),),
-        calls=((("first", "AUTH"), ("second", "OVER"), AllRoutesFailed),),
+        calls=((("first", "auth_failed"), ("second", "overloaded"), AllRoutesFailed),),
     ),
     "too few attempts": Script(
         (Reply(status=503),),
-        calls=((("first", "OVER"), AllRoutesFailed),),
+        calls=((("first", "overloaded"), AllRoutesFailed),),
         arguments={"max_retries": 0},
     ),
     "pinned": Script((Reply("Hi"),), calls=((ANSWERED,),), arguments={"only": ["second"]}),
@@ -90,7 +94,7 @@ SCRIPTS = {
     "calls a tool": Script(
         (Reply(status=503),),
         (A_CALL,),
-        calls=((("first", "OVER"), ANSWERED),),
+        calls=((("first", "overloaded"), ANSWERED),),
         fields={"tools": [TOOL], "tool_choice": "any"},
     ),
     "fields": Script(
@@ -102,7 +106,7 @@ SCRIPTS = {
     "cut before output": Script(
         (Reply("Hi", cut_after=1),),
         calls=((("first", None),),),
-        streamed=((("first", "BROKEN"), ANSWERED),),
+        streamed=((("first", "invalid_response"), ANSWERED),),
     ),
     "cut after output": Script(
         (Reply("one two three", cut_after=3),),
@@ -111,7 +115,7 @@ SCRIPTS = {
     ),
     "a tool call cut short": Script(
         (A_CUT_CALL,),
-        calls=((("first", "BROKEN"), ANSWERED),),
+        calls=((("first", "invalid_response"), ANSWERED),),
         fields={"tools": [TOOL]},
         streamed=((StreamInterrupted,),),
     ),

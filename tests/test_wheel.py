@@ -74,7 +74,7 @@ def test_the_wheel_holds_the_registry_and_nothing_that_runs_by_itself(wheel: Pat
     names = zipfile.ZipFile(wheel).namelist()
     assert "inference_providers/providers.json" in names
     assert "inference_providers/registry/providers.schema.json" in names
-    assert "inference_providers/smollm2-tools.jinja" in names
+    assert "inference_providers/local/smollm2-tools.jinja" in names
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"inference_providers", "langchain_autoprovider", "llamaindex_autoprovider"}
     assert not [name for name in names if name.endswith((".pth", ".pyc"))]

@@ -1,0 +1,1 @@
+"""HTTP clients shared by the protocols."""

@@ -13,9 +13,9 @@ import httpx
 
 from inference_providers.credentials import is_loopback
 from inference_providers.errors import KeyBindingError
-from inference_providers.failover.cooldowns import HEALTH
+from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.failures.retry_after import window_s
-from inference_providers.settings import DEFAULT
+from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.read_deadline import bound_reads
 
 if TYPE_CHECKING:
@@ -88,8 +88,11 @@ def guard(access: Access) -> Callable[[Any], None]:
             msg = f"a request for {host!r} was about to go to {request.url.host!r}"
             raise KeyBindingError(msg)
         limits = request.extensions.get("timeout") or {}
-        if limits.get("connect") is None or limits["connect"] > DEFAULT.connect_timeout_s:
-            request.extensions["timeout"] = {**limits, "connect": DEFAULT.connect_timeout_s}
+        if limits.get("connect") is None or limits["connect"] > DEFAULT_SETTINGS.connect_timeout_s:
+            request.extensions["timeout"] = {
+                **limits,
+                "connect": DEFAULT_SETTINGS.connect_timeout_s,
+            }
 
     return hook
 
@@ -113,8 +116,10 @@ def attend(client: Any, route: Route) -> None:
     def heed(response: Any) -> None:
         headers = {name.lower(): value for name, value in response.headers.items()}
         seconds = window_s(headers, datetime.now(UTC), spent_only=True)
-        if seconds and response.is_success:  # of failures, verdicts know more
-            HEALTH.exhausted(route, time.monotonic() + min(seconds, DEFAULT.hint_max_s))
+        if seconds and response.is_success:  # of failures, classifications know more
+            PROCESS_STATE.exhausted(
+                route, time.monotonic() + min(seconds, DEFAULT_SETTINGS.hint_max_s)
+            )
 
     async def aheed(response: Any) -> None:
         heed(response)
@@ -137,9 +142,9 @@ def key_value(access: Access) -> str:
     return (access.key.value_for(access.base_url) if access.key else None) or "none"
 
 
-def timeouts(seconds: float = DEFAULT.timeout_s) -> Timeouts:
+def timeouts(seconds: float = DEFAULT_SETTINGS.timeout_s) -> Timeouts:
     """Return how long to wait for a connection, and for every read."""
-    return {"timeout": seconds, "connect": min(seconds, DEFAULT.connect_timeout_s)}
+    return {"timeout": seconds, "connect": min(seconds, DEFAULT_SETTINGS.connect_timeout_s)}
 
 
 def split_version(base_url: str) -> tuple[str, str | None]:

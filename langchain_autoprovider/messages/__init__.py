@@ -1,0 +1,1 @@
+"""Messages: history adapted to the next provider, content blocks, streaming."""

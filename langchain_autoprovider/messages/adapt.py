@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from inference_providers.types import Route
-    from langchain_autoprovider.messages.content import Takes
+    from langchain_autoprovider.messages.content import MessageFormat
 
 __all__ = ["adapted"]
 
@@ -73,7 +73,7 @@ def adapted(messages: Sequence[BaseMessage], route: Route) -> list[BaseMessage]:
     return made
 
 
-def _turn(message: BaseMessage, route: Route, to: Takes) -> _Turn:
+def _turn(message: BaseMessage, route: Route, to: MessageFormat) -> _Turn:
     if to.names and message.name and not isinstance(message, ToolMessage):
         name = _NOT_IN_NAMES.sub("_", message.name)[:64]
         message = message if name == message.name else message.model_copy(update={"name": name})
@@ -87,7 +87,7 @@ def _turn(message: BaseMessage, route: Route, to: Takes) -> _Turn:
     return _Turn(message, own=False)
 
 
-def _is_own(message: AIMessage, route: Route, to: Takes) -> bool:
+def _is_own(message: AIMessage, route: Route, to: MessageFormat) -> bool:
     """Say whether the route gave an answer, so that its class can send it back as it is."""
     ids = [call["id"] for call in message.tool_calls]
     if message.invalid_tool_calls or len(set(ids)) < len(ids) or to.thoughts:
@@ -105,7 +105,7 @@ def _is_own(message: AIMessage, route: Route, to: Takes) -> bool:
 class _Ids:
     """Gives out the ids of tool calls: the old one where it will do."""
 
-    def __init__(self, to: Takes) -> None:
+    def __init__(self, to: MessageFormat) -> None:
         self._fits = re.compile(to.ids)
         self._short = to.short_ids
         self._taken: set[str] = set()
@@ -127,7 +127,7 @@ class _Ids:
             n += 1
 
 
-def _paired(turns: Sequence[_Turn], to: Takes) -> Iterator[BaseMessage]:
+def _paired(turns: Sequence[_Turn], to: MessageFormat) -> Iterator[BaseMessage]:
     """Yield each call with its results behind it, under ids that fit."""
     results, kept = _results(turns)
     ids = _Ids(to)
@@ -174,7 +174,7 @@ class _Result(NamedTuple):
 
 
 def _answered(
-    calls: Sequence[ToolCall], new: Sequence[str], found: dict[int, _Result], to: Takes
+    calls: Sequence[ToolCall], new: Sequence[str], found: dict[int, _Result], to: MessageFormat
 ) -> Iterator[BaseMessage]:
     """Yield the results of one answer's calls, in the order they came."""
     attached: list[Any] = []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from inference_providers.types import Route
 
-__all__ = ["Takes", "content", "neutral", "result", "takes", "unpacked"]
+__all__ = ["MessageFormat", "content", "neutral", "result", "takes", "unpacked"]
 
 Block = dict[str, Any]
 
@@ -39,7 +39,7 @@ answer that is to be gone on with."""
 _TEXT_KEYS = frozenset({"type", "text"})
 
 
-class Takes(Struct, frozen=True, kw_only=True):
+class MessageFormat(Struct, frozen=True, kw_only=True):
     """What a route takes in a conversation.
 
     Attributes:
@@ -73,22 +73,22 @@ class Takes(Struct, frozen=True, kw_only=True):
     names: bool = False
 
 
-_CHAT = Takes(
+_CHAT = MessageFormat(
     blocks=frozenset({"image_url", "input_audio", "file"}),
     text_keys=_TEXT_KEYS | {"extras", "prompt_cache_breakpoint"},
     ids=r"[!-~]{1,40}",
     names=True,
 )
-_GEMINI = Takes(
+_GEMINI = MessageFormat(
     stamps=frozenset({"google_genai", "google_vertexai"}),
     blocks=frozenset({"image_url", "media", "file_data"}),
     results="blocks",
     one_system=True,
 )
-_TAKES: Mapping[str, Takes] = {
+_TAKES: Mapping[str, MessageFormat] = {
     "openai-chat": _CHAT,
     "azure": _CHAT,
-    "openai-responses": Takes(
+    "openai-responses": MessageFormat(
         blocks=frozenset(
             {"image_url", "file", "input_text", "input_image", "input_file"}
             | {"additional_tools", "mcp_approval_response", "tool_search_output"}
@@ -97,7 +97,7 @@ _TAKES: Mapping[str, Takes] = {
         text_keys=_TEXT_KEYS | {"extras", "prompt_cache_breakpoint"},
         results="blocks",
     ),
-    "anthropic": Takes(
+    "anthropic": MessageFormat(
         stamps=frozenset({"anthropic"}),
         blocks=frozenset(
             {"image_url", "image", "document", "search_result", "tool_result"} | {"tool_reference"}
@@ -110,14 +110,14 @@ _TAKES: Mapping[str, Takes] = {
     ),
     "google-genai": _GEMINI,
     "vertex": _GEMINI,
-    "mistral": Takes(
+    "mistral": MessageFormat(
         stamps=frozenset({"mistralai"}),
         blocks=frozenset({"image_url", "document_url", "input_audio"}),
         short_ids=True,
         one_system=True,
         strict_turns=True,
     ),
-    "bedrock": Takes(
+    "bedrock": MessageFormat(
         stamps=frozenset({"bedrock", "bedrock_converse"}),
         results="blocks",
         one_system=True,
@@ -126,9 +126,9 @@ _TAKES: Mapping[str, Takes] = {
 """By protocol; one that is not here takes the least."""
 
 
-def takes(route: Route) -> Takes:
+def takes(route: Route) -> MessageFormat:
     """Return what a route takes: its protocol's, but for the provider's quirks."""
-    usual = _TAKES.get(route.endpoint.protocol, Takes())
+    usual = _TAKES.get(route.endpoint.protocol, MessageFormat())
     marks = usual.cache_control or (usual is _CHAT and route.kind == "gateway")
     # Whose ids are that short is Mistral, behind whichever protocol, with all its rules.
     short_ids = usual.short_ids or route.quirks.tool_call_ids == "alnum9"
@@ -144,7 +144,7 @@ def takes(route: Route) -> Takes:
     )
 
 
-def content(said: str | list[Any], to: Takes) -> str | list[Any]:
+def content(said: str | list[Any], to: MessageFormat) -> str | list[Any]:
     """Return what a user or a system says in blocks that are taken."""
     if isinstance(said, str):
         return said
@@ -172,7 +172,7 @@ def unpacked(message: BaseMessage) -> Iterator[BaseMessage]:
         yield message.model_copy(update={"content": rest})
 
 
-def result(message: ToolMessage, to: Takes) -> tuple[ToolMessage, list[Block]]:
+def result(message: ToolMessage, to: MessageFormat) -> tuple[ToolMessage, list[Block]]:
     """Return a tool's result as it is taken, and what of it a user must show instead."""
     if isinstance(message.content, str):
         return message, []
@@ -188,7 +188,7 @@ def result(message: ToolMessage, to: Takes) -> tuple[ToolMessage, list[Block]]:
     return message.model_copy(update={"content": made}), []
 
 
-def neutral(message: AIMessage, to: Takes) -> AIMessage:
+def neutral(message: AIMessage, to: MessageFormat) -> AIMessage:
     """Return an answer as its text and its tool calls, which any route takes.
 
     A call whose arguments were broken is one without arguments.
@@ -210,7 +210,7 @@ def neutral(message: AIMessage, to: Takes) -> AIMessage:
     return message if made == message else made
 
 
-def _block(block: Any, to: Takes) -> Block:
+def _block(block: Any, to: MessageFormat) -> Block:
     if isinstance(block, str):
         return {"type": "text", "text": block}
     kept: Block = block if to.cache_control else _unmarked(block)
@@ -224,7 +224,7 @@ def _block(block: Any, to: Takes) -> Block:
     return standard
 
 
-def _is_told(key: str, value: Any, to: Takes) -> bool:
+def _is_told(key: str, value: Any, to: MessageFormat) -> bool:
     """Say whether a text block's field is taken; of `extras` only OpenAI's breakpoint is."""
     return key in to.text_keys and (key != "extras" or "prompt_cache_breakpoint" in (value or {}))
 
@@ -277,7 +277,7 @@ _SPELLINGS: Mapping[str, Any] = {
 """What langchain-core does not know: OpenAI's responses, Mistral's and Gemini's own."""
 
 
-def _told(block: Block, to: Takes) -> Block:
+def _told(block: Block, to: MessageFormat) -> Block:
     """Return a block of a tool's result, in words where nobody else knows its kind."""
     kind = block.get("type")
     known = kind == "text" or kind in to.blocks or is_data_content_block(block)

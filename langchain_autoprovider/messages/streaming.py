@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 
-from inference_providers.failover.cooldowns import HEALTH
+from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.failover.stream_buffer import Look
 from inference_providers.failover.trace import trace
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import ChatResult
 
-    from inference_providers.failover.events import Tried
+    from inference_providers.failover.events import AttemptRecord
     from inference_providers.types import Plan
 
-__all__ = ["FINISH_KEYS", "ChunkReader", "as_chunk", "cut_call", "recorded"]
+__all__ = ["FINISH_KEYS", "ChunkInspector", "as_chunk", "cut_call", "recorded"]
 
 FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 """Where messages say why they end, by protocol."""
@@ -31,7 +31,7 @@ _AT_THE_LIMIT = frozenset({"length", "max_tokens", "max_output_tokens"})
 _CUT = "a tool call's arguments are cut short: {!r}"
 
 
-class ChunkReader:
+class ChunkInspector:
     """Reads the chunks of one request; remembers the tokens they report.
 
     A refusal is held back to the end: in LangChain's events it is a block that comes whole,
@@ -91,7 +91,7 @@ class ChunkReader:
             merged.message.additional_kwargs["refusal"] = self._refusal
         return _without_cut_calls(merged.message)
 
-    def last(self, tried: tuple[Tried, ...]) -> ChatGenerationChunk:
+    def last(self, tried: tuple[AttemptRecord, ...]) -> ChatGenerationChunk:
         """Return the chunk that ends a stream and carries the trace."""
         message = AIMessageChunk(
             content=[] if self._in_blocks else "",
@@ -122,10 +122,12 @@ def cut_call(result: ChatResult) -> str | None:
     return _CUT.format(arguments[:80])
 
 
-def recorded(plan: Plan, tried: Sequence[Tried], tokens: tuple[int, int] | None) -> dict[str, Any]:
+def recorded(
+    plan: Plan, tried: Sequence[AttemptRecord], tokens: tuple[int, int] | None
+) -> dict[str, Any]:
     """Count an answer's tokens against the limits of its route; return the trace."""
     if tokens is not None:
-        HEALTH.spent(tried[-1].route, sum(tokens))
+        PROCESS_STATE.spent(tried[-1].route, sum(tokens))
     return trace(plan, tried, tokens)
 
 

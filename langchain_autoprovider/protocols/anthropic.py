@@ -13,7 +13,7 @@ import anthropic
 from langchain_anthropic import ChatAnthropic
 from pydantic import Field
 
-from inference_providers.errors import BrokenAnswerError
+from inference_providers.errors import InvalidResponseError
 from langchain_autoprovider.http.clients import (
     attend,
     http_options,
@@ -22,7 +22,8 @@ from langchain_autoprovider.http.clients import (
     timeouts,
 )
 from langchain_autoprovider.http.event_loops import close_with_loop
-from langchain_autoprovider.protocols.base import RouteModel, json_schema
+from langchain_autoprovider.protocols.base import RouteModel
+from langchain_autoprovider.protocols.response_format import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +81,7 @@ class AnthropicRoute(RouteModel, ChatAnthropic):
         if not isinstance(getattr(data, "content", None), list):
             body = data.model_dump() if isinstance(data, anthropic.BaseModel) else data
             msg = f"a success without content: {str(body)[:200]!r}"
-            raise BrokenAnswerError(msg, body=body)
+            raise InvalidResponseError(msg, body=body)
         return super()._format_output(data, **kwargs)
 
 
@@ -104,7 +105,7 @@ async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]
 def _model(route: Route, access: Access, sdk: Any) -> AnthropicRoute:
     settings: dict[str, Any] = {
         "model": route.model_id,
-        "max_tokens": route.facts.output,
+        "max_tokens": route.model_info.output,
         "base_url": access.base_url,
         "api_key": "none",  # without one, the base would read the environment
     }

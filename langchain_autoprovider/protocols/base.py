@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.language_models import BaseChatModel
 
 from inference_providers.types import Quirks
-from langchain_autoprovider.requests.structured_output import response_format
+from langchain_autoprovider.protocols.response_format import json_schema, response_format
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
     from langchain_core.runnables import Runnable
 
-__all__ = ["RouteModel", "chosen", "json_schema"]
+__all__ = ["RouteModel", "chosen"]
 
 _OF_CALL = ("messages", "stop", "run_manager")
 """Arguments of a call that are no request fields; every class has them by these names."""
@@ -133,14 +133,6 @@ def chosen(tool_choice: Any) -> str | None:
         return None
     said = str(tool_choice)
     return _CHOICES.get(said, said)
-
-
-def json_schema(asked: Any) -> dict[str, Any] | None:
-    """Return the schema that a `response_format` holds, if it holds one."""
-    if not isinstance(asked, dict):
-        return None
-    schema = (asked.get("json_schema") or asked).get("schema")
-    return schema if isinstance(schema, dict) else None
 
 
 def _function(tool: Any) -> dict[str, Any]:

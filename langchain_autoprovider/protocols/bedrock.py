@@ -20,9 +20,10 @@ from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from inference_providers.errors import BrokenAnswerError
+from inference_providers.errors import InvalidResponseError
 from langchain_autoprovider.http.clients import attend, guard, http_options, key_value, timeouts
-from langchain_autoprovider.protocols.base import RouteModel, json_schema
+from langchain_autoprovider.protocols.base import RouteModel
+from langchain_autoprovider.protocols.response_format import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -100,7 +101,7 @@ class _Client:
         answer = json.loads(response.content, object_hook=_with_bytes)
         if not isinstance(answer, dict) or "output" not in answer:
             msg = f"a success without output: {response.text[:200]!r}"
-            raise BrokenAnswerError(msg, body=answer)
+            raise InvalidResponseError(msg, body=answer)
         return answer
 
     def converse_stream(self, **request: Any) -> dict[str, Any]:
@@ -158,7 +159,7 @@ def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
     """Yield the events of a stream, as boto's parser would.
 
     Raises:
-        BrokenAnswerError: An event tells of an error.
+        InvalidResponseError: An event tells of an error.
     """
     try:
         buffer = EventStreamBuffer()
@@ -171,11 +172,11 @@ def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
                 if kind:
                     said = {"code": kind, **payload, "status": headers.get(":error-message")}
                     msg = f"the stream says {kind}: {payload}"
-                    raise BrokenAnswerError(msg, body={"error": said})
+                    raise InvalidResponseError(msg, body={"error": said})
                 yield {headers[":event-type"]: payload}
     except ParserError as error:
         msg = f"what came is no stream of events: {error}"
-        raise BrokenAnswerError(msg) from error
+        raise InvalidResponseError(msg) from error
     finally:
         response.close()
 

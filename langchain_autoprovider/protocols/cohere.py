@@ -24,8 +24,8 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import model_validator
 
-from inference_providers.errors import BrokenAnswerError
-from inference_providers.settings import DEFAULT
+from inference_providers.errors import InvalidResponseError
+from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.clients import (
     aguard,
     attend,
@@ -35,7 +35,8 @@ from langchain_autoprovider.http.clients import (
     split_version,
 )
 from langchain_autoprovider.http.event_loops import close_with_loop
-from langchain_autoprovider.protocols.base import RouteModel, json_schema
+from langchain_autoprovider.protocols.base import RouteModel
+from langchain_autoprovider.protocols.response_format import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -84,7 +85,7 @@ class CohereRoute(RouteModel, ChatCohere):
     def _spelled(self, fields: dict[str, Any]) -> dict[str, Any]:
         fields["request_options"] = {
             "max_retries": 0,
-            "timeout_in_seconds": fields.pop("timeout", DEFAULT.timeout_s),
+            "timeout_in_seconds": fields.pop("timeout", DEFAULT_SETTINGS.timeout_s),
         }
         if schema := json_schema(fields.get("response_format")):
             fields["response_format"] = {"type": "json_object", "schema": schema}
@@ -94,7 +95,7 @@ class CohereRoute(RouteModel, ChatCohere):
         reason = getattr(response, "finish_reason", None)
         if getattr(response, "message", None) is None or reason in _FAULTS:
             msg = f"a success without an answer: {response!r}"
-            raise BrokenAnswerError(msg)
+            raise InvalidResponseError(msg)
         return super()._get_generation_info_v2(response, documents)
 
     def _stream(
@@ -143,7 +144,7 @@ class _Heard:
         """Return what an event says; `None` when that is nothing.
 
         Raises:
-            BrokenAnswerError: It says that the answer has failed.
+            InvalidResponseError: It says that the answer has failed.
         """
         match event.type:
             case "content-delta":
@@ -178,7 +179,7 @@ class _Heard:
 def _end(delta: Any) -> ChatGenerationChunk:
     if delta.finish_reason in _FAULTS:
         msg = f"the stream ended with {delta.finish_reason}: {getattr(delta, 'error', None)}"
-        raise BrokenAnswerError(msg)
+        raise InvalidResponseError(msg)
     return _chunk(
         content="",
         usage_metadata=_tokens(getattr(delta, "usage", None)),
@@ -228,6 +229,6 @@ def _sdk_options(access: Access) -> dict[str, Any]:
     return {
         "base_url": split_version(access.base_url)[0],
         "api_key": key_value(access),
-        "timeout": DEFAULT.timeout_s,
+        "timeout": DEFAULT_SETTINGS.timeout_s,
         "log_warning_experimental_features": False,
     }

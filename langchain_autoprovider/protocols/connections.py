@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
 
-__all__ = ["aconnect", "client", "connect", "protocol", "unspoken"]
+__all__ = ["aconnect", "client", "connect", "protocol", "unsupported_protocols"]
 
 
 class _Row(NamedTuple):
@@ -91,7 +91,7 @@ def protocol(route: Route) -> SpeaksProtocol:
     return cast("SpeaksProtocol", import_module(f"langchain_autoprovider.protocols.{row.module}"))
 
 
-def unspoken(registry: Registry) -> dict[str, str]:
+def unsupported_protocols(registry: Registry) -> dict[str, str]:
     """Return the registry's protocols that cannot be spoken here, each with what to do."""
     return {name: reason for name in registry.protocols if (reason := _unspoken(name))}
 

@@ -17,8 +17,8 @@ from google.genai.types import HttpOptions
 from langchain_google_genai import ChatGoogleGenerativeAI
 from pydantic import model_validator
 
-from inference_providers.errors import BrokenAnswerError
-from inference_providers.settings import DEFAULT
+from inference_providers.errors import InvalidResponseError
+from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.clients import (
     aguard,
     attend,
@@ -29,7 +29,8 @@ from langchain_autoprovider.http.clients import (
     split_version,
 )
 from langchain_autoprovider.http.event_loops import close_with_loop
-from langchain_autoprovider.protocols.base import RouteModel, json_schema
+from langchain_autoprovider.protocols.base import RouteModel
+from langchain_autoprovider.protocols.response_format import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +104,7 @@ def _model(route: Route, sdk: genai.Client) -> GoogleRoute:
         "api_key": "none",  # without one, the base would read the environment
         "base_url": "none",  # likewise
         "temperature": None,
-        "timeout": DEFAULT.timeout_s,
+        "timeout": DEFAULT_SETTINGS.timeout_s,
         "max_retries": 1,  # the first attempt is counted
     }
     return GoogleRoute(client=sdk, quirks=route.quirks, **settings)
@@ -135,13 +136,13 @@ def _checked(result: ChatResult) -> ChatResult:
     """Return an answer.
 
     Raises:
-        BrokenAnswerError: It is none; says whether the prompt was refused.
+        InvalidResponseError: It is none; says whether the prompt was refused.
     """
     if any((each.generation_info or {}).get("finish_reason") for each in result.generations):
         return result
     feedback = (result.llm_output or {}).get("prompt_feedback")
     if feedback and feedback.get("block_reason"):
         msg = f"the prompt was refused: {feedback}"
-        raise BrokenAnswerError(msg, body={"error": {"code": "content_filter"}})
+        raise InvalidResponseError(msg, body={"error": {"code": "content_filter"}})
     msg = "a success without candidates"
-    raise BrokenAnswerError(msg)
+    raise InvalidResponseError(msg)

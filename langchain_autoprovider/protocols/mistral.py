@@ -17,7 +17,7 @@ from httpx_sse import connect_sse
 from langchain_mistralai import ChatMistralAI
 from pydantic import model_validator
 
-from inference_providers.errors import BrokenAnswerError
+from inference_providers.errors import InvalidResponseError
 from langchain_autoprovider.http.clients import (
     aguard,
     attend,
@@ -91,7 +91,7 @@ class MistralRoute(RouteModel, ChatMistralAI):
     def _create_chat_result(self, response: Any) -> ChatResult:
         if not isinstance(response, dict) or not response.get("choices"):
             msg = f"a success without choices: {str(response)[:200]!r}"
-            raise BrokenAnswerError(msg, body=response)
+            raise InvalidResponseError(msg, body=response)
         return super()._create_chat_result(response)
 
 

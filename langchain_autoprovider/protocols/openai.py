@@ -19,12 +19,12 @@ from langchain_core.messages.block_translators import get_translator, register_t
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import ValidationError, model_validator
 
-from inference_providers.errors import BrokenAnswerError
+from inference_providers.errors import InvalidResponseError
 from inference_providers.types import Quirks
 from langchain_autoprovider.http.clients import attend, http_options, key_value, timeouts
 from langchain_autoprovider.http.event_loops import close_with_loop
 from langchain_autoprovider.protocols.openai_facade import PlainClient
-from langchain_autoprovider.requests.quirks import applied
+from langchain_autoprovider.protocols.quirks import applied
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -96,12 +96,12 @@ class OpenAIRoute(BaseChatOpenAI):
     ) -> ChatResult:
         body = _decoded(response)
         if fault := _no_answer(body):
-            raise BrokenAnswerError(fault, body=body)
+            raise InvalidResponseError(fault, body=body)
         try:
             result = super()._create_chat_result(response, generation_info)
         except ValidationError as error:  # such as arguments of a tool call that are a list
             msg = f"a success that is no message: {error.errors(include_input=False)[:1]}"
-            raise BrokenAnswerError(msg, body=body) from None
+            raise InvalidResponseError(msg, body=body) from None
         for choice, generation in zip(body["choices"], result.generations, strict=False):
             _keep_dropped(choice.get("message"), generation.message)
             generation.message.response_metadata["model_provider"] = self.answers_as

@@ -35,7 +35,7 @@ _FINISH_REASONS = {
 class PlainClient:
     """Answers `client.chat.completions.create(...)` through a LangChain chat model.
 
-    Takes `model`, `messages`, `stream`, `stop`, and the request fields that the model's
+    MessageFormat `model`, `messages`, `stream`, `stop`, and the request fields that the model's
     own protocol knows. `tools` are bound as that protocol wants them.
     """
 

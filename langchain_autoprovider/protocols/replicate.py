@@ -22,8 +22,8 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from inference_providers.errors import BrokenAnswerError
-from inference_providers.settings import DEFAULT
+from inference_providers.errors import InvalidResponseError
+from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.clients import attend, guard, http_options, key_value, timeouts
 from langchain_autoprovider.http.read_deadline import bound_reads
 from langchain_autoprovider.protocols.base import RouteModel
@@ -71,7 +71,7 @@ class ReplicateRoute(RouteModel):
 
     def _with_tools(self, tools: Any, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002
         msg = f"{self.model!r} on Replicate takes no tools"
-        raise BrokenAnswerError(msg)
+        raise InvalidResponseError(msg)
 
     def _generate(
         self,
@@ -130,7 +130,7 @@ class ReplicateRoute(RouteModel):
     def _timed(self, fields: dict[str, Any]) -> tuple[dict[str, Any], httpx.Timeout, float]:
         """Return the input fields, how long each read may take, and when all must be over."""
         own = self._fields(fields)
-        seconds = own.pop("timeout", DEFAULT.timeout_s)
+        seconds = own.pop("timeout", DEFAULT_SETTINGS.timeout_s)
         return own, httpx.Timeout(**timeouts(seconds)), time.monotonic() + seconds
 
     def _post(
@@ -208,7 +208,7 @@ def _decoded(response: httpx.Response) -> dict[str, Any]:
     prediction = response.json()
     if not isinstance(prediction, dict) or "status" not in prediction:
         msg = f"a success without a prediction: {response.text[:200]!r}"
-        raise BrokenAnswerError(msg, body=prediction)
+        raise InvalidResponseError(msg, body=prediction)
     return prediction
 
 
@@ -216,7 +216,7 @@ def _url(prediction: dict[str, Any], which: str) -> str:
     url = (prediction.get("urls") or {}).get(which)
     if not isinstance(url, str) or not urlsplit(url).scheme.startswith("http"):
         msg = f"a prediction without an address to {which} it: {prediction.get('urls')}"
-        raise BrokenAnswerError(msg)
+        raise InvalidResponseError(msg)
     return url
 
 
@@ -263,7 +263,7 @@ def _wait(deadline: float) -> None:
 
 def _fail(why: Any) -> NoReturn:
     msg = f"the prediction failed: {why}"
-    raise BrokenAnswerError(msg, body={"error": {"message": str(why)}})
+    raise InvalidResponseError(msg, body={"error": {"message": str(why)}})
 
 
 def _chunk(**message: Any) -> ChatGenerationChunk:

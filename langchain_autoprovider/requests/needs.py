@@ -50,11 +50,11 @@ _PROTOCOLS = {"bedrock", "cohere", "mistral", "replicate"}.union(*_HAVE_TOOLS_OF
 def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Needs:
     """Return what a route must offer to be asked this."""
     kinds = {"text"}
-    unsayable: set[tuple[str, str]] = set()
+    ruled_out_protocols: set[tuple[str, str]] = set()
     tools = fields.get("tools") or ()
     chars = sum(len(str(tool)) for tool in tools)
     for tool in tools:
-        unsayable.update(_foreign(tool))
+        ruled_out_protocols.update(_foreign(tool))
     for message in messages:
         if isinstance(message.content, str):
             chars += len(message.content)
@@ -65,14 +65,14 @@ def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Need
             else:
                 chars += len(str(block.get("text") or ""))
                 kinds.update(_kind(block))
-                unsayable.update(_linked(block))
+                ruled_out_protocols.update(_linked(block))
     return Needs(
         tools=bool(tools),
         structured="response_format" in fields,
-        shaped="shape" in fields,
+        structured_or_tools="shape" in fields,
         input=frozenset(kinds),
         context=chars // CHARS_PER_TOKEN,
-        unsayable=tuple(sorted(unsayable)),
+        ruled_out_protocols=tuple(sorted(ruled_out_protocols)),
     )
 
 

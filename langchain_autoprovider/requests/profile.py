@@ -25,7 +25,7 @@ def profile_of(routes: Sequence[Route]) -> ModelProfile | None:
     """Return what all of `routes` can do; `None` where there are none."""
     if not routes:
         return None
-    facts = [route.facts for route in routes]
+    facts = [route.model_info for route in routes]
     windows = [fact.context for fact in facts if fact.context]
     lengths = [fact.output for fact in facts if fact.output]
     names = list(dict.fromkeys(route.model for route in routes))
@@ -35,10 +35,10 @@ def profile_of(routes: Sequence[Route]) -> ModelProfile | None:
         "max_output_tokens": min(lengths, default=None),
         "tool_calling": _all(fact.tools for fact in facts),
         "tool_choice": _all(
-            route.facts.tools and route.quirks.forced_tool_choice for route in routes
+            route.model_info.tools and route.quirks.forced_tool_choice for route in routes
         ),
         "structured_output": _all(
-            route.facts.structured and route.quirks.response_format == "json_schema"
+            route.model_info.structured and route.quirks.response_format == "json_schema"
             for route in routes
         ),
         "reasoning_output": _all(fact.reasoning for fact in facts),

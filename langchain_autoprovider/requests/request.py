@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
-from inference_providers.errors import BrokenAnswerError
+from inference_providers.errors import InvalidResponseError
 from inference_providers.failover.engine import failover
 from langchain_autoprovider.errors import LangChainErrors, PromptTooLong
 from langchain_autoprovider.messages.adapt import adapted
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult, Generation
 
     from inference_providers.failover.engine import Engine
-    from inference_providers.failover.events import Attempt, Tried
+    from inference_providers.failover.events import Attempt, AttemptRecord
     from inference_providers.routing.resolver import Resolver
-    from inference_providers.settings import Policy
+    from inference_providers.settings import FailoverSettings
     from inference_providers.types import Needs, Plan
 
 __all__ = ["Request", "traced"]
@@ -53,7 +53,7 @@ class Request(NamedTuple):
     messages: list[BaseMessage]
     stop: list[str] | None
     fields: dict[str, Any]
-    policy: Policy
+    settings: FailoverSettings
     needs: Needs
     conversation: str | None = None
     accepts: Callable[[list[Generation]], Any] | None = None
@@ -65,7 +65,7 @@ class Request(NamedTuple):
             PromptTooLong: No route is left, and some only because of their window.
         """
         windows = [skip.context for skip in plan.skipped if skip.context]
-        if windows and not (plan.routes or plan.resting):
+        if windows and not (plan.routes or plan.cooling_down):
             msg = (
                 f"The prompt has {self.needs.context:,} tokens at the least, the largest window"
                 f" of {len(windows)} usable routes holds {max(windows):,}; shorten it, or name a"
@@ -74,8 +74,8 @@ class Request(NamedTuple):
             raise PromptTooLong(msg)
         return failover(
             plan,
-            health=self.resolver.health,
-            policy=self.policy,
+            state=self.resolver.state,
+            settings=self.settings,
             now=time.monotonic(),
             errors=LangChainErrors(),
         )
@@ -111,21 +111,21 @@ class Request(NamedTuple):
 
     @property
     def _longest_silence_s(self) -> float:
-        return max(self.policy.first_token_timeout_s, self.policy.inter_chunk_timeout_s)
+        return max(self.settings.first_token_timeout_s, self.settings.inter_chunk_timeout_s)
 
     def _accepted(self, result: ChatResult) -> ChatResult:
         if fault := cut_call(result):
-            raise BrokenAnswerError(fault)
+            raise InvalidResponseError(fault)
         if self.accepts is None:
             return result
         try:
             parsed = self.accepts(list(result.generations))
         except OutputParserException as error:
             msg = f"the answer does not parse: {error}"
-            raise BrokenAnswerError(msg) from error
+            raise InvalidResponseError(msg) from error
         if parsed is None:
             msg = "the answer holds no call of the tool that was demanded"
-            raise BrokenAnswerError(msg)
+            raise InvalidResponseError(msg)
         return result
 
     def _asked(
@@ -138,7 +138,7 @@ class Request(NamedTuple):
         return adapted(self.messages, attempt.route), bound(model, attempt.route, fields)
 
 
-def traced(result: ChatResult, tried: Sequence[Tried], plan: Plan) -> ChatResult:
+def traced(result: ChatResult, tried: Sequence[AttemptRecord], plan: Plan) -> ChatResult:
     """Put the trace on the answer's messages."""
     for generation in result.generations:
         message = generation.message

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from langchain_core import exceptions
 from langchain_core.output_parsers import (
@@ -23,15 +23,15 @@ from langchain_core.runnables import RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
+from langchain_autoprovider.protocols.response_format import Method, response_format
+
 if TYPE_CHECKING:
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import Generation
     from langchain_core.runnables import Runnable
 
-__all__ = ["Method", "answers", "asked", "neutral_format", "parser_for", "response_format"]
-
-Method = Literal["function_calling", "json_schema", "json_mode"]
+__all__ = ["answers", "asked", "parser_for"]
 
 
 class AnswerParser(BaseCumulativeTransformOutputParser[Any]):
@@ -74,34 +74,6 @@ def asked(
         tool = convert_to_openai_tool(schema, strict=strict)
         return {**fields, "tools": [tool], "tool_choice": tool["function"]["name"]}
     return {**fields, "response_format": response_format(spec, method, strict)}
-
-
-def response_format(
-    spec: dict[str, Any],
-    method: Method,
-    strict: bool | None,  # noqa: FBT001
-) -> dict[str, Any]:
-    """Return OpenAI's field for a JSON schema; `json_mode` has it along for who can use it."""
-    if method == "json_mode":
-        # The schema is for providers that take it along; the others' routes leave it out.
-        return {"type": "json_object", "schema": spec}
-    if strict is not None:
-        spec = convert_to_json_schema(spec, strict=strict)
-    named = {"name": spec.get("title", "answer"), "schema": spec}
-    return {
-        "type": "json_schema",
-        "json_schema": named if strict is None else {**named, "strict": strict},
-    }
-
-
-def neutral_format(given: Any) -> Any:
-    """Return a request's `response_format` as OpenAI spells it; `None` asks for none.
-
-    A class or a JSON schema may be given itself. Text is what comes unasked.
-    """
-    if isinstance(given, type) or (isinstance(given, dict) and "properties" in given):
-        return response_format(convert_to_json_schema(given), "json_schema", None)
-    return None if given == {"type": "text"} else given
 
 
 def parser_for(schema: dict[str, Any] | type, method: Method | None) -> BaseOutputParser[Any]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from langchain_autoprovider.protocols.response_format import response_format
 from langchain_autoprovider.requests.needs import vendors_own
-from langchain_autoprovider.requests.structured_output import response_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ def bound(model: BaseChatModel, route: Route, fields: Mapping[str, Any]) -> dict
 
 def _shaped(route: Route, shape: Mapping[str, Any]) -> dict[str, Any]:
     """Ask for a shape in the best way the route can: unknown is taken for able."""
-    facts, quirks = route.facts, route.quirks
+    facts, quirks = route.model_info, route.quirks
     if facts.structured is not False and quirks.response_format == "json_schema":
         return {"response_format": response_format(shape["schema"], "json_schema", shape["strict"])}
     if facts.tools is not False:

@@ -53,8 +53,8 @@ def _of_schema(document: dict[str, Any]) -> Iterator[str]:
 
 def _of_endpoints(overlay: Overlay) -> Iterator[str]:
     for provider_id, row in overlay.providers.items():
-        if row.twin_of is not None and row.twin_of not in overlay.providers:
-            yield f"{provider_id}: twin_of names {row.twin_of!r}, which is no provider"
+        if row.variant_of is not None and row.variant_of not in overlay.providers:
+            yield f"{provider_id}: variant_of names {row.variant_of!r}, which is no provider"
         for name, endpoint in row.endpoints.items():
             where = f"{provider_id}: endpoint {name!r}"
             protocol, url = endpoint.get("protocol"), str(endpoint.get("base_url"))

@@ -88,8 +88,8 @@ class Row(_Table, frozen=True, kw_only=True):
     source: str | None = None
     checked: date | None = None
     quirks: dict[str, Any] = {}
-    twin_of: str | None = None
-    free_names: bool = False
+    variant_of: str | None = None
+    accepts_any_model: bool = False
     catalogue: str | None = None
     newer: str | None = None
     complete: bool = False

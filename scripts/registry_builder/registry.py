@@ -112,8 +112,8 @@ def _row(shelf: Shelf, offers: list[Offer]) -> dict[str, Any]:
         "auth": row.auth,
         "endpoints": row.endpoints,
         "quirks": shelf.quirks or None,
-        "twin_of": row.twin_of,
-        "free_names": row.free_names or None,
+        "variant_of": row.variant_of,
+        "accepts_any_model": row.accepts_any_model or None,
         "models": _by_name(offer for offer in own if not offer.embeds),
         "embeddings": _by_name(_embedding(own)) or None,
     }

@@ -9,10 +9,10 @@ client, model_id = ProviderList().connect_to_model("mixtral-8x7b")
 
 from inference_providers.errors import (
     AllRoutesFailed,
-    BrokenAnswerError,
     ConfigError,
     FetchError,
     InferenceProvidersError,
+    InvalidResponseError,
     KeyBindingError,
     LocalServerError,
     MissingPackageError,
@@ -30,10 +30,10 @@ from inference_providers.types import Plan, Route, Skipped
 
 __all__ = [
     "AllRoutesFailed",
-    "BrokenAnswerError",
     "ConfigError",
     "FetchError",
     "InferenceProvidersError",
+    "InvalidResponseError",
     "KeyBindingError",
     "LocalServerError",
     "MissingPackageError",

@@ -11,7 +11,7 @@ InferenceProvidersError
 ├── LocalServerError                     a server on this machine does not start or answer
 ├── FetchError                           something cannot be fetched within its limits
 ├── UpdateError                          a registry that was fetched is refused; says why
-├── BrokenAnswerError                    a success that is no answer: HTML, no choices, cut stream
+├── InvalidResponseError                    a success that is no answer: HTML, no choices, cut stream
 ├── AllRoutesFailed                      every attempt failed; one line each
 └── StreamInterrupted                    a stream broke after output began
 ```
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AllRoutesFailed",
-    "BrokenAnswerError",
     "ConfigError",
     "FetchError",
     "InferenceProvidersError",
+    "InvalidResponseError",
     "KeyBindingError",
     "LocalServerError",
     "MissingPackageError",
@@ -97,7 +97,7 @@ class UpdateError(InferenceProvidersError):
     """A registry that was fetched, or kept from before, is refused; says why."""
 
 
-class BrokenAnswerError(InferenceProvidersError):
+class InvalidResponseError(InferenceProvidersError):
     """The provider reported success, but what came is not an answer.
 
     Attributes:
@@ -113,7 +113,7 @@ class AllRoutesFailed(InferenceProvidersError):  # noqa: N818 - the name says it
     """Every route that could be tried failed.
 
     Attributes:
-        attempts: What was tried, in order, as `inference_providers.types.Tried`.
+        attempts: What was tried, in order, as `inference_providers.types.AttemptRecord`.
             The last provider's own exception is the `__cause__`.
         retry_after: Seconds until the first of the routes may be tried again, if known.
     """

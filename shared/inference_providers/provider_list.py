@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inference_providers.credentials import Keys
-from inference_providers.errors import BrokenAnswerError, ConfigError
+from inference_providers.errors import ConfigError, InvalidResponseError
 from inference_providers.failover import drivers
-from inference_providers.failover.cooldowns import Health
+from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import failover
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.backend import find_connector
+from inference_providers.routing.backend import find_backend
 from inference_providers.routing.resolver import Resolver
 from inference_providers.types import Selection
 from inference_providers.updates.effective_registry import registry_here
@@ -183,7 +183,7 @@ class ProviderList:
         """Return the text of a connected model's answer to one prompt.
 
         Raises:
-            BrokenAnswerError: The answer holds no text.
+            InvalidResponseError: The answer holds no text.
             Exception: Whatever the client raises.
         """
         answer = client.chat.completions.create(
@@ -198,11 +198,11 @@ class ProviderList:
 
         Raises as `connect_to_model`.
         """
-        return find_connector().chat(Selection(), self.registry).answer(question).text
+        return find_backend().chat(Selection(), self.registry).answer(question).text
 
     def _resolver(self, names: tuple[str, ...]) -> Resolver:
         selection = Selection(models=names)
-        return Resolver(selection, self.registry, Keys(), find_connector().unspoken)
+        return Resolver(selection, self.registry, Keys(), find_backend().unsupported_protocols)
 
     def _connect(
         self, names: tuple[str, ...], *, test: bool, choose_randomly: bool = False
@@ -215,16 +215,16 @@ class ProviderList:
 
         def send(attempt: Attempt) -> tuple[Any, str]:
             route = attempt.route
-            client = find_connector().client(route, resolver.access(route))
+            client = find_backend().client(route, resolver.access(route))
             if test:
                 self._test(client, route)
             return client, route.model_id
 
-        health = resolver.health
+        health = resolver.state
         if not test:  # nothing is asked, so nothing is learned; a rest is no reason for no client
-            plan = msgspec.structs.replace(plan, routes=plan.routes or plan.resting)
-            health = Health()
-        engine = failover(plan, health=health, now=time.monotonic(), trial=True)
+            plan = msgspec.structs.replace(plan, routes=plan.routes or plan.cooling_down)
+            health = FailoverState()
+        engine = failover(plan, state=health, now=time.monotonic(), trial=True)
         connection, tried = drivers.call(engine, send, resolver.scrub)
         for attempt in tried:
             logger.log(self._log_level, "%s", attempt)
@@ -244,8 +244,8 @@ def _text(answer: Any, *, may_be_empty: bool = False) -> str:
         text = answer.choices[0].message.content
     except (AttributeError, IndexError, TypeError) as error:
         msg = f"the provider's answer holds no choices: {str(answer)[:200]}"
-        raise BrokenAnswerError(msg) from error
+        raise InvalidResponseError(msg) from error
     if not text and not may_be_empty:
         msg = "the provider's answer holds no text"
-        raise BrokenAnswerError(msg)
+        raise InvalidResponseError(msg)
     return str(text or "").strip()

@@ -1,4 +1,4 @@
-"""The numbers of failover, each with its unit. Frozen: one policy is one value."""
+"""The numbers of failover, each with its unit. Frozen: one set of settings is one value."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["DEFAULT", "Policy"]
+__all__ = ["DEFAULT_SETTINGS", "FailoverSettings"]
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FailoverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When to wait, when to move on, when to stop.
 
     Attributes:
@@ -23,7 +23,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         first_token_timeout_s: For a stream to show its first chunk.
         inter_chunk_timeout_s: Between two chunks of a stream.
         max_wait_s: The longest wait for a route that is the only one.
-        move_on_policy: Whether a refusal by content policy moves to another provider.
+        fallback_on_content_filter: Whether a refusal by content policy moves to another provider.
         cooldown: Whether routes that failed rest.
         rest_base_s: First rest of a route that is overloaded or broken; doubles.
         rest_max_s: Its longest rest.
@@ -53,7 +53,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     first_token_timeout_s: float = 60.0
     inter_chunk_timeout_s: float = 60.0
     max_wait_s: float = 60.0
-    move_on_policy: bool = False
+    fallback_on_content_filter: bool = False
     cooldown: bool = True
     rest_base_s: float = 1.0
     rest_max_s: float = 60.0
@@ -73,4 +73,4 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rate_retry_cost: float = 5.0
 
 
-DEFAULT = Policy()
+DEFAULT_SETTINGS = FailoverSettings()

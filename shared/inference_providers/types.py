@@ -8,33 +8,35 @@ made from them. A `Route` names the variable that holds a key, never the key.
 from __future__ import annotations
 
 from datetime import date  # noqa: TC003 - msgspec reads annotations at run time
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from msgspec import Meta, Struct, field
 
 from inference_providers import tables
+from inference_providers.errors import NoRouteError
 
 __all__ = [
     "ANYTHING",
+    "NOT_IN_ONLY",
     "ON_THIS_MACHINE",
     "AtLeastOne",
     "Auth",
     "Cost",
     "Endpoint",
-    "Found",
     "Kind",
-    "Limits",
     "Listing",
+    "LocalModels",
     "Model",
     "Needs",
-    "NotFound",
     "Plan",
     "Provider",
     "Quirks",
+    "RateLimits",
     "Route",
     "Selection",
     "Skipped",
     "Sort",
+    "Unavailable",
     "Value",
 ]
 
@@ -59,7 +61,7 @@ class Cost(Value, frozen=True, kw_only=True, gc=False):
     output: _Price = field(name="out")
 
 
-class Limits(Value, frozen=True, kw_only=True):
+class RateLimits(Value, frozen=True, kw_only=True):
     """Requests and tokens a minute that one model takes with one key."""
 
     rpm: AtLeastOne | None = None
@@ -131,7 +133,7 @@ class Model(Value, frozen=True, kw_only=True, gc=False):
     dimensions: AtLeastOne | None = None
     endpoint: str = "default"
     quirks: Quirks | None = None
-    limits: Limits | None = None
+    limits: RateLimits | None = None
 
 
 class Auth(Value, frozen=True, kw_only=True):
@@ -139,13 +141,13 @@ class Auth(Value, frozen=True, kw_only=True):
 
     `any_of` lists alternatives in order of preference; each alternative is a
     list of variables that must all be set. An empty alternative needs no key.
-    `ambient` marks variables that people set for other reasons: all of them, or the
-    `ambient_variables`. They count only where the provider is named.
+    `opt_in` marks variables that people set for other reasons: all of them, or the
+    `opt_in_variables`. They count only where the provider is named.
     """
 
     any_of: tuple[tuple[str, ...], ...] = ((),)
-    ambient: bool = False
-    ambient_variables: tuple[str, ...] = ()
+    opt_in: bool = False
+    opt_in_variables: tuple[str, ...] = ()
 
 
 class Endpoint(Value, frozen=True, kw_only=True):
@@ -170,8 +172,8 @@ class Provider(Value, frozen=True, kw_only=True):
     """Who serves models: one row of the registry.
 
     `models` are chat models, `embeddings` embedding models, both by canonical name.
-    `twin_of` names the provider that this one is in another region or on another plan,
-    opened by the same key: a twin is used only when it is named. `free_names` tells that
+    `variant_of` names the provider that this one is in another region or on another plan,
+    opened by the same key: a twin is used only when it is named. `accepts_any_model` tells that
     its users name models there themselves: any name passes that is pinned to it.
     """
 
@@ -183,16 +185,16 @@ class Provider(Value, frozen=True, kw_only=True):
     auth: Auth = Auth()
     endpoints: dict[str, Endpoint]
     quirks: Quirks = Quirks()
-    limits: Limits | None = None
-    twin_of: str | None = None
-    free_names: bool = False
+    limits: RateLimits | None = None
+    variant_of: str | None = None
+    accepts_any_model: bool = False
     models: dict[str, Listing] = {}
     embeddings: dict[str, Listing] = {}
 
     @property
     def takes_any_name(self) -> bool:
         """Whether a name that nobody lists may be a model there, where it is pinned to it."""
-        return self.free_names or self.kind in ON_THIS_MACHINE
+        return self.accepts_any_model or self.kind in ON_THIS_MACHINE
 
 
 class Selection(Value, frozen=True, kw_only=True):
@@ -213,19 +215,22 @@ class Needs(Value, frozen=True, kw_only=True):
     """What a request requires of a route. Nothing by default.
 
     `shaped` is an answer in a given shape, by schema or as a tool's arguments. `context`
-    is an estimate of the prompt's tokens, rather too low than too high. `unsayable` are
+    is an estimate of the prompt's tokens, rather too low than too high. `ruled_out_protocols` are
     protocols in which it cannot be said, each with what to do.
     """
 
     tools: bool = False
     structured: bool = False
-    shaped: bool = False
+    structured_or_tools: bool = False
     input: frozenset[str] = frozenset({"text"})
     context: int = 0
-    unsayable: tuple[tuple[str, str], ...] = ()
+    ruled_out_protocols: tuple[tuple[str, str], ...] = ()
 
 
 ANYTHING = Needs()
+
+NOT_IN_ONLY = "not in only="
+"""Why a provider is skipped that the caller did not list."""
 
 
 class Route(Value, frozen=True, kw_only=True):
@@ -237,7 +242,7 @@ class Route(Value, frozen=True, kw_only=True):
         model_id: The provider's own name for the model.
         key_variable: The environment variable (or `api_keys` entry) with the
             key; `None` when no key is needed.
-        key_mark: Tells that variable's values apart without telling any.
+        key_fingerprint: Tells that variable's values apart without telling any.
         instead: What the registry names in its place, for a provider that no longer
             has the model.
     """
@@ -248,11 +253,11 @@ class Route(Value, frozen=True, kw_only=True):
     endpoint: Endpoint
     kind: Kind = "direct"
     key_variable: str | None = None
-    key_mark: str | None = None
+    key_fingerprint: str | None = None
     quirks: Quirks = Quirks()
-    limits: Limits | None = None
-    facts: Model
-    instead: str | None = None
+    limits: RateLimits | None = None
+    model_info: Model
+    replacement: str | None = None
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model}"
@@ -270,14 +275,14 @@ class Skipped(Value, frozen=True, kw_only=True):
     context: int | None = None
 
 
-class Found(Value, frozen=True, kw_only=True):
+class LocalModels(Value, frozen=True, kw_only=True):
     """What a look at this machine showed for one local provider."""
 
     base_url: str
     models: tuple[str, ...]
 
 
-class NotFound(Value, frozen=True, kw_only=True):
+class Unavailable(Value, frozen=True, kw_only=True):
     """Why a local provider cannot be used; says what to do."""
 
     reason: str
@@ -296,9 +301,24 @@ class Plan(Value, frozen=True, kw_only=True):
     models: tuple[str, ...]
     routes: tuple[Route, ...]
     skipped: tuple[Skipped, ...]
-    resting: tuple[Route, ...] = ()
+    cooling_down: tuple[Route, ...] = ()
     conversation: str | None = None
     tokens: int = 0
+
+    def require(self) -> Self:
+        """Return the plan itself.
+
+        Raises:
+            NoRouteError: It has no route. The message gives each candidate's reason, without
+                those that `only` rules out where there are others.
+        """
+        if self.routes or self.cooling_down:
+            return self
+        names = ", ".join(map(repr, self.models)) or "any model"
+        skipped = [skip for skip in self.skipped if skip.reason != NOT_IN_ONLY] or self.skipped
+        reasons = "; ".join(f"{skip.provider}: {skip.reason}" for skip in skipped)
+        msg = f"No usable route to {names}: {reasons or 'no provider is left to ask'}"
+        raise NoRouteError(msg)
 
     def table(self) -> tables.Table:
         """Return routes and skipped candidates as a table."""

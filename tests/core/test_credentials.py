@@ -121,7 +121,7 @@ def test_no_key_of_the_bundled_registry_goes_to_another_providers_host() -> None
                 provider=provider_id,
                 model_id="m",
                 endpoint=endpoint,
-                facts=Model(id="m"),
+                model_info=Model(id="m"),
             )
             access = resolver.access(route)
             assert access.key.value_for(access.base_url) == values[provider_id]
@@ -136,7 +136,7 @@ def test_no_key_of_the_bundled_registry_goes_to_another_providers_host() -> None
     owners: dict[str, set[str]] = {}
     for provider_id, row in remote.items():
         for host in hosts[provider_id]:
-            owners.setdefault(host, set()).add(row.twin_of or provider_id)
+            owners.setdefault(host, set()).add(row.variant_of or provider_id)
     assert [host for host, by in owners.items() if len(by) > 1] == [], "a host is shared"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from inference_providers import (
     AllRoutesFailed,
-    BrokenAnswerError,
+    InvalidResponseError,
     NoRouteError,
     Plan,
     ProviderList,
@@ -21,7 +21,7 @@ from inference_providers import (
     Route,
     UnknownModelError,
 )
-from inference_providers.failover.cooldowns import HEALTH
+from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.registry.registry import Registry
 from inference_providers.testing import FakeProvider, Reply
 
@@ -206,13 +206,13 @@ def test_without_test_nothing_is_learned_of_a_route() -> None:
     with FakeProvider(BUSY) as busy, FakeProvider() as well:
         providers = ProviderList(json_override=override(busy, well))
         providers.connect_to_model("m", test=True)[0].close()
-        (resting,) = providers.explain("m").resting
+        (resting,) = providers.explain("m").cooling_down
         providers.connect_to_model("m")[0].close()
-        assert providers.explain("m").resting == (resting,), "a client was taken for an answer"
+        assert providers.explain("m").cooling_down == (resting,), "a client was taken for an answer"
         (free,) = providers.explain("m").routes
-        before = HEALTH.latency_ms(free)
+        before = PROCESS_STATE.latency_ms(free)
         providers.connect_to_model("m")[0].close()
-        assert HEALTH.latency_ms(free) == before
+        assert PROCESS_STATE.latency_ms(free) == before
 
 
 def test_without_test_a_route_at_rest_is_better_than_none() -> None:
@@ -267,8 +267,8 @@ def test_when_no_route_answers_each_is_named_and_no_key_shown(
         with pytest.raises(AllRoutesFailed) as caught:
             providers.connect_to_model("m", test=True)
     message = str(caught.value)
-    assert "p0/m: OVER (HTTP 503)" in message
-    assert "p1/m: AUTH (HTTP 401), check A_KEY" in message
+    assert "p0/m: overloaded (HTTP 503)" in message
+    assert "p1/m: auth_failed (HTTP 401), check A_KEY" in message
     assert isinstance(caught.value.__cause__, openai.AuthenticationError)
     assert SECRET not in message + str(caught.value.__cause__) + str(caught.value.__cause__.body)
 
@@ -366,7 +366,7 @@ def test_an_answer_that_is_none_is_an_error(reply: Reply, said: str) -> None:
     with FakeProvider(reply) as fake:
         providers = ProviderList(json_override=override(fake))
         client, name = providers.connect_to_model("m")
-        with client, pytest.raises(BrokenAnswerError, match=said):
+        with client, pytest.raises(InvalidResponseError, match=said):
             providers.get_response(client, name, "Hi")
 
 
@@ -408,5 +408,5 @@ def test_verbose_shows_what_was_tried(caplog: pytest.LogCaptureFixture) -> None:
                 for record in caplog.records
                 if record.name.startswith("inference_providers")
             ]
-            expected = ["p0/m: OVER (HTTP 503)", "p1/m: answered"]
+            expected = ["p0/m: overloaded (HTTP 503)", "p1/m: answered"]
             assert said == (expected if verbose else [])

@@ -105,7 +105,7 @@ def test_a_pickled_failure_holds_no_key_and_can_be_read(surfaces: list[str]) -> 
     surfaces.append(pickled.decode("latin-1"))
     again = pickle.loads(pickled)
     assert str(again) == str(caught.value)
-    assert [(t.failure_class, t.status) for t in again.attempts] == [("OVER", 503)]
+    assert [(t.failure_class, t.status) for t in again.attempts] == [("overloaded", 503)]
     assert "scripted 503" in str(again.attempts[0].outcome.error)
 
 

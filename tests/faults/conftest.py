@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inference_providers.failover.cooldowns import HEALTH
+from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
 
@@ -92,14 +92,14 @@ async def _loaded() -> None:
 
 @pytest.fixture
 def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HEALTH, "jitter", lambda: 0.0)
+    monkeypatch.setattr(PROCESS_STATE, "jitter", lambda: 0.0)
 
 
 @pytest.fixture
 def _long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rests are longer than any test on a slow machine, so that they are there to be seen."""
-    real = HEALTH._rest_s
-    monkeypatch.setattr(HEALTH, "_rest_s", lambda *arguments: LONGER * real(*arguments))
+    real = PROCESS_STATE._rest_s
+    monkeypatch.setattr(PROCESS_STATE, "_rest_s", lambda *arguments: LONGER * real(*arguments))
 
 
 def _merged(chunks: list[Any]) -> Any:

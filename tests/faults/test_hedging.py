@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inference_providers import AllRoutesFailed, StreamInterrupted, health
-from inference_providers.failover.cooldowns import HEALTH
+from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.testing import Reply
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ async def test_a_first_that_fails_later_is_a_failure_and_the_second_answers(
     pair.second.replies = [Reply("from second", delay_s=1.5)]
     answer = await ask(pair.model(hedge_after=SOON_S), "Hi")
     assert answer.text == "from second"
-    assert tried(answer) == [("first", "failure", "OVER"), ("second", "success", None)]
+    assert tried(answer) == [("first", "failure", "overloaded"), ("second", "success", None)]
 
 
 async def test_when_both_fail_both_are_told(pair: Pair, ask: Callable[..., Any]) -> None:
@@ -103,7 +103,7 @@ async def test_when_both_fail_both_are_told(pair: Pair, ask: Callable[..., Any])
     with pytest.raises(AllRoutesFailed, match="2 tried") as caught:
         await ask(pair.model(hedge_after=SOON_S), "Hi")
     classes = {a.route.provider: a.failure_class for a in caught.value.attempts}
-    assert classes == {"first": "OVER", "second": "QUOTA"}
+    assert classes == {"first": "overloaded", "second": "quota_exceeded"}
 
 
 @pytest.mark.parametrize("mode", ["stream", "astream"], indirect=True)
@@ -151,7 +151,7 @@ async def test_by_percentile_nothing_is_hedged_until_enough_is_known(pair: Pair)
     assert tried(model.invoke("Hi")) == [("first", "success", None)]
     (first, _) = model.routes
     for _ in range(30):
-        HEALTH.answered(first, 50.0)
+        PROCESS_STATE.answered(first, 50.0)
     pair.plays(SLOW)
     assert tried(model.invoke("Hi"))[0] == ("first", "cancelled", None)
 

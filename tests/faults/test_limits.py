@@ -1,4 +1,4 @@
-"""Limits kept ahead of time: declared in a user's file, or learned from an answer's headers."""
+"""RateLimits kept ahead of time: declared in a user's file, or learned from an answer's headers."""
 
 from __future__ import annotations
 

@@ -52,14 +52,14 @@ class Case(NamedTuple):
 
 
 ANSWERS = Outcome(None)
-UNREACHED = Outcome(("OVER", None), "host")
-BROKEN = Outcome(("BROKEN", None), "model")
-NOT_JSON = Outcome(("BROKEN", 200), "model")
-SILENT = Outcome(("OVER", None), "model")
+UNREACHED = Outcome(("overloaded", None), "host")
+BROKEN = Outcome(("invalid_response", None), "model")
+NOT_JSON = Outcome(("invalid_response", 200), "model")
+SILENT = Outcome(("overloaded", None), "model")
 
 
 def over(status: int | None) -> Outcome:
-    return Outcome(("OVER", status), "model")
+    return Outcome(("overloaded", status), "model")
 
 
 def refused(failure_class: str, status: int) -> Outcome:
@@ -107,11 +107,11 @@ STATUSES = [
     case("529", Reply(status=529, body=error("Overloaded", kind="overloaded_error")), over(529)),
     case("599 unknown", Reply(status=599, body="?"), over(599)),
     case("408", Reply(status=408), over(408)),
-    case("429", Reply(status=429), Outcome(("RATE", 429), "route")),
+    case("429", Reply(status=429), Outcome(("rate_limited", 429), "route")),
     case(
         "429 retry-after",
         Reply(status=429, headers={"retry-after": "30"}),
-        Outcome(("RATE", 429), "route"),
+        Outcome(("rate_limited", 429), "route"),
     ),
     case(
         "429 credit used up",
@@ -121,7 +121,7 @@ STATUSES = [
                 "You exceeded your current quota", "insufficient_quota", "insufficient_quota"
             ),
         ),
-        Outcome(("QUOTA", 429), "key"),
+        Outcome(("quota_exceeded", 429), "key"),
     ),
     case(
         "429 request too large",
@@ -131,41 +131,47 @@ STATUSES = [
                 "Request too large for gpt-4o (TPM): Limit 30000, Requested 40000.", "tokens"
             ),
         ),
-        Outcome(("SIZE", 429)),
+        Outcome(("request_too_large", 429)),
     ),
     case(
-        "402", Reply(status=402, body=error("Insufficient Balance")), Outcome(("QUOTA", 402), "key")
+        "402",
+        Reply(status=402, body=error("Insufficient Balance")),
+        Outcome(("quota_exceeded", 402), "key"),
     ),
-    case("401", Reply(status=401), Outcome(("AUTH", 401), "key")),
-    case("403", Reply(status=403), Outcome(("AUTH", 403), "key")),
+    case("401", Reply(status=401), Outcome(("auth_failed", 401), "key")),
+    case("403", Reply(status=403), Outcome(("auth_failed", 403), "key")),
     case(
         "400 wrong key",
         Reply(
             status=400,
             body={"code": "invalid-argument", "error": "Incorrect API key provided: xa***."},
         ),
-        Outcome(("AUTH", 400), "key"),
+        Outcome(("auth_failed", 400), "key"),
     ),
-    case("404", Reply(status=404), Outcome(("MODEL", 404), "route")),
-    case("400", Reply(status=400, body=error("messages: must not be empty")), refused("BAD", 400)),
-    case("400 teapot", Reply(status=400, body="?"), refused("BAD", 400)),
+    case("404", Reply(status=404), Outcome(("model_not_found", 404), "route")),
+    case(
+        "400",
+        Reply(status=400, body=error("messages: must not be empty")),
+        refused("bad_request", 400),
+    ),
+    case("400 teapot", Reply(status=400, body="?"), refused("bad_request", 400)),
     case(
         "400 prompt too long",
         Reply(
             status=400,
             body=error("maximum context length is 4097 tokens", "context_length_exceeded"),
         ),
-        refused("CTX", 400),
+        refused("context_overflow", 400),
     ),
     case(
         "400 content filter",
         Reply(status=400, body=error("The response was filtered", "content_filter")),
-        refused("POLICY", 400),
+        refused("content_filtered", 400),
     ),
     case(
         "307 to another host",
         Reply(status=307, headers={"location": "http://127.0.0.1:9/v1"}),
-        Outcome(("BROKEN", 307), "model"),
+        Outcome(("invalid_response", 307), "model"),
     ),
 ]
 
@@ -295,7 +301,7 @@ async def check_next_call(pair: Pair, ask: Callable[..., Any], model: Any, want:
         assert len(pair.first.requests) == before
         assert tried(again) == [("second", "success", None, None)]
         (skip,) = [s for s in trace_of(again)["skipped"] if s["provider"] == "first"]
-        assert ("key was refused" if want.failure[0] == "AUTH" else "cooling down") in skip[
+        assert ("key was refused" if want.failure[0] == "auth_failed" else "cooling down") in skip[
             "reason"
         ]
     else:

@@ -46,7 +46,7 @@ async def test_a_refused_parameter_is_left_out_once_and_remembered(
     model = pair.model(seed=3, temperature=0.5)
     answer = await ask(model, "Hi")
     assert answer.text == "from first"
-    assert tried(answer) == [("first", "BAD", 400), ("first", None, None)]
+    assert tried(answer) == [("first", "bad_request", 400), ("first", None, None)]
     with_it, without = (request.body for request in pair.first.requests)
     assert (with_it["seed"], with_it["temperature"]) == (3, 0.5)
     assert "seed" not in without
@@ -66,7 +66,11 @@ async def test_the_other_route_still_gets_the_parameter(
     pair.plays(refuses("seed"), Reply(status=503))
     answer = await ask(pair.model(seed=3), "Hi")
     assert answer.text == "from second"
-    assert tried(answer) == [("first", "BAD", 400), ("first", "OVER", 503), ("second", None, None)]
+    assert tried(answer) == [
+        ("first", "bad_request", 400),
+        ("first", "overloaded", 503),
+        ("second", None, None),
+    ]
     assert pair.second.requests[0].body["seed"] == 3
 
 
@@ -107,7 +111,7 @@ async def test_the_only_route_is_asked_twice(pair: Pair, ask: Callable[..., Any]
     pair.plays(Reply(status=503), WELL)
     answer = await ask(pair.model(only=["first"]), "Hi")
     assert answer.text == "from first"
-    assert tried(answer) == [("first", "OVER", 503), ("first", None, None)]
+    assert tried(answer) == [("first", "overloaded", 503), ("first", None, None)]
     assert health().rows == (), "its answer ends its rest"
 
 
@@ -126,7 +130,7 @@ async def test_the_only_route_is_waited_for_at_its_rate_limit(
 ) -> None:
     pair.plays(Reply(status=429, headers={"retry-after": "1"}), WELL)
     answer = await ask(pair.model(only=["first"]), "Hi")
-    assert tried(answer) == [("first", "RATE", 429), ("first", None, None)]
+    assert tried(answer) == [("first", "rate_limited", 429), ("first", None, None)]
 
 
 async def test_no_wait_is_longer_than_the_deadline(pair: Pair, ask: Callable[..., Any]) -> None:

@@ -63,14 +63,14 @@ async def test_the_first_route_answers(pair: Pair, ask: Callable[..., Any]) -> N
 @pytest.mark.parametrize(
     ("reply", "failure_class", "status"),
     [
-        (Reply(status=503), "OVER", 503),
-        (Reply(status=500), "OVER", 500),
-        (Reply(status=429), "RATE", 429),
-        (Reply(status=401), "AUTH", 401),
-        (Reply(status=404), "MODEL", 404),
-        (Reply(status=402), "QUOTA", 402),
-        (Reply(body="<html>Sign in</html>"), "BROKEN", None),
-        (Reply(status=307, headers={"location": "http://127.0.0.1:9/v1"}), "BROKEN", 307),
+        (Reply(status=503), "overloaded", 503),
+        (Reply(status=500), "overloaded", 500),
+        (Reply(status=429), "rate_limited", 429),
+        (Reply(status=401), "auth_failed", 401),
+        (Reply(status=404), "model_not_found", 404),
+        (Reply(status=402), "quota_exceeded", 402),
+        (Reply(body="<html>Sign in</html>"), "invalid_response", None),
+        (Reply(status=307, headers={"location": "http://127.0.0.1:9/v1"}), "invalid_response", 307),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Reply) else None,
 )
@@ -91,7 +91,7 @@ async def test_an_error_told_with_a_success_means_what_its_code_says(
 ) -> None:
     pair.plays(Reply(body={"error": {"message": "Provider returned error", "code": 502}}))
     answer = await pair.model().ainvoke("Hi") if is_async else pair.model().invoke("Hi")
-    assert tried(answer)[0] == ("first", "failure", "OVER", 502)
+    assert tried(answer)[0] == ("first", "failure", "overloaded", 502)
 
 
 async def test_moves_on_when_the_first_server_refuses_the_connection(
@@ -103,7 +103,7 @@ async def test_moves_on_when_the_first_server_refuses_the_connection(
     model = AutoChatModel("m-1", registry=registry)
     answer = await ask(model, "Hi")
     assert answer.text == "from second"
-    assert tried(answer)[0] == ("first", "failure", "OVER", None)
+    assert tried(answer)[0] == ("first", "failure", "overloaded", None)
 
 
 async def test_a_wrong_request_raises_the_providers_own_exception(
@@ -121,8 +121,8 @@ async def test_all_routes_failing_tells_each(pair: Pair, ask: Callable[..., Any]
     pair.second.replies = [Reply(status=503)]
     with pytest.raises(AllRoutesFailed) as caught:
         await ask(pair.model(), "Hi")
-    assert "first/m-1: AUTH (HTTP 401), check FIRST_KEY" in str(caught.value)
-    assert "second/m-1: OVER (HTTP 503)" in str(caught.value)
+    assert "first/m-1: auth_failed (HTTP 401), check FIRST_KEY" in str(caught.value)
+    assert "second/m-1: overloaded (HTTP 503)" in str(caught.value)
     assert isinstance(caught.value.__cause__, openai.InternalServerError)
     assert [attempt.route.provider for attempt in caught.value.attempts] == ["first", "second"]
 
@@ -174,7 +174,7 @@ def test_a_stream_that_fails_before_output_fails_over_unseen(pair: Pair) -> None
     pair.plays(Reply(cut_after=1))  # a role-only chunk, then the end
     chunks = list(pair.model().stream("Hi"))
     assert "".join(chunk.text for chunk in chunks) == "from second"
-    assert tried(chunks[-1])[0] == ("first", "failure", "BROKEN", None)
+    assert tried(chunks[-1])[0] == ("first", "failure", "invalid_response", None)
 
 
 @pytest.mark.parametrize("ask", ["stream", "astream"])

@@ -103,7 +103,7 @@ async def test_it_stands_in_for_a_server_that_refuses(
     model = AutoChatModel(["gone/m-1", "smollm2-135m"], registry=registry, max_tokens=10)
     trace = (await ask(model, "Hello")).response_metadata["autoprovider"]
     assert [a["outcome"] for a in trace["attempts"]] == ["failure", "success"]
-    assert trace["attempts"][0]["class"] == "OVER"
+    assert trace["attempts"][0]["class"] == "overloaded"
     assert trace["provider"] == "embedded"
     assert trace["degraded"] is True
 

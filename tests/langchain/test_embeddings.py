@@ -103,7 +103,7 @@ async def test_it_moves_to_the_next_provider_of_the_model(
     assert served.second.requests[0].body["model"] == "second-id"
     (trace,) = told
     assert trace["provider"] == "second"
-    assert [a["class"] for a in trace["attempts"]] == ["OVER", None]
+    assert [a["class"] for a in trace["attempts"]] == ["overloaded", None]
     assert trace["cost_usd"] == pytest.approx(14e-6)
 
 

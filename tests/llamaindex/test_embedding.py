@@ -107,7 +107,7 @@ async def test_moves_to_the_next_provider(served: Served, embed: Callable[..., A
     assert await embed(served.model(on_trace=told.append)) == [[1.0, 3.0, 0.0]]
     (trace,) = told
     assert [(a["provider"], a["class"]) for a in trace["attempts"]] == [
-        ("first", "OVER"),
+        ("first", "overloaded"),
         ("second", None),
     ]
 

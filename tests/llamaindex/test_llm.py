@@ -107,14 +107,14 @@ async def test_moves_to_the_next_route(two: Two, ask: Callable[..., Any]) -> Non
     two.plays(Reply(status=503))
     answer = await ask(two.llm(), HI)
     assert answer.message.content == "from second"
-    assert tried(answer) == [("first", "failure", "OVER"), ("second", "success", None)]
+    assert tried(answer) == [("first", "failure", "overloaded"), ("second", "success", None)]
 
 
 async def test_a_completion_moves_on_too(two: Two, complete: Callable[..., Any]) -> None:
     two.plays(Reply(status=429))
     answer = await complete(two.llm())
     assert answer.text == "from second"
-    assert tried(answer) == [("first", "failure", "RATE"), ("second", "success", None)]
+    assert tried(answer) == [("first", "failure", "rate_limited"), ("second", "success", None)]
 
 
 async def test_health_is_shared_with_langchain(two: Two, ask: Callable[..., Any]) -> None:
@@ -137,7 +137,9 @@ async def test_a_wrong_request_raises_the_providers_own_exception(
 async def test_all_routes_failing_tells_each(two: Two, ask: Callable[..., Any]) -> None:
     two.plays(Reply(status=401))
     two.second.replies = [Reply(status=503)]
-    with pytest.raises(AllRoutesFailed, match=r"first/m: AUTH \(HTTP 401\), check FIRST_KEY"):
+    with pytest.raises(
+        AllRoutesFailed, match=r"first/m: auth_failed \(HTTP 401\), check FIRST_KEY"
+    ):
         await ask(two.llm(), HI)
 
 

@@ -10,7 +10,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from inference_providers import BrokenAnswerError
+from inference_providers import InvalidResponseError
 from inference_providers.testing import Reply
 
 if TYPE_CHECKING:
@@ -151,10 +151,10 @@ def test_arguments_that_cannot_be_read_never_become_none(two: Two) -> None:
     cut = {"name": "multiply", "arguments": '{"a": 3, "b"'}
     two.plays(Reply("", tool_calls=(cut,), finish_reason="length"))
     llm = two.llm()
-    with pytest.raises(BrokenAnswerError, match="tool 'multiply' are no JSON object"):
+    with pytest.raises(InvalidResponseError, match="tool 'multiply' are no JSON object"):
         llm.get_tool_calls_from_response(llm.chat_with_tools([TOOL], "3 * 4?"))
     listed = ToolCallBlock(tool_name="multiply", tool_kwargs="[3, 4]")
-    with pytest.raises(BrokenAnswerError, match="tool 'multiply' are no JSON object"):
+    with pytest.raises(InvalidResponseError, match="tool 'multiply' are no JSON object"):
         llm.get_tool_calls_from_response(ChatResponse(message=ChatMessage([listed])))
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from inference_providers.failover.cooldowns import HEALTH
+from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.local import llama_server
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-    from inference_providers.failures.classifier import Verdict
-    from inference_providers.settings import Policy
+    from inference_providers.failures.classifier import Classification
+    from inference_providers.settings import FailoverSettings
 
 HERE = Path(__file__).parent
 PROGRAM = HERE / "node_modules/@copilotkit/aimock/dist/cli.js"
@@ -52,20 +52,22 @@ Nor does it keep connections to the real model: it and llama.cpp both give up on
 @pytest.fixture(scope="session", autouse=True)
 def _loaded() -> None:
     """Load the SDKs: in the midst of a call that takes longer than some limits here."""
-    for module in ("openai_protocol", "anthropic_protocol", "google_protocol"):
-        import_module(f"langchain_autoprovider.{module}")
+    for module in ("openai", "anthropic", "google"):
+        import_module(f"langchain_autoprovider.protocols.{module}")
 
 
 @pytest.fixture(autouse=True)
 def _long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rests that no provider asked for are longer than any test on a slow machine."""
-    real = HEALTH._rest_s
+    real = PROCESS_STATE._rest_s
 
-    def rest_s(verdict: Verdict, strikes: int, policy: Policy) -> float:
-        seconds = real(verdict, strikes, policy)
-        return seconds if verdict.rest_s else LONGER * seconds
+    def cooldown_s(
+        classification: Classification, strikes: int, settings: FailoverSettings
+    ) -> float:
+        seconds = real(classification, strikes, settings)
+        return seconds if classification.cooldown_s else LONGER * seconds
 
-    monkeypatch.setattr(HEALTH, "_rest_s", rest_s)
+    monkeypatch.setattr(PROCESS_STATE, "_rest_s", cooldown_s)
 
 
 class Peer:

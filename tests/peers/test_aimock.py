@@ -104,13 +104,13 @@ async def test_a_tool_call(pair: Ask, ask: Ask) -> None:
 
 
 FAULTS = {
-    "429": ("RATE", 429, "route"),
-    "401": ("AUTH", 401, "key"),
-    "402": ("QUOTA", 402, "key"),
-    "500": ("OVER", 500, "model"),
-    "503": ("OVER", 503, "model"),
-    "malformed": ("BROKEN", None, None),
-    "drop": ("OVER", None, None),
+    "429": ("rate_limited", 429, "route"),
+    "401": ("auth_failed", 401, "key"),
+    "402": ("quota_exceeded", 402, "key"),
+    "500": ("overloaded", 500, "model"),
+    "503": ("overloaded", 503, "model"),
+    "malformed": ("invalid_response", None, None),
+    "drop": ("overloaded", None, None),
 }
 """What aimock plays → the class, the HTTP status, and what rests."""
 
@@ -127,7 +127,7 @@ async def test_another_route_answers_and_the_first_rests(
     if status:
         assert attempts(answer)[0][2] == status
         assert kind == scope
-    assert ("key was refused" if failure_class == "AUTH" else failure_class) in reason
+    assert ("key was refused" if failure_class == "auth_failed" else failure_class) in reason
     assert len(aimock.asked(f"play {fault}")) == 1, "an SDK tried again on its own"
 
     again = await ask(pair(), f"play {fault}")
@@ -140,13 +140,13 @@ async def test_retry_after_says_how_long_it_rests(pair: Ask, ask: Ask) -> None:
     # aimock also says that tokens are back in 6 minutes: the plain word counts.
     await ask(pair(), "play 429")
     ((_, reason),) = rests()
-    assert re.fullmatch(r"cooling down for [6-9]\d s: RATE \(HTTP 429\)", reason)
+    assert re.fullmatch(r"cooling down for [6-9]\d s: rate_limited \(HTTP 429\)", reason)
 
 
 async def test_a_route_with_a_larger_window_takes_what_is_too_long(pair: Ask, ask: Ask) -> None:
     answer = await ask(pair(windows=(8192, 32768)), "play context")
     assert answer.text == "from second"
-    assert attempts(answer) == [("first", "CTX", 400), ("second", None, None)]
+    assert attempts(answer) == [("first", "context_overflow", 400), ("second", None, None)]
     assert rests() == []
 
 
@@ -168,9 +168,9 @@ async def test_what_is_too_long_for_all_is_langchains_context_overflow(pair: Ask
 async def test_a_stream_cut_before_its_output_moves_on(pair: Ask, ask: Ask) -> None:
     answer = await ask(pair(streaming=True), "play an early cut")
     assert answer.text == "from second"
-    assert attempts(answer) == [("first", "OVER", None), ("second", None, None)]
+    assert attempts(answer) == [("first", "overloaded", None), ("second", None, None)]
     ((_, reason),) = rests()
-    assert "OVER" in reason
+    assert "overloaded" in reason
 
 
 @pytest.mark.parametrize("fault", ["a late cut", "a slow disconnect"])
@@ -186,7 +186,7 @@ async def test_a_stream_cut_after_output_began_is_no_answer(
     assert caught.value.route.provider == "first"
     assert not second.requests
     ((_, reason),) = rests()
-    assert "OVER" in reason
+    assert "overloaded" in reason
 
 
 @pytest.mark.parametrize("protocol", PIECEWISE)
@@ -209,7 +209,7 @@ async def test_a_slow_first_byte_moves_on(pair: Ask, ask: Ask) -> None:
     model = pair(streaming=True, first_token_timeout=1.5, inter_chunk_timeout=1.5)
     answer = await ask(model, "play a slow first byte")
     assert answer.text == "from second"
-    assert attempts(answer) == [("first", "OVER", None), ("second", None, None)]
+    assert attempts(answer) == [("first", "overloaded", None), ("second", None, None)]
 
 
 async def test_one_deadline_ends_a_slow_call(
@@ -231,7 +231,7 @@ async def test_the_sole_route_is_tried_again_once(
     aimock.fails_once(503)
     answer = await ask(model_over({"first": aimock.row(protocol)}), "play an answer")
     assert answer.text.startswith("Hello from aimock")
-    assert attempts(answer) == [("first", "OVER", 503), ("first", None, None)]
+    assert attempts(answer) == [("first", "overloaded", 503), ("first", None, None)]
     assert rests() == []
 
 

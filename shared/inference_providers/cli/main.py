@@ -14,7 +14,7 @@ from inference_providers.cli import output, registry_commands
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError, InferenceProvidersError, NoRouteError
 from inference_providers.local import weights
-from inference_providers.routing.backend import find_connector
+from inference_providers.routing.backend import find_backend
 from inference_providers.routing.resolver import Resolver
 from inference_providers.types import Selection
 from inference_providers.updates.effective_registry import registry_here
@@ -86,7 +86,7 @@ def ask(
     if not prompt.strip():
         raise typer.BadParameter("there is none", param_hint="QUESTION")  # noqa: EM101, TRY003 - typer's way
     tried = None
-    chat = find_connector().chat(
+    chat = find_backend().chat(
         _selection(model, only, exclude, local=local), registry_here(registry)
     )
     try:
@@ -111,8 +111,10 @@ def explain(
 ) -> None:
     """Show who would serve a model now, and why the others would not."""
     selection = _selection(model, only, exclude, local=local)
-    connector = find_connector()
-    plan = Resolver(selection, registry_here(registry), Keys(), connector.unspoken).plan()
+    connector = find_backend()
+    plan = Resolver(
+        selection, registry_here(registry), Keys(), connector.unsupported_protocols
+    ).plan()
     output.table(plan.table())
     if not plan.routes:
         raise typer.Exit(EXIT_NO_ROUTE)

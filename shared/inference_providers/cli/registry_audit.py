@@ -177,7 +177,7 @@ def _read(model_id: str, finding: Finding) -> dict[str, Any]:
 
 def _is_asked(provider_id: str, row: Provider, keys: Keys) -> bool:
     variable, reason = keys.variable(provider_id, row)
-    is_wanted = not (row.auth.ambient or row.twin_of)
+    is_wanted = not (row.auth.opt_in or row.variant_of)
     return variable is not None and reason is None and is_wanted and _endpoint(row) is not None
 
 
@@ -206,7 +206,7 @@ def _asked(provider_id: str, registry: Registry, keys: Keys) -> Finding:
         return Finding(provider_id, fault=f"its list cannot be asked for over {protocols}")
     name, endpoint = found
     facts = Model(id="", endpoint=name)
-    route = Route(model="", provider=provider_id, model_id="", endpoint=endpoint, facts=facts)
+    route = Route(model="", provider=provider_id, model_id="", endpoint=endpoint, model_info=facts)
     try:
         access = Resolver(Selection(), registry, keys, lambda _: {}).access(route)
         lists = _PROTOCOLS[endpoint.protocol]

@@ -23,7 +23,7 @@ from inference_providers.errors import (
 from inference_providers.model_names.canonical import did_you_mean
 from inference_providers.registry import json_schema, loader, validation
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.backend import find_connector
+from inference_providers.routing.backend import find_backend
 from inference_providers.updates import (
     effective_registry,
     merge_policy,
@@ -170,17 +170,17 @@ def sign_registry(
 
 def _odd_rows(before: Registry, after: Registry) -> Iterator[validation.Complaint]:
     """Yield the protocols that nobody speaks, and the twins of nobody."""
-    unspoken = find_connector().unspoken(after)
+    unsupported_protocols = find_backend().unsupported_protocols(after)
     # Of a protocol that the bundled registry has, only the package is not installed here.
-    odd = unspoken.keys() - before.protocols
+    odd = unsupported_protocols.keys() - before.protocols
     for provider_id, row in after.providers.items():
         at = f"$.providers.{provider_id}"
         for name, endpoint in row.endpoints.items():
             if endpoint.protocol in odd:
-                yield f"{at}.endpoints.{name}.protocol", unspoken[endpoint.protocol]
-        if row.twin_of is not None and row.twin_of not in after.providers:
-            near = did_you_mean(row.twin_of, after.providers)
-            yield f"{at}.twin_of", f"got {row.twin_of!r}, no provider{near}"
+                yield f"{at}.endpoints.{name}.protocol", unsupported_protocols[endpoint.protocol]
+        if row.variant_of is not None and row.variant_of not in after.providers:
+            near = did_you_mean(row.variant_of, after.providers)
+            yield f"{at}.variant_of", f"got {row.variant_of!r}, no provider{near}"
 
 
 def _loose_names(before: Registry, after: Registry) -> Iterator[validation.Complaint]:

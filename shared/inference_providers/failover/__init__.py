@@ -1,0 +1,1 @@
+"""Failover: which route is tried next, how long to wait, and when to give up."""

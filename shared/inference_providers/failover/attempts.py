@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from inference_providers.failover.events import Attempt, Outcome
     from inference_providers.failover.stream_buffer import Reader
-    from inference_providers.settings import Policy
+    from inference_providers.settings import FailoverSettings
     from inference_providers.types import Route
 
     Scrub = Callable[[Route, Exception], None]
-    """Takes the route's key out of an exception's texts, in place."""
+    """MessageFormat the route's key out of an exception's texts, in place."""
 
 __all__ = ["AsyncCall", "AsyncStream", "Call", "Stream"]
 
@@ -48,11 +48,13 @@ class _Asked:
 class _Read(_Asked, Generic[C]):
     """A stream that is read, and what of it is held until it counts."""
 
-    def __init__(self, attempt: Attempt, reader: Reader[C], scrub: Scrub, policy: Policy) -> None:
+    def __init__(
+        self, attempt: Attempt, reader: Reader[C], scrub: Scrub, settings: FailoverSettings
+    ) -> None:
         super().__init__(attempt, scrub)
         self.held: list[C] = []
         self.reader = reader
-        self._reading = Reading(reader, attempt, policy)
+        self._reading = Reading(reader, attempt, settings)
 
 
 class Call(_Asked, Generic[A]):
@@ -119,9 +121,9 @@ class Stream(_Read[C]):
         open_stream: Callable[[Attempt], Generator[C]],
         reader: Reader[C],
         scrub: Scrub,
-        policy: Policy,
+        settings: FailoverSettings,
     ) -> None:
-        super().__init__(attempt, reader, scrub, policy)
+        super().__init__(attempt, reader, scrub, settings)
         self._chunks = open_stream(attempt)
         self._patience = Patience(self._reading.patience_s)
 
@@ -170,9 +172,9 @@ class AsyncStream(_Read[C]):
         open_stream: Callable[[Attempt], AsyncGenerator[C]],
         reader: Reader[C],
         scrub: Scrub,
-        policy: Policy,
+        settings: FailoverSettings,
     ) -> None:
-        super().__init__(attempt, reader, scrub, policy)
+        super().__init__(attempt, reader, scrub, settings)
         self._chunks = open_stream(attempt)
 
     async def lead(self) -> None:

@@ -23,18 +23,25 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from inference_providers.failover.rate_limiter import Allowance
-from inference_providers.failures.classifier import FailureClass, Scope, Verdict
+from inference_providers.failover.rate_limiter import RateLimiter
+from inference_providers.failures.classifier import Classification, FailureClass, Scope
 from inference_providers.tables import Table, as_html, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from inference_providers.failover.rate_limiter import Limits
-    from inference_providers.settings import Policy
-    from inference_providers.types import Route
+    from inference_providers.settings import FailoverSettings
+    from inference_providers.types import RateLimits, Route
 
-__all__ = ["HEALTH", "Health", "Report", "Rest", "health", "marks_of", "reset_health"]
+__all__ = [
+    "PROCESS_STATE",
+    "Cooldown",
+    "CooldownReport",
+    "FailoverState",
+    "cooldown_keys",
+    "health",
+    "reset_health",
+]
 
 LATENCY_WEIGHT = 0.2
 """Share of the newest time in the moving average."""
@@ -45,17 +52,17 @@ MIN_SAMPLES = 20
 MAX_CONVERSATIONS = 1000
 """Conversations whose route is remembered; the ones not heard of for longest go first."""
 
-Mark = tuple[Scope, str]
+CooldownKey = tuple[Scope, str]
 
 
-_AT_ITS_LIMIT = Verdict(FailureClass.RATE, None, Scope.ROUTE)
+_AT_ITS_LIMIT = Classification(FailureClass.RATE_LIMITED, None, Scope.ROUTE)
 
 
-class Rest(NamedTuple):
+class Cooldown(NamedTuple):
     """Why a mark rests, until when, and when it failed last, on the monotonic clock."""
 
     until: float
-    verdict: Verdict
+    classification: Classification
     strikes: int
     failed_at: float
     probe_until: float = -math.inf
@@ -63,32 +70,35 @@ class Rest(NamedTuple):
     @property
     def is_limit(self) -> bool:
         """Whether nothing failed: the route has been asked as often as it allows."""
-        return self.verdict is _AT_ITS_LIMIT
+        return self.classification is _AT_ITS_LIMIT
 
-    def may_have_passed(self, now: float, policy: Policy) -> bool:
+    def may_have_passed(self, now: float, settings: FailoverSettings) -> bool:
         """Say whether it is worth a probe before its time, where nothing else is left.
 
         It is when its length was our guess, nobody probes, and it has lasted a while:
         longer where a key was refused, or credit or a model was missing, than after an
         overload. Those may be mended at the provider, which nobody tells us.
         """
-        guessed = self.verdict.rest_s is None and not self.is_limit
-        brief = self.verdict.failure_class in {FailureClass.OVER, FailureClass.BROKEN}
-        least_s = policy.rest_base_s if brief else policy.last_resort_s
+        guessed = self.classification.cooldown_s is None and not self.is_limit
+        brief = self.classification.failure_class in {
+            FailureClass.OVERLOADED,
+            FailureClass.INVALID_RESPONSE,
+        }
+        least_s = settings.rest_base_s if brief else settings.last_resort_s
         return guessed and now >= max(self.failed_at + least_s, self.probe_until)
 
     def reason(self, now: float) -> str:
         """Say it in words that fit a skipped route."""
         if self.is_limit:
             return f"at its limit for {max(0.0, self.until - now):.0f} s"
-        http = f" (HTTP {self.verdict.status})" if self.verdict.status else ""
+        http = f" (HTTP {self.classification.status})" if self.classification.status else ""
         if math.isinf(self.until):
             return f"its key was refused{http}; set another"
         left = max(0.0, self.until - now)
-        return f"cooling down for {left:.0f} s: {self.verdict.failure_class}{http}"
+        return f"cooling down for {left:.0f} s: {self.classification.failure_class}{http}"
 
 
-class Report(NamedTuple):
+class CooldownReport(NamedTuple):
     """Who rests, as a printable value."""
 
     rows: tuple[tuple[str, str, str], ...]
@@ -104,11 +114,11 @@ class Report(NamedTuple):
         return as_html(self.table())
 
 
-def marks_of(route: Route) -> dict[Scope, Mark]:
+def cooldown_keys(route: Route) -> dict[Scope, CooldownKey]:
     """Return what a route's failures may be laid on, by scope."""
     host = urlsplit(route.endpoint.base_url).netloc
     at = f"{route.provider} at {host}"
-    key = route.key_mark or "no key"
+    key = route.key_fingerprint or "no key"
     return {
         Scope.ROUTE: (Scope.ROUTE, f"{route.model_id}, {at}, {key}"),
         Scope.KEY: (Scope.KEY, f"{at}, {key}"),
@@ -117,7 +127,7 @@ def marks_of(route: Route) -> dict[Scope, Mark]:
     }
 
 
-class Health:
+class FailoverState:
     """The rests of a process, and the budget for retries.
 
     Args:
@@ -127,16 +137,16 @@ class Health:
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self.jitter = jitter
-        self._allowance = Allowance()
-        self._rests: dict[Mark, Rest] = {}
-        self._refused: dict[Mark, tuple[str, ...]] = {}
-        self._latency_ms: dict[Mark, float] = {}
-        self._samples_ms: dict[Mark, deque[float]] = {}
+        self._allowance = RateLimiter()
+        self._rests: dict[CooldownKey, Cooldown] = {}
+        self._refused: dict[CooldownKey, tuple[str, ...]] = {}
+        self._latency_ms: dict[CooldownKey, float] = {}
+        self._samples_ms: dict[CooldownKey, deque[float]] = {}
         self._conversations: dict[str, tuple[str, str]] = {}
         self._spent = 0.0
         self._lock = threading.Lock()
 
-    def resting(self, route: Route, now: float) -> Rest | None:
+    def active_cooldown(self, route: Route, now: float) -> Cooldown | None:
         """Return the longest rest that keeps `route` from being tried now, if any."""
         rests = [rest for rest in self._of(route) if now < max(rest.until, rest.probe_until)]
         return max(rests, key=lambda rest: rest.until, default=None)
@@ -148,7 +158,7 @@ class Health:
         route at its limits rests until they allow it again.
         """
         with self._lock:
-            if self.resting(route, now):
+            if self.active_cooldown(route, now):
                 return False
             if route.limits and (wait_s := self._take(route, route.limits, tokens)):
                 self._limited(route, now + wait_s)
@@ -166,22 +176,24 @@ class Health:
         with self._lock:
             self._lease(route, -math.inf)
 
-    def failed(self, route: Route, verdict: Verdict, now: float, policy: Policy) -> None:
+    def failed(
+        self, route: Route, classification: Classification, now: float, settings: FailoverSettings
+    ) -> None:
         """Lay a rest on the mark that a failure means."""
-        mark = marks_of(route).get(verdict.scope)
+        mark = cooldown_keys(route).get(classification.scope)
         with self._lock:
             self._lease(route, -math.inf)
-            if mark is None or not policy.cooldown:
+            if mark is None or not settings.cooldown:
                 return
             before = self._rests.get(mark)
             if before and now < before.until:  # it was under way when the rest began
-                hinted = now + min(verdict.rest_s or 0.0, policy.hint_max_s)
+                hinted = now + min(classification.cooldown_s or 0.0, settings.hint_max_s)
                 until = max(before.until, hinted)
                 self._rests[mark] = before._replace(until=until, failed_at=now)
                 return
             strikes = before.strikes + 1 if before else 1
-            until = now + self._rest_s(verdict, strikes, policy)
-            self._rests[mark] = Rest(until, verdict, strikes, now)
+            until = now + self._rest_s(classification, strikes, settings)
+            self._rests[mark] = Cooldown(until, classification, strikes, now)
 
     def exhausted(self, route: Route, until: float) -> None:
         """Let a route rest whose provider says, beside an answer, that a limit is used up."""
@@ -191,11 +203,11 @@ class Health:
     def spent(self, route: Route, tokens: int) -> None:
         """Count the tokens of an answer against the route's limits."""
         if route.limits:
-            self._allowance.spend(marks_of(route)[Scope.ROUTE][1], route.limits, tokens)
+            self._allowance.spend(cooldown_keys(route)[Scope.ROUTE][1], route.limits, tokens)
 
     def answered(self, route: Route, ms: float | None = None) -> None:
         """Clear a route's marks, put a token back into the budget, and note how long it took."""
-        marks = marks_of(route)
+        marks = cooldown_keys(route)
         mark = marks[Scope.ROUTE]
         with self._lock:
             for each in marks.values():
@@ -209,12 +221,12 @@ class Health:
 
     def latency_ms(self, route: Route) -> float | None:
         """Return what a route has taken to its first output, as a moving average."""
-        return self._latency_ms.get(marks_of(route)[Scope.ROUTE])
+        return self._latency_ms.get(cooldown_keys(route)[Scope.ROUTE])
 
     def p95_ms(self, route: Route) -> float | None:
         """Return what 95 of 100 first outputs of a route took at most; `None` for too few."""
         with self._lock:
-            samples = sorted(self._samples_ms.get(marks_of(route)[Scope.ROUTE], ()))
+            samples = sorted(self._samples_ms.get(cooldown_keys(route)[Scope.ROUTE], ()))
         return samples[int(0.95 * len(samples))] if len(samples) >= MIN_SAMPLES else None
 
     def keep(self, conversation: str, route: Route) -> None:
@@ -239,7 +251,7 @@ class Health:
 
     def refuses_parameter(self, route: Route, name: str) -> bool:
         """Note a request parameter that a route does not know; say whether that is news."""
-        mark = marks_of(route)[Scope.MODEL]
+        mark = cooldown_keys(route)[Scope.MODEL]
         with self._lock:
             known = self._refused.get(mark, ())
             self._refused[mark] = known if name in known else (*known, name)
@@ -247,7 +259,7 @@ class Health:
 
     def refused_parameters(self, route: Route) -> tuple[str, ...]:
         """Return the request parameters that a route has refused in this process."""
-        return self._refused.get(marks_of(route)[Scope.MODEL], ())
+        return self._refused.get(cooldown_keys(route)[Scope.MODEL], ())
 
     def reset(self) -> None:
         """Forget everything."""
@@ -260,63 +272,67 @@ class Health:
             self._spent = 0.0
             self._allowance.reset()
 
-    def report(self, now: float) -> Report:
+    def report(self, now: float) -> CooldownReport:
         """Return who rests now."""
         with self._lock:
             rests = sorted(self._rests.items())
         rows = ((s.value.lower(), name, r.reason(now)) for (s, name), r in rests if now < r.until)
-        return Report(tuple(rows))
+        return CooldownReport(tuple(rows))
 
-    def _of(self, route: Route) -> Iterator[Rest]:
-        found = (self._rests.get(mark) for mark in marks_of(route).values())
+    def _of(self, route: Route) -> Iterator[Cooldown]:
+        found = (self._rests.get(mark) for mark in cooldown_keys(route).values())
         return (rest for rest in found if rest)
 
-    def _take(self, route: Route, limits: Limits, tokens: int) -> float:
-        return self._allowance.take(marks_of(route)[Scope.ROUTE][1], limits, tokens)
+    def _take(self, route: Route, limits: RateLimits, tokens: int) -> float:
+        return self._allowance.take(cooldown_keys(route)[Scope.ROUTE][1], limits, tokens)
 
     def _limited(self, route: Route, until: float) -> None:
         """Lay a rest that is no failure's: without strikes, and an answer does not clear it."""
-        mark = marks_of(route)[Scope.ROUTE]
+        mark = cooldown_keys(route)[Scope.ROUTE]
         before = self._rests.get(mark)
         if before is None or before.until < until:
-            self._rests[mark] = Rest(until, _AT_ITS_LIMIT, before.strikes if before else 0, until)
+            self._rests[mark] = Cooldown(
+                until, _AT_ITS_LIMIT, before.strikes if before else 0, until
+            )
 
     def _lease(self, route: Route, until: float) -> None:
-        for mark in marks_of(route).values():
+        for mark in cooldown_keys(route).values():
             if rest := self._rests.get(mark):
                 self._rests[mark] = rest._replace(probe_until=until)
 
-    def _rest_s(self, verdict: Verdict, strikes: int, policy: Policy) -> float:
-        hint = verdict.rest_s
-        match verdict.failure_class:
-            case FailureClass.AUTH:
+    def _rest_s(
+        self, classification: Classification, strikes: int, settings: FailoverSettings
+    ) -> float:
+        hint = classification.cooldown_s
+        match classification.failure_class:
+            case FailureClass.AUTH_FAILED:
                 return math.inf
-            case FailureClass.MODEL:
-                return policy.model_rest_s
-            case FailureClass.QUOTA:
-                return hint or _doubled(policy.quota_rest_s, strikes, policy.quota_rest_max_s)
-            case FailureClass.RATE if hint is not None:
-                return min(max(hint, 1.0), policy.hint_max_s)
-            case FailureClass.RATE:
-                own = _doubled(policy.rate_rest_s, strikes, policy.rate_rest_max_s)
+            case FailureClass.MODEL_NOT_FOUND:
+                return settings.model_rest_s
+            case FailureClass.QUOTA_EXCEEDED:
+                return hint or _doubled(settings.quota_rest_s, strikes, settings.quota_rest_max_s)
+            case FailureClass.RATE_LIMITED if hint is not None:
+                return min(max(hint, 1.0), settings.hint_max_s)
+            case FailureClass.RATE_LIMITED:
+                own = _doubled(settings.rate_rest_s, strikes, settings.rate_rest_max_s)
             case _:
-                own = _doubled(policy.rest_base_s, strikes, policy.rest_max_s)
-        varied = own * (1.0 + policy.rest_jitter * (2.0 * self.jitter() - 1.0))
-        return max(varied, min(hint or 0.0, policy.hint_max_s))
+                own = _doubled(settings.rest_base_s, strikes, settings.rest_max_s)
+        varied = own * (1.0 + settings.rest_jitter * (2.0 * self.jitter() - 1.0))
+        return max(varied, min(hint or 0.0, settings.hint_max_s))
 
 
-HEALTH = Health()
+PROCESS_STATE = FailoverState()
 """The one of this process."""
 
 
-def health() -> Report:
+def health() -> CooldownReport:
     """Return who rests now, for how long and why; prints as a table."""
-    return HEALTH.report(time.monotonic())
+    return PROCESS_STATE.report(time.monotonic())
 
 
 def reset_health() -> None:
     """Forget who rests, and what retries have spent."""
-    HEALTH.reset()
+    PROCESS_STATE.reset()
 
 
 def _doubled(base: float, strikes: int, most: float) -> float:

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, TypeVar
 from inference_providers.failover.attempts import AsyncCall, AsyncStream, Call, Stream
 from inference_providers.failover.events import Wait, Waited
 from inference_providers.failover.hedging import arun, report, run
-from inference_providers.settings import DEFAULT
+from inference_providers.settings import DEFAULT_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from inference_providers.failover.attempts import Scrub
     from inference_providers.failover.engine import Engine
-    from inference_providers.failover.events import Attempt, Tried
+    from inference_providers.failover.events import Attempt, AttemptRecord
     from inference_providers.failover.stream_buffer import Reader
-    from inference_providers.settings import Policy
+    from inference_providers.settings import FailoverSettings
 
 __all__ = ["acall", "astream", "call", "stream"]
 
@@ -32,7 +32,9 @@ A = TypeVar("A")
 C = TypeVar("C")
 
 
-def call(engine: Engine, send: Callable[[Attempt], A], scrub: Scrub) -> tuple[A, tuple[Tried, ...]]:
+def call(
+    engine: Engine, send: Callable[[Attempt], A], scrub: Scrub
+) -> tuple[A, tuple[AttemptRecord, ...]]:
     """Run `engine` with `send`; return the answer and what was tried."""
     with closing(engine):
         step = next(engine)
@@ -50,7 +52,7 @@ def call(engine: Engine, send: Callable[[Attempt], A], scrub: Scrub) -> tuple[A,
 
 async def acall(
     engine: Engine, send: Callable[[Attempt], Awaitable[A]], scrub: Scrub
-) -> tuple[A, tuple[Tried, ...]]:
+) -> tuple[A, tuple[AttemptRecord, ...]]:
     """Run `engine` with `send`, as `call` does."""
     with closing(engine):
         step = next(engine)
@@ -71,12 +73,12 @@ def stream(
     open_stream: Callable[[Attempt], Generator[C]],
     new_reader: Callable[[], Reader[C]],
     scrub: Scrub,
-    policy: Policy = DEFAULT,
+    settings: FailoverSettings = DEFAULT_SETTINGS,
 ) -> Generator[C]:
     """Run `engine`, yielding chunks; the last one is the reader's, made of what was tried."""
 
     def opened(attempt: Attempt) -> Stream[C]:
-        return Stream(attempt, open_stream, new_reader(), scrub, policy)
+        return Stream(attempt, open_stream, new_reader(), scrub, settings)
 
     with closing(engine):
         step = next(engine)
@@ -102,12 +104,12 @@ async def astream(
     open_stream: Callable[[Attempt], AsyncGenerator[C]],
     new_reader: Callable[[], Reader[C]],
     scrub: Scrub,
-    policy: Policy = DEFAULT,
+    settings: FailoverSettings = DEFAULT_SETTINGS,
 ) -> AsyncGenerator[C]:
     """Run `engine`, yielding chunks, as `stream` does."""
 
     def opened(attempt: Attempt) -> AsyncStream[C]:
-        return AsyncStream(attempt, open_stream, new_reader(), scrub, policy)
+        return AsyncStream(attempt, open_stream, new_reader(), scrub, settings)
 
     with closing(engine):
         step = next(engine)

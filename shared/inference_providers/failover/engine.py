@@ -21,30 +21,29 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from inference_providers.errors import AllRoutesFailed, StreamInterrupted
-from inference_providers.failover.cooldowns import Health
+from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.events import (
     Attempt,
+    AttemptRecord,
     Failure,
     Outcome,
     Race,
     Raced,
     Success,
-    Tried,
     Wait,
     Waited,
 )
-from inference_providers.failures.classifier import FailureClass, Verdict, classify
-from inference_providers.routing.planner import require_routes
-from inference_providers.settings import DEFAULT, Policy
+from inference_providers.failures.classifier import Classification, FailureClass, classify
+from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 
 if TYPE_CHECKING:
-    from inference_providers.failover.cooldowns import Rest
+    from inference_providers.failover.cooldowns import Cooldown
     from inference_providers.failover.events import Cancelled
     from inference_providers.types import Plan, Route
 
 __all__ = ["Engine", "Errors", "failover"]
 
-Engine = Generator[Attempt | Race | Wait, Outcome | Raced | Waited, tuple[Tried, ...]]
+Engine = Generator[Attempt | Race | Wait, Outcome | Raced | Waited, tuple[AttemptRecord, ...]]
 
 MAX_ON_ONE_ROUTE = 2
 _TEXT_LIMIT = 200
@@ -56,14 +55,14 @@ _ESSENTIAL = frozenset(
     }
 )
 """Parameters that are not left out: without them it would be another request."""
-_MAY_PASS = frozenset({FailureClass.OVER, FailureClass.BROKEN})
+_MAY_PASS = frozenset({FailureClass.OVERLOADED, FailureClass.INVALID_RESPONSE})
 
 
 def failover(  # noqa: PLR0913 - all but the plan are named
     plan: Plan,
     *,
-    health: Health | None = None,
-    policy: Policy = DEFAULT,
+    state: FailoverState | None = None,
+    settings: FailoverSettings = DEFAULT_SETTINGS,
     now: float = 0.0,
     trial: bool = False,
     errors: Errors | None = None,
@@ -72,8 +71,8 @@ def failover(  # noqa: PLR0913 - all but the plan are named
 
     Args:
         plan: The routes.
-        health: Who rests; what happens is written there.
-        policy: The numbers.
+        state: Who rests; what happens is written there.
+        settings: The numbers.
         now: The monotonic clock, in seconds; later times come with the outcomes.
         trial: The request is our own and right, so any failure is the route's.
         errors: Makes the exceptions it ends with, in a framework's terms.
@@ -85,7 +84,7 @@ def failover(  # noqa: PLR0913 - all but the plan are named
         Exception: The provider's own, where the request itself is at fault.
     """
     errors = errors or Errors()
-    course = _Course(require_routes(plan), health or Health(), policy, now)
+    course = _Course(plan.require(), state or FailoverState(), settings, now)
     route = yield from course.opening()
     while route is not None:
         step = course.step(route)
@@ -97,15 +96,15 @@ def failover(  # noqa: PLR0913 - all but the plan are named
         attempt, outcome = course.decisive(step, cast("Outcome | Raced", sent))
         if isinstance(outcome, Success):
             return course.answered(attempt, outcome)
-        route, verdict = attempt.route, course.failed(attempt, outcome)
+        route, classification = attempt.route, course.failed(attempt, outcome)
         if outcome.began:
             raise course.interrupted(outcome) from outcome.error
-        if course.mended(route, verdict):
+        if course.mended(route, classification):
             continue
-        if not (trial or course.moves_on(route, verdict)):
-            raise errors.wrong_request(_noted(outcome.error, route), verdict)
+        if not (trial or course.moves_on(route, classification)):
+            raise errors.wrong_request(_noted(outcome.error, route), classification)
         before, route = route, course.next() or course.last_resort()
-        if route is None and (seconds := course.wait(before, verdict)) is not None:
+        if route is None and (seconds := course.wait(before, classification)) is not None:
             course.now = cast("Waited", (yield Wait(seconds=seconds))).at
             route = course.again(before)
     raise errors.none_answered(*course.summary()) from course.last_error
@@ -115,12 +114,12 @@ class Errors:
     """The exceptions a call ends with; an adapter's subclass adds its framework's."""
 
     def none_answered(
-        self, message: str, attempts: Sequence[Tried], retry_after: float | None
+        self, message: str, attempts: Sequence[AttemptRecord], retry_after: float | None
     ) -> AllRoutesFailed:
         """Return the error for every route having failed, or resting."""
         return AllRoutesFailed(message, attempts, retry_after)
 
-    def wrong_request(self, error: Exception, verdict: Verdict) -> Exception:  # noqa: ARG002
+    def wrong_request(self, error: Exception, classification: Classification) -> Exception:  # noqa: ARG002
         """Return the provider's own exception for a request that is itself at fault."""
         return error
 
@@ -128,15 +127,17 @@ class Errors:
 class _Course:
     """What one call has done so far, and what it may still do."""
 
-    def __init__(self, plan: Plan, health: Health, policy: Policy, now: float) -> None:
+    def __init__(
+        self, plan: Plan, state: FailoverState, settings: FailoverSettings, now: float
+    ) -> None:
         self.plan = plan
-        self.health = health
-        self.policy = policy
+        self.state = state
+        self.settings = settings
         self.now = now
-        self.tried: list[Tried] = []
+        self.tried: list[AttemptRecord] = []
         self.last_error: Exception | None = None
-        self._left = [*plan.routes, *plan.resting]
-        self._deadline = now + policy.timeout_s
+        self._left = [*plan.routes, *plan.cooling_down]
+        self._deadline = now + settings.timeout_s
         self._has_mended = False
 
     def opening(self) -> Generator[Wait, Any, Route | None]:
@@ -150,7 +151,7 @@ class _Course:
         if (route := self.next()) is not None:
             return route
         rests = self._rests()
-        if any(rest.verdict.failure_class not in _MAY_PASS for rest, _ in rests):
+        if any(rest.classification.failure_class not in _MAY_PASS for rest, _ in rests):
             return self.last_resort()
         return self._soonest((rest, r) for rest, r in rests if self.now >= rest.probe_until)
 
@@ -160,15 +161,17 @@ class _Course:
             return None
         rests = self._rests()
         return self._soonest(
-            each for each in rests if each[0].may_have_passed(self.now, self.policy)
+            each for each in rests if each[0].may_have_passed(self.now, self.settings)
         )
 
-    def _rests(self) -> list[tuple[Rest, Route]]:
+    def _rests(self) -> list[tuple[Cooldown, Route]]:
         return [
-            (rest, route) for route in self._left if (rest := self.health.resting(route, self.now))
+            (rest, route)
+            for route in self._left
+            if (rest := self.state.active_cooldown(route, self.now))
         ]
 
-    def _soonest(self, rests: Iterable[tuple[Rest, Route]]) -> Route | None:
+    def _soonest(self, rests: Iterable[tuple[Cooldown, Route]]) -> Route | None:
         found = min(rests, key=lambda each: each[0].until, default=None)
         if found is None:
             return None
@@ -176,35 +179,35 @@ class _Course:
         return self.again(found[1])
 
     def _is_over(self) -> bool:
-        return len(self.tried) >= self.policy.max_attempts or self.now >= self._deadline
+        return len(self.tried) >= self.settings.max_attempts or self.now >= self._deadline
 
     def _until_allowed_s(self) -> float | None:
         """Return how long to wait for the first limit to allow a call; `None` for too long."""
         limited = (rest.until - self.now for rest, _ in self._rests() if rest.is_limit)
         seconds = min(limited, default=math.inf)
-        longest = min(self.policy.max_wait_s, self._deadline - self.now)
+        longest = min(self.settings.max_wait_s, self._deadline - self.now)
         return seconds if seconds < longest else None
 
     def next(self) -> Route | None:
         """Return the next route that does not rest, if attempts and time are left."""
         if self._is_over():
             return None
-        told = (self.now, self.policy.probe_lease_s, self.plan.tokens)
-        free = (route for route in self._left if self.health.claim(route, *told))
+        told = (self.now, self.settings.probe_lease_s, self.plan.tokens)
+        free = (route for route in self._left if self.state.claim(route, *told))
         if (route := next(free, None)) is not None:
             self._left.remove(route)
         return route
 
     def again(self, route: Route) -> Route:
         """Return a route to be tried although it rests."""
-        self.health.probe(route, self.now, self.policy.probe_lease_s)
+        self.state.probe(route, self.now, self.settings.probe_lease_s)
         return route
 
     def step(self, route: Route) -> Attempt | Race:
         """Return what the driver is asked to do."""
         first = self._attempt(route, len(self.tried) + 1)
         after_s = self._hedge_after_s(route)
-        has_attempts = len(self.tried) + 2 <= self.policy.max_attempts
+        has_attempts = len(self.tried) + 2 <= self.settings.max_attempts
         if after_s is None or after_s >= first.timeout_s or not has_attempts:
             return first
         if (other := self.next()) is None:
@@ -218,11 +221,11 @@ class _Course:
             if isinstance(outcome, Failure):
                 self.failed(attempt, outcome)
             else:
-                self.health.release(attempt.route)
+                self.state.release(attempt.route)
                 self._note(attempt, outcome)
             return sent.last
         if isinstance(step, Race):  # the second was not started
-            self.health.release(step.second.route)
+            self.state.release(step.second.route)
             self._left.insert(0, step.second.route)
             return step.first, sent
         return step, sent
@@ -230,55 +233,58 @@ class _Course:
     def give_back(self, step: Attempt | Race) -> None:
         """Give back the probes of a call that was cancelled."""
         for attempt in (step,) if isinstance(step, Attempt) else (step.first, step.second):
-            self.health.release(attempt.route)
+            self.state.release(attempt.route)
 
-    def answered(self, attempt: Attempt, outcome: Success) -> tuple[Tried, ...]:
+    def answered(self, attempt: Attempt, outcome: Success) -> tuple[AttemptRecord, ...]:
         """Note a success; return all that was tried."""
-        self.health.answered(attempt.route, outcome.first_output_ms or outcome.ms)
+        self.state.answered(attempt.route, outcome.first_output_ms or outcome.ms)
         if self.plan.conversation:
-            self.health.keep(self.plan.conversation, attempt.route)
+            self.state.keep(self.plan.conversation, attempt.route)
         self._note(attempt, outcome)
         return tuple(self.tried)
 
-    def failed(self, attempt: Attempt, outcome: Failure) -> Verdict:
+    def failed(self, attempt: Attempt, outcome: Failure) -> Classification:
         """Note a failure; return what it means."""
         self.now = max(self.now, outcome.at)
         self.last_error = outcome.error
-        verdict = classify(outcome.error, outcome.wall)
-        self.health.failed(attempt.route, verdict, self.now, self.policy)
-        self._note(attempt, outcome, verdict)
-        return verdict
+        classification = classify(outcome.error, outcome.wall)
+        self.state.failed(attempt.route, classification, self.now, self.settings)
+        self._note(attempt, outcome, classification)
+        return classification
 
     def _note(
-        self, attempt: Attempt, outcome: Outcome | Cancelled, verdict: Verdict | None = None
+        self,
+        attempt: Attempt,
+        outcome: Outcome | Cancelled,
+        classification: Classification | None = None,
     ) -> None:
         self.tried.append(
-            Tried(
+            AttemptRecord(
                 route=attempt.route,
                 outcome=outcome,
                 without=attempt.without,
-                failure_class=verdict and verdict.failure_class.value,
-                status=verdict and verdict.status,
+                failure_class=classification and classification.failure_class.value,
+                status=classification and classification.status,
             )
         )
 
     def _attempt(self, route: Route, n: int, later_s: float = 0.0) -> Attempt:
         left_s = self._deadline - self.now - later_s
-        others = n < self.policy.max_attempts and any(
-            self.health.resting(other, self.now) is None for other in self._left
+        others = n < self.settings.max_attempts and any(
+            self.state.active_cooldown(other, self.now) is None for other in self._left
         )
         return Attempt(
             n=n,
             route=route,
-            timeout_s=left_s * self.policy.attempt_share if others else left_s,
+            timeout_s=left_s * self.settings.attempt_share if others else left_s,
             left_s=left_s,
-            without=self.health.refused_parameters(route),
+            without=self.state.refused_parameters(route),
         )
 
     def _hedge_after_s(self, route: Route) -> float | None:
-        if self.policy.hedge_after != "p95":
-            return self.policy.hedge_after
-        p95_ms = self.health.p95_ms(route)
+        if self.settings.hedge_after != "p95":
+            return self.settings.hedge_after
+        p95_ms = self.state.p95_ms(route)
         return None if p95_ms is None else p95_ms / 1000
 
     def interrupted(self, outcome: Failure) -> StreamInterrupted:
@@ -287,56 +293,61 @@ class _Course:
         msg = f"The stream was interrupted: {_line(last, outcome)}"
         return StreamInterrupted(msg, outcome.partial, last.route)
 
-    def mended(self, route: Route, verdict: Verdict) -> bool:
+    def mended(self, route: Route, classification: Classification) -> bool:
         """Say whether to ask the same again without a parameter the provider refuses."""
-        parameter = (verdict.parameter or "").split(".")[0]
+        parameter = (classification.parameter or "").split(".")[0]
         if not parameter or parameter in _ESSENTIAL or self._has_mended or self._is_over():
             return False
-        self._has_mended = self.health.refuses_parameter(route, parameter)
+        self._has_mended = self.state.refuses_parameter(route, parameter)
         return self._has_mended
 
-    def moves_on(self, route: Route, verdict: Verdict) -> bool:
+    def moves_on(self, route: Route, classification: Classification) -> bool:
         """Say whether other routes may do better; keeps only those that may."""
-        window = route.facts.context or 0
-        if verdict.failure_class is FailureClass.CTX:
-            self._left = [r for r in self._left if (r.facts.context or 0) > window]
+        window = route.model_info.context or 0
+        if classification.failure_class is FailureClass.CONTEXT_OVERFLOW:
+            self._left = [r for r in self._left if (r.model_info.context or 0) > window]
             return bool(self._left)
-        if verdict.failure_class is FailureClass.SIZE:
-            self._left = [r for r in self._left if (r.facts.context or window) >= window]
-        if verdict.failure_class is FailureClass.POLICY:
-            return self.policy.move_on_policy
-        return verdict.failure_class.moves_on
+        if classification.failure_class is FailureClass.REQUEST_TOO_LARGE:
+            self._left = [r for r in self._left if (r.model_info.context or window) >= window]
+        if classification.failure_class is FailureClass.CONTENT_FILTERED:
+            return self.settings.fallback_on_content_filter
+        return classification.failure_class.moves_on
 
-    def wait(self, route: Route, verdict: Verdict) -> float | None:
+    def wait(self, route: Route, classification: Classification) -> float | None:
         """Return how long to wait before trying the only route again; `None` for not at all."""
-        policy = self.policy
+        settings = self.settings
         mine = [attempt for attempt in self.tried if attempt.route == route]
         others_were_tried = len(mine) < len(self.tried)
-        if others_were_tried or len(mine) >= min(MAX_ON_ONE_ROUTE, policy.max_attempts):
+        if others_were_tried or len(mine) >= min(MAX_ON_ONE_ROUTE, settings.max_attempts):
             return None
-        if verdict.failure_class is FailureClass.RATE:
-            rest = self.health.resting(route, self.now)
-            seconds = rest.until - self.now if rest else verdict.rest_s or policy.rate_rest_s
-            cost = policy.rate_retry_cost
-        elif verdict.failure_class in _MAY_PASS:
-            own = min(policy.retry_backoff_max_s, 2 * policy.retry_backoff_s) * self.health.jitter()
-            seconds, cost = max(own, verdict.rest_s or 0.0), policy.retry_cost
+        if classification.failure_class is FailureClass.RATE_LIMITED:
+            rest = self.state.active_cooldown(route, self.now)
+            seconds = (
+                rest.until - self.now if rest else classification.cooldown_s or settings.rate_rest_s
+            )
+            cost = settings.rate_retry_cost
+        elif classification.failure_class in _MAY_PASS:
+            own = (
+                min(settings.retry_backoff_max_s, 2 * settings.retry_backoff_s)
+                * self.state.jitter()
+            )
+            seconds, cost = max(own, classification.cooldown_s or 0.0), settings.retry_cost
         else:
             return None
-        if seconds > min(policy.max_wait_s, self._deadline - self.now):
+        if seconds > min(settings.max_wait_s, self._deadline - self.now):
             return None
-        return seconds if self.health.spend(cost, policy.retry_budget) else None
+        return seconds if self.state.spend(cost, settings.retry_budget) else None
 
-    def summary(self) -> tuple[str, list[Tried], float | None]:
+    def summary(self) -> tuple[str, list[AttemptRecord], float | None]:
         """Return what was tried, in words and as values, and when to try again."""
-        routes = {*self.plan.routes, *self.plan.resting}
-        rests = {r: rest for r in routes if (rest := self.health.resting(r, self.now))}
+        routes = {*self.plan.routes, *self.plan.cooling_down}
+        rests = {r: rest for r in routes if (rest := self.state.active_cooldown(r, self.now))}
         soonest = min((rest.until - self.now for rest in rests.values()), default=None)
         lines = [_line(t, t.outcome) for t in self.tried if isinstance(t.outcome, Failure)]
         untried = rests.keys() - {attempt.route for attempt in self.tried}
         lines += sorted(f"{route}: {rests[route].reason(self.now)}" for route in untried)
         if self.now >= self._deadline:
-            lines.append(f"the deadline of {self.policy.timeout_s:g} s has passed")
+            lines.append(f"the deadline of {self.settings.timeout_s:g} s has passed")
         msg = f"No route answered, {len(self.tried)} tried: {'; '.join(lines)}"
         return msg, self.tried, None if soonest in {None, float("inf")} else soonest
 
@@ -346,12 +357,12 @@ def _noted(error: Exception, route: Route) -> Exception:
     return error
 
 
-def _line(attempt: Tried, failure: Failure) -> str:
+def _line(attempt: AttemptRecord, failure: Failure) -> str:
     advice = ""
-    if attempt.failure_class == FailureClass.AUTH and attempt.route.key_variable:
+    if attempt.failure_class == FailureClass.AUTH_FAILED and attempt.route.key_variable:
         advice = f", check {attempt.route.key_variable}"
-    elif attempt.failure_class == FailureClass.MODEL and attempt.route.instead:
-        advice = f", use {attempt.route.instead!r}"
+    elif attempt.failure_class == FailureClass.MODEL_NOT_FOUND and attempt.route.replacement:
+        advice = f", use {attempt.route.replacement!r}"
     told = (failure.error, _innermost(failure.error) or "")
     said, inner = (" ".join(str(each).split()) for each in told)
     words = said if inner in said else f"{said} {inner}"  # SDKs wrap errors of the same words

@@ -11,13 +11,13 @@ from inference_providers.types import Route, Value
 
 __all__ = [
     "Attempt",
+    "AttemptRecord",
     "Cancelled",
     "Failure",
     "Outcome",
     "Race",
     "Raced",
     "Success",
-    "Tried",
     "Wait",
     "Waited",
 ]
@@ -107,7 +107,7 @@ class Raced(Value, frozen=True, kw_only=True):
     last: tuple[Attempt, Success | Failure]
 
 
-class Tried(Value, frozen=True, kw_only=True):
+class AttemptRecord(Value, frozen=True, kw_only=True):
     """One finished attempt with what its failure meant.
 
     `failure_class` and `status` are `None` where it did not fail. `without` are request

@@ -1,6 +1,6 @@
 """What a provider allows a minute, counted here so that a route at its limit is not hit.
 
-Limits stand in a user's file, since they belong to an account. The counting is that of the
+RateLimits stand in a user's file, since they belong to an account. The counting is that of the
 `limits` package (extra `limits`), loaded when the first route with limits is asked.
 """
 
@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 from inference_providers.errors import MissingPackageError
 
 if TYPE_CHECKING:
-    from inference_providers.types import Limits
+    from inference_providers.types import RateLimits
 
-__all__ = ["Allowance"]
+__all__ = ["RateLimiter"]
 
 _SOON_S = 0.05
 """At the least, so that nobody asks again and again within one tick."""
 
 
-class Allowance:
+class RateLimiter:
     """Counts the requests and tokens of the last minute, by a mark for who is limited."""
 
     def __init__(self) -> None:
         self._counters: tuple[Any, Any, Any] | None = None
 
-    def take(self, mark: str, limits: Limits, tokens: int) -> float:
+    def take(self, mark: str, limits: RateLimits, tokens: int) -> float:
         """Count a request whose prompt has about so many tokens, if it may be sent now.
 
         Returns:
@@ -49,7 +49,7 @@ class Allowance:
             requests.hit(a_minute(limits.rpm), mark)
         return 0.0
 
-    def spend(self, mark: str, limits: Limits, tokens: int) -> None:
+    def spend(self, mark: str, limits: RateLimits, tokens: int) -> None:
         """Count the tokens of an answered request; what passes the limit uses it up."""
         if limits.tpm:
             _, spent, a_minute = self._loaded()

@@ -6,14 +6,14 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from inference_providers.errors import BrokenAnswerError
+from inference_providers.errors import InvalidResponseError
 from inference_providers.failover.events import Failure, Success
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inference_providers.failover.events import Attempt, Outcome, Tried
-    from inference_providers.settings import Policy
+    from inference_providers.failover.events import Attempt, AttemptRecord, Outcome
+    from inference_providers.settings import FailoverSettings
 
 __all__ = ["Look", "Reader", "Reading", "failure", "ms_since"]
 
@@ -39,16 +39,16 @@ class Reader(Protocol[C]):
     def join(self, chunks: Sequence[C]) -> Any:
         """Make one partial answer of what was received."""
 
-    def last(self, tried: tuple[Tried, ...]) -> C:
+    def last(self, tried: tuple[AttemptRecord, ...]) -> C:
         """Make the chunk that ends a stream, which carries the trace."""
 
 
 class Reading(Generic[C]):
     """One stream as it is read: holds chunks back until the first with real output."""
 
-    def __init__(self, reader: Reader[C], attempt: Attempt, policy: Policy) -> None:
+    def __init__(self, reader: Reader[C], attempt: Attempt, settings: FailoverSettings) -> None:
         self._reader = reader
-        self._policy = policy
+        self._settings = settings
         self._started = self._last = time.monotonic()
         self._attempt = attempt
         self._first_output_ms: float | None = None
@@ -58,11 +58,11 @@ class Reading(Generic[C]):
     def patience_s(self) -> float:
         """Return how long the next chunk may take: to the first output, or from the last chunk."""
         if self._first_output_ms is None:
-            limit = self._policy.first_token_timeout_s
+            limit = self._settings.first_token_timeout_s
             until = self._started + min(limit, self._attempt.timeout_s)
         else:
             until = min(
-                self._last + self._policy.inter_chunk_timeout_s,
+                self._last + self._settings.inter_chunk_timeout_s,
                 self._started + self._attempt.left_s,
             )
         return max(0.0, until - time.monotonic())
@@ -89,8 +89,8 @@ class Reading(Generic[C]):
     def too_late(self) -> str:
         """Say what has not come in time."""
         if self._first_output_ms is not None:
-            return f"no further output within {self._policy.inter_chunk_timeout_s:g} s"
-        limit = min(self._policy.first_token_timeout_s, self._attempt.timeout_s)
+            return f"no further output within {self._settings.inter_chunk_timeout_s:g} s"
+        limit = min(self._settings.first_token_timeout_s, self._attempt.timeout_s)
         return f"no output within {limit:.3g} s"
 
     def end(self) -> tuple[Outcome, list[C]]:
@@ -99,7 +99,7 @@ class Reading(Generic[C]):
             self._reader.fault() if self._finished else "the stream ended without a finish reason"
         )
         if fault:
-            return self.fail(BrokenAnswerError(fault)), []
+            return self.fail(InvalidResponseError(fault)), []
         held = self._received if self._first_output_ms is None else []
         success = Success(
             ms=ms_since(self._started),

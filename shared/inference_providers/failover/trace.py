@@ -9,14 +9,14 @@ from inference_providers.failover.events import Success
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inference_providers.failover.events import Tried
+    from inference_providers.failover.events import AttemptRecord
     from inference_providers.types import Cost, Plan
 
 __all__ = ["cost_usd", "trace"]
 
 
 def trace(
-    plan: Plan, tried: Sequence[Tried], tokens: tuple[int, int] | None = None
+    plan: Plan, tried: Sequence[AttemptRecord], tokens: tuple[int, int] | None = None
 ) -> dict[str, Any]:
     """Return the record of one answered request.
 
@@ -38,11 +38,11 @@ def trace(
             for skip in plan.skipped
         ],
         "ttft_ms": outcome.first_output_ms if isinstance(outcome, Success) else None,
-        "cost_usd": cost_usd(route.facts.cost, tokens),
+        "cost_usd": cost_usd(route.model_info.cost, tokens),
     }
 
 
-def _attempt(attempt: Tried) -> dict[str, Any]:
+def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
     told = {
         "provider": attempt.route.provider,
         "model": attempt.route.model,

@@ -1,0 +1,1 @@
+"""What a failure means: exceptions and malformed answers become failure classes."""

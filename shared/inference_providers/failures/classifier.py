@@ -5,7 +5,7 @@
   HTTP libraries, and others on more.
 * Status before code before text: each row of `_TABLE` says at which statuses its sign
   counts, and the first row that fits decides. Where none fits, the bare status does.
-* An unknown 4xx is BAD, an unknown 5xx is OVER.
+* An unknown 4xx is bad_request, an unknown 5xx is overloaded.
 * What no rule knows is not a provider's failure: a bug raises as it is.
 
 What was said is read by `inference_providers.failures.error_details`, times by `inference_providers.failures.retry_after`.
@@ -19,28 +19,28 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from inference_providers.errors import BrokenAnswerError
+from inference_providers.errors import InvalidResponseError
 from inference_providers.failures import error_details, patterns, retry_after
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["FailureClass", "Scope", "Verdict", "classify"]
+__all__ = ["Classification", "FailureClass", "Scope", "classify"]
 
 
 class FailureClass(StrEnum):
     """What went wrong, in terms of what to do next."""
 
-    RATE = "RATE"
-    SIZE = "SIZE"
-    QUOTA = "QUOTA"
-    AUTH = "AUTH"
-    MODEL = "MODEL"
-    OVER = "OVER"
-    CTX = "CTX"
-    BAD = "BAD"
-    POLICY = "POLICY"
-    BROKEN = "BROKEN"
+    RATE_LIMITED = "rate_limited"
+    REQUEST_TOO_LARGE = "request_too_large"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    AUTH_FAILED = "auth_failed"
+    MODEL_NOT_FOUND = "model_not_found"
+    OVERLOADED = "overloaded"
+    CONTEXT_OVERFLOW = "context_overflow"
+    BAD_REQUEST = "bad_request"
+    CONTENT_FILTERED = "content_filtered"
+    INVALID_RESPONSE = "invalid_response"
 
     @property
     def moves_on(self) -> bool:
@@ -48,53 +48,64 @@ class FailureClass(StrEnum):
         return self not in _STAYS
 
 
-RATE, SIZE, QUOTA, AUTH, MODEL, OVER, CTX, BAD, POLICY, BROKEN = FailureClass
+(
+    RATE_LIMITED,
+    REQUEST_TOO_LARGE,
+    QUOTA_EXCEEDED,
+    AUTH_FAILED,
+    MODEL_NOT_FOUND,
+    OVERLOADED,
+    CONTEXT_OVERFLOW,
+    BAD_REQUEST,
+    CONTENT_FILTERED,
+    INVALID_RESPONSE,
+) = FailureClass
 
-_STAYS = frozenset({CTX, BAD, POLICY})
+_STAYS = frozenset({CONTEXT_OVERFLOW, BAD_REQUEST, CONTENT_FILTERED})
 
 
 class Scope(StrEnum):
     """What a cooldown is laid on."""
 
-    ROUTE = "ROUTE"
+    ROUTE = "route"
     """Provider, key and model."""
-    KEY = "KEY"
+    KEY = "key"
     """Provider and key."""
-    MODEL = "MODEL"
+    MODEL = "model"
     """Provider and model, whatever the key."""
-    HOST = "HOST"
+    HOST = "host"
     """The endpoint's host."""
-    NONE = "NONE"
+    NONE = "none"
     """Nothing rests."""
 
 
-class Verdict(NamedTuple):
+class Classification(NamedTuple):
     """What a failure means.
 
     Attributes:
         failure_class: What went wrong.
         status: The HTTP status; of an error told with a success, the one its body names, if any.
         scope: What rests for it.
-        rest_s: How long the provider says to wait, in seconds; `None`: not said.
-        parameter: For BAD, the request parameter that is called unsupported or unknown.
-        daily: For QUOTA, whether it is an allowance that the calendar renews.
+        cooldown_s: How long the provider says to wait, in seconds; `None`: not said.
+        parameter: For bad_request, the request parameter that is called unsupported or unknown.
+        daily: For quota_exceeded, whether it is an allowance that the calendar renews.
     """
 
     failure_class: FailureClass
     status: int | None = None
     scope: Scope = Scope.NONE
-    rest_s: float | None = None
+    cooldown_s: float | None = None
     parameter: str | None = None
     daily: bool = False
 
 
 _SCOPES = {
-    RATE: Scope.ROUTE,
-    QUOTA: Scope.KEY,
-    AUTH: Scope.KEY,
-    MODEL: Scope.ROUTE,
-    OVER: Scope.MODEL,
-    BROKEN: Scope.MODEL,
+    RATE_LIMITED: Scope.ROUTE,
+    QUOTA_EXCEEDED: Scope.KEY,
+    AUTH_FAILED: Scope.KEY,
+    MODEL_NOT_FOUND: Scope.ROUTE,
+    OVERLOADED: Scope.MODEL,
+    INVALID_RESPONSE: Scope.MODEL,
 }
 """What rests unless a row says otherwise; nothing for the classes that are not here."""
 
@@ -121,29 +132,29 @@ _CODE, _TEXT = "code", "text"
 _TABLE: tuple[_Row, ...] = (
     # 1. Signs whose words mislead: they would be taken for something else below.
     # OpenRouter says whose limit it was; the pool it shares with all has nothing to do with the key
-    _Row(_at(429), _CODE, r"upstream_provider.*|upstream_rate.*", RATE, Scope.MODEL),
-    _Row(_at(429), _TEXT, r"rate-limited upstream", RATE, Scope.MODEL),
-    _Row(_at(402, 429), _CODE, r"openrouter_in_flight_budget", RATE),  # frees up with the answers
-    _Row(_at(429), _CODE, r"openrouter_free_tier_daily", QUOTA, daily=True),
+    _Row(_at(429), _CODE, r"upstream_provider.*|upstream_rate.*", RATE_LIMITED, Scope.MODEL),
+    _Row(_at(429), _TEXT, r"rate-limited upstream", RATE_LIMITED, Scope.MODEL),
+    _Row(_at(402, 429), _CODE, r"openrouter_in_flight_budget", RATE_LIMITED),  # frees up with the answers
+    _Row(_at(429), _CODE, r"openrouter_free_tier_daily", QUOTA_EXCEEDED, daily=True),
     # Gemini words every limit as a quota with billing; its quotaId tells, per model or not
-    _Row(_at(429), _CODE, r".*_per_day_.*per_model.*", QUOTA, Scope.ROUTE, daily=True),
-    _Row(_at(429), _CODE, r".*_per_day(_.*)?", QUOTA, daily=True),
-    _Row(_at(429), _CODE, r".*_per_minute(_.*)?", RATE),
+    _Row(_at(429), _CODE, r".*_per_day_.*per_model.*", QUOTA_EXCEEDED, Scope.ROUTE, daily=True),
+    _Row(_at(429), _CODE, r".*_per_day(_.*)?", QUOTA_EXCEEDED, daily=True),
+    _Row(_at(429), _CODE, r".*_per_minute(_.*)?", RATE_LIMITED),
     # DashScope's `insufficient_quota` may be tokens per minute, told by where its link leads
-    _Row(_at(429), _TEXT, r"error-code#token-limit|increase your quota limit", RATE),
+    _Row(_at(429), _TEXT, r"error-code#token-limit|increase your quota limit", RATE_LIMITED),
     # A request that alone is more than a minute's allowance
-    _Row(_at(413, 429), _TEXT, patterns.TOO_LARGE, SIZE),
-    _Row(_at(413), _CODE, r"tokens_limit_reached|rate_limit_exceeded", SIZE),
+    _Row(_at(413, 429), _TEXT, patterns.TOO_LARGE, REQUEST_TOO_LARGE),
+    _Row(_at(413), _CODE, r"tokens_limit_reached|rate_limit_exceeded", REQUEST_TOO_LARGE),
     # Days before the codes: Cerebras's `token_quota_exceeded` is said of minutes and of days
-    _Row(_at(429), _TEXT, patterns.DAILY_SOON, RATE),
-    _Row(_at(403, 429), _TEXT, r"\bspend", QUOTA),
-    _Row(_at(402, 403, 429), _TEXT, patterns.DAILY, QUOTA, daily=True),
+    _Row(_at(429), _TEXT, patterns.DAILY_SOON, RATE_LIMITED),
+    _Row(_at(403, 429), _TEXT, r"\bspend", QUOTA_EXCEEDED),
+    _Row(_at(402, 403, 429), _TEXT, patterns.DAILY, QUOTA_EXCEEDED, daily=True),
     # 2. Codes and types, wherever they stand.
-    _Row(_at(429), _CODE, r"(?:token|request|rpm|tpm)s?_quota_exceeded", RATE),  # Cerebras: minutes
-    _Row(_at(403, 429), _CODE, r"set_limit_exceeded|allocation_quota.*", QUOTA, Scope.ROUTE),
-    _Row(_at(429), _CODE, r"1113|1308|1309|131[013-9]|132[01]", QUOTA),  # Z.ai
-    _Row(_at(429), _CODE, r"3036|4006", QUOTA, daily=True),  # Cloudflare: neurons of the day
-    _Row(_at(400, 403), _CODE, r"30001|1008", QUOTA),  # SiliconFlow, MiniMax
+    _Row(_at(429), _CODE, r"(?:token|request|rpm|tpm)s?_quota_exceeded", RATE_LIMITED),  # Cerebras: minutes
+    _Row(_at(403, 429), _CODE, r"set_limit_exceeded|allocation_quota.*", QUOTA_EXCEEDED, Scope.ROUTE),
+    _Row(_at(429), _CODE, r"1113|1308|1309|131[013-9]|132[01]", QUOTA_EXCEEDED),  # Z.ai
+    _Row(_at(429), _CODE, r"3036|4006", QUOTA_EXCEEDED, daily=True),  # Cloudflare: neurons of the day
+    _Row(_at(400, 403), _CODE, r"30001|1008", QUOTA_EXCEEDED),  # SiliconFlow, MiniMax
     _Row(
         _at(400, 401, 403, 404, 429),
         _CODE,
@@ -152,21 +163,21 @@ _TABLE: tuple[_Row, ...] = (
         r"|.*(?:credit|balance|fund)s?_.*(?:low|exhausted|depleted|insufficient|exceeded|required)"
         r"|(?:.*_)?(?:spend|spending|usage|budget)_limit.*|.*overdue.*|arrear.*"
         r"|(?:.*_)?(?:exceeded_current_)?quota(?:_exceeded|_exhausted|_limit|_error).*",
-        QUOTA,
+        QUOTA_EXCEEDED,
     ),
     _Row(
         _at(400, 403, 429, 503),
         _CODE,
         r"slow_down|(?:.*_)?(?:rate_?limit|too_many_req|throttl|request_limit).*|limit_requests"
         r"|limit_burst_rate|1302|1303|ramp_limit.*|too_many_tokens_error",
-        RATE,
+        RATE_LIMITED,
     ),
     _Row(
         _at(400, 403, 404, 429),
         _CODE,
         r".*overload.*|.*capacity.*|.*busy|(?:.*_)?unavailable(?:_error|_exception)?|.*not_ready.*"
         r"|3040|3505|1305|.*loading",
-        OVER,
+        OVERLOADED,
     ),
     _Row(
         _at(400, 403, 404, 422),
@@ -174,14 +185,14 @@ _TABLE: tuple[_Row, ...] = (
         r".*api_?key.*|(?:invalid|incorrect|missing|expired|no)_(?:auth.*|credentials?|token)"
         r"|unauthori[sz]ed.*|unauthenticated|authentication.*|auth_.*|.*unrecognized_client.*"
         r"|expired_token.*|invalid_signature.*",
-        AUTH,
+        AUTH_FAILED,
     ),
     _Row(
         _at(400, 403, 413, 422, 429, 500),
         _CODE,
         r".*context_?(?:length|window|size|limit).*|.*(?:prompt|input|request)_(?:is_)?too_(?:long|large)"
         r"|string_above_max_length|max_(?:context|input|prompt).*|3051|1261",
-        CTX,
+        CONTEXT_OVERFLOW,
     ),
     _Row(
         _at(400, 403, 422),
@@ -189,7 +200,7 @@ _TABLE: tuple[_Row, ...] = (
         r".*content_?(?:filter|policy|moderation|safety).*|.*moderation.*|1301"
         r"|data_?inspection.*|.*safety.*|.*policy_violation.*|.*sensitive.*|invalid_prompt|unsafe.*"
         r"|prohibited_content|.*risk_?control.*|refusal|flagged_input",
-        POLICY,
+        CONTENT_FILTERED,
     ),
     _Row(
         _at(400, 401, 403, 404, 422),
@@ -198,36 +209,36 @@ _TABLE: tuple[_Row, ...] = (
         r"|deprecated|decommissioned|retired|terms.*|permission.*|blocked.*|not_exists?)"
         r"|(?:invalid|unknown|no_such|unsupported)_model.*|deployment_?not_?found|5007|3042|1211"
         r"|5018|3041|5016|20012",
-        MODEL,
+        MODEL_NOT_FOUND,
     ),
     _Row(
         _WRONG,
         _CODE,
         r"unsupported_(?:parameter|value|param).*|unknown_(?:parameter|param|field).*|invalid_function.*"
         r"|invalid_(?:type|value|schema|json)|missing_required.*|wrong_api_format|5006|extra_forbidden",
-        BAD,
+        BAD_REQUEST,
     ),
     # 3. Words. At 429 the plainest first: no money, then a pace, then anything about money.
-    _Row(_at(429), _TEXT, r"exceeded model token limit", CTX),  # Moonshot
-    _Row(_at(429), _TEXT, patterns.BUSY, OVER),  # all callers' doing, not this one's
-    _Row(_at(429), _TEXT, patterns.BROKE, QUOTA),
-    _Row(_at(429), _TEXT, patterns.PACE, RATE),  # also where it goes on to sell a larger plan
-    _Row(_at(429), _CODE, r"resource_exhausted", RATE),  # Gemini without details, and Vertex
-    _Row(_at(429), _TEXT, patterns.MONEY, QUOTA),
+    _Row(_at(429), _TEXT, r"exceeded model token limit", CONTEXT_OVERFLOW),  # Moonshot
+    _Row(_at(429), _TEXT, patterns.BUSY, OVERLOADED),  # all callers' doing, not this one's
+    _Row(_at(429), _TEXT, patterns.BROKE, QUOTA_EXCEEDED),
+    _Row(_at(429), _TEXT, patterns.PACE, RATE_LIMITED),  # also where it goes on to sell a larger plan
+    _Row(_at(429), _CODE, r"resource_exhausted", RATE_LIMITED),  # Gemini without details, and Vertex
+    _Row(_at(429), _TEXT, patterns.MONEY, QUOTA_EXCEEDED),
     # The rest are told by what others read into them: a refusal names API keys, too
-    _Row(_at(400, 403, 422, 498), _TEXT, patterns.UNSAFE, POLICY),  # 498: Cohere
-    _Row(_at(400, 403, 422), _TEXT, patterns.ANSWER_LENGTH, BAD),  # "maximum", but no overflow
-    _Row(_at(400, 403, 413, 422), _TEXT, patterns.OVERFLOW, CTX),  # 403: Together
-    _Row(_at(500), _TEXT, r"context (?:length|window|size)|prompt is too long", CTX),  # Ollama
-    _Row(_at(500), _TEXT, r"insufficient (?:\w+ )?(?:balance|credits?)", QUOTA),  # MiniMax
-    _Row(_WRONG, _TEXT, patterns.UNSUPPORTED, BAD),  # "… with this model" is not the model
-    _Row(_DENIED, _TEXT, patterns.BILLING, QUOTA),  # Anthropic 400, xAI 403, OpenCode 401
-    _Row(_at(400, 404, 422), _TEXT, patterns.CREDENTIAL, AUTH),  # Gemini 400, xAI 400
-    _Row(_at(400, 401, 403, 412, 422), _TEXT, patterns.ABSENT, MODEL),  # also: not for you
-    _Row(_at(412), _TEXT, r"lora|adapter|\bmodel|deployment", MODEL),  # Fireworks
-    _Row(_at(400), _TEXT, patterns.ELSEWHERE, AUTH),  # Gemini
-    _Row(_at(400, 403), _TEXT, r"rate[-_ ]?limit|too many requests|throttl", RATE),
-    _Row(_at(400, 403), _TEXT, patterns.BUSY, OVER),
+    _Row(_at(400, 403, 422, 498), _TEXT, patterns.UNSAFE, CONTENT_FILTERED),  # 498: Cohere
+    _Row(_at(400, 403, 422), _TEXT, patterns.ANSWER_LENGTH, BAD_REQUEST),  # "maximum", but no overflow
+    _Row(_at(400, 403, 413, 422), _TEXT, patterns.OVERFLOW, CONTEXT_OVERFLOW),  # 403: Together
+    _Row(_at(500), _TEXT, r"context (?:length|window|size)|prompt is too long", CONTEXT_OVERFLOW),  # Ollama
+    _Row(_at(500), _TEXT, r"insufficient (?:\w+ )?(?:balance|credits?)", QUOTA_EXCEEDED),  # MiniMax
+    _Row(_WRONG, _TEXT, patterns.UNSUPPORTED, BAD_REQUEST),  # "… with this model" is not the model
+    _Row(_DENIED, _TEXT, patterns.BILLING, QUOTA_EXCEEDED),  # Anthropic 400, xAI 403, OpenCode 401
+    _Row(_at(400, 404, 422), _TEXT, patterns.CREDENTIAL, AUTH_FAILED),  # Gemini 400, xAI 400
+    _Row(_at(400, 401, 403, 412, 422), _TEXT, patterns.ABSENT, MODEL_NOT_FOUND),  # also: not for you
+    _Row(_at(412), _TEXT, r"lora|adapter|\bmodel|deployment", MODEL_NOT_FOUND),  # Fireworks
+    _Row(_at(400), _TEXT, patterns.ELSEWHERE, AUTH_FAILED),  # Gemini
+    _Row(_at(400, 403), _TEXT, r"rate[-_ ]?limit|too many requests|throttl", RATE_LIMITED),
+    _Row(_at(400, 403), _TEXT, patterns.BUSY, OVERLOADED),
 )  # fmt: skip
 """Where a sign counts, the sign, and its meaning. Rows that one provider made necessary say so."""
 
@@ -246,42 +257,46 @@ _IMPLIED: tuple[tuple[str, int], ...] = (
 """The status a code stands for, where neither HTTP nor the body names one: an error in a stream."""
 
 _BY_STATUS = {
-    401: AUTH,
-    402: QUOTA,
-    403: AUTH,
-    404: MODEL,
-    408: OVER,
-    409: OVER,  # a lock, by OpenAI's SDK worth another try
-    410: MODEL,
-    412: QUOTA,  # Fireworks: the account is suspended
-    413: SIZE,
-    424: OVER,  # Bedrock: the model failed
-    425: OVER,
-    429: RATE,
-    451: POLICY,
-    498: OVER,  # Groq: flex capacity
-    499: OVER,  # Google: cancelled on their side
+    401: AUTH_FAILED,
+    402: QUOTA_EXCEEDED,
+    403: AUTH_FAILED,
+    404: MODEL_NOT_FOUND,
+    408: OVERLOADED,
+    409: OVERLOADED,  # a lock, by OpenAI's SDK worth another try
+    410: MODEL_NOT_FOUND,
+    412: QUOTA_EXCEEDED,  # Fireworks: the account is suspended
+    413: REQUEST_TOO_LARGE,
+    424: OVERLOADED,  # Bedrock: the model failed
+    425: OVERLOADED,
+    429: RATE_LIMITED,
+    451: CONTENT_FILTERED,
+    498: OVERLOADED,  # Groq: flex capacity
+    499: OVERLOADED,  # Google: cancelled on their side
 }
 """What a status means by itself, where its hundred does not say it."""
 
 _BY_NAME: tuple[tuple[str, FailureClass, Scope], ...] = (
-    ("ContextOverflowError", CTX, Scope.NONE),
-    ("ModelRefusalError ContentFilterFinishReasonError", POLICY, Scope.NONE),
-    ("ModelRateLimitError", RATE, Scope.ROUTE),
-    ("ModelAuthenticationError ModelPermissionDeniedError", AUTH, Scope.KEY),
-    ("NoCredentialsError DefaultCredentialsError RefreshError", AUTH, Scope.KEY),
-    ("ModelNotFoundError", MODEL, Scope.ROUTE),
-    ("BrokenAnswerError JSONDecodeError DecodingError SSEError", BROKEN, Scope.MODEL),
-    ("ContentDecodingError DecodeError UnicodeDecodeError", BROKEN, Scope.MODEL),
+    ("ContextOverflowError", CONTEXT_OVERFLOW, Scope.NONE),
+    ("ModelRefusalError ContentFilterFinishReasonError", CONTENT_FILTERED, Scope.NONE),
+    ("ModelRateLimitError", RATE_LIMITED, Scope.ROUTE),
+    ("ModelAuthenticationError ModelPermissionDeniedError", AUTH_FAILED, Scope.KEY),
+    ("NoCredentialsError DefaultCredentialsError RefreshError", AUTH_FAILED, Scope.KEY),
+    ("ModelNotFoundError", MODEL_NOT_FOUND, Scope.ROUTE),
+    ("InvalidResponseError JSONDecodeError DecodingError SSEError", INVALID_RESPONSE, Scope.MODEL),
+    ("ContentDecodingError DecodeError UnicodeDecodeError", INVALID_RESPONSE, Scope.MODEL),
     # No connection is the host's; a model that lets one wait says nothing of its neighbours
-    ("ConnectTimeout ConnectTimeoutError ConnectError ConnectionError gaierror", OVER, Scope.HOST),
-    ("APITimeoutError TimeoutError TimeoutException Timeout", OVER, Scope.MODEL),
-    ("ReadTimeoutError ModelTimeoutError ModelAPIError", OVER, Scope.MODEL),
-    ("APIConnectionError TransportError ProtocolError RemoteProtocolError", OVER, Scope.HOST),
-    ("ChunkedEncodingError SSLError ClientPayloadError IncompleteRead", OVER, Scope.HOST),
+    (
+        "ConnectTimeout ConnectTimeoutError ConnectError ConnectionError gaierror",
+        OVERLOADED,
+        Scope.HOST,
+    ),
+    ("APITimeoutError TimeoutError TimeoutException Timeout", OVERLOADED, Scope.MODEL),
+    ("ReadTimeoutError ModelTimeoutError ModelAPIError", OVERLOADED, Scope.MODEL),
+    ("APIConnectionError TransportError ProtocolError RemoteProtocolError", OVERLOADED, Scope.HOST),
+    ("ChunkedEncodingError SSLError ClientPayloadError IncompleteRead", OVERLOADED, Scope.HOST),
     (
         "ClientConnectionError HTTPClientError ModelConnectionError LocalServerError",
-        OVER,
+        OVERLOADED,
         Scope.HOST,
     ),
 )
@@ -294,7 +309,7 @@ botocore, google.auth, langchain-core and Python. The first row that fits decide
 _MAX_CAUSES = 5
 
 
-def classify(error: BaseException, now: datetime | None = None) -> Verdict:
+def classify(error: BaseException, now: datetime | None = None) -> Classification:
     """Say what a failure means. Never raises.
 
     Args:
@@ -310,8 +325,8 @@ def classify(error: BaseException, now: datetime | None = None) -> Verdict:
     names = {cls.__name__ for cause in chain for cls in type(cause).__mro__}
     for known, failure_class, scope in _BY_NAME:
         if names.intersection(known.split()):
-            return Verdict(failure_class, scope=scope)
-    return Verdict(BAD)
+            return Classification(failure_class, scope=scope)
+    return Classification(BAD_REQUEST)
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -325,20 +340,22 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _verdict(said: error_details.Evidence, error: BaseException, now: datetime | None) -> Verdict:
+def _verdict(
+    said: error_details.Evidence, error: BaseException, now: datetime | None
+) -> Classification:
     status = said.status or _implied(said.codes)
     row = next((row for row in _TABLE if _fits(row, status, said)), None)
     failure_class = row.failure_class if row else _bare(status, said, error)
-    if failure_class is RATE and _outgrown(said.text):
-        row, failure_class = None, SIZE
+    if failure_class is RATE_LIMITED and _outgrown(said.text):
+        row, failure_class = None, REQUEST_TOO_LARGE
     daily = row.daily if row else False
     scope = (row.scope if row else None) or _SCOPES.get(failure_class, Scope.NONE)
-    return Verdict(
+    return Classification(
         failure_class=failure_class,
-        status=said.http if failure_class is BROKEN else said.status,
+        status=said.http if failure_class is INVALID_RESPONSE else said.status,
         scope=scope,
-        rest_s=_rest_s(said, failure_class, now, daily=daily),
-        parameter=_parameter(said) if failure_class is BAD else None,
+        cooldown_s=_rest_s(said, failure_class, now, daily=daily),
+        parameter=_parameter(said) if failure_class is BAD_REQUEST else None,
         daily=daily,
     )
 
@@ -360,13 +377,13 @@ def _fits(row: _Row, status: int | None, said: error_details.Evidence) -> bool:
 def _bare(status: int | None, said: error_details.Evidence, error: BaseException) -> FailureClass:
     """Say what is meant where no row fits: by the status, or that there is none."""
     if status is None:
-        no_answer = said.http is not None or isinstance(error, BrokenAnswerError)
-        return BROKEN if no_answer else OVER
+        no_answer = said.http is not None or isinstance(error, InvalidResponseError)
+        return INVALID_RESPONSE if no_answer else OVERLOADED
     if known := _BY_STATUS.get(status):
         return known
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return OVER
-    return OVER if said.headers.get("x-should-retry", "").lower() == "true" else BAD
+        return OVERLOADED
+    return OVERLOADED if said.headers.get("x-should-retry", "").lower() == "true" else BAD_REQUEST
 
 
 def _outgrown(text: str) -> bool:
@@ -380,15 +397,15 @@ def _outgrown(text: str) -> bool:
 def _rest_s(
     said: error_details.Evidence, failure_class: FailureClass, now: datetime | None, *, daily: bool
 ) -> float | None:
-    if failure_class not in {RATE, QUOTA, OVER, BROKEN}:
+    if failure_class not in {RATE_LIMITED, QUOTA_EXCEEDED, OVERLOADED, INVALID_RESPONSE}:
         return None
     if daily and any("per_day_per_project" in code for code in said.codes):
         # Gemini; its `retryDelay` is of the minute even then
         return None if now is None else retry_after.until_midnight_pacific_s(now)
-    rest_s = retry_after.said_s(said.headers, said.body, said.text, now)
-    if rest_s is None and (daily or failure_class is RATE):
+    cooldown_s = retry_after.said_s(said.headers, said.body, said.text, now)
+    if cooldown_s is None and (daily or failure_class is RATE_LIMITED):
         return retry_after.window_s(said.headers, now, spent_only=daily)
-    return rest_s
+    return cooldown_s
 
 
 def _parameter(said: error_details.Evidence) -> str | None:

@@ -1,6 +1,6 @@
 """The child process of `embedded`: llama.cpp's own server, on loopback.
 
-It is run by path (`python -P embedded_server.py`) and imports nothing of this
+It is run by path (`python -P _llama_child.py`) and imports nothing of this
 package, so a wheel, an editable install and a checkout all work alike.
 
 - Settings come in as one JSON line on stdin. They hold the key, and what a

@@ -19,7 +19,7 @@ import msgspec
 from inference_providers.credentials import is_loopback
 from inference_providers.local import llama_server, weights
 from inference_providers.registry.validation import without_secrets
-from inference_providers.types import Found, NotFound
+from inference_providers.types import LocalModels, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,10 +45,10 @@ class _Listing(msgspec.Struct):
 
 def find_servers(
     provider_ids: Iterable[str], registry: Registry, keys: Keys
-) -> dict[str, Found | NotFound]:
+) -> dict[str, LocalModels | Unavailable]:
     """Ask the local providers for their models, in parallel.
 
-    Takes at most `DEADLINE_S`, whatever the servers do.
+    MessageFormat at most `DEADLINE_S`, whatever the servers do.
     """
     # A sixth of a second, so only where a server is looked for, and before the clock runs.
     import requests  # noqa: F401, PLC0415
@@ -67,27 +67,29 @@ def find_servers(
     }
     wait(asked.values(), timeout=DEADLINE_S)
     pool.shutdown(wait=False, cancel_futures=True)
-    found: dict[str, Found | NotFound] = {}
+    found: dict[str, LocalModels | Unavailable] = {}
     for provider_id, place in places.items():
-        if isinstance(place, NotFound):
+        if isinstance(place, Unavailable):
             found[provider_id] = place
         elif asked[provider_id].done():
             found[provider_id] = asked[provider_id].result()
         else:
-            found[provider_id] = NotFound(reason=f"{place} does not answer within {DEADLINE_S} s")
+            found[provider_id] = Unavailable(
+                reason=f"{place} does not answer within {DEADLINE_S} s"
+            )
     return found
 
 
-def find_embedded(provider: Provider, keys: Keys) -> Found | NotFound:
+def find_embedded(provider: Provider, keys: Keys) -> LocalModels | Unavailable:
     """Say which GGUF files could be served in a child process; looks at files only.
 
     `AUTOPROVIDER_GGUF` comes first, then the registry's, which need installing.
     """
     if reason := llama_server.available():
-        return NotFound(reason=reason)
+        return Unavailable(reason=reason)
     named = keys.setting(GGUF_VARIABLE)
     if named and weights.find(named) is None:
-        return NotFound(reason=f"{GGUF_VARIABLE} names no file: {named!r}")
+        return Unavailable(reason=f"{GGUF_VARIABLE} names no file: {named!r}")
     listed = (
         entry if isinstance(entry, str) else entry.id
         for entries in provider.models.values()
@@ -95,11 +97,11 @@ def find_embedded(provider: Provider, keys: Keys) -> Found | NotFound:
     )
     files = tuple(name for name in (named, *listed) if name and weights.find(name))
     if not files:
-        return NotFound(reason="no weights; run `autoprovider local install`")
-    return Found(base_url=provider.endpoints["default"].base_url, models=files)
+        return Unavailable(reason="no weights; run `autoprovider local install`")
+    return LocalModels(base_url=provider.endpoints["default"].base_url, models=files)
 
 
-def _place(endpoint: Endpoint, keys: Keys) -> str | NotFound:
+def _place(endpoint: Endpoint, keys: Keys) -> str | Unavailable:
     """Return the base URL to ask: the environment's, or else the registry's."""
     variable = next((name for name in endpoint.base_url_env if keys.setting(name)), None)
     if variable is None:
@@ -111,11 +113,11 @@ def _place(endpoint: Endpoint, keys: Keys) -> str | NotFound:
         given = urlsplit(address)
         host, port = given.hostname or "", given.port or usual.port
     except ValueError:
-        return NotFound(reason=f"{variable} is no address: {without_secrets(address)!r}")
+        return Unavailable(reason=f"{variable} is no address: {without_secrets(address)!r}")
     if host in {"", "0.0.0.0", "::"}:  # noqa: S104 - what a server binds to; clients use loopback
         host = "127.0.0.1"
     if not is_loopback(host):
-        return NotFound(
+        return Unavailable(
             reason=f"{variable} points to {host!r}, not this machine; name it in a registry file"
         )
     host = f"[{host}]" if ":" in host else host
@@ -123,7 +125,7 @@ def _place(endpoint: Endpoint, keys: Keys) -> str | NotFound:
     return urlunsplit((given.scheme, f"{host}:{port}" if port else host, path, "", ""))
 
 
-def _ask(base_url: str, endpoint: Endpoint, deadline: float) -> Found | NotFound:
+def _ask(base_url: str, endpoint: Endpoint, deadline: float) -> LocalModels | Unavailable:
     import requests  # noqa: PLC0415 - `find_servers` has loaded it
 
     url = base_url.rstrip("/") + endpoint.models_path
@@ -134,15 +136,17 @@ def _ask(base_url: str, endpoint: Endpoint, deadline: float) -> Found | NotFound
     try:
         with session.get(url, timeout=DEADLINE_S, allow_redirects=False, stream=True) as response:
             if response.status_code != requests.codes.ok:
-                return NotFound(reason=f"{url} answers HTTP {response.status_code} without a key")
+                return Unavailable(
+                    reason=f"{url} answers HTTP {response.status_code} without a key"
+                )
             body = b""
             for part in response.iter_content(1 << 16):
                 body += part
                 if len(body) > LISTING_MAX_BYTES or time.monotonic() > deadline:
-                    return NotFound(reason=f"{url} answers with more than a list of models")
+                    return Unavailable(reason=f"{url} answers with more than a list of models")
         listing = msgspec.json.decode(body, type=_Listing)
     except requests.RequestException:
-        return NotFound(reason=f"no server at {base_url}; {mend}")
+        return Unavailable(reason=f"no server at {base_url}; {mend}")
     except (msgspec.DecodeError, RecursionError):
-        return NotFound(reason=f"{url} does not answer with a list of models")
-    return Found(base_url=base_url, models=tuple(item.id for item in listing.data or ()))
+        return Unavailable(reason=f"{url} does not answer with a list of models")
+    return LocalModels(base_url=base_url, models=tuple(item.id for item in listing.data or ()))

@@ -74,7 +74,7 @@ def install(*, echo: Callable[[str], None]) -> Path:
     and twice that is needed on disk meanwhile. Safe to run twice at once.
 
     Args:
-        echo: Takes the lines to show. pip shows its own progress on stderr.
+        echo: MessageFormat the lines to show. pip shows its own progress on stderr.
 
     Raises:
         MissingPackageError: This environment has no pip.

@@ -1,0 +1,1 @@
+"""Canonical model names: text rules and an alias table."""

@@ -1,0 +1,1 @@
+"""The registry document: its schema, loading, validation and lookup."""

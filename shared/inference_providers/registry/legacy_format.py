@@ -16,8 +16,17 @@ __all__ = ["convert", "is_original"]
 _PROTOCOLS = {"openai": "openai-chat"}
 TODAYS = frozenset(
     {
-        *("auth", "checked", "docs", "embeddings", "endpoints", "free_names", "kind", "limits"),
-        *("models", "name", "quirks", "source", "twin_of"),
+        *(
+            "auth",
+            "checked",
+            "docs",
+            "embeddings",
+            "endpoints",
+            "accepts_any_model",
+            "kind",
+            "limits",
+        ),
+        *("models", "name", "quirks", "source", "variant_of"),
     }
 )
 """What a row of today's format has; whatever else is in one of the original is a comment."""

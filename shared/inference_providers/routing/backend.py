@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from inference_providers.registry.registry import Registry
     from inference_providers.types import Route, Selection
 
-__all__ = ["GROUP", "Access", "Chat", "Connector", "Piece", "find_connector"]
+__all__ = ["GROUP", "Access", "Backend", "Chat", "Piece", "find_backend"]
 
 GROUP = "autoprovider.connectors"
 
@@ -49,10 +49,10 @@ class Chat(Protocol):
         """Yield the answer as it comes; the last piece carries the trace."""
 
 
-class Connector(Protocol):
+class Backend(Protocol):
     """Speaks to routes."""
 
-    def unspoken(self, registry: Registry) -> Mapping[str, str]:
+    def unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
         """Return the registry's protocols that cannot be spoken here, each with what to do."""
 
     def client(self, route: Route, access: Access) -> Any:
@@ -63,13 +63,13 @@ class Connector(Protocol):
 
 
 @cache
-def find_connector() -> Connector:
+def find_backend() -> Backend:
     """Return the installed connector.
 
     Raises:
         MissingPackageError: None is registered: the installation is incomplete.
     """
     for point in entry_points(group=GROUP):
-        return cast("Connector", point.load())
+        return cast("Backend", point.load())
     msg = "No connector is registered; reinstall: pip install --force-reinstall autoprovider"
     raise MissingPackageError(msg)

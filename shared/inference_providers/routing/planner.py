@@ -14,22 +14,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inference_providers.errors import NoRouteError, UnknownModelError
+from inference_providers.errors import UnknownModelError
 from inference_providers.model_names.canonical import canonical_name
 from inference_providers.registry.index import Target
 from inference_providers.types import (
     ANYTHING,
+    NOT_IN_ONLY,
     ON_THIS_MACHINE,
     Endpoint,
-    Found,
+    LocalModels,
     Model,
     Needs,
-    NotFound,
     Plan,
     Provider,
     Route,
     Selection,
     Skipped,
+    Unavailable,
 )
 
 if TYPE_CHECKING:
@@ -41,9 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMPATIBLE",
-    "Surroundings",
+    "PlanningContext",
     "plan",
-    "require_routes",
     "stick",
 ]
 
@@ -53,18 +53,17 @@ COMPATIBLE = "openai"
 EXPLORED_SHARE = 0.05
 """How often `sort="latency"` tries a route that was slow, which may have become fast."""
 
-_NOT_ASKED = NotFound(reason="not asked; pass local=True, or name it")
-_NOT_WANTED = "not in only="
+_NOT_ASKED = Unavailable(reason="not asked; pass local=True, or name it")
 _LAST_RESORT = "the embedded model is the last resort; name it to use it"
 
 
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan depends on beside the registry: keys, this machine, today.
 
     Attributes:
         found: What a look at this machine showed, by provider id. A local provider
             that is not in it was not asked.
-        unspoken: Protocols that cannot be spoken here, each with what to do.
+        unsupported_protocols: Protocols that cannot be spoken here, each with what to do.
         resting: Says why a route rests now, if it does.
         latency_ms: What a route has taken to its first output, on the average.
         chance: Returns a number from 0 to 1, for `sort="random"` and for exploring.
@@ -72,15 +71,15 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     keys: Keys
     today: date
-    found: Mapping[str, Found | NotFound] = {}
-    unspoken: Mapping[str, str] = {}
-    resting: Callable[[Route], str | None] = lambda _: None
+    found: Mapping[str, LocalModels | Unavailable] = {}
+    unsupported_protocols: Mapping[str, str] = {}
+    cooling_down: Callable[[Route], str | None] = lambda _: None
     latency_ms: Callable[[Route], float | None] = lambda _: None
     chance: Callable[[], float] = lambda: 1.0
 
 
 def plan(
-    selection: Selection, registry: Registry, around: Surroundings, *, needs: Needs = ANYTHING
+    selection: Selection, registry: Registry, around: PlanningContext, *, needs: Needs = ANYTHING
 ) -> Plan:
     """Order every usable route to the models of `selection`.
 
@@ -108,18 +107,18 @@ def plan(
                 del routes[key]
                 skipped[key] = _skip(route.provider, route.model, _LAST_RESORT)
     ordered = _sorted(list(routes.values()), selection, around)
-    resting = {route: why for route in ordered if (why := around.resting(route))}
+    resting = {route: why for route in ordered if (why := around.cooling_down(route))}
     at_rest = (_skip(route.provider, route.model, why) for route, why in resting.items())
     return Plan(
         models=tuple(target.model for target in asked),
         routes=tuple(route for route in ordered if route not in resting),
         skipped=(*at_rest, *skipped.values()),
-        resting=tuple(resting),
+        cooling_down=tuple(resting),
         tokens=needs.context,
     )
 
 
-def _sorted(routes: list[Route], selection: Selection, around: Surroundings) -> list[Route]:
+def _sorted(routes: list[Route], selection: Selection, around: PlanningContext) -> list[Route]:
     """Sort the routes of each model among themselves; equals keep their order."""
     models = list(dict.fromkeys(route.model for route in routes))
     rank = {provider_id: n for n, provider_id in enumerate(selection.order)}
@@ -128,7 +127,7 @@ def _sorted(routes: list[Route], selection: Selection, around: Surroundings) -> 
         """Return what a route is sorted by: less goes first."""
         match selection.sort:
             case "price":
-                cost = route.facts.cost
+                cost = route.model_info.cost
                 return cost.input + cost.output if cost else math.inf
             case "latency":
                 # A route nobody has measured comes first; any may get another chance.
@@ -152,27 +151,11 @@ def stick(made: Plan, conversation: str, kept: Callable[[str], tuple[str, str] |
     return msgspec.structs.replace(made, routes=tuple(routes), conversation=conversation)
 
 
-def require_routes(made: Plan) -> Plan:
-    """Return `made`.
-
-    Raises:
-        NoRouteError: It holds no route; the message has each candidate's reason, but
-            that of those whom `only` rules out, where there are others.
-    """
-    if made.routes or made.resting:
-        return made
-    asked = ", ".join(map(repr, made.models)) or "any model"
-    told = [skip for skip in made.skipped if skip.reason != _NOT_WANTED] or made.skipped
-    reasons = "; ".join(f"{skip.provider}: {skip.reason}" for skip in told)
-    msg = f"No usable route to {asked}: {reasons or 'no provider is left to ask'}"
-    raise NoRouteError(msg)
-
-
 class _Planner:
     """The four inputs of a plan, and the judging of candidates by them."""
 
     def __init__(
-        self, selection: Selection, registry: Registry, around: Surroundings, needs: Needs
+        self, selection: Selection, registry: Registry, around: PlanningContext, needs: Needs
     ) -> None:
         self.selection = selection
         self.registry = registry
@@ -189,7 +172,7 @@ class _Planner:
             with suppress(UnknownModelError):  # the user's own file may list fewer providers
                 yield self.registry.target(name)
         for provider_id, found in self.around.found.items():
-            for model_id in found.models if isinstance(found, Found) else ():
+            for model_id in found.models if isinstance(found, LocalModels) else ():
                 yield Target(canonical_name(model_id), provider_id)
 
     def candidates(self, target: Target) -> Iterator[Route | Skipped]:
@@ -207,12 +190,12 @@ class _Planner:
             self._opened[provider_id] = self.around.keys.variable(provider_id, provider)
         return self._opened[provider_id]
 
-    def _offers(self, target: Target, provider_id: str) -> Iterator[Model | NotFound]:
+    def _offers(self, target: Target, provider_id: str) -> Iterator[Model | Unavailable]:
         """Yield what a provider serves under the name, or why it cannot be told."""
         entries = self.registry.offered(provider_id, target)
         provider = self.registry.providers[provider_id]
         kind = provider.kind
-        if not entries and provider.free_names:
+        if not entries and provider.accepts_any_model:
             yield Model(id=target.model, input=())
             return
         if kind not in ON_THIS_MACHINE:
@@ -223,7 +206,7 @@ class _Planner:
             return
         found = self.around.found.get(provider_id, _NOT_ASKED)
         concerned = entries or target.provider or kind == "local"
-        if isinstance(found, Found):
+        if isinstance(found, LocalModels):
             facts = {entry.id: entry for entry in entries}
             names = {target.model.lower(), canonical_name(target.model)}
             meant = [
@@ -233,15 +216,17 @@ class _Planner:
             ]
             yield from (facts.get(model_id, Model(id=model_id, input=())) for model_id in meant)
             if concerned and not meant and self.selection.models:
-                yield NotFound(reason=f"does not serve {target.model!r}; load it there")
+                yield Unavailable(reason=f"does not serve {target.model!r}; load it there")
         elif concerned:
             yield found
 
-    def _judged(self, target: Target, provider_id: str, offer: Model | NotFound) -> Route | Skipped:
+    def _judged(
+        self, target: Target, provider_id: str, offer: Model | Unavailable
+    ) -> Route | Skipped:
         provider = self.registry.providers[provider_id]
         if reason := self._unwanted(target, provider_id, provider):
             return _skip(provider_id, target.model, reason)
-        if isinstance(offer, NotFound):
+        if isinstance(offer, Unavailable):
             return _skip(provider_id, target.model, offer.reason)
         endpoint = self._spoken(provider, provider.endpoints[offer.endpoint])
         variable, reason = self._key_of(provider_id)
@@ -256,7 +241,7 @@ class _Planner:
                 provider=provider_id, model=target.model, reason=reason, context=offer.context
             )
         found = self.around.found.get(provider_id)
-        if isinstance(found, Found):
+        if isinstance(found, LocalModels):
             endpoint = msgspec.structs.replace(endpoint, base_url=found.base_url)
         return Route(
             model=target.model,
@@ -265,11 +250,11 @@ class _Planner:
             endpoint=endpoint,
             kind=provider.kind,
             key_variable=variable,
-            key_mark=self.around.keys.mark(provider_id, variable),
+            key_fingerprint=self.around.keys.mark(provider_id, variable),
             quirks=endpoint.quirks or offer.quirks or provider.quirks,
             limits=offer.limits or provider.limits,
-            facts=offer,
-            instead=self._instead(provider_id, target.model, offer),
+            model_info=offer,
+            replacement=self._instead(provider_id, target.model, offer),
         )
 
     def _instead(self, provider_id: str, model: str, offer: Model) -> str | None:
@@ -283,30 +268,35 @@ class _Planner:
     def _spoken(self, provider: Provider, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint named `openai` in place of one whose protocol is not spoken."""
         compatible = provider.endpoints.get(COMPATIBLE, endpoint)
-        unspoken = self.around.unspoken
-        if endpoint.protocol in unspoken and compatible.protocol not in unspoken:
+        unsupported_protocols = self.around.unsupported_protocols
+        if (
+            endpoint.protocol in unsupported_protocols
+            and compatible.protocol not in unsupported_protocols
+        ):
             return compatible
         return endpoint
 
     def _unwanted(self, target: Target, provider_id: str, provider: Provider) -> str | None:
         selection = self.selection
         if selection.only and provider_id not in selection.only:
-            return _NOT_WANTED
+            return NOT_IN_ONLY
         if provider_id in selection.exclude:
             return "excluded"
         named = provider_id in (*selection.only, *selection.order, target.provider)
         variable, _ = self._key_of(provider_id)
-        if (provider.auth.ambient or variable in provider.auth.ambient_variables) and not named:
+        if (provider.auth.opt_in or variable in provider.auth.opt_in_variables) and not named:
             return "its key is often set for other reasons; name it in only= or order= to use it"
-        if provider.twin_of and not named:
-            return f"is {provider.twin_of!r} elsewhere; name it in only= or order= to use it"
+        if provider.variant_of and not named:
+            return f"is {provider.variant_of!r} elsewhere; name it in only= or order= to use it"
         return None
 
     def _is_over(self, entry: Model) -> bool:
         return entry.shutdown is not None and entry.shutdown <= self.around.today
 
     def _unsaid(self, protocol: str) -> str | None:
-        return self.around.unspoken.get(protocol) or dict(self.needs.unsayable).get(protocol)
+        return self.around.unsupported_protocols.get(protocol) or dict(
+            self.needs.ruled_out_protocols
+        ).get(protocol)
 
     def _unfit(self, entry: Model) -> str | None:
         if self._is_over(entry):
@@ -315,7 +305,7 @@ class _Planner:
             return "does not offer tools"
         if self.needs.structured and entry.structured is False:
             return "does not offer structured output; ask by a tool"
-        if self.needs.shaped and entry.structured is False and entry.tools is False:
+        if self.needs.structured_or_tools and entry.structured is False and entry.tools is False:
             return "offers neither structured output nor tools"
         if entry.input and (lacking := self.needs.input.difference(entry.input)):
             return f"does not take {' or '.join(sorted(lacking))} input"

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 from inference_providers.credentials import Key
 from inference_providers.errors import ConfigError, LocalServerError
-from inference_providers.failover.cooldowns import HEALTH
+from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.local import discovery, llama_server, weights
 from inference_providers.routing import install_check
 from inference_providers.routing.backend import Access
-from inference_providers.routing.planner import Surroundings, plan, stick
+from inference_providers.routing.planner import PlanningContext, plan, stick
 from inference_providers.types import ANYTHING
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from inference_providers.credentials import Keys
     from inference_providers.registry.registry import Registry
-    from inference_providers.types import Found, Needs, NotFound, Plan, Route, Selection
+    from inference_providers.types import LocalModels, Needs, Plan, Route, Selection, Unavailable
 
 __all__ = ["Resolver"]
 
@@ -46,7 +46,7 @@ class Resolver:
         selection: Which models, and which providers may serve them.
         registry: Where they are looked up.
         keys: The keys at hand.
-        unspoken: Says which of a registry's protocols the caller cannot speak, and why.
+        unsupported_protocols: Says which of a registry's protocols the caller cannot speak, and why.
 
     Raises:
         UnknownModelError: A model of the selection is unknown or retired.
@@ -58,17 +58,17 @@ class Resolver:
         selection: Selection,
         registry: Registry,
         keys: Keys,
-        unspoken: Callable[[Registry], Mapping[str, str]],
+        unsupported_protocols: Callable[[Registry], Mapping[str, str]],
     ) -> None:
         install_check.warn_once()
         self.selection = selection
         self.registry = registry
         self.keys = keys
-        self.health = HEALTH
-        self._unspoken = unspoken(registry)
-        self._servers: Mapping[str, Found | NotFound] = {}
+        self.state = PROCESS_STATE
+        self._unspoken = unsupported_protocols(registry)
+        self._servers: Mapping[str, LocalModels | Unavailable] = {}
         self._looked_at = -math.inf
-        self._files: Mapping[str, Found | NotFound] = {}
+        self._files: Mapping[str, LocalModels | Unavailable] = {}
         self._files_looked_at = -math.inf
         self._said_last_resort = False
         for argument in ("only", "exclude", "order"):
@@ -133,18 +133,18 @@ class Resolver:
             key.scrub_error(error)
 
     def _plan(self, needs: Needs) -> Plan:
-        around = Surroundings(
+        around = PlanningContext(
             keys=self.keys,
             today=datetime.now(UTC).date(),
             found={**self._servers, **self._embedded_found()},
-            unspoken=self._unspoken,
-            resting=self._why_resting,
-            latency_ms=self.health.latency_ms,
+            unsupported_protocols=self._unspoken,
+            cooling_down=self._why_resting,
+            latency_ms=self.state.latency_ms,
             chance=random.random,
         )
         return plan(self.selection, self.registry, around, needs=needs)
 
-    def _embedded_found(self) -> Mapping[str, Found | NotFound]:
+    def _embedded_found(self) -> Mapping[str, LocalModels | Unavailable]:
         now = time.monotonic()
         if now - self._files_looked_at > FILES_FOR_S:
             self._files = {
@@ -156,11 +156,11 @@ class Resolver:
         return self._files
 
     def _stuck(self, made: Plan, conversation: str | None) -> Plan:
-        return made if conversation is None else stick(made, conversation, self.health.kept)
+        return made if conversation is None else stick(made, conversation, self.state.kept)
 
     def _why_resting(self, route: Route) -> str | None:
         now = time.monotonic()
-        rest = self.health.resting(route, now)
+        rest = self.state.active_cooldown(route, now)
         return rest.reason(now) if rest else None
 
     def _must_look(self, made: Plan) -> bool:
@@ -172,8 +172,8 @@ class Resolver:
         if self.selection.local or named.intersection(servers):
             return True
         if self.selection.models:
-            return not (made.routes or made.resting)
-        return all(route.kind == "embedded" for route in (*made.routes, *made.resting))
+            return not (made.routes or made.cooling_down)
+        return all(route.kind == "embedded" for route in (*made.routes, *made.cooling_down))
 
     def _look(self) -> None:
         self._servers = discovery.find_servers(self._local_ids(), self.registry, self.keys)
@@ -197,7 +197,7 @@ class Resolver:
                 made.routes[0].model,
             )
         for route in made.routes:
-            own = self.registry.providers[route.provider].endpoints[route.facts.endpoint]
+            own = self.registry.providers[route.provider].endpoints[route.model_info.endpoint]
             if own.protocol != route.endpoint.protocol:
                 _say_compatible_once(route.provider, self._unspoken[own.protocol])
         return made

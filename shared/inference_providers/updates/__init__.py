@@ -1,0 +1,1 @@
+"""Fetching a newer registry without letting it redirect a key."""

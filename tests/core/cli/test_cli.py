@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inference_providers.cli import upkeep
+from inference_providers.cli import registry_commands
 from inference_providers.registry.registry import Registry
 from inference_providers.testing import FakeProvider, Reply
 from inference_providers.updates import private_files
@@ -180,7 +180,7 @@ def test_an_unreachable_server_is_told(tmp_path: Path) -> None:
         path = registry_file(tmp_path, {"providers": {"gone": gone.row({"m": "id"})}})
     done = run("ask", "x", "-m", "gone/m", "--registry", path)
     assert done.returncode == 1
-    assert "No route answered, 2 tried: gone/m: OVER" in said(done)
+    assert "No route answered, 2 tried: gone/m: overloaded" in said(done)
 
 
 def test_a_request_a_provider_refuses_is_told_with_its_route(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert err == ""
 
 
-# The registry's upkeep
+# The registry's registry_commands
 
 
 def test_stats_count_what_the_registry_knows() -> None:
@@ -319,8 +319,8 @@ def test_check_says_what_a_file_adds_changes_and_removes(tmp_path: Path) -> None
          "at $.aliases.fast: got 'gpt-oss-120c', which no provider lists; did you mean"),
         ({"auto_model_priority": ["gpt-oss-120b", "gpt-oss-120c"]},
          "at $.auto_model_priority[1]: Unknown model 'gpt-oss-120c'; did you mean"),
-        ({"providers": {"groq": {"twin_of": "grok"}}},
-         "at $.providers.groq.twin_of: got 'grok', no provider; did you mean 'groq'?"),
+        ({"providers": {"groq": {"variant_of": "grok"}}},
+         "at $.providers.groq.variant_of: got 'grok', no provider; did you mean 'groq'?"),
     ],
 )  # fmt: skip
 def test_check_tells_what_is_wrong_with_a_file(tmp_path: Path, content: Any, message: str) -> None:
@@ -385,7 +385,7 @@ def test_verify_says_which_models_stand_in_no_list_it_asked_for(tmp_path: Path) 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_upkeep_that_cannot_be_done_is_told_in_one_line(
+def test_registry_commands_that_cannot_be_done_is_told_in_one_line(
     args: list[str], code: int, message: str
 ) -> None:
     done = run(*args)
@@ -467,7 +467,7 @@ def test_what_another_process_keeps_right_after_it_is_no_failure_of_an_update(
         replace(path, json.dumps({"body": newer}).encode())
 
     monkeypatch.setattr(private_files, "replace", overtaken)
-    upkeep.update_registry(site.url())
+    registry_commands.update_registry(site.url())
     assert "0 more than this package's, 0 gone" in capsys.readouterr().out
     assert len(list(caches.iterdir())) == 2
 

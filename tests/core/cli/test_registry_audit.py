@@ -12,7 +12,7 @@ from inference_providers.cli.registry_audit import Finding, compared, mending, v
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.planner import Surroundings, plan
+from inference_providers.routing.planner import PlanningContext, plan
 from inference_providers.testing import FakeProvider
 from inference_providers.types import Selection
 
@@ -88,7 +88,7 @@ def test_the_mended_registry_agrees_and_reaches_the_new_ones_by_both_names() -> 
     assert compared("a", after, listed) == Finding("a")
     assert after.entries("a", "small") == before.entries("a", "small"), "facts were lost"
     assert after.entries("a", "dated")[0] == before.entries("a", "dated")[0]
-    around = Surroundings(keys=keys(), today=date(2026, 11, 22))
+    around = PlanningContext(keys=keys(), today=date(2026, 11, 22))
     for name in ("huge", "org/Huge-Instruct", "a/org/huge-instruct", "dated-0202", "a/big-v2"):
         (route,) = plan(Selection(models=(name,)), after, around).routes
         assert route.model_id in {"org/Huge-Instruct", "dated-0202", "big-v2"}
@@ -229,8 +229,8 @@ def test_only_providers_whose_key_is_at_hand_are_asked() -> None:
         verify(made, keys(), "b")
 
 
-@pytest.mark.parametrize("fields", [{"auth": {"any_of": [["A_KEY"]], "ambient": True}},
-                                    {"twin_of": "b"}])  # fmt: skip
+@pytest.mark.parametrize("fields", [{"auth": {"any_of": [["A_KEY"]], "opt_in": True}},
+                                    {"variant_of": "b"}])  # fmt: skip
 def test_a_provider_that_must_be_named_is_asked_only_when_it_is(site, page, fields: dict) -> None:
     site.pages["/v1/models"] = page(listing("org/big"))
     made = registry(site.url("/v1"), {"big": "org/big"}, **fields)

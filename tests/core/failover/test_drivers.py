@@ -9,26 +9,26 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from inference_providers.errors import AllRoutesFailed, BrokenAnswerError, StreamInterrupted
+from inference_providers.errors import AllRoutesFailed, InvalidResponseError, StreamInterrupted
 from inference_providers.failover import drivers
 from inference_providers.failover.engine import failover
-from inference_providers.failover.events import Attempt, Success, Tried
+from inference_providers.failover.events import Attempt, AttemptRecord, Success
 from inference_providers.failover.stream_buffer import Look
-from inference_providers.settings import Policy
+from inference_providers.settings import FailoverSettings
 from inference_providers.types import Endpoint, Model, Plan, Route
 
 
 class Chunk(NamedTuple):
     text: str = ""
     finish: bool = False
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[AttemptRecord, ...] = ()
 
 
 ROLE, FINISH = Chunk(), Chunk(finish=True)
 HELLO = [ROLE, Chunk("Hel"), Chunk(""), Chunk("lo"), FINISH]
 
 
-class ChunkReader:
+class ChunkInspector:
     def look(self, chunk: Chunk) -> Look:
         return Look(output=bool(chunk.text), finish=chunk.finish)
 
@@ -38,13 +38,15 @@ class ChunkReader:
     def join(self, chunks: Sequence[Chunk]) -> str:
         return "".join(chunk.text for chunk in chunks)
 
-    def last(self, tried: tuple[Tried, ...]) -> Chunk:
+    def last(self, tried: tuple[AttemptRecord, ...]) -> Chunk:
         return Chunk(tried=tried)
 
 
 def route(provider: str) -> Route:
     endpoint = Endpoint(protocol="openai-chat", base_url=f"https://{provider}.test/v1")
-    return Route(model="m", provider=provider, model_id="x", endpoint=endpoint, facts=Model(id="x"))
+    return Route(
+        model="m", provider=provider, model_id="x", endpoint=endpoint, model_info=Model(id="x")
+    )
 
 
 Script = dict[str, Any]
@@ -63,8 +65,8 @@ class Run:
         self.scrubbed: list[tuple[str, Exception]] = []
         routes = tuple(route(provider) for provider in script)
         plan = Plan(models=("m",), routes=routes, skipped=())
-        policy = Policy(max_attempts=9, retry_budget=0)
-        self.engine = failover(plan, policy=policy, now=time.monotonic())
+        settings = FailoverSettings(max_attempts=9, retry_budget=0)
+        self.engine = failover(plan, settings=settings, now=time.monotonic())
 
     def scrub(self, where: Route, error: Exception) -> None:
         self.scrubbed.append((where.provider, error))
@@ -106,7 +108,7 @@ class Run:
             await asyncio.sleep(0)
             self.closed.append(attempt.route.provider)
 
-    async def call(self) -> tuple[Any, tuple[Tried, ...]]:
+    async def call(self) -> tuple[Any, tuple[AttemptRecord, ...]]:
         if self.is_async:
             return await drivers.acall(self.engine, self.asend, self.scrub)
         return drivers.call(self.engine, self.send, self.scrub)
@@ -114,14 +116,14 @@ class Run:
     async def stream(self, *, into: list[Chunk], stop_after: int | None = None) -> list[Chunk]:
         """Read the stream into `into`, stopping early after so many chunks."""
         if self.is_async:
-            chunks = drivers.astream(self.engine, self.aopen, ChunkReader, self.scrub)
+            chunks = drivers.astream(self.engine, self.aopen, ChunkInspector, self.scrub)
             while len(into) != stop_after:
                 if (chunk := await anext(chunks, None)) is None:
                     return into
                 into.append(chunk)
             await chunks.aclose()
         else:
-            plain = drivers.stream(self.engine, self.open_and_keep, ChunkReader, self.scrub)
+            plain = drivers.stream(self.engine, self.open_and_keep, ChunkInspector, self.scrub)
             while len(into) != stop_after:
                 if (chunk := next(plain, None)) is None:
                     return into
@@ -150,7 +152,10 @@ async def test_a_call_returns_the_answer_and_what_was_tried(run: MakeRun) -> Non
     answer, tried = await going.call()
     assert answer == "answer"
     assert going.called == ["a", "b"]
-    assert [(t.route.provider, t.failure_class) for t in tried] == [("a", "OVER"), ("b", None)]
+    assert [(t.route.provider, t.failure_class) for t in tried] == [
+        ("a", "overloaded"),
+        ("b", None),
+    ]
     assert all(t.outcome.ms >= 0 for t in tried)
 
 
@@ -229,7 +234,7 @@ async def test_a_stream_without_finish_and_output_fails_over(
 ) -> None:
     *seen, last = await run({"a": chunks, "b": HELLO}).stream(into=[])
     assert texts(seen) == "Hello"
-    assert [t.failure_class for t in last.tried] == ["BROKEN", None]
+    assert [t.failure_class for t in last.tried] == ["invalid_response", None]
 
 
 async def test_a_stream_without_finish_after_output_is_interrupted(run: MakeRun) -> None:
@@ -237,7 +242,7 @@ async def test_a_stream_without_finish_after_output_is_interrupted(run: MakeRun)
     with pytest.raises(StreamInterrupted, match="without a finish reason") as caught:
         await going.stream(into=[])
     assert caught.value.partial == "Hel"
-    assert isinstance(caught.value.__cause__, BrokenAnswerError)
+    assert isinstance(caught.value.__cause__, InvalidResponseError)
     assert going.called == ["a"]
 
 
@@ -288,7 +293,7 @@ async def test_a_cancelled_task_closes_the_stream_it_waits_on() -> None:
     reading = asyncio.Event()
 
     async def read() -> None:
-        async for chunk in drivers.astream(going.engine, forever, ChunkReader, going.scrub):
+        async for chunk in drivers.astream(going.engine, forever, ChunkInspector, going.scrub):
             seen.append(chunk)
             reading.set()
 
@@ -303,7 +308,7 @@ async def test_a_cancelled_task_closes_the_stream_it_waits_on() -> None:
 
 async def test_an_exception_thrown_in_by_the_consumer_is_no_failure_of_the_route() -> None:
     going = Run({"a": HELLO, "b": HELLO}, is_async=False)
-    chunks = drivers.stream(going.engine, going.open_and_keep, ChunkReader, going.scrub)
+    chunks = drivers.stream(going.engine, going.open_and_keep, ChunkInspector, going.scrub)
     next(chunks)
     with pytest.raises(ConnectionError, match="the consumer's"):
         chunks.throw(ConnectionError("the consumer's own"))

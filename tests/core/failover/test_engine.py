@@ -11,12 +11,12 @@ from msgspec import structs
 
 from inference_providers.errors import (
     AllRoutesFailed,
-    BrokenAnswerError,
+    InvalidResponseError,
     LocalServerError,
     NoRouteError,
     StreamInterrupted,
 )
-from inference_providers.failover.cooldowns import Health
+from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import (
     Attempt,
@@ -28,8 +28,8 @@ from inference_providers.failover.events import (
     Wait,
     Waited,
 )
-from inference_providers.failures.classifier import FailureClass, Scope, Verdict, classify
-from inference_providers.settings import DEFAULT, Policy
+from inference_providers.failures.classifier import Classification, FailureClass, Scope, classify
+from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Endpoint, Model, Plan, Route, Skipped
 
 
@@ -49,7 +49,7 @@ def route(provider: str, key: str | None = None) -> Route:
         model_id=f"{provider}-m",
         endpoint=endpoint,
         key_variable=key,
-        facts=Model(id=f"{provider}-m"),
+        model_info=Model(id=f"{provider}-m"),
     )
 
 
@@ -86,7 +86,7 @@ def test_the_first_route_is_tried_first_and_an_answer_ends_it() -> None:
         ConnectionResetError("reset"),
         TimeoutError("late"),
         ssl.SSLError("bad certificate"),
-        BrokenAnswerError("HTML"),
+        InvalidResponseError("HTML"),
         LocalServerError("does not start"),
         json.JSONDecodeError("no", "<html>", 0),
     ],
@@ -122,7 +122,7 @@ def test_a_wrong_request_of_a_trial_is_the_routes_failure() -> None:
     engine = failover(PLAN, trial=True)
     next(engine)
     assert engine.send(failed(HTTPError(400))).route == B
-    assert [t.failure_class for t in ended(engine, ANSWERED)] == ["BAD", None]
+    assert [t.failure_class for t in ended(engine, ANSWERED)] == ["bad_request", None]
 
 
 def test_when_every_route_fails_each_attempt_is_listed() -> None:
@@ -134,9 +134,9 @@ def test_when_every_route_fails_each_attempt_is_listed() -> None:
     with pytest.raises(AllRoutesFailed) as caught:
         engine.send(failed(errors[2]))
     message = str(caught.value)
-    assert "a/m: AUTH (HTTP 401), check A_KEY: who are you?" in message
-    assert "b/m: OVER (HTTP 503): xxx" in message
-    assert "c/m: OVER (ConnectionError): gone" in message
+    assert "a/m: auth_failed (HTTP 401), check A_KEY: who are you?" in message
+    assert "b/m: overloaded (HTTP 503): xxx" in message
+    assert "c/m: overloaded (ConnectionError): gone" in message
     assert "3 tried" in message
     assert "x" * 201 not in message
     assert "\n" not in message
@@ -156,20 +156,20 @@ def test_when_every_route_fails_each_attempt_is_listed() -> None:
 def test_what_an_exception_came_from_is_told_unless_it_says_the_same(
     outer: str, inner: str, told: str
 ) -> None:
-    engine = failover(PLAN, policy=Policy(max_attempts=1))
+    engine = failover(PLAN, settings=FailoverSettings(max_attempts=1))
     next(engine)
     error = HTTPError(503, outer)
     error.__cause__ = OSError(inner)
     with pytest.raises(AllRoutesFailed) as caught:
         engine.send(failed(error))
-    assert str(caught.value).endswith(f"a/m: OVER (HTTP 503): {told}")
+    assert str(caught.value).endswith(f"a/m: overloaded (HTTP 503): {told}")
 
 
 def test_a_stream_that_broke_after_output_is_interrupted_with_what_came() -> None:
     engine = failover(PLAN)
     next(engine)
     error = ConnectionResetError("reset")
-    with pytest.raises(StreamInterrupted, match="a/m: OVER") as caught:
+    with pytest.raises(StreamInterrupted, match="a/m: overloaded") as caught:
         engine.send(failed(error, began=True, partial="Once upon"))
     assert caught.value.partial == "Once upon"
     assert caught.value.route is A
@@ -184,7 +184,7 @@ def test_a_stream_that_broke_before_output_moves_on() -> None:
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_no_more_than_max_attempts_are_made(most: int) -> None:
-    engine = failover(PLAN, policy=Policy(max_attempts=most))
+    engine = failover(PLAN, settings=FailoverSettings(max_attempts=most))
     next(engine)
     for _ in range(most - 1):
         engine.send(failed(HTTPError(503)))
@@ -215,140 +215,148 @@ def only(*routes: Route) -> Plan:
 
 
 def wide(provider: str, context: int | None) -> Route:
-    return structs.replace(route(provider), facts=Model(id=f"{provider}-m", context=context))
+    return structs.replace(route(provider), model_info=Model(id=f"{provider}-m", context=context))
 
 
 def test_a_route_that_failed_is_not_asked_by_the_next_call() -> None:
-    health = Health()
-    engine = failover(PLAN, health=health)
+    health = FailoverState()
+    engine = failover(PLAN, state=health)
     next(engine)
     assert engine.send(failed(HTTPError(503))).route == B
     ended(engine, ANSWERED)
-    assert next(failover(PLAN, health=health, now=0.5)).route == B
+    assert next(failover(PLAN, state=health, now=0.5)).route == B
 
 
 def test_after_the_rest_one_call_probes_and_others_keep_away() -> None:
-    health = Health()
-    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT)
-    first, second = (failover(PLAN, health=health, now=2.0) for _ in range(2))
+    health = FailoverState()
+    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
+    first, second = (failover(PLAN, state=health, now=2.0) for _ in range(2))
     assert next(first).route == A
     assert next(second).route == B
     ended(first, Success(ms=1.0, at=2.1))
-    assert next(failover(PLAN, health=health, now=2.2)).route == A
+    assert next(failover(PLAN, state=health, now=2.2)).route == A
 
 
 def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
-    health = Health()
-    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT)
-    engine = failover(PLAN, health=health, now=2.0)
+    health = FailoverState()
+    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
+    engine = failover(PLAN, state=health, now=2.0)
     assert next(engine).route == A
     engine.close()
-    assert next(failover(PLAN, health=health, now=2.1)).route == A
+    assert next(failover(PLAN, state=health, now=2.1)).route == A
 
 
 def test_when_all_are_overloaded_the_soonest_is_probed() -> None:
-    health = Health(jitter=lambda: 0.5)
+    health = FailoverState(jitter=lambda: 0.5)
     for n, overloaded in enumerate((C, B, A)):
-        health.failed(overloaded, classify(HTTPError(503)), n / 10, DEFAULT)
-    assert next(failover(PLAN, health=health, now=0.5)).route == C
+        health.failed(overloaded, classify(HTTPError(503)), n / 10, DEFAULT_SETTINGS)
+    assert next(failover(PLAN, state=health, now=0.5)).route == C
 
 
 def test_when_all_rest_for_other_reasons_it_fails_fast_and_says_when() -> None:
-    health = Health()
-    limited = Verdict(FailureClass.RATE, 429, Scope.ROUTE, rest_s=42.0)
-    refused = Verdict(FailureClass.AUTH, 401, Scope.KEY)
-    for resting, verdict in ((A, limited), (B, refused), (C, refused)):
-        health.failed(resting, verdict, 0.0, DEFAULT)
+    health = FailoverState()
+    limited = Classification(FailureClass.RATE_LIMITED, 429, Scope.ROUTE, cooldown_s=42.0)
+    refused = Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY)
+    for resting, classification in ((A, limited), (B, refused), (C, refused)):
+        health.failed(resting, classification, 0.0, DEFAULT_SETTINGS)
     with pytest.raises(AllRoutesFailed, match="0 tried: a/m: cooling down for 40 s") as caught:
-        next(failover(PLAN, health=health, now=2.0))
+        next(failover(PLAN, state=health, now=2.0))
     assert caught.value.retry_after == pytest.approx(40.0)
     assert "b/m: its key was refused (HTTP 401); set another" in str(caught.value)
 
 
-NO_CREDIT = Verdict(FailureClass.QUOTA, 402, Scope.KEY)
-REFUSED = Verdict(FailureClass.AUTH, 401, Scope.KEY)
-WHILE_S = DEFAULT.last_resort_s
+NO_CREDIT = Classification(FailureClass.QUOTA_EXCEEDED, 402, Scope.KEY)
+REFUSED = Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY)
+WHILE_S = DEFAULT_SETTINGS.last_resort_s
 
 
-@pytest.mark.parametrize("verdict", [NO_CREDIT, REFUSED], ids=str)
+@pytest.mark.parametrize("classification", [NO_CREDIT, REFUSED], ids=str)
 def test_where_nothing_else_is_left_a_guessed_rest_is_probed_after_a_while(
-    verdict: Verdict,
+    classification: Classification,
 ) -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(A, verdict, 0.0, DEFAULT)
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(A, classification, 0.0, DEFAULT_SETTINGS)
     plan = only(A, B)
-    engine = failover(plan, health=health, now=WHILE_S - 1)
+    engine = failover(plan, state=health, now=WHILE_S - 1)
     assert next(engine).route == B
     with pytest.raises(AllRoutesFailed, match="1 tried"):
         engine.send(failed(HTTPError(402), at=WHILE_S - 0.5))  # A's has not lasted long enough
-    engine = failover(plan, health=health, now=WHILE_S)
+    engine = failover(plan, state=health, now=WHILE_S)
     assert next(engine).route == A
     tried = ended(engine, ANSWERED)
     assert [t.route for t in tried] == [A]
-    assert health.resting(A, WHILE_S) is None
-
-
-@pytest.mark.parametrize(("verdict", "until"), [(NO_CREDIT, 3600.0), (REFUSED, math.inf)], ids=str)
-def test_a_probe_that_fails_keeps_the_rest_and_makes_the_next_one_wait(
-    verdict: Verdict, until: float
-) -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(A, verdict, 0.0, DEFAULT)
-    engine = failover(only(A), health=health, now=61.0)
-    next(engine)
-    with pytest.raises(AllRoutesFailed):
-        engine.send(failed(HTTPError(verdict.status), at=61.0))
-    assert health.resting(A, 61.0).until == until
-    with pytest.raises(AllRoutesFailed, match="0 tried"):
-        next(failover(only(A), health=health, now=60.5 + WHILE_S))
-    assert next(failover(only(A), health=health, now=61.0 + WHILE_S)).route == A
-
-
-def test_of_two_guesses_the_one_with_an_end_is_probed_before_a_refused_key() -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(A, REFUSED, 0.0, DEFAULT)
-    health.failed(B, NO_CREDIT, 0.0, DEFAULT)
-    assert next(failover(only(A, B), health=health, now=61.0)).route == B
-
-
-@pytest.mark.parametrize(("verdict", "at"), [(NO_CREDIT, 61.0), (classify(HTTPError(503)), 0.1)])
-def test_one_caller_at_a_time_probes_as_a_last_resort(verdict: Verdict, at: float) -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(A, verdict, 0.0, DEFAULT)
-    first = failover(only(A), health=health, now=at)
-    assert next(first).route == A
-    with pytest.raises(AllRoutesFailed, match="0 tried"):
-        next(failover(only(A), health=health, now=at))
-    first.close()
-    assert next(failover(only(A), health=health, now=at)).route == A
+    assert health.active_cooldown(A, WHILE_S) is None
 
 
 @pytest.mark.parametrize(
-    "verdict",
+    ("classification", "until"), [(NO_CREDIT, 3600.0), (REFUSED, math.inf)], ids=str
+)
+def test_a_probe_that_fails_keeps_the_rest_and_makes_the_next_one_wait(
+    classification: Classification, until: float
+) -> None:
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(A, classification, 0.0, DEFAULT_SETTINGS)
+    engine = failover(only(A), state=health, now=61.0)
+    next(engine)
+    with pytest.raises(AllRoutesFailed):
+        engine.send(failed(HTTPError(classification.status), at=61.0))
+    assert health.active_cooldown(A, 61.0).until == until
+    with pytest.raises(AllRoutesFailed, match="0 tried"):
+        next(failover(only(A), state=health, now=60.5 + WHILE_S))
+    assert next(failover(only(A), state=health, now=61.0 + WHILE_S)).route == A
+
+
+def test_of_two_guesses_the_one_with_an_end_is_probed_before_a_refused_key() -> None:
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(A, REFUSED, 0.0, DEFAULT_SETTINGS)
+    health.failed(B, NO_CREDIT, 0.0, DEFAULT_SETTINGS)
+    assert next(failover(only(A, B), state=health, now=61.0)).route == B
+
+
+@pytest.mark.parametrize(
+    ("classification", "at"), [(NO_CREDIT, 61.0), (classify(HTTPError(503)), 0.1)]
+)
+def test_one_caller_at_a_time_probes_as_a_last_resort(
+    classification: Classification, at: float
+) -> None:
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(A, classification, 0.0, DEFAULT_SETTINGS)
+    first = failover(only(A), state=health, now=at)
+    assert next(first).route == A
+    with pytest.raises(AllRoutesFailed, match="0 tried"):
+        next(failover(only(A), state=health, now=at))
+    first.close()
+    assert next(failover(only(A), state=health, now=at)).route == A
+
+
+@pytest.mark.parametrize(
+    "classification",
     [
-        Verdict(FailureClass.QUOTA, 402, Scope.KEY, rest_s=7200.0),
-        Verdict(FailureClass.RATE, 429, Scope.ROUTE, rest_s=3600.0),
+        Classification(FailureClass.QUOTA_EXCEEDED, 402, Scope.KEY, cooldown_s=7200.0),
+        Classification(FailureClass.RATE_LIMITED, 429, Scope.ROUTE, cooldown_s=3600.0),
     ],
     ids=str,
 )
-def test_what_a_provider_has_said_is_not_doubted(verdict: Verdict) -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(A, verdict, 0.0, DEFAULT)
+def test_what_a_provider_has_said_is_not_doubted(classification: Classification) -> None:
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(A, classification, 0.0, DEFAULT_SETTINGS)
     with pytest.raises(AllRoutesFailed, match="0 tried"):
-        next(failover(only(A), health=health, now=3000.0))
+        next(failover(only(A), state=health, now=3000.0))
 
 
 def test_an_overloaded_route_is_asked_rather_than_giving_up_for_anothers_key() -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(A, Verdict(FailureClass.AUTH, 401, Scope.KEY), 0.0, DEFAULT)
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(
+        A, Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY), 0.0, DEFAULT_SETTINGS
+    )
     for at in (0.0, 1.5, 4.0):
-        health.failed(B, classify(HTTPError(503)), at, DEFAULT)
-    assert health.resting(B, 5.5)
-    assert next(failover(only(A, B), health=health, now=5.5)).route == B
+        health.failed(B, classify(HTTPError(503)), at, DEFAULT_SETTINGS)
+    assert health.active_cooldown(B, 5.5)
+    assert next(failover(only(A, B), state=health, now=5.5)).route == B
 
 
 def test_the_only_route_is_asked_once_more_after_a_wait() -> None:
-    engine = failover(only(A), health=Health(jitter=lambda: 0.5))
+    engine = failover(only(A), state=FailoverState(jitter=lambda: 0.5))
     next(engine)
     waiting = engine.send(failed(HTTPError(503), at=1.0))
     assert waiting == Wait(seconds=0.5)
@@ -364,9 +372,9 @@ def test_the_only_route_is_asked_once_more_after_a_wait() -> None:
 def test_the_only_route_waits_as_long_as_it_says_within_limits(
     monkeypatch: pytest.MonkeyPatch, error: int, said: float | None, waits: float | None
 ) -> None:
-    verdict = classify(HTTPError(error))._replace(rest_s=said)
-    monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: verdict)
-    engine = failover(only(A), health=Health(jitter=lambda: 0.5))
+    classification = classify(HTTPError(error))._replace(cooldown_s=said)
+    monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: classification)
+    engine = failover(only(A), state=FailoverState(jitter=lambda: 0.5))
     next(engine)
     if waits is None:
         with pytest.raises(AllRoutesFailed):
@@ -376,10 +384,10 @@ def test_the_only_route_waits_as_long_as_it_says_within_limits(
 
 
 def test_retries_of_the_only_route_have_a_budget() -> None:
-    policy = Policy(retry_budget=20.0, retry_cost=14.0)
-    health = Health()
+    settings = FailoverSettings(retry_budget=20.0, retry_cost=14.0)
+    health = FailoverState()
     for may_retry in (True, False):
-        engine = failover(only(A), health=health, policy=policy)
+        engine = failover(only(A), state=health, settings=settings)
         next(engine)
         if may_retry:
             assert isinstance(engine.send(failed(HTTPError(503))), Wait)
@@ -390,7 +398,7 @@ def test_retries_of_the_only_route_have_a_budget() -> None:
 
 
 def test_no_attempt_begins_after_the_deadline() -> None:
-    engine = failover(PLAN, policy=Policy(timeout_s=5.0), now=100.0)
+    engine = failover(PLAN, settings=FailoverSettings(timeout_s=5.0), now=100.0)
     assert next(engine).left_s == 5.0
     assert engine.send(failed(HTTPError(503), at=103.0)).left_s == pytest.approx(2.0)
     with pytest.raises(AllRoutesFailed, match="the deadline of 5 s has passed"):
@@ -398,7 +406,7 @@ def test_no_attempt_begins_after_the_deadline() -> None:
 
 
 def test_an_attempt_leaves_time_for_the_routes_after_it() -> None:
-    engine = failover(PLAN, policy=Policy(timeout_s=8.0))
+    engine = failover(PLAN, settings=FailoverSettings(timeout_s=8.0))
     assert next(engine).timeout_s == 4.0
     assert engine.send(failed(TimeoutError("late"), at=4.0)).timeout_s == 2.0
     last = engine.send(failed(TimeoutError("late"), at=6.0))
@@ -406,23 +414,26 @@ def test_an_attempt_leaves_time_for_the_routes_after_it() -> None:
 
 
 def test_the_only_route_and_the_last_attempt_have_all_the_time_that_is_left() -> None:
-    assert next(failover(only(A), policy=Policy(timeout_s=8.0))).timeout_s == 8.0
-    assert next(failover(PLAN, policy=Policy(timeout_s=8.0, max_attempts=1))).timeout_s == 8.0
-    health = Health()
+    assert next(failover(only(A), settings=FailoverSettings(timeout_s=8.0))).timeout_s == 8.0
+    assert (
+        next(failover(PLAN, settings=FailoverSettings(timeout_s=8.0, max_attempts=1))).timeout_s
+        == 8.0
+    )
+    health = FailoverState()
     for resting in (B, C):
-        health.failed(resting, classify(HTTPError(401)), 0.0, DEFAULT)
-    engine = failover(PLAN, policy=Policy(timeout_s=8.0), health=health)
+        health.failed(resting, classify(HTTPError(401)), 0.0, DEFAULT_SETTINGS)
+    engine = failover(PLAN, settings=FailoverSettings(timeout_s=8.0), state=health)
     assert next(engine).timeout_s == 8.0, "routes at rest are not waited for"
 
 
 # Hedging
 
-HEDGED = Policy(hedge_after=2.0)
+HEDGED = FailoverSettings(hedge_after=2.0)
 BEHIND = Cancelled(ms=3.0)
 
 
 def test_a_hedged_attempt_names_the_next_route_as_well() -> None:
-    race = next(failover(PLAN, policy=HEDGED))
+    race = next(failover(PLAN, settings=HEDGED))
     assert race == Race(
         first=Attempt(n=1, route=A, timeout_s=300, left_s=600),
         second=Attempt(n=2, route=B, timeout_s=299, left_s=598),
@@ -431,17 +442,17 @@ def test_a_hedged_attempt_names_the_next_route_as_well() -> None:
 
 
 def test_the_slower_of_two_is_in_the_record_and_does_not_rest() -> None:
-    health = Health()
-    engine = failover(PLAN, policy=HEDGED, health=health)
+    health = FailoverState()
+    engine = failover(PLAN, settings=HEDGED, state=health)
     race = next(engine)
     tried = ended(engine, Raced(behind=(race.first, BEHIND), last=(race.second, ANSWERED)))
     assert [(t.route, t.outcome) for t in tried] == [(A, BEHIND), (B, ANSWERED)]
     assert str(tried[0]) == "a/m: cancelled, another was faster"
-    assert health.resting(A, 0.0) is None
+    assert health.active_cooldown(A, 0.0) is None
 
 
 def test_a_first_that_fails_before_the_second_starts_moves_on_as_ever() -> None:
-    engine = failover(PLAN, policy=HEDGED)
+    engine = failover(PLAN, settings=HEDGED)
     next(engine)
     race = engine.send(failed(HTTPError(503)))
     assert (race.first.route, race.second.route, race.first.n) == (B, C, 2)
@@ -450,63 +461,63 @@ def test_a_first_that_fails_before_the_second_starts_moves_on_as_ever() -> None:
 
 
 def test_two_that_fail_in_a_race_are_two_attempts_and_both_rest() -> None:
-    health = Health()
-    engine = failover(PLAN, policy=HEDGED, health=health)
+    health = FailoverState()
+    engine = failover(PLAN, settings=HEDGED, state=health)
     race = next(engine)
     lost = failed(HTTPError(503), at=3.0)
     after = engine.send(Raced(behind=(race.first, lost), last=(race.second, lost)))
     assert (after.n, after.route) == (3, C)
-    assert health.resting(A, 3.0)
-    assert health.resting(B, 3.0)
+    assert health.active_cooldown(A, 3.0)
+    assert health.active_cooldown(B, 3.0)
 
 
 def test_a_race_takes_no_more_attempts_than_are_left() -> None:
-    engine = failover(PLAN, policy=Policy(hedge_after=2.0, max_attempts=2))
+    engine = failover(PLAN, settings=FailoverSettings(hedge_after=2.0, max_attempts=2))
     assert isinstance(next(engine), Race)
     assert isinstance(engine.send(failed(HTTPError(503))), Attempt)
-    assert isinstance(next(failover(only(A), policy=HEDGED)), Attempt)
-    short = Policy(hedge_after=2.0, timeout_s=3.0)
-    assert isinstance(next(failover(PLAN, policy=short)), Attempt), "it would be over before"
+    assert isinstance(next(failover(only(A), settings=HEDGED)), Attempt)
+    short = FailoverSettings(hedge_after=2.0, timeout_s=3.0)
+    assert isinstance(next(failover(PLAN, settings=short)), Attempt), "it would be over before"
 
 
 def test_a_race_that_is_cancelled_gives_both_probes_back() -> None:
-    health = Health(jitter=lambda: 0.5)
+    health = FailoverState(jitter=lambda: 0.5)
     for overloaded in (A, B):
-        health.failed(overloaded, classify(HTTPError(503)), 0.0, DEFAULT)
-    engine = failover(only(A, B), policy=HEDGED, health=health, now=10.0)
+        health.failed(overloaded, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
+    engine = failover(only(A, B), settings=HEDGED, state=health, now=10.0)
     assert isinstance(next(engine), Race)
-    assert health.resting(A, 10.0)
-    assert health.resting(B, 10.0), "a probe is under way"
+    assert health.active_cooldown(A, 10.0)
+    assert health.active_cooldown(B, 10.0), "a probe is under way"
     engine.close()
-    assert health.resting(A, 10.0) is None
-    assert health.resting(B, 10.0) is None
+    assert health.active_cooldown(A, 10.0) is None
+    assert health.active_cooldown(B, 10.0) is None
 
 
 def test_a_second_that_was_not_needed_gives_its_probe_back() -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(B, classify(HTTPError(503)), 0.0, DEFAULT)
-    engine = failover(only(A, B), policy=HEDGED, health=health, now=10.0)
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(B, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
+    engine = failover(only(A, B), settings=HEDGED, state=health, now=10.0)
     next(engine)
     ended(engine, ANSWERED)
-    assert health.resting(B, 10.0) is None
+    assert health.active_cooldown(B, 10.0) is None
 
 
 def test_hedging_by_percentile_starts_once_enough_is_known() -> None:
-    health = Health()
-    policy = Policy(hedge_after="p95")
-    assert isinstance(next(failover(PLAN, policy=policy, health=health)), Attempt)
+    health = FailoverState()
+    settings = FailoverSettings(hedge_after="p95")
+    assert isinstance(next(failover(PLAN, settings=settings, state=health)), Attempt)
     for ms in range(100, 2100, 100):
         health.answered(A, ms)
-    assert next(failover(PLAN, policy=policy, health=health)).after_s == 2.0
+    assert next(failover(PLAN, settings=settings, state=health)).after_s == 2.0
 
 
 # Conversations
 
 
 def test_who_answers_a_conversation_is_kept_for_it() -> None:
-    health = Health()
+    health = FailoverState()
     plan = structs.replace(PLAN, conversation="c-1")
-    engine = failover(plan, health=health)
+    engine = failover(plan, state=health)
     next(engine)
     engine.send(failed(HTTPError(503)))
     ended(engine, ANSWERED)
@@ -531,7 +542,7 @@ def test_a_refusal_by_policy_moves_on_only_when_asked_to() -> None:
     next(engine)
     with pytest.raises(HTTPError):
         engine.send(failed(refused))
-    engine = failover(PLAN, policy=Policy(move_on_policy=True))
+    engine = failover(PLAN, settings=FailoverSettings(fallback_on_content_filter=True))
     next(engine)
     assert engine.send(failed(HTTPError(400, "content_filter"))).route == B
 
@@ -539,22 +550,22 @@ def test_a_refusal_by_policy_moves_on_only_when_asked_to() -> None:
 def test_a_refused_parameter_is_left_out_once_and_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    verdict = Verdict(FailureClass.BAD, 400, parameter="seed")
-    monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: verdict)
-    health = Health()
-    engine = failover(PLAN, health=health)
+    classification = Classification(FailureClass.BAD_REQUEST, 400, parameter="seed")
+    monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: classification)
+    health = FailoverState()
+    engine = failover(PLAN, state=health)
     assert next(engine).without == ()
     again = engine.send(failed(HTTPError(400)))
     assert (again.route, again.n, again.without) == (A, 2, ("seed",))
     with pytest.raises(HTTPError):
         engine.send(failed(HTTPError(400)))
-    assert next(failover(PLAN, health=health)).without == ("seed",)
+    assert next(failover(PLAN, state=health)).without == ("seed",)
 
 
 @pytest.mark.parametrize("name", ["tools", "response_format", "messages.user.name", "stream"])
 def test_what_makes_the_request_is_not_left_out(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    verdict = Verdict(FailureClass.BAD, 400, parameter=name)
-    monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: verdict)
+    classification = Classification(FailureClass.BAD_REQUEST, 400, parameter=name)
+    monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: classification)
     engine = failover(PLAN)
     next(engine)
     with pytest.raises(HTTPError):
@@ -562,17 +573,19 @@ def test_what_makes_the_request_is_not_left_out(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_one_bad_key_leaves_other_providers_and_keys_alone() -> None:
-    health = Health()
-    mine = structs.replace(A, key_mark="one")
-    health.failed(mine, classify(HTTPError(401)), 0.0, DEFAULT)
-    assert health.resting(mine, 1e9) is not None
-    assert health.resting(structs.replace(A, key_mark="two"), 0.0) is None
-    assert health.resting(B, 0.0) is None
+    health = FailoverState()
+    mine = structs.replace(A, key_fingerprint="one")
+    health.failed(mine, classify(HTTPError(401)), 0.0, DEFAULT_SETTINGS)
+    assert health.active_cooldown(mine, 1e9) is not None
+    assert health.active_cooldown(structs.replace(A, key_fingerprint="two"), 0.0) is None
+    assert health.active_cooldown(B, 0.0) is None
 
 
 def test_a_model_that_is_gone_is_told_with_what_is_there_in_its_place() -> None:
-    gone = structs.replace(A, instead="a/newer-m")
+    gone = structs.replace(A, replacement="a/newer-m")
     engine = failover(only(gone))
     next(engine)
-    with pytest.raises(AllRoutesFailed, match=r"a/m: MODEL \(HTTP 404\), use 'a/newer-m'"):
+    with pytest.raises(
+        AllRoutesFailed, match=r"a/m: model_not_found \(HTTP 404\), use 'a/newer-m'"
+    ):
         engine.send(failed(HTTPError(404)))

@@ -6,28 +6,30 @@ import pytest
 from msgspec import structs
 
 from inference_providers.errors import AllRoutesFailed
-from inference_providers.failover.cooldowns import Health
+from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import Engine, failover
 from inference_providers.failover.events import Cancelled, Failure, Race, Raced, Success, Wait
-from inference_providers.failures.classifier import FailureClass, Scope, Verdict
-from inference_providers.settings import DEFAULT, Policy
+from inference_providers.failures.classifier import Classification, FailureClass, Scope
+from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Endpoint, Model, Plan, Route
 
 NOW = 1000.0
-OVER = Verdict(FailureClass.OVER, 503, Scope.MODEL)
+OVERLOADED = Classification(FailureClass.OVERLOADED, 503, Scope.MODEL)
 
 
 def route(provider: str) -> Route:
     endpoint = Endpoint(protocol="openai-chat", base_url=f"https://{provider}.test/v1")
-    return Route(model="m", provider=provider, model_id="x", endpoint=endpoint, facts=Model(id="x"))
+    return Route(
+        model="m", provider=provider, model_id="x", endpoint=endpoint, model_info=Model(id="x")
+    )
 
 
 A, B = route("a"), route("b")
 PLAN = Plan(models=("m",), routes=(A, B), skipped=())
 
 
-def at_their_limits(a: float, b: float) -> Health:
-    health = Health()
+def at_their_limits(a: float, b: float) -> FailoverState:
+    health = FailoverState()
     health.exhausted(A, a)
     health.exhausted(B, b)
     return health
@@ -35,38 +37,40 @@ def at_their_limits(a: float, b: float) -> Health:
 
 @pytest.mark.parametrize(("a", "b"), [(NOW + 9, NOW + 4), (NOW + 4, NOW + 9)])
 def test_the_limit_that_ends_first_is_waited_for(a: float, b: float) -> None:
-    engine = failover(PLAN, health=at_their_limits(a, b), now=NOW)
+    engine = failover(PLAN, state=at_their_limits(a, b), now=NOW)
     assert next(engine) == Wait(seconds=4.0)
 
 
-@pytest.mark.parametrize("policy", [Policy(timeout_s=4.0), Policy(max_wait_s=4.0)])
-def test_a_limit_that_ends_too_late_is_not_waited_for(policy: Policy) -> None:
+@pytest.mark.parametrize(
+    "settings", [FailoverSettings(timeout_s=4.0), FailoverSettings(max_wait_s=4.0)]
+)
+def test_a_limit_that_ends_too_late_is_not_waited_for(settings: FailoverSettings) -> None:
     health = at_their_limits(NOW + 4, NOW + 5)
     with pytest.raises(AllRoutesFailed):
-        next(failover(PLAN, health=health, now=NOW, policy=policy))
+        next(failover(PLAN, state=health, now=NOW, settings=settings))
 
 
 def test_who_loses_a_race_gives_its_probe_back() -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(A, OVER, 0.0, DEFAULT)
-    engine = failover(PLAN, health=health, now=NOW, policy=Policy(hedge_after=1.0))
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(A, OVERLOADED, 0.0, DEFAULT_SETTINGS)
+    engine = failover(PLAN, state=health, now=NOW, settings=FailoverSettings(hedge_after=1.0))
     race = next(engine)
     assert isinstance(race, Race)
-    assert health.resting(A, NOW), "the race has the probe"
+    assert health.active_cooldown(A, NOW), "the race has the probe"
     lost, won = Cancelled(ms=1.0), Success(ms=1.0)
     with pytest.raises(StopIteration):
         engine.send(Raced(behind=(race.first, lost), last=(race.second, won)))
-    assert health.resting(A, NOW) is None
+    assert health.active_cooldown(A, NOW) is None
 
 
 def test_a_route_that_was_cancelled_is_probed_by_the_next_call() -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(A, OVER, 0.0, DEFAULT)
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(A, OVERLOADED, 0.0, DEFAULT_SETTINGS)
     alone = structs.replace(PLAN, routes=(A,))
-    engine = failover(alone, health=health, now=NOW)
+    engine = failover(alone, state=health, now=NOW)
     assert next(engine).route is A
     engine.close()
-    assert health.claim(A, NOW, DEFAULT.probe_lease_s)
+    assert health.claim(A, NOW, DEFAULT_SETTINGS.probe_lease_s)
 
 
 class Refused(Exception):  # noqa: N818 - what a provider said, as SDKs raise it
@@ -82,10 +86,10 @@ def failed(status: int, seconds: float | None = None, at: float = NOW) -> Failur
     return Failure(error=Refused(status, seconds), ms=1.0, at=at)
 
 
-def alone(**policy: object) -> Engine:
+def alone(**settings: object) -> Engine:
     """Return the engine over one route, which is being asked."""
     plan = structs.replace(PLAN, routes=(A,))
-    engine = failover(plan, now=NOW, policy=structs.replace(DEFAULT, **policy))
+    engine = failover(plan, now=NOW, settings=structs.replace(DEFAULT_SETTINGS, **settings))
     assert next(engine).route is A
     return engine
 
@@ -96,7 +100,7 @@ def test_the_only_route_waits_as_long_as_it_said_whether_it_rests_or_not(cooldow
 
 
 def test_the_only_route_that_said_nothing_and_rests_not_waits_as_long_as_guessed() -> None:
-    assert alone(cooldown=False).send(failed(429)) == Wait(seconds=DEFAULT.rate_rest_s)
+    assert alone(cooldown=False).send(failed(429)) == Wait(seconds=DEFAULT_SETTINGS.rate_rest_s)
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(4.0, True), (5.0, False)])
@@ -114,7 +118,7 @@ def test_only_what_is_too_large_keeps_to_windows_as_large(
     status: int, asks_the_small_one: bool
 ) -> None:
     large, small = (
-        structs.replace(each, facts=Model(id="x", context=context))
+        structs.replace(each, model_info=Model(id="x", context=context))
         for each, context in ((A, 8000), (B, 4000))
     )
     engine = failover(structs.replace(PLAN, routes=(large, small)), now=NOW)
@@ -127,21 +131,23 @@ def test_only_what_is_too_large_keeps_to_windows_as_large(
 
 
 def test_an_overload_of_this_moment_beside_a_refused_key_is_not_probed_at_once() -> None:
-    health = Health(jitter=lambda: 0.5)
-    health.failed(A, Verdict(FailureClass.AUTH, 401, Scope.KEY), NOW, DEFAULT)
-    health.failed(B, OVER, NOW, DEFAULT)
+    health = FailoverState(jitter=lambda: 0.5)
+    health.failed(
+        A, Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY), NOW, DEFAULT_SETTINGS
+    )
+    health.failed(B, OVERLOADED, NOW, DEFAULT_SETTINGS)
     with pytest.raises(AllRoutesFailed, match="0 tried"):
-        next(failover(PLAN, health=health, now=NOW))
+        next(failover(PLAN, state=health, now=NOW))
 
 
 def test_only_a_model_that_is_gone_is_told_with_what_is_there_in_its_place() -> None:
-    asked = structs.replace(PLAN, routes=(structs.replace(A, instead="a/newer"), B))
+    asked = structs.replace(PLAN, routes=(structs.replace(A, replacement="a/newer"), B))
     engine = failover(asked, now=NOW)
     next(engine)
     engine.send(failed(503))
     with pytest.raises(AllRoutesFailed) as caught:
         engine.send(failed(503))
-    assert "a/m: OVER (HTTP 503): said the provider" in str(caught.value)
+    assert "a/m: overloaded (HTTP 503): said the provider" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -149,8 +155,8 @@ def test_only_a_model_that_is_gone_is_told_with_what_is_there_in_its_place() -> 
     [(Success(ms=100.0, first_output_ms=7.0), 7.0), (Success(ms=100.0), 100.0)],
 )
 def test_a_routes_latency_is_that_of_its_first_output(answer: Success, known_ms: float) -> None:
-    health = Health()
-    engine = failover(PLAN, health=health, now=NOW)
+    health = FailoverState()
+    engine = failover(PLAN, state=health, now=NOW)
     next(engine)
     with pytest.raises(StopIteration):
         engine.send(answer)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 
 from inference_providers.errors import AllRoutesFailed
-from inference_providers.failover.cooldowns import Health
+from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import (
     Attempt,
@@ -25,93 +25,108 @@ from inference_providers.failover.events import (
     Wait,
     Waited,
 )
-from inference_providers.failures.classifier import FailureClass, Scope, Verdict
-from inference_providers.settings import DEFAULT, Policy
+from inference_providers.failures.classifier import Classification, FailureClass, Scope
+from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Endpoint, Model, Plan, Route
 
-POLICIES = st.sampled_from([Policy(timeout_s=120.0), Policy(timeout_s=120.0, hedge_after=3.0)])
+POLICIES = st.sampled_from(
+    [FailoverSettings(timeout_s=120.0), FailoverSettings(timeout_s=120.0, hedge_after=3.0)]
+)
 
 
 class ProviderError(Exception):
-    """Carries the verdict it will be given."""
+    """Carries the classification it will be given."""
 
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.failure_class)
-        self.verdict = verdict
+    def __init__(self, classification: Classification) -> None:
+        super().__init__(classification.failure_class)
+        self.classification = classification
 
 
 def route(n: int) -> Route:
     endpoint = Endpoint(protocol="openai-chat", base_url=f"https://p{n}.test/v1")
-    return Route(model="m", provider=f"p{n}", model_id="m", endpoint=endpoint, facts=Model(id="m"))
+    return Route(
+        model="m", provider=f"p{n}", model_id="m", endpoint=endpoint, model_info=Model(id="m")
+    )
 
 
 SCOPE = {
-    FailureClass.RATE: Scope.ROUTE,
-    FailureClass.QUOTA: Scope.KEY,
-    FailureClass.AUTH: Scope.KEY,
-    FailureClass.MODEL: Scope.ROUTE,
-    FailureClass.OVER: Scope.MODEL,
-    FailureClass.BROKEN: Scope.MODEL,
+    FailureClass.RATE_LIMITED: Scope.ROUTE,
+    FailureClass.QUOTA_EXCEEDED: Scope.KEY,
+    FailureClass.AUTH_FAILED: Scope.KEY,
+    FailureClass.MODEL_NOT_FOUND: Scope.ROUTE,
+    FailureClass.OVERLOADED: Scope.MODEL,
+    FailureClass.INVALID_RESPONSE: Scope.MODEL,
 }
 VERDICTS = st.builds(
-    lambda failure_class, rest_s: Verdict(
-        failure_class, 500, SCOPE.get(failure_class, Scope.NONE), rest_s
+    lambda failure_class, cooldown_s: Classification(
+        failure_class, 500, SCOPE.get(failure_class, Scope.NONE), cooldown_s
     ),
-    st.sampled_from([*FailureClass, *[FailureClass.OVER] * 6, FailureClass.RATE]),
+    st.sampled_from([*FailureClass, *[FailureClass.OVERLOADED] * 6, FailureClass.RATE_LIMITED]),
     st.none() | st.floats(0.1, 500.0),
 )
 STEPS = st.lists(
     st.tuples(st.none() | VERDICTS, st.floats(0.0, 70.0), st.booleans()), min_size=1, max_size=40
 )
-"""What each attempt meets: an answer or a verdict, how long it takes, whether it is cancelled."""
+"""What each attempt meets: an answer or a classification, how long it takes, whether it is cancelled."""
 
 
 @pytest.fixture(autouse=True)
 def _verdicts_as_carried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "inference_providers.failover.engine.classify", lambda error, _: error.verdict
+        "inference_providers.failover.engine.classify", lambda error, _: error.classification
     )
 
 
-def ends(health: Health, routes: list[Route], now: float) -> dict[Route, float]:
-    rests = {r: health.resting(r, now) for r in routes}
+def ends(health: FailoverState, routes: list[Route], now: float) -> dict[Route, float]:
+    rests = {r: health.active_cooldown(r, now) for r in routes}
     return {r: rest.until for r, rest in rests.items() if rest}
 
 
-@given(policy=POLICIES, count=st.integers(1, 6), steps=STEPS, gap=st.floats(0.0, 100.0))
+@given(settings=POLICIES, count=st.integers(1, 6), steps=STEPS, gap=st.floats(0.0, 100.0))
 def test_whatever_happens_the_policy_holds(
-    policy: Policy, count: int, steps: list[Any], gap: float
+    settings: FailoverSettings, count: int, steps: list[Any], gap: float
 ) -> None:
     routes = [route(n) for n in range(count)]
     plan = Plan(models=("m",), routes=tuple(routes), skipped=())
-    health = Health(jitter=lambda: 0.5)
+    health = FailoverState(jitter=lambda: 0.5)
     now = 0.0
     script = iter(steps)
     while (first := next(script, None)) is not None:
-        now = checked_call(plan, policy, health, now, first, script) + gap
+        now = checked_call(plan, settings, health, now, first, script) + gap
 
 
 def check_last_resort(
-    health: Health, asked: Route, resting: dict[Route, float], now: float, *, is_first: bool
+    health: FailoverState, asked: Route, resting: dict[Route, float], now: float, *, is_first: bool
 ) -> None:
     """Hold what must be true of a route that is asked although it rests."""
-    rest = health.resting(asked, now)
-    overloaded = {FailureClass.OVER, FailureClass.BROKEN}
-    if is_first and {health.resting(r, now).verdict.failure_class for r in resting} <= overloaded:
+    rest = health.active_cooldown(asked, now)
+    overloaded = {FailureClass.OVERLOADED, FailureClass.INVALID_RESPONSE}
+    if (
+        is_first
+        and {health.active_cooldown(r, now).classification.failure_class for r in resting}
+        <= overloaded
+    ):
         assert resting[asked] == min(resting.values())
         return
-    assert rest.verdict.rest_s is None, "a rest the provider asked for was cut short"
-    brief = rest.verdict.failure_class in overloaded
-    assert now >= rest.failed_at + (DEFAULT.rest_base_s if brief else DEFAULT.last_resort_s)
+    assert rest.classification.cooldown_s is None, "a rest the provider asked for was cut short"
+    brief = rest.classification.failure_class in overloaded
+    assert now >= rest.failed_at + (
+        DEFAULT_SETTINGS.rest_base_s if brief else DEFAULT_SETTINGS.last_resort_s
+    )
 
 
 def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all that must hold in it
-    plan: Plan, policy: Policy, health: Health, now: float, first: Any, script: Any
+    plan: Plan,
+    settings: FailoverSettings,
+    health: FailoverState,
+    now: float,
+    first: Any,
+    script: Any,
 ) -> float:
     """Play one call, holding what must be true of each step; return the time when it ended."""
     routes, begun = list(plan.routes), now
     before = ends(health, routes, now)
-    engine = failover(plan, health=health, policy=policy, now=now)
+    engine = failover(plan, state=health, settings=settings, now=now)
     asked: list[Route] = []
     waited_for: Route | None = None
     current, sent = first, None
@@ -124,8 +139,8 @@ def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all t
         except (AllRoutesFailed, ProviderError):
             break
         if isinstance(step, Wait):
-            assert step.seconds <= policy.max_wait_s
-            assert now + step.seconds <= begun + policy.timeout_s
+            assert step.seconds <= settings.max_wait_s
+            assert now + step.seconds <= begun + settings.timeout_s
             assert set(asked) == {asked[-1]}, "waited although another route was tried"
             now += step.seconds
             waited_for, sent = asked[-1], Waited(at=now)
@@ -133,8 +148,8 @@ def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all t
         race = step if isinstance(step, Race) else None
         step = step.first if isinstance(step, Race) else step
         assert isinstance(step, Attempt)
-        assert step.n == len(asked) + 1 <= policy.max_attempts
-        assert step.left_s == pytest.approx(begun + policy.timeout_s - now)
+        assert step.n == len(asked) + 1 <= settings.max_attempts
+        assert step.left_s == pytest.approx(begun + settings.timeout_s - now)
         assert 0 < step.timeout_s <= step.left_s
         if step.route in resting and step.route is not waited_for:
             free = [r for r in routes if r not in resting and r not in asked]
@@ -147,10 +162,10 @@ def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all t
         if current is None:
             engine.close()
             break
-        verdict, seconds, is_cancelled = current
+        classification, seconds, is_cancelled = current
         second = race.second if race and seconds > race.after_s else None
         if second is not None:
-            assert second.n == step.n + 1 <= policy.max_attempts
+            assert second.n == step.n + 1 <= settings.max_attempts
             assert second.route not in resting, "a resting route was asked as well"
             assert second.route not in asked
             asked.append(second.route)
@@ -161,14 +176,14 @@ def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all t
             break
         sent = (
             Success(ms=1.0, at=now)
-            if verdict is None
-            else Failure(error=ProviderError(verdict), ms=1.0, at=now)
+            if classification is None
+            else Failure(error=ProviderError(classification), ms=1.0, at=now)
         )
         if second is not None:
             behind = sent if isinstance(sent, Failure) else Cancelled(ms=1.0)
             sent = Raced(behind=(step, behind), last=(second, sent))
         current = next(script, None)
-    assert now <= begun + policy.timeout_s + 1e-6
+    assert now <= begun + settings.timeout_s + 1e-6
     after = ends(health, routes, now)
     answered = isinstance(sent.last[1] if isinstance(sent, Raced) else sent, Success)
     for resting_route, until in before.items():

@@ -1,4 +1,4 @@
-"""Limits a minute: a route that is at its own is passed over, and waited for when it is alone."""
+"""RateLimits a minute: a route that is at its own is passed over, and waited for when it is alone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from msgspec import structs
 
 from inference_providers.errors import AllRoutesFailed, MissingPackageError
-from inference_providers.failover.cooldowns import Health
+from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import Success, Wait, Waited
-from inference_providers.failover.rate_limiter import Allowance, Limits
-from inference_providers.settings import Policy
-from inference_providers.types import Endpoint, Model, Plan, Route
+from inference_providers.failover.rate_limiter import RateLimiter
+from inference_providers.settings import FailoverSettings
+from inference_providers.types import Endpoint, Model, Plan, RateLimits, Route
 
 LEASE_S = 30.0
 ANSWERED = Success(ms=1.0)
@@ -27,8 +27,8 @@ def route(provider: str, **limits: int) -> Route:
         provider=provider,
         model_id="x",
         endpoint=endpoint,
-        limits=Limits(**limits) if limits else None,
-        facts=Model(id="x"),
+        limits=RateLimits(**limits) if limits else None,
+        model_info=Model(id="x"),
     )
 
 
@@ -37,8 +37,8 @@ def plan(*routes: Route) -> Plan:
 
 
 def test_as_many_requests_as_are_allowed_are_counted_then_none() -> None:
-    allowance = Allowance()
-    limits = Limits(rpm=2)
+    allowance = RateLimiter()
+    limits = RateLimits(rpm=2)
     assert [allowance.take("a", limits, 0) for _ in range(2)] == [0.0, 0.0]
     assert 0 < allowance.take("a", limits, 0) <= 60
     assert allowance.take("b", limits, 0) == 0.0, "another is not concerned"
@@ -48,8 +48,8 @@ def test_as_many_requests_as_are_allowed_are_counted_then_none() -> None:
 
 @pytest.mark.usefixtures("_clock_stands")
 def test_tokens_are_counted_when_they_are_known() -> None:
-    allowance = Allowance()
-    limits = Limits(tpm=1000)
+    allowance = RateLimiter()
+    limits = RateLimits(tpm=1000)
     assert allowance.take("a", limits, 600) == 0.0
     assert allowance.take("a", limits, 600) == 0.0, "an estimate is not spent"
     allowance.spend("a", limits, 600)
@@ -60,7 +60,7 @@ def test_tokens_are_counted_when_they_are_known() -> None:
 
 
 def test_a_prompt_larger_than_the_limit_is_for_the_provider_to_judge() -> None:
-    assert Allowance().take("a", Limits(tpm=1000), 5000) == 0.0
+    assert RateLimiter().take("a", RateLimits(tpm=1000), 5000) == 0.0
 
 
 def test_without_the_package_the_line_to_install_it_is_told(
@@ -68,40 +68,40 @@ def test_without_the_package_the_line_to_install_it_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "limits", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'autoprovider\[limits\]'"):
-        Health().claim(route("a", rpm=1), 0.0, LEASE_S)
+        FailoverState().claim(route("a", rpm=1), 0.0, LEASE_S)
 
 
 def test_a_route_without_limits_needs_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "limits", None)
-    health = Health()
+    health = FailoverState()
     assert health.claim(route("a"), 0.0, LEASE_S)
     health.spent(route("a"), 100)
 
 
 def test_a_route_at_its_limit_rests_without_having_failed() -> None:
-    health, limited = Health(), route("a", rpm=1)
+    health, limited = FailoverState(), route("a", rpm=1)
     assert health.claim(limited, 0.0, LEASE_S)
     health.answered(limited, 1.0)
     assert not health.claim(limited, 0.0, LEASE_S)
-    rest = health.resting(limited, 0.0)
+    rest = health.active_cooldown(limited, 0.0)
     assert rest.reason(0.0).startswith("at its limit for ")
     assert (rest.is_limit, rest.strikes) == (True, 0)
     assert "at its limit" in str(health.report(0.0))
 
 
 def test_another_call_takes_the_next_route() -> None:
-    health, routes = Health(), (route("a", rpm=1), route("b"))
+    health, routes = FailoverState(), (route("a", rpm=1), route("b"))
     for provider in ("a", "b", "b"):
-        engine = failover(plan(*routes), health=health)
+        engine = failover(plan(*routes), state=health)
         assert next(engine).route.provider == provider
         with pytest.raises(StopIteration):
             engine.send(ANSWERED)
 
 
 def test_the_only_route_is_waited_for() -> None:
-    health, limited = Health(), route("a", rpm=1)
+    health, limited = FailoverState(), route("a", rpm=1)
     health.claim(limited, 0.0, LEASE_S)
-    engine = failover(plan(limited), health=health)
+    engine = failover(plan(limited), state=health)
     waiting = next(engine)
     assert isinstance(waiting, Wait)
     assert 0 < waiting.seconds <= 60
@@ -110,35 +110,35 @@ def test_the_only_route_is_waited_for() -> None:
 
 
 def test_a_route_the_plan_found_at_its_limit_is_waited_for_too() -> None:
-    health, limited = Health(), route("a")
+    health, limited = FailoverState(), route("a")
     health.exhausted(limited, 5.0)
-    resting = structs.replace(plan(), resting=(limited,))
-    engine = failover(resting, health=health)
+    resting = structs.replace(plan(), cooling_down=(limited,))
+    engine = failover(resting, state=health)
     assert next(engine) == Wait(seconds=5.0)
     assert engine.send(Waited(at=5.0)).route == limited
 
 
 def test_nobody_waits_beyond_the_deadline() -> None:
-    health, limited = Health(), route("a")
+    health, limited = FailoverState(), route("a")
     health.exhausted(limited, 50.0)
     with pytest.raises(AllRoutesFailed, match="at its limit for 50 s") as caught:
-        next(failover(plan(limited), health=health, policy=Policy(timeout_s=20.0)))
+        next(failover(plan(limited), state=health, settings=FailoverSettings(timeout_s=20.0)))
     assert caught.value.retry_after == 50.0
 
 
 def test_an_answer_does_not_end_a_rest_that_its_own_headers_asked_for() -> None:
-    health, limited = Health(), route("a")
+    health, limited = FailoverState(), route("a")
     health.exhausted(limited, 30.0)
     health.answered(limited, 1.0)
-    assert health.resting(limited, 0.0)
+    assert health.active_cooldown(limited, 0.0)
     health.exhausted(limited, 20.0)
-    assert health.resting(limited, 25.0), "a rest shrank"
-    assert health.resting(limited, 30.0) is None
+    assert health.active_cooldown(limited, 25.0), "a rest shrank"
+    assert health.active_cooldown(limited, 30.0) is None
 
 
 @pytest.mark.usefixtures("_clock_stands")
 def test_the_tokens_of_an_answer_count() -> None:
-    health, limited = Health(), route("a", tpm=100)
+    health, limited = FailoverState(), route("a", tpm=100)
     health.spent(limited, 100)
     assert not health.claim(limited, time.monotonic(), LEASE_S, 1)
     health.reset()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from inference_providers.failover.events import Cancelled, Failure, Success, Tried
+from inference_providers.failover.events import AttemptRecord, Cancelled, Failure, Success
 from inference_providers.failover.trace import cost_usd, trace
 from inference_providers.types import Cost, Endpoint, Model, Plan, Route, Skipped
 
@@ -22,17 +22,17 @@ def route(provider: str, model: str = "m", cost: Cost | None = None) -> Route:
         model_id=f"{provider}-{model}",
         endpoint=Endpoint(protocol="openai-chat", base_url="https://p.test/v1"),
         key_variable="P_KEY",
-        facts=Model(id="x", cost=cost),
+        model_info=Model(id="x", cost=cost),
     )
 
 
-def answered(where: Route, **fields) -> Tried:
-    return Tried(route=where, outcome=Success(ms=20.5, **fields))
+def answered(where: Route, **fields) -> AttemptRecord:
+    return AttemptRecord(route=where, outcome=Success(ms=20.5, **fields))
 
 
-def refused(where: Route) -> Tried:
+def refused(where: Route) -> AttemptRecord:
     failure = Failure(error=ValueError("sk-canary"), ms=10.0)
-    return Tried(route=where, outcome=failure, failure_class="RATE", status=429)
+    return AttemptRecord(route=where, outcome=failure, failure_class="rate_limited", status=429)
 
 
 def plan(*models: str) -> Plan:
@@ -50,7 +50,7 @@ def test_the_trace_has_exactly_the_documented_keys_and_values() -> None:
         "degraded": False,
         "attempts": [
             {"provider": "a", "model": "m", "model_id": "a-m", "outcome": "failure",
-             "class": "RATE", "status": 429, "ms": 10.0},
+             "class": "rate_limited", "status": 429, "ms": 10.0},
             {"provider": "b", "model": "m", "model_id": "b-m", "outcome": "success",
              "class": None, "status": None, "ms": 20.5},
         ],
@@ -110,7 +110,7 @@ def test_no_price_is_better_than_a_wrong_one(
 
 
 def test_an_attempt_names_the_parameters_it_left_out() -> None:
-    mended = Tried(route=route("a"), outcome=Success(ms=1.0), without=("seed",))
+    mended = AttemptRecord(route=route("a"), outcome=Success(ms=1.0), without=("seed",))
     refused_it = refused(route("a"))
     first, second = trace(plan("m"), [refused_it, mended])["attempts"]
     assert "without" not in first
@@ -118,7 +118,7 @@ def test_an_attempt_names_the_parameters_it_left_out() -> None:
 
 
 def test_an_attempt_that_was_too_slow_is_cancelled() -> None:
-    slow = Tried(route=route("a"), outcome=Cancelled(ms=7.5))
+    slow = AttemptRecord(route=route("a"), outcome=Cancelled(ms=7.5))
     first, _ = trace(plan("m"), [slow, answered(route("b"))])["attempts"]
     assert (first["outcome"], first["class"], first["status"], first["ms"]) == (
         "cancelled", None, None, 7.5,

@@ -1,4 +1,4 @@
-"""Whatever a provider sends, a verdict comes out; and wordings nobody sent yet get the right one.
+"""Whatever a provider sends, a classification comes out; and wordings nobody sent yet get the right one.
 
 The bodies in `made_up.json` are of our own making: kin of what the corpus holds,
 and traps beside it. The fuzz takes the corpus's bodies apart; it is seeded.
@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from inference_providers.errors import BrokenAnswerError
-from inference_providers.failures.classifier import FailureClass, Scope, Verdict, classify
+from inference_providers.errors import InvalidResponseError
+from inference_providers.failures.classifier import Classification, FailureClass, Scope, classify
 
 CORPUS_PATH = Path(__file__).parents[2] / "corpus"
 CORPUS = json.loads((CORPUS_PATH / "errors.json").read_text("utf-8"))
@@ -52,9 +52,9 @@ def test_other_wordings_land_in_the_right_class(status: int, body: object, expec
 
 @pytest.mark.parametrize(("status", "body", "name"), NAMED, ids=str)
 def test_an_unsupported_parameter_is_named(status: int, body: object, name: str | None) -> None:
-    verdict = classify(HTTPError(status, body))
-    assert verdict.parameter == name
-    assert name is None or verdict.failure_class == "BAD"
+    classification = classify(HTTPError(status, body))
+    assert classification.parameter == name
+    assert name is None or classification.failure_class == "bad_request"
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), UNSEEN, ids=str)
@@ -72,8 +72,10 @@ def test_the_meaning_survives_other_envelopes(status: int, body: Any, expected: 
 
 @pytest.mark.parametrize(("status", "body", "name"), [case for case in NAMED if case[2]], ids=str)
 def test_a_named_parameter_goes_before_other_words(status: int, body: object, name: str) -> None:
-    verdict = classify(HTTPError(status, {"detail": body, "hint": "Or else: invalid API key"}))
-    assert (verdict.failure_class, verdict.parameter) == ("BAD", name)
+    classification = classify(
+        HTTPError(status, {"detail": body, "hint": "Or else: invalid API key"})
+    )
+    assert (classification.failure_class, classification.parameter) == ("bad_request", name)
 
 
 # Bodies taken apart
@@ -107,15 +109,15 @@ def mutated(value: Any, rng: random.Random) -> Any:
     return value
 
 
-def is_sound(verdict: Any) -> bool:
+def is_sound(classification: Any) -> bool:
     return (
-        type(verdict) is Verdict
-        and isinstance(verdict.failure_class, FailureClass)
-        and isinstance(verdict.scope, Scope)
-        and (verdict.status is None or 100 <= verdict.status <= 599)
-        and (verdict.rest_s is None or 0 <= verdict.rest_s <= 366 * 86_400)
-        and (verdict.parameter is None or verdict.failure_class == "BAD")
-        and isinstance(verdict.daily, bool)
+        type(classification) is Classification
+        and isinstance(classification.failure_class, FailureClass)
+        and isinstance(classification.scope, Scope)
+        and (classification.status is None or 100 <= classification.status <= 599)
+        and (classification.cooldown_s is None or 0 <= classification.cooldown_s <= 366 * 86_400)
+        and (classification.parameter is None or classification.failure_class == "bad_request")
+        and isinstance(classification.daily, bool)
     )
 
 
@@ -127,11 +129,14 @@ def test_any_body_gives_a_verdict_and_the_status_keeps_its_say() -> None:
             body = mutated(body, rng)
             status = rng.choice(STATUSES)
             headers = {"Retry-After": rng.choice(["", "x", "-1", "1e400", "9" * 400, "7"])}
-            for error in (HTTPError(status, body, headers), BrokenAnswerError("x", body=body)):
-                verdict = classify(error)
-                assert is_sound(verdict), (status, body)
+            for error in (HTTPError(status, body, headers), InvalidResponseError("x", body=body)):
+                classification = classify(error)
+                assert is_sound(classification), (status, body)
             if status in {503, 529}:
-                assert classify(HTTPError(status, body)).failure_class in {"OVER", "RATE"}
+                assert classify(HTTPError(status, body)).failure_class in {
+                    "overloaded",
+                    "rate_limited",
+                }
             body = body if rng.random() < 0.5 else row["body"]
 
 

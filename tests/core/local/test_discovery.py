@@ -15,7 +15,7 @@ from inference_providers.credentials import Keys
 from inference_providers.local import discovery, llama_server
 from inference_providers.registry.registry import Registry
 from inference_providers.testing import FakeProvider
-from inference_providers.types import Endpoint, Found, NotFound
+from inference_providers.types import Endpoint, LocalModels, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def server(base_url: str, *variables: str) -> dict:
     return {"name": "S", "kind": "local", "auth": auth, "endpoints": {"default": endpoint}}
 
 
-def find(environ: dict | None = None, **servers: dict) -> dict[str, Found | NotFound]:
+def find(environ: dict | None = None, **servers: dict) -> dict[str, LocalModels | Unavailable]:
     registry = Registry.load({"providers": servers})
     return discovery.find_servers(servers, registry, Keys(environ=environ or {}))
 
@@ -82,7 +82,7 @@ def sending(
 def test_a_server_is_found_with_its_models_and_gets_no_key() -> None:
     with FakeProvider(models=("llama3.2:3b", "qwen3:0.6b")) as fake:
         found = find(OWN_KEYS, a=server(fake.base_url))
-    assert found == {"a": Found(base_url=fake.base_url, models=("llama3.2:3b", "qwen3:0.6b"))}
+    assert found == {"a": LocalModels(base_url=fake.base_url, models=("llama3.2:3b", "qwen3:0.6b"))}
     (listing,) = fake.listings
     assert (listing.method, listing.path) == ("GET", "/v1/models")
     assert "authorization" not in listing.headers
@@ -114,7 +114,7 @@ def test_several_servers_are_asked_at_once_and_each_has_its_answer() -> None:
         found = find(a=server(one.base_url), b=server(closed, "B_HOST"), c=server(two.base_url))
     assert list(found) == ["a", "b", "c"]
     assert found["a"].models == ("m",)
-    assert found["b"] == NotFound(reason=f"no server at {closed}; start it, or set B_HOST")
+    assert found["b"] == Unavailable(reason=f"no server at {closed}; start it, or set B_HOST")
     assert found["c"].models == ("n",)
 
 
@@ -145,7 +145,7 @@ def test_a_slow_server_is_given_up_and_the_others_are_found(
         took = time.monotonic() - started
         release.set()
     assert found["b"].models == ("m",)
-    assert isinstance(found["a"], NotFound)
+    assert isinstance(found["a"], Unavailable)
     assert took < 9, "it waited for a server that does not answer"
 
 
@@ -155,7 +155,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         redirect = sending("", status, Location=f"{elsewhere.base_url}/models")
         with answering(redirect) as url:
             found = find(a=server(url))
-    assert found["a"] == NotFound(reason=f"{url}/models answers HTTP {status} without a key")
+    assert found["a"] == Unavailable(reason=f"{url}/models answers HTTP {status} without a key")
     assert elsewhere.listings == []
 
 
@@ -176,19 +176,19 @@ def test_a_redirect_is_not_followed(status: int) -> None:
 def test_what_is_no_list_of_models_is_refused(body: str | bytes, said: str) -> None:
     with answering(sending(body)) as url:
         found = find(a=server(url))
-    assert found["a"] == NotFound(reason=f"{url}/models {said}")
+    assert found["a"] == Unavailable(reason=f"{url}/models {said}")
 
 
 def test_a_server_that_wants_a_key_says_so() -> None:
     with answering(sending('{"error": "key"}', 401)) as url:
         found = find(OWN_KEYS, a=server(url))
-    assert found["a"] == NotFound(reason=f"{url}/models answers HTTP 401 without a key")
+    assert found["a"] == Unavailable(reason=f"{url}/models answers HTTP 401 without a key")
 
 
 @pytest.mark.parametrize("listing", [{"data": []}, {"object": "list", "data": None}])
 def test_a_server_without_models_is_found_with_none(listing: dict) -> None:
     with answering(sending(json.dumps(listing))) as url:
-        assert find(a=server(url)) == {"a": Found(base_url=url, models=())}
+        assert find(a=server(url)) == {"a": LocalModels(base_url=url, models=())}
 
 
 # Addresses from the environment
@@ -230,7 +230,7 @@ def test_the_variable_of_a_server_is_understood_in_every_spelling(spelling: str)
 )
 def test_what_a_variable_leaves_out_is_the_registrys(value: str, place: str) -> None:
     found = find({"OLLAMA_HOST": value}, a=server("http://127.0.0.1:9/v1", "OLLAMA_HOST"))
-    assert found["a"] == NotFound(reason=f"no server at {place}; start it, or set OLLAMA_HOST")
+    assert found["a"] == Unavailable(reason=f"no server at {place}; start it, or set OLLAMA_HOST")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_an_address_that_is_not_this_machine_is_refused(value: str) -> None:
 )
 def test_what_is_no_address_is_refused_and_shows_no_password(value: str, shown: str) -> None:
     found = find({"OLLAMA_HOST": value}, a=server("http://127.0.0.1:9/v1", "OLLAMA_HOST"))
-    assert found["a"] == NotFound(reason=f"OLLAMA_HOST is no address: {shown!r}")
+    assert found["a"] == Unavailable(reason=f"OLLAMA_HOST is no address: {shown!r}")
 
 
 def test_an_address_in_a_registry_file_may_be_anywhere() -> None:
@@ -290,13 +290,13 @@ def test_the_installed_weights_are_found(weights_file: Path) -> None:
 def test_without_the_extra_the_reason_is_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llama_server, "available", lambda: "pip install 'autoprovider[local]'")
     found = discovery.find_embedded(EMBEDDED, Keys(environ={}))
-    assert found == NotFound(reason="pip install 'autoprovider[local]'")
+    assert found == Unavailable(reason="pip install 'autoprovider[local]'")
 
 
 @pytest.mark.usefixtures("no_weights")
 def test_without_weights_the_reason_is_the_command() -> None:
     found = discovery.find_embedded(EMBEDDED, Keys(environ={}))
-    assert found == NotFound(reason="no weights; run `autoprovider local install`")
+    assert found == Unavailable(reason="no weights; run `autoprovider local install`")
 
 
 @pytest.mark.usefixtures("no_weights")
@@ -318,4 +318,4 @@ def test_a_named_file_comes_before_the_installed_weights(
 
 def test_a_named_file_that_is_missing_is_said_and_nothing_else_is_used() -> None:
     found = discovery.find_embedded(EMBEDDED, Keys(environ={"AUTOPROVIDER_GGUF": "/no/such.gguf"}))
-    assert found == NotFound(reason="AUTOPROVIDER_GGUF names no file: '/no/such.gguf'")
+    assert found == Unavailable(reason="AUTOPROVIDER_GGUF names no file: '/no/such.gguf'")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-PACKAGE_DIR = Path(llama_server.__file__).parents[1]
+PACKAGE_DIR = Path(llama_server.__file__).parents[2]
 GONE_WITHIN_S = 30.0
 PROGRAM_ENDS_WITHIN_S = 180.0
 
@@ -70,7 +70,7 @@ def servers_of(parent: int) -> set[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             ppid = (entry / "stat").read_text().rpartition(")")[2].split()[1]
-            if int(ppid) == parent and b"embedded_server" in (entry / "cmdline").read_bytes():
+            if int(ppid) == parent and b"_llama_child" in (entry / "cmdline").read_bytes():
                 found.add(int(entry.name))
     return {pid for pid in found if is_alive(pid)}
 

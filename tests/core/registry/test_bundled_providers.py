@@ -15,14 +15,14 @@ from inference_providers.errors import UnknownModelError
 from inference_providers.model_names.canonical import canonical_name
 from inference_providers.registry.index import Target
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.planner import Surroundings, plan
+from inference_providers.routing.planner import PlanningContext, plan
 from inference_providers.types import ON_THIS_MACHINE, Selection
 from registry_builder import overlay
 
 REGISTRY = Registry.load()
 DOCUMENT = REGISTRY.document
 OVERLAY = overlay.read(Path(__file__).parents[3] / "registry" / "overlay.toml")
-TWINS = [p for p, row in DOCUMENT.providers.items() if row.twin_of]
+TWINS = [p for p, row in DOCUMENT.providers.items() if row.variant_of]
 EMBEDDERS = [p for p, row in DOCUMENT.providers.items() if row.embeddings]
 ORIGINAL = json.loads(
     (Path(__file__).parents[2] / "data" / "original-inference-providers.json").read_text()
@@ -37,7 +37,7 @@ ORIGINAL_NAMES = sorted(
 FOREIGN = re.compile(
     "AWS|GITHUB|GH_|SSH|DATABASE|DATABRICKS|SECRET|PASSWORD|GOOGLE_APPL|GOOGLE_API|WANDB|HF_TOKEN"
 )
-"""Variables that people set for other services; a row that reads one must be `ambient`."""
+"""Variables that people set for other services; a row that reads one must be `opt_in`."""
 
 SECRET = re.compile(r"[A-Z][A-Z0-9_]*_(API_KEY|API_TOKEN|TOKEN|PAT|TOKEN_BEDROCK|CREDENTIALS)")
 
@@ -104,23 +104,23 @@ def test_keys_are_read_from_variables_made_for_them(provider_id: str) -> None:
         for name in names:
             secret = f"{{{name}}}" not in urls
             assert not secret or SECRET.fullmatch(name), name
-            ambient = row.auth.ambient or name in row.auth.ambient_variables
-            assert ambient or not secret or not FOREIGN.search(name), name
+            opt_in = row.auth.opt_in or name in row.auth.opt_in_variables
+            assert opt_in or not secret or not FOREIGN.search(name), name
 
 
 def test_a_variable_opens_one_provider_and_its_twins() -> None:
     owners: dict[str, set[str]] = {}
     for provider_id, row in DOCUMENT.providers.items():
         for name in {name for names in row.auth.any_of for name in names}:
-            owners.setdefault(name, set()).add(row.twin_of or provider_id)
+            owners.setdefault(name, set()).add(row.variant_of or provider_id)
     assert {name: ids for name, ids in owners.items() if len(ids) > 1} == {}
 
 
 @pytest.mark.parametrize("provider_id", TWINS)
 def test_a_twin_shares_its_key_and_not_its_address(provider_id: str) -> None:
     twin = DOCUMENT.providers[provider_id]
-    original = DOCUMENT.providers[twin.twin_of]
-    assert original.twin_of is None
+    original = DOCUMENT.providers[twin.variant_of]
+    assert original.variant_of is None
     assert set(twin.auth.any_of) <= set(original.auth.any_of)
     assert twin.endpoints["default"] != original.endpoints["default"]
 
@@ -200,14 +200,14 @@ def test_a_name_at_a_provider_of_free_names_is_the_users_own() -> None:
     assert DOCUMENT.providers["azure"].models == {}
     assert REGISTRY.target("azure/My-Own-Name") == Target("My-Own-Name", "azure")
     keys = Keys(environ={"AZURE_RESOURCE_NAME": "mine", "AZURE_OPENAI_API_KEY": "k"})
-    around = Surroundings(keys=keys, today=OVERLAY.as_of)
+    around = PlanningContext(keys=keys, today=OVERLAY.as_of)
     [route] = plan(Selection(models=("azure/My-Own-Name",)), REGISTRY, around).routes
     assert (route.model_id, route.key_variable) == ("My-Own-Name", "AZURE_OPENAI_API_KEY")
     assert plan(Selection(models=("gpt-5.5",), only=("azure",)), REGISTRY, around).routes == ()
 
 
 def test_the_registry_is_broad() -> None:
-    alive = [p for p, row in DOCUMENT.providers.items() if row.twin_of is None]
+    alive = [p for p, row in DOCUMENT.providers.items() if row.variant_of is None]
     assert len(alive) >= 50
     assert {DOCUMENT.providers[p].kind for p in alive} >= {"direct", "gateway", "cloud", "local"}
     assert len(REGISTRY.models) >= 450

@@ -80,7 +80,7 @@ def test_a_model_is_a_text_an_object_or_a_list() -> None:
          "at $.providers.a.models.o[0]: got an unknown field 'tire'; did you mean 'tier'"),
         ({"zzz": {}}, "at $: got an unknown field 'zzz', expected '$schema', 'schema_version', "),
         (changed([["A_KEY"]], "providers", "a", "auth", "xyz"),
-         "got an unknown field 'xyz', expected 'any_of', 'ambient', 'ambient_variables'"),
+         "got an unknown field 'xyz', expected 'any_of', 'opt_in', 'opt_in_variables'"),
         ({"providers": {"a": {}}}, "at $.providers.a: got no 'name', expected one"),
         (changed({"id": "x", "input": ["text", "images"]}, "providers", "a", "models", "n"),
          "at $.providers.a.models.n.input[1]: got 'images', expected 'audio' or 'image' or 'pdf'"),

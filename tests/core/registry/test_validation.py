@@ -188,7 +188,9 @@ def test_an_embedding_names_an_endpoint_that_is_there() -> None:
         merged(row(embeddings=wrong))
 
 
-@pytest.mark.parametrize("fields", [{"free_names": True}, {"kind": "local"}, {"kind": "embedded"}])
+@pytest.mark.parametrize(
+    "fields", [{"accepts_any_model": True}, {"kind": "local"}, {"kind": "embedded"}]
+)
 @pytest.mark.parametrize("name", ["main", None])
 def test_models_that_no_file_lists_need_an_endpoint_that_no_file_names(
     fields: dict, name: str | None

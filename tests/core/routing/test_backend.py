@@ -12,7 +12,7 @@ from inference_providers.credentials import Key
 from inference_providers.errors import MissingPackageError
 from inference_providers.registry.registry import Registry
 from inference_providers.routing import backend
-from inference_providers.routing.backend import Access, Piece, find_connector
+from inference_providers.routing.backend import Access, Piece, find_backend
 from inference_providers.testing import FakeProvider, Reply
 from inference_providers.types import Endpoint, Model, Route, Selection
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    find_connector.cache_clear()
+    find_backend.cache_clear()
     monkeypatch.setattr(backend, "entry_points", lambda group: entry_points(group=f"no.{group}"))
     yield
-    find_connector.cache_clear()
+    find_backend.cache_clear()
 
 
 def registry_of(fake: FakeProvider) -> Registry:
@@ -34,35 +34,39 @@ def registry_of(fake: FakeProvider) -> Registry:
 
 
 def test_the_installed_connector_is_found_once() -> None:
-    assert find_connector() is find_connector()
-    assert type(find_connector()).__module__ == "langchain_autoprovider.backend"
+    assert find_backend() is find_backend()
+    assert type(find_backend()).__module__ == "langchain_autoprovider.backend"
 
 
 @pytest.mark.usefixtures("nothing_registered")
 def test_without_a_connector_the_message_is_the_pip_line() -> None:
     with pytest.raises(MissingPackageError, match="pip install --force-reinstall autoprovider"):
-        find_connector()
+        find_backend()
 
 
 def test_protocols_that_cannot_be_spoken_are_named_with_what_to_do() -> None:
-    assert find_connector().unspoken(Registry.load()) == {}
+    assert find_backend().unsupported_protocols(Registry.load()) == {}
     endpoints = {
         name: {"protocol": name, "base_url": "https://p.test/v1"}
         for name in ("telepathy", "openai")
     }
     row = {"name": "P", "endpoints": endpoints}
-    unspoken = find_connector().unspoken(Registry.load({"providers": {"p": row}}))
+    unsupported_protocols = find_backend().unsupported_protocols(
+        Registry.load({"providers": {"p": row}})
+    )
     told = "its protocol 'openai' is not spoken by this version; did you mean 'openai-chat'?"
-    assert unspoken["openai"] == told
+    assert unsupported_protocols["openai"] == told
     told = "its protocol 'telepathy' is not spoken by this version; there is 'openai-chat', "
-    assert unspoken["telepathy"].startswith(told)
+    assert unsupported_protocols["telepathy"].startswith(told)
 
 
 def test_a_client_has_the_routes_address_and_key() -> None:
     endpoint = Endpoint(protocol="openai-chat", base_url="https://p.test/v1")
-    route = Route(model="m", provider="p", model_id="x", endpoint=endpoint, facts=Model(id="x"))
+    route = Route(
+        model="m", provider="p", model_id="x", endpoint=endpoint, model_info=Model(id="x")
+    )
     access = Access("https://p.test/v1", Key("P_KEY", "sk-canary", ["p.test"]))
-    with find_connector().client(route, access) as client:
+    with find_backend().client(route, access) as client:
         assert type(client) is openai.OpenAI
         assert (str(client.base_url), client.api_key) == ("https://p.test/v1/", "sk-canary")
         assert client.max_retries == 0
@@ -70,14 +74,14 @@ def test_a_client_has_the_routes_address_and_key() -> None:
 
 def test_a_chat_answers_and_carries_the_trace() -> None:
     with FakeProvider(Reply("hello there")) as fake:
-        piece = find_connector().chat(Selection(models=("m",)), registry_of(fake)).answer("Hi")
+        piece = find_backend().chat(Selection(models=("m",)), registry_of(fake)).answer("Hi")
     assert piece.text == "hello there"
     assert piece.trace["provider"] == "p"
 
 
 def test_a_chat_streams_and_the_last_piece_alone_carries_the_trace() -> None:
     with FakeProvider(Reply("hello there you")) as fake:
-        chat = find_connector().chat(Selection(models=("m",)), registry_of(fake))
+        chat = find_backend().chat(Selection(models=("m",)), registry_of(fake))
         *pieces, last = list(chat.stream("Hi"))
     assert all(isinstance(piece, Piece) for piece in pieces)
     assert "".join(piece.text for piece in [*pieces, last]) == "hello there you"

@@ -12,8 +12,8 @@ import pytest
 from inference_providers.credentials import Keys
 from inference_providers.errors import NoRouteError, UnknownModelError
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.planner import Surroundings, plan, require_routes
-from inference_providers.types import Found, Needs, NotFound, Plan, Quirks, Selection
+from inference_providers.routing.planner import PlanningContext, plan
+from inference_providers.types import LocalModels, Needs, Plan, Quirks, Selection, Unavailable
 
 TODAY = date(2026, 11, 22)
 
@@ -21,7 +21,7 @@ TODAY = date(2026, 11, 22)
 def row(models: dict, key: str | None = None, **fields) -> dict:
     name = fields.pop("name", "P")
     endpoint = {"protocol": fields.pop("protocol", "openai-chat"), "base_url": "https://p.test/v1"}
-    auth = {"any_of": [[key] if key else []], "ambient": fields.pop("ambient", False)}
+    auth = {"any_of": [[key] if key else []], "opt_in": fields.pop("opt_in", False)}
     return {
         "name": name,
         "auth": auth,
@@ -43,8 +43,8 @@ REGISTRY = {
     "auto_model_priority": ["big", "small", "tiny"],
 }
 ALL_KEYS = {"A_KEY": "ka", "B_KEY": "kb", "C_KEY": "kc"}
-TINY = Found(base_url="http://127.0.0.1/v1", models=("Tiny-Q4_1.gguf",))
-SERVER = Found(base_url="http://127.0.0.1:1/v1", models=("org/Big-Instruct", "mine:7b"))
+TINY = LocalModels(base_url="http://127.0.0.1/v1", models=("Tiny-Q4_1.gguf",))
+SERVER = LocalModels(base_url="http://127.0.0.1:1/v1", models=("org/Big-Instruct", "mine:7b"))
 
 
 def made(
@@ -53,11 +53,14 @@ def made(
     found: dict | None = None,
     registry: dict = REGISTRY,
     needs: Needs | None = None,
-    unspoken: dict | None = None,
+    unsupported_protocols: dict | None = None,
     **selection,
 ) -> Plan:
-    around = Surroundings(
-        keys=Keys(environ=environ), today=TODAY, found=found or {}, unspoken=unspoken or {}
+    around = PlanningContext(
+        keys=Keys(environ=environ),
+        today=TODAY,
+        found=found or {},
+        unsupported_protocols=unsupported_protocols or {},
     )
     chosen = Selection(models=models, **selection)
     return plan(chosen, Registry.load(registry), around, needs=needs or Needs())
@@ -129,7 +132,7 @@ def test_an_alias_and_a_providers_own_id_mean_the_same_model() -> None:
 
 @pytest.mark.parametrize("needed", [{"only": ("a",)}, {"order": ("a",)}])
 def test_a_provider_with_an_ambient_key_is_used_when_named(needed: dict) -> None:
-    registry = {"providers": {"a": row({"big": "x"}, "WANDB_API_KEY", ambient=True)}}
+    registry = {"providers": {"a": row({"big": "x"}, "WANDB_API_KEY", opt_in=True)}}
     environ = {"WANDB_API_KEY": "t"}
     assert routes(made("big", registry=registry, environ=environ, **needed)) == ["a/big"]
     assert routes(made("a/big", registry=registry, environ=environ)) == ["a/big"]
@@ -139,7 +142,7 @@ def test_a_provider_with_an_ambient_key_is_used_when_named(needed: dict) -> None
 
 
 def test_one_variable_of_several_may_be_ambient() -> None:
-    auth = {"any_of": [["A_KEY"], ["SHARED_KEY"]], "ambient_variables": ["SHARED_KEY"]}
+    auth = {"any_of": [["A_KEY"], ["SHARED_KEY"]], "opt_in_variables": ["SHARED_KEY"]}
     registry = {"providers": {"a": {**row({"big": "x"}), "auth": auth}}}
     both = {"A_KEY": "k", "SHARED_KEY": "s"}
     [route] = made("big", registry=registry, environ=both).routes
@@ -151,7 +154,7 @@ def test_one_variable_of_several_may_be_ambient() -> None:
 
 
 def test_a_name_nobody_lists_is_a_users_own_where_names_are_free() -> None:
-    rows = {"a": row({}, "A_KEY", free_names=True), "b": row({"big": "b-big"}, "B_KEY")}
+    rows = {"a": row({}, "A_KEY", accepts_any_model=True), "b": row({"big": "b-big"}, "B_KEY")}
     registry = {"providers": rows}
     [route] = made("a/Own-Name", registry=registry).routes
     assert (route.provider, route.model_id) == ("a", "Own-Name")
@@ -164,7 +167,7 @@ def test_a_name_nobody_lists_is_a_users_own_where_names_are_free() -> None:
 def test_a_twin_of_another_provider_is_used_when_named() -> None:
     rows = {
         "a": row({"big": "x"}, "A_KEY"),
-        "a-cn": row({"big": "x"}, "A_KEY", twin_of="a"),
+        "a-cn": row({"big": "x"}, "A_KEY", variant_of="a"),
     }
     planned = made("big", registry={"providers": rows})
     assert routes(planned) == ["a/big"]
@@ -220,7 +223,9 @@ def test_of_a_providers_one_reason_one_row_is_kept() -> None:
 
 def test_a_protocol_nobody_speaks_is_a_reason() -> None:
     registry = {"providers": {"a": row({"big": "x"}, protocol="gopher")}}
-    planned = made("big", registry=registry, unspoken={"gopher": "install the gopher extra"})
+    planned = made(
+        "big", registry=registry, unsupported_protocols={"gopher": "install the gopher extra"}
+    )
     assert reasons(planned) == {"a": "install the gopher extra"}
 
 
@@ -274,7 +279,7 @@ def test_a_local_server_that_was_not_asked_is_named() -> None:
 
 
 def test_a_local_server_that_was_not_found_gives_its_reason() -> None:
-    planned = made("big", found={"server": NotFound(reason="no server at X; start it")})
+    planned = made("big", found={"server": Unavailable(reason="no server at X; start it")})
     assert reasons(planned)["server"] == "no server at X; start it"
 
 
@@ -322,7 +327,7 @@ def test_the_embedded_model_is_used_whenever_it_is_named(name: str) -> None:
 
 def test_the_embedded_model_is_not_a_candidate_for_other_models() -> None:
     assert "inside" not in reasons(made("big", found={"inside": TINY}))
-    absent = NotFound(reason="no weights; run `autoprovider local install`")
+    absent = Unavailable(reason="no weights; run `autoprovider local install`")
     assert "inside" not in reasons(made("big", found={"inside": absent}))
     assert reasons(made("tiny", found={"inside": absent}))["inside"] == absent.reason
 
@@ -333,7 +338,7 @@ def test_the_embedded_model_is_not_a_candidate_for_other_models() -> None:
 def test_no_route_names_the_model_and_every_reason() -> None:
     planned = made("big", environ={"B_KEY": ""}, exclude=("c",))
     with pytest.raises(NoRouteError) as caught:
-        require_routes(planned)
+        planned.require()
     assert str(caught.value) == (
         "No usable route to 'big': a: set A_KEY; b: B_KEY is empty: set it to a key, or unset it;"
         " c: excluded; server: not asked; pass local=True, or name it"
@@ -342,24 +347,24 @@ def test_no_route_names_the_model_and_every_reason() -> None:
 
 def test_no_route_names_whom_only_rules_out_where_nobody_else_is_left() -> None:
     with pytest.raises(NoRouteError, match=r"^No usable route to 'big': b: set B_KEY$"):
-        require_routes(made("big", environ={}, only=("b",)))
+        made("big", environ={}, only=("b",)).require()
     with pytest.raises(NoRouteError, match=r"'small': a: not in only=; b: not in only="):
-        require_routes(made("small", only=("c",)))
+        made("small", only=("c",)).require()
 
 
 def test_no_route_to_any_model_says_so() -> None:
     with pytest.raises(NoRouteError, match=r"^No usable route to any model: no provider is left"):
-        require_routes(made(registry={"providers": {}}))
+        made(registry={"providers": {}}).require()
 
 
 def test_a_plan_with_routes_is_handed_back() -> None:
     planned = made("big")
-    assert require_routes(planned) is planned
+    assert planned.require() is planned
 
 
 def test_every_reason_says_what_to_do_or_what_is() -> None:
     bundled = Registry.load()
-    around = Surroundings(keys=Keys(environ={}), today=TODAY)
+    around = PlanningContext(keys=Keys(environ={}), today=TODAY)
     seen = set()
     for name in bundled.models:
         planned = plan(Selection(models=(name,)), bundled, around)
@@ -469,7 +474,7 @@ SEVERAL = {
     ],
 )
 def test_only_entries_that_the_name_asks_for_are_offered(name: str, ids: list[str]) -> None:
-    found = {"server": Found(base_url="http://127.0.0.1:1/v1", models=("Big-Instruct",))}
+    found = {"server": LocalModels(base_url="http://127.0.0.1:1/v1", models=("Big-Instruct",))}
     planned = made(name, registry=SEVERAL)
     assert [route.model_id for route in planned.routes] == ids
     served = made(name, registry=SEVERAL, found=found).routes
@@ -498,7 +503,7 @@ def test_a_route_names_what_is_there_in_its_place() -> None:
         "retired_models": {"old": {"replaced_by": ["big", "alone"]}},
     }
     instead = {
-        name: made(name, registry=registry).routes[0].instead
+        name: made(name, registry=registry).routes[0].replacement
         for name in ("big", "a-dated", "big:x", "old", "alone", "ending")
     }
     assert instead == {

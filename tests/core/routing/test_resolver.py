@@ -81,8 +81,10 @@ def test_an_unknown_model_is_refused() -> None:
 
 def test_a_protocol_the_caller_cannot_speak_is_a_reason() -> None:
     registry = Registry.load({"providers": {"a": row({"m": "x"})}})
-    unspoken = {"openai-chat": "install it"}
-    made = Resolver(Selection(models=("m",)), registry, Keys(environ={}), lambda _: unspoken)
+    unsupported_protocols = {"openai-chat": "install it"}
+    made = Resolver(
+        Selection(models=("m",)), registry, Keys(environ={}), lambda _: unsupported_protocols
+    )
     assert [skip.reason for skip in made.plan().skipped] == ["install it"]
 
 
@@ -174,7 +176,7 @@ def test_the_embedded_model_without_its_file_says_what_to_run() -> None:
         model_id="no-such.gguf",
         kind="embedded",
         endpoint=registry.providers["a"].endpoints["default"],
-        facts=entry,
+        model_info=entry,
     )
     with pytest.raises(LocalServerError, match="run `autoprovider local install`"):
         made.access(route)
@@ -288,7 +290,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     (tmp_path / "autoprovider").mkdir()
     (tmp_path / "autoprovider" / "tiny.gguf").write_bytes(b"GGUF")
-    monkeypatch.setattr(discovery.embedded, "available", lambda: None)
+    monkeypatch.setattr(discovery.llama_server, "available", lambda: None)
 
 
 @either

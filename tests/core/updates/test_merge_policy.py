@@ -18,10 +18,10 @@ from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError, RegistryError
 from inference_providers.registry import loader, validation
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.planner import Surroundings, plan
+from inference_providers.routing.planner import PlanningContext, plan
 from inference_providers.routing.resolver import Resolver
 from inference_providers.testing import FakeProvider
-from inference_providers.types import Found, Model, Selection
+from inference_providers.types import LocalModels, Model, Selection
 from inference_providers.updates import merge_policy
 from langchain_autoprovider import AutoChatModel
 
@@ -54,9 +54,9 @@ WHEEL: dict[str, Any] = {
             auth={"any_of": [["CLOUD_ACCOUNT", "CLOUD_REGION", "CLOUD_TOKEN"]]},
         ),
         "templated": row({"big": "t-big"}, "TEMPLATED_KEY", "https://{model_id}.templated.test/v1"),
-        "shy": row({"big": "s-big"}, "SHY_KEY", "https://shy.test/v1", auth={"ambient": True}),
+        "shy": row({"big": "s-big"}, "SHY_KEY", "https://shy.test/v1", auth={"opt_in": True}),
         "first-cn": row({"big": "big-1"}, "FIRST_API_KEY", "https://api.first.cn/v1",
-                        twin_of="first"),
+                        variant_of="first"),
         "mine": row({}, None, "http://127.0.0.1:1/v1", kind="local"),
         "inside": row({"tiny": "tiny.gguf"}, None, "http://127.0.0.1/v1", kind="embedded"),
     },
@@ -147,9 +147,9 @@ def test_a_provider_the_download_leaves_out_stays_as_it_is() -> None:
         {"endpoints": {"more": {"protocol": "openai-chat", "base_url": "https://evil.test"}}},
         {"auth": {"any_of": [["AWS_SECRET_ACCESS_KEY"]]}},
         {"auth": {"any_of": [["SHY_KEY"]]}},
-        {"auth": {"ambient": True}},
+        {"auth": {"opt_in": True}},
         {"kind": "local"},
-        {"twin_of": "cloud"},
+        {"variant_of": "cloud"},
         {"quirks": {"max_tokens_field": "extra_headers"}},
         {"name": "\u001b[31mEvil", "docs": "https://evil.test", "source": "evil"},
     ],
@@ -276,7 +276,7 @@ def test_an_allowed_provider_is_called_by_its_name_unless_that_steers_a_terminal
 def test_an_allowed_provider_reads_the_key_of_its_own_name_only() -> None:
     made = bounded({"providers": {"new": NEW}}, {"new": "api.new.test"}).providers["new"]
     assert made.auth.any_of == (("NEW_API_KEY",),)
-    assert not made.auth.ambient
+    assert not made.auth.opt_in
 
 
 @pytest.mark.parametrize("at", ["row", "endpoint", "model"])
@@ -441,11 +441,11 @@ rows = st.fixed_dictionaries(
         "auth": st.fixed_dictionaries(
             {"any_of": st.lists(st.lists(st.sampled_from(VARIABLES), max_size=2), min_size=1,
                                 max_size=2)},
-            optional={"ambient": st.booleans()},
+            optional={"opt_in": st.booleans()},
         ),
         "kind": st.sampled_from(["direct", "gateway", "cloud", "local", "embedded"]),
         "quirks": quirks,
-        "twin_of": st.sampled_from(["first", None]),
+        "variant_of": st.sampled_from(["first", None]),
     },
 )  # fmt: skip
 registries = st.fixed_dictionaries(
@@ -476,8 +476,8 @@ def parsed(new: dict) -> Document | None:
 def sent(registry: Registry, environ: Environment) -> Iterator[tuple[str, str]]:
     """Yield host and key of every call that any name could lead to, and each URL with `""`."""
     keys = Keys(environ=environ)
-    found = {"mine": Found(base_url="http://127.0.0.1:1/v1", models=("big",))}
-    around = Surroundings(keys=keys, today=date(2026, 11, 22), found=found)
+    found = {"mine": LocalModels(base_url="http://127.0.0.1:1/v1", models=("big",))}
+    around = PlanningContext(keys=keys, today=date(2026, 11, 22), found=found)
     asked: list[tuple[str, ...]] = [(), *((name,) for name in registry.models)]
     asked += [(f"{p}/{name}",) for p, row in registry.providers.items() for name in row.models]
     resolver = Resolver(Selection(), registry, keys, lambda _: {})

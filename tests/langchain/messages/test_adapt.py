@@ -37,7 +37,7 @@ def route(protocol: str = "openai-chat", **fields: Any) -> Route:
         provider="here",
         model_id="m-id",
         endpoint=Endpoint(protocol=protocol, base_url="http://127.0.0.1/v1"),
-        facts=Model(id="m-id"),
+        model_info=Model(id="m-id"),
         **fields,
     )
 

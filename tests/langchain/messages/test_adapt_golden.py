@@ -263,7 +263,7 @@ def route(name: str) -> Route:
         model_id=f"{name}-model",
         endpoint=Endpoint(protocol=protocol, base_url="http://127.0.0.1/v1"),
         quirks=quirks.get(name, Quirks()),
-        facts=Model(id="m"),
+        model_info=Model(id="m"),
     )
 
 

@@ -91,7 +91,7 @@ routes = st.builds(
         kind=kind,
         endpoint=Endpoint(protocol=protocol, base_url="http://127.0.0.1/v1"),
         quirks=quirks,
-        facts=Model(id="m-id"),
+        model_info=Model(id="m-id"),
     ),
     st.sampled_from(PROTOCOLS),
     st.sampled_from(tuple(PROVIDERS)),

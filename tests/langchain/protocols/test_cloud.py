@@ -36,7 +36,7 @@ def registry(protocol: str, base_url: str, variables: list[str]) -> dict[str, An
     row = {
         "name": "Cloud",
         "kind": "cloud",
-        "auth": {"any_of": [variables], "ambient": False},
+        "auth": {"any_of": [variables], "opt_in": False},
         "endpoints": {"default": {"protocol": protocol, "base_url": base_url}},
         "models": {"m-1": "my-deployment"},
     }
@@ -168,7 +168,7 @@ async def test_a_refused_credentials_file_is_a_refused_key(
     tokens.status, tokens.body = 400, {"error": "invalid_grant"}
     with pytest.raises(AllRoutesFailed, match="check GOOGLE_APPLICATION_CREDENTIALS") as caught:
         await ask(AutoChatModel("m-1", registry=of_vertex(fake)), "Hi")
-    assert caught.value.attempts[-1].failure_class == "AUTH"
+    assert caught.value.attempts[-1].failure_class == "auth_failed"
     assert str(credentials) not in str(caught.value)
     assert not fake.requests
 
@@ -180,6 +180,6 @@ def test_a_credentials_file_that_cannot_be_used_is_a_refused_key(
     credentials.unlink()
     if text:
         credentials.write_text(text)
-    with pytest.raises(AllRoutesFailed, match="AUTH") as caught:
+    with pytest.raises(AllRoutesFailed, match="auth_failed") as caught:
         AutoChatModel("m-1", registry=of_vertex(fake)).invoke("Hi")
     assert str(credentials) not in str(caught.value)

@@ -80,7 +80,7 @@ def test_where_it_is_installed_its_own_endpoint_is_used(
 
 def test_every_protocol_has_its_module() -> None:
     for name, row in _PROTOCOLS.items():
-        module = __import__(f"langchain_autoprovider.{row.module}", fromlist=["connect"])
+        module = __import__(f"langchain_autoprovider.protocols.{row.module}", fromlist=["connect"])
         assert callable(module.connect), name
         assert callable(module.aconnect), name
 

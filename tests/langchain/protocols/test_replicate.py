@@ -143,7 +143,7 @@ def test_a_prediction_that_is_not_ready_is_waited_for(replicate: Replicate) -> N
 
 def test_waiting_has_an_end(replicate: Replicate) -> None:
     replicate.polls_needed = 10_000
-    with pytest.raises(AllRoutesFailed, match="OVER"):
+    with pytest.raises(AllRoutesFailed, match="overloaded"):
         model_over(replicate, timeout=0.2).invoke("Hi")
 
 
@@ -164,11 +164,19 @@ def test_a_version_is_asked_for_by_itself(replicate: Replicate) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "failure_class"),
     [
-        (401, {"title": "Unauthenticated", "detail": "You did not pass a valid token"}, "AUTH"),
-        (402, {"title": "Insufficient credit", "detail": "Add credit"}, "QUOTA"),
-        (404, {"detail": "The requested resource could not be found."}, "MODEL"),
-        (429, {"detail": "Request was throttled. Expected available in 5 seconds."}, "RATE"),
-        (503, {"detail": "Service unavailable"}, "OVER"),
+        (
+            401,
+            {"title": "Unauthenticated", "detail": "You did not pass a valid token"},
+            "auth_failed",
+        ),
+        (402, {"title": "Insufficient credit", "detail": "Add credit"}, "quota_exceeded"),
+        (404, {"detail": "The requested resource could not be found."}, "model_not_found"),
+        (
+            429,
+            {"detail": "Request was throttled. Expected available in 5 seconds."},
+            "rate_limited",
+        ),
+        (503, {"detail": "Service unavailable"}, "overloaded"),
     ],
 )
 async def test_a_refusal_is_told(
@@ -196,7 +204,7 @@ async def test_a_refusal_is_told(
 )
 def test_a_prediction_without_an_answer_is_none(replicate: Replicate, end: dict[str, Any]) -> None:
     replicate.end = end
-    with pytest.raises(AllRoutesFailed, match="BROKEN"):
+    with pytest.raises(AllRoutesFailed, match="invalid_response"):
         model_over(replicate).invoke("Hi")
 
 

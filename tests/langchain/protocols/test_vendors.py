@@ -17,7 +17,7 @@ from inference_providers.local import llama_server
 from inference_providers.testing import Reply
 from inference_providers.types import Plan
 from langchain_autoprovider import AutoChatModel
-from langchain_autoprovider.messages.streaming import ChunkReader
+from langchain_autoprovider.messages.streaming import ChunkInspector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ def test_a_real_server_refuses_a_wrong_key(
     monkeypatch.setenv("REAL_KEY", "not-the-key")
     with pytest.raises(AllRoutesFailed, match="check REAL_KEY") as caught:
         real_anthropic.invoke("Hi")
-    assert caught.value.attempts[-1].failure_class == "AUTH"
+    assert caught.value.attempts[-1].failure_class == "auth_failed"
 
 
 MESSAGE = {
@@ -109,7 +109,7 @@ async def test_anthropics_error_in_a_stream_moves_on_before_output(
     pair.plays(sse({"type": "message_start", "message": MESSAGE}, OVERLOADED))
     answer = await ask(pair.speaking("anthropic", streaming=True), "Hi")
     assert answer.text == "from second"
-    assert classes(answer) == [("first", "OVER"), ("second", None)]
+    assert classes(answer) == [("first", "overloaded"), ("second", None)]
 
 
 async def test_anthropics_error_in_a_stream_interrupts_after_output(
@@ -157,8 +157,8 @@ async def test_a_prompt_that_gemini_blocks_is_a_refusal(pair: Pair) -> None:
     with pytest.raises(Exception, match="the prompt was refused"):
         pair.speaking("google-genai").invoke("Hi")
     pair.plays(Reply(body={"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "x"}))
-    answer = pair.speaking("google-genai", move_on_policy=True).invoke("Hi")
-    assert classes(answer) == [("first", "POLICY"), ("second", None)]
+    answer = pair.speaking("google-genai", fallback_on_content_filter=True).invoke("Hi")
+    assert classes(answer) == [("first", "content_filtered"), ("second", None)]
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1beta", "/v1beta/"])
@@ -173,7 +173,7 @@ def test_whole_calls_without_a_number_are_not_taken_for_one_that_is_cut() -> Non
         {"name": "add", "args": "{}", "id": call_id, "index": None, "type": "tool_call_chunk"}
         for call_id in ("one", "two")
     ]
-    reader = ChunkReader(Plan(models=(), routes=(), skipped=()))
+    reader = ChunkInspector(Plan(models=(), routes=(), skipped=()))
     reader.look(ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls)))
     assert reader.fault() is None
 
@@ -195,10 +195,10 @@ def aws_event(payload: dict[str, Any], **headers: str) -> bytes:
 
 EVENT = {"message-type": "event"}
 EXCEPTIONS = {
-    "throttlingException": "RATE",
-    "internalServerException": "OVER",
-    "serviceUnavailableException": "OVER",
-    "modelStreamErrorException": "OVER",
+    "throttlingException": "rate_limited",
+    "internalServerException": "overloaded",
+    "serviceUnavailableException": "overloaded",
+    "modelStreamErrorException": "overloaded",
 }
 
 

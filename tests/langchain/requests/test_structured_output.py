@@ -167,7 +167,7 @@ async def test_what_does_not_parse_moves_on_where_asked(
     able.first.replies = [PROSE]
     able.second.replies = [CALL if method == "function_calling" else TEXT]
     shaped = able.model().with_structured_output(
-        Person, method=method, include_raw=True, move_on_unparsed=True
+        Person, method=method, include_raw=True, fallback_on_parse_error=True
     )
     if streamed:
         told: dict[str, Any] = {}
@@ -177,16 +177,19 @@ async def test_what_does_not_parse_moves_on_where_asked(
         told = await shaped.ainvoke("Who?")  # type: ignore[assignment] - as above
     assert told["parsed"] == Person(**ANNA)
     attempts = told["raw"].response_metadata["autoprovider"]["attempts"]
-    assert [a["class"] for a in attempts] == ["BROKEN", None]
+    assert [a["class"] for a in attempts] == ["invalid_response", None]
     assert len(able.first.requests) == len(able.second.requests) == 1
 
 
 def test_where_no_answer_parses_all_routes_have_failed(able: Able) -> None:
     able.first.replies = able.second.replies = [PROSE]
-    shaped = able.model().with_structured_output(Person, move_on_unparsed=True)
+    shaped = able.model().with_structured_output(Person, fallback_on_parse_error=True)
     with pytest.raises(AllRoutesFailed, match="the answer does not parse") as caught:
         shaped.invoke("Who?")
-    assert [attempt.failure_class for attempt in caught.value.attempts] == ["BROKEN", "BROKEN"]
+    assert [attempt.failure_class for attempt in caught.value.attempts] == [
+        "invalid_response",
+        "invalid_response",
+    ]
 
 
 SORRY = "I cannot help with that."
@@ -229,8 +232,8 @@ async def test_a_refusal_to_fill_a_shape_says_what_was_said(
 @pytest.mark.parametrize("moves", [False, True])
 async def test_a_refusal_moves_on_only_where_policy_may(able: Able, moves: bool) -> None:
     able.first.replies, able.second.replies = [REFUSED], [TEXT]
-    model = able.model(move_on_policy=moves)
-    shaped = model.with_structured_output(Person, move_on_unparsed=True)
+    model = able.model(fallback_on_content_filter=moves)
+    shaped = model.with_structured_output(Person, fallback_on_parse_error=True)
     if moves:
         assert await shaped.ainvoke("Who?") == Person(**ANNA)
     else:
@@ -386,7 +389,7 @@ def route(protocol: str, **facts: Any) -> Route:
         model_id="m",
         endpoint=Endpoint(protocol=protocol, base_url="https://p.example/v1"),
         quirks=Quirks(),
-        facts=Model(id="m", **facts),
+        model_info=Model(id="m", **facts),
     )
 
 

@@ -15,7 +15,7 @@ from inference_providers.testing import Reply
 from inference_providers.types import Quirks
 from langchain_autoprovider import AutoChatModel
 from langchain_autoprovider.protocols.openai import OpenAIRoute
-from langchain_autoprovider.requests.quirks import OF_HISTORY, RULES, applied
+from langchain_autoprovider.protocols.quirks import OF_HISTORY, RULES, applied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
