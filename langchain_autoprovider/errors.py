@@ -19,7 +19,7 @@ from langchain_core.exceptions import (
 
 from inference_providers.errors import AllRoutesFailed, NoRouteError
 from inference_providers.failover.engine import Errors
-from inference_providers.failures.classifier import Classification, FailureClass
+from inference_providers.failures.classes import Classification, FailureClass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

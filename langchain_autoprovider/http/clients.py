@@ -14,7 +14,7 @@ import httpx
 from inference_providers.credentials import is_loopback
 from inference_providers.errors import KeyBindingError
 from inference_providers.failover.cooldowns import PROCESS_STATE
-from inference_providers.failures.retry_after import window_s
+from inference_providers.failures.retry_after import window_reset_s
 from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.read_deadline import bound_reads
 
@@ -115,7 +115,7 @@ def attend(client: Any, route: Route) -> None:
 
     def heed(response: Any) -> None:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        seconds = window_s(headers, datetime.now(UTC), spent_only=True)
+        seconds = window_reset_s(headers, datetime.now(UTC), exhausted_only=True)
         if seconds and response.is_success:  # of failures, classifications know more
             PROCESS_STATE.exhausted(
                 route, time.monotonic() + min(seconds, DEFAULT_SETTINGS.hint_max_s)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-    from inference_providers.failures.classifier import Classification
+    from inference_providers.failures.classes import Classification
     from inference_providers.settings import FailoverSettings
 
 HERE = Path(__file__).parent
@@ -65,7 +65,7 @@ def _long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
         classification: Classification, strikes: int, settings: FailoverSettings
     ) -> float:
         seconds = real(classification, strikes, settings)
-        return seconds if classification.cooldown_s else LONGER * seconds
+        return seconds if classification.retry_after_s else LONGER * seconds
 
     monkeypatch.setattr(PROCESS_STATE, "_rest_s", cooldown_s)
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from inference_providers.failover.rate_limiter import RateLimiter
-from inference_providers.failures.classifier import Classification, FailureClass, Scope
+from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.tables import Table, as_html, as_text
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Cooldown(NamedTuple):
         longer where a key was refused, or credit or a model was missing, than after an
         overload. Those may be mended at the provider, which nobody tells us.
         """
-        guessed = self.classification.cooldown_s is None and not self.is_limit
+        guessed = self.classification.retry_after_s is None and not self.is_limit
         brief = self.classification.failure_class in {
             FailureClass.OVERLOADED,
             FailureClass.INVALID_RESPONSE,
@@ -187,7 +187,7 @@ class FailoverState:
                 return
             before = self._rests.get(mark)
             if before and now < before.until:  # it was under way when the rest began
-                hinted = now + min(classification.cooldown_s or 0.0, settings.hint_max_s)
+                hinted = now + min(classification.retry_after_s or 0.0, settings.hint_max_s)
                 until = max(before.until, hinted)
                 self._rests[mark] = before._replace(until=until, failed_at=now)
                 return
@@ -303,7 +303,7 @@ class FailoverState:
     def _rest_s(
         self, classification: Classification, strikes: int, settings: FailoverSettings
     ) -> float:
-        hint = classification.cooldown_s
+        hint = classification.retry_after_s
         match classification.failure_class:
             case FailureClass.AUTH_FAILED:
                 return math.inf

@@ -33,7 +33,8 @@ from inference_providers.failover.events import (
     Wait,
     Waited,
 )
-from inference_providers.failures.classifier import Classification, FailureClass, classify
+from inference_providers.failures.classes import Classification, FailureClass
+from inference_providers.failures.classifier import classify
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 
 if TYPE_CHECKING:
@@ -323,7 +324,9 @@ class _Course:
         if classification.failure_class is FailureClass.RATE_LIMITED:
             rest = self.state.active_cooldown(route, self.now)
             seconds = (
-                rest.until - self.now if rest else classification.cooldown_s or settings.rate_rest_s
+                rest.until - self.now
+                if rest
+                else classification.retry_after_s or settings.rate_rest_s
             )
             cost = settings.rate_retry_cost
         elif classification.failure_class in _MAY_PASS:
@@ -331,7 +334,7 @@ class _Course:
                 min(settings.retry_backoff_max_s, 2 * settings.retry_backoff_s)
                 * self.state.jitter()
             )
-            seconds, cost = max(own, classification.cooldown_s or 0.0), settings.retry_cost
+            seconds, cost = max(own, classification.retry_after_s or 0.0), settings.retry_cost
         else:
             return None
         if seconds > min(settings.max_wait_s, self._deadline - self.now):

@@ -11,41 +11,22 @@
 What was said is read by `inference_providers.failures.error_details`, times by `inference_providers.failures.retry_after`.
 """
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import re
 from datetime import UTC
-from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from inference_providers.errors import InvalidResponseError
 from inference_providers.failures import error_details, patterns, retry_after
+from inference_providers.failures.classes import Classification, FailureClass, Scope
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["Classification", "FailureClass", "Scope", "classify"]
-
-
-class FailureClass(StrEnum):
-    """What went wrong, in terms of what to do next."""
-
-    RATE_LIMITED = "rate_limited"
-    REQUEST_TOO_LARGE = "request_too_large"
-    QUOTA_EXCEEDED = "quota_exceeded"
-    AUTH_FAILED = "auth_failed"
-    MODEL_NOT_FOUND = "model_not_found"
-    OVERLOADED = "overloaded"
-    CONTEXT_OVERFLOW = "context_overflow"
-    BAD_REQUEST = "bad_request"
-    CONTENT_FILTERED = "content_filtered"
-    INVALID_RESPONSE = "invalid_response"
-
-    @property
-    def moves_on(self) -> bool:
-        """Whether the next route is tried."""
-        return self not in _STAYS
+__all__ = ["classify"]
 
 
 (
@@ -60,44 +41,6 @@ class FailureClass(StrEnum):
     CONTENT_FILTERED,
     INVALID_RESPONSE,
 ) = FailureClass
-
-_STAYS = frozenset({CONTEXT_OVERFLOW, BAD_REQUEST, CONTENT_FILTERED})
-
-
-class Scope(StrEnum):
-    """What a cooldown is laid on."""
-
-    ROUTE = "route"
-    """Provider, key and model."""
-    KEY = "key"
-    """Provider and key."""
-    MODEL = "model"
-    """Provider and model, whatever the key."""
-    HOST = "host"
-    """The endpoint's host."""
-    NONE = "none"
-    """Nothing rests."""
-
-
-class Classification(NamedTuple):
-    """What a failure means.
-
-    Attributes:
-        failure_class: What went wrong.
-        status: The HTTP status; of an error told with a success, the one its body names, if any.
-        scope: What rests for it.
-        cooldown_s: How long the provider says to wait, in seconds; `None`: not said.
-        parameter: For bad_request, the request parameter that is called unsupported or unknown.
-        daily: For quota_exceeded, whether it is an allowance that the calendar renews.
-    """
-
-    failure_class: FailureClass
-    status: int | None = None
-    scope: Scope = Scope.NONE
-    cooldown_s: float | None = None
-    parameter: str | None = None
-    daily: bool = False
-
 
 _SCOPES = {
     RATE_LIMITED: Scope.ROUTE,
@@ -354,9 +297,8 @@ def _verdict(
         failure_class=failure_class,
         status=said.http if failure_class is INVALID_RESPONSE else said.status,
         scope=scope,
-        cooldown_s=_rest_s(said, failure_class, now, daily=daily),
+        retry_after_s=_rest_s(said, failure_class, now, daily=daily),
         parameter=_parameter(said) if failure_class is BAD_REQUEST else None,
-        daily=daily,
     )
 
 
@@ -402,9 +344,9 @@ def _rest_s(
     if daily and any("per_day_per_project" in code for code in said.codes):
         # Gemini; its `retryDelay` is of the minute even then
         return None if now is None else retry_after.until_midnight_pacific_s(now)
-    cooldown_s = retry_after.said_s(said.headers, said.body, said.text, now)
+    cooldown_s = retry_after.requested_wait_s(said.headers, said.body, said.text, now)
     if cooldown_s is None and (daily or failure_class is RATE_LIMITED):
-        return retry_after.window_s(said.headers, now, spent_only=daily)
+        return retry_after.window_reset_s(said.headers, now, exhausted_only=daily)
     return cooldown_s
 
 

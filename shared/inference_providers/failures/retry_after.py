@@ -25,7 +25,7 @@ from inference_providers.failures.error_details import leaves
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["duration_s", "said_s", "until_midnight_pacific_s", "window_s"]
+__all__ = ["duration_s", "requested_wait_s", "until_midnight_pacific_s", "window_reset_s"]
 
 YEAR_S = 366 * 86_400.0
 """A longer wait than this is a mistake of the sender."""
@@ -57,7 +57,9 @@ _MILLISECONDS_KEYS = frozenset({"retryafterms", "resetsinms"})
 _MOMENT_KEYS = frozenset({"resetsat", "resetat", "xratelimitreset", "ratelimitreset"})
 
 
-def said_s(headers: Mapping[str, str], body: Any, text: str, now: datetime | None) -> float | None:
+def requested_wait_s(
+    headers: Mapping[str, str], body: Any, text: str, now: datetime | None
+) -> float | None:
     """Return the wait a provider asks for, in seconds from `now`; `None` when it asks for none.
 
     Args:
@@ -75,7 +77,9 @@ def said_s(headers: Mapping[str, str], body: Any, text: str, now: datetime | Non
     return next((seconds for seconds in found if seconds is not None), None)
 
 
-def window_s(headers: Mapping[str, str], now: datetime | None, *, spent_only: bool) -> float | None:
+def window_reset_s(
+    headers: Mapping[str, str], now: datetime | None, *, exhausted_only: bool
+) -> float | None:
     """Return when the limit that ran out resets, in seconds from `now`.
 
     Each limit has a `…reset…` header and mostly a `…remaining…` one beside it. When no
@@ -85,7 +89,7 @@ def window_s(headers: Mapping[str, str], now: datetime | None, *, spent_only: bo
     Args:
         headers: Of the response, names in lower case.
         now: The time, for what is given as a date.
-        spent_only: Leave out limits that are not at zero.
+        exhausted_only: Leave out limits that are not at zero.
     """
     spent: list[float] = []
     others: list[float] = []
@@ -95,7 +99,7 @@ def window_s(headers: Mapping[str, str], now: datetime | None, *, spent_only: bo
         if (seconds := _moment_s(value, now)) is not None:
             remaining = _number(headers.get(name.replace("reset", "remaining")))
             (spent if remaining == 0 else others).append(seconds)
-    if spent or spent_only:
+    if spent or exhausted_only:
         return max(spent, default=None)
     return max((s for s in others if s <= SENSIBLE_RESET_S), default=None)
 

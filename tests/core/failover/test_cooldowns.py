@@ -9,7 +9,7 @@ from msgspec import structs
 
 from inference_providers import health, reset_health
 from inference_providers.failover.cooldowns import PROCESS_STATE, FailoverState
-from inference_providers.failures.classifier import Classification, FailureClass, Scope
+from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Endpoint, Model, Route
 
@@ -62,13 +62,13 @@ def test_a_rest_lies_on_what_failed(scope: Scope, resting: set[str]) -> None:
     [
         (OVERLOADED, [1, 2, 4, 8, 16, 32, 60, 60]),
         (OVERLOADED._replace(failure_class=FailureClass.INVALID_RESPONSE), [1, 2, 4]),
-        (OVERLOADED._replace(cooldown_s=9.0), [9, 9, 9, 9, 16]),
+        (OVERLOADED._replace(retry_after_s=9.0), [9, 9, 9, 9, 16]),
         (RATE_LIMITED, [10, 20, 40, 80, 120, 120]),
-        (RATE_LIMITED._replace(cooldown_s=33.0), [33, 33]),
-        (RATE_LIMITED._replace(cooldown_s=0.01), [1, 1]),
-        (RATE_LIMITED._replace(cooldown_s=9999.0), [3600]),
+        (RATE_LIMITED._replace(retry_after_s=33.0), [33, 33]),
+        (RATE_LIMITED._replace(retry_after_s=0.01), [1, 1]),
+        (RATE_LIMITED._replace(retry_after_s=9999.0), [3600]),
         (QUOTA_EXCEEDED, [3600, 7200, 14400, 28800, 57600, 86400, 86400]),
-        (QUOTA_EXCEEDED._replace(cooldown_s=50_000.0), [50_000]),
+        (QUOTA_EXCEEDED._replace(retry_after_s=50_000.0), [50_000]),
         (Classification(FailureClass.MODEL_NOT_FOUND, 404, Scope.ROUTE), [3600, 3600]),
         (Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY), [math.inf]),
     ],
@@ -99,10 +99,10 @@ def test_a_burst_counts_once() -> None:
 
 def test_a_rest_never_shrinks() -> None:
     state = steady()
-    state.failed(A, RATE_LIMITED._replace(cooldown_s=100.0), 0.0, DEFAULT_SETTINGS)
-    state.failed(A, RATE_LIMITED._replace(cooldown_s=5.0), 1.0, DEFAULT_SETTINGS)
+    state.failed(A, RATE_LIMITED._replace(retry_after_s=100.0), 0.0, DEFAULT_SETTINGS)
+    state.failed(A, RATE_LIMITED._replace(retry_after_s=5.0), 1.0, DEFAULT_SETTINGS)
     assert state.active_cooldown(A, 99.0) is not None
-    state.failed(A, RATE_LIMITED._replace(cooldown_s=300.0), 2.0, DEFAULT_SETTINGS)
+    state.failed(A, RATE_LIMITED._replace(retry_after_s=300.0), 2.0, DEFAULT_SETTINGS)
     assert state.active_cooldown(A, 301.0) is not None
 
 
@@ -156,7 +156,7 @@ def test_health_is_a_printable_value() -> None:
     import time
 
     PROCESS_STATE.failed(
-        A, RATE_LIMITED._replace(cooldown_s=40.0), time.monotonic(), DEFAULT_SETTINGS
+        A, RATE_LIMITED._replace(retry_after_s=40.0), time.monotonic(), DEFAULT_SETTINGS
     )
     report = health()
     assert len(report.rows) == 1

@@ -28,7 +28,8 @@ from inference_providers.failover.events import (
     Wait,
     Waited,
 )
-from inference_providers.failures.classifier import Classification, FailureClass, Scope, classify
+from inference_providers.failures.classes import Classification, FailureClass, Scope
+from inference_providers.failures.classifier import classify
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Endpoint, Model, Plan, Route, Skipped
 
@@ -255,7 +256,7 @@ def test_when_all_are_overloaded_the_soonest_is_probed() -> None:
 
 def test_when_all_rest_for_other_reasons_it_fails_fast_and_says_when() -> None:
     health = FailoverState()
-    limited = Classification(FailureClass.RATE_LIMITED, 429, Scope.ROUTE, cooldown_s=42.0)
+    limited = Classification(FailureClass.RATE_LIMITED, 429, Scope.ROUTE, retry_after_s=42.0)
     refused = Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY)
     for resting, classification in ((A, limited), (B, refused), (C, refused)):
         health.failed(resting, classification, 0.0, DEFAULT_SETTINGS)
@@ -332,8 +333,8 @@ def test_one_caller_at_a_time_probes_as_a_last_resort(
 @pytest.mark.parametrize(
     "classification",
     [
-        Classification(FailureClass.QUOTA_EXCEEDED, 402, Scope.KEY, cooldown_s=7200.0),
-        Classification(FailureClass.RATE_LIMITED, 429, Scope.ROUTE, cooldown_s=3600.0),
+        Classification(FailureClass.QUOTA_EXCEEDED, 402, Scope.KEY, retry_after_s=7200.0),
+        Classification(FailureClass.RATE_LIMITED, 429, Scope.ROUTE, retry_after_s=3600.0),
     ],
     ids=str,
 )
@@ -372,7 +373,7 @@ def test_the_only_route_is_asked_once_more_after_a_wait() -> None:
 def test_the_only_route_waits_as_long_as_it_says_within_limits(
     monkeypatch: pytest.MonkeyPatch, error: int, said: float | None, waits: float | None
 ) -> None:
-    classification = classify(HTTPError(error))._replace(cooldown_s=said)
+    classification = classify(HTTPError(error))._replace(retry_after_s=said)
     monkeypatch.setattr("inference_providers.failover.engine.classify", lambda *_: classification)
     engine = failover(only(A), state=FailoverState(jitter=lambda: 0.5))
     next(engine)

@@ -9,7 +9,7 @@ from inference_providers.errors import AllRoutesFailed
 from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import Engine, failover
 from inference_providers.failover.events import Cancelled, Failure, Race, Raced, Success, Wait
-from inference_providers.failures.classifier import Classification, FailureClass, Scope
+from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Endpoint, Model, Plan, Route
 

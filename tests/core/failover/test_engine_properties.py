@@ -25,7 +25,7 @@ from inference_providers.failover.events import (
     Wait,
     Waited,
 )
-from inference_providers.failures.classifier import Classification, FailureClass, Scope
+from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Endpoint, Model, Plan, Route
 
@@ -67,7 +67,7 @@ VERDICTS = st.builds(
 STEPS = st.lists(
     st.tuples(st.none() | VERDICTS, st.floats(0.0, 70.0), st.booleans()), min_size=1, max_size=40
 )
-"""What each attempt meets: an answer or a classification, how long it takes, whether it is cancelled."""
+"""Per attempt: the classification (`None`: an answer), its seconds, whether it is cancelled."""
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def check_last_resort(
     ):
         assert resting[asked] == min(resting.values())
         return
-    assert rest.classification.cooldown_s is None, "a rest the provider asked for was cut short"
+    assert rest.classification.retry_after_s is None, "a rest the provider asked for was cut short"
     brief = rest.classification.failure_class in overloaded
     assert now >= rest.failed_at + (
         DEFAULT_SETTINGS.rest_base_s if brief else DEFAULT_SETTINGS.last_resort_s

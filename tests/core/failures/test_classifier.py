@@ -1,5 +1,6 @@
 """What a failure means is told by its status first, then by codes, then by words."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import json
@@ -25,7 +26,8 @@ from langchain_core.exceptions import (
 )
 
 from inference_providers.errors import AllRoutesFailed, InvalidResponseError, LocalServerError
-from inference_providers.failures.classifier import Classification, FailureClass, Scope, classify
+from inference_providers.failures.classes import Classification, FailureClass, Scope
+from inference_providers.failures.classifier import classify
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
 
@@ -102,9 +104,8 @@ def check(row: dict, error: Exception) -> None:
     classification = classify(error, now)
     assert classification.failure_class == row["class"]
     assert classification.scope == row["scope"]
-    assert classification.cooldown_s == pytest.approx(row.get("cooldown_s"))
+    assert classification.retry_after_s == pytest.approx(row.get("retry_after_s"))
     assert classification.parameter == row.get("parameter")
-    assert classification.daily == row.get("daily", False)
 
 
 @pytest.mark.parametrize("row", rows(failed=True))
@@ -147,8 +148,8 @@ def test_the_corpus_is_what_it_says() -> None:
     for row in CORPUS:
         assert row["source"], row
         known = {
-            "provider", "status", "headers", "body", "source", "class", "scope", "cooldown_s", "now",
-            "parameter", "daily", "partial", "known_miss",
+            "provider", "status", "headers", "body", "source", "class", "scope", "retry_after_s", "now",
+            "parameter", "partial", "known_miss",
         }  # fmt: skip
         assert set(row) <= known, row
         assert Scope(row["scope"]), row
@@ -521,32 +522,30 @@ def test_words_alone_have_a_meaning(status: int, text: str, expected: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "scope", "daily"),
+    ("status", "body", "scope"),
     [
-        (429, said("x is temporarily rate-limited upstream"), "model", False),
-        (429, said("x", limit_source="upstream_provider_shared_pool"), "model", False),
-        (429, said("x", limit_source="upstream_rate_limit"), "model", False),
-        (429, said("x", limit_source="openrouter_free_tier_daily"), "key", True),
-        (429, said("x", quotaId="GenerateRequestsPerDayPerProjectPerModel"), "route", True),
-        (429, said("x", quotaId="GenerateRequestsPerDayPerProject"), "key", True),
-        (429, said("x", code="SetLimitExceeded"), "route", False),
-        (403, said("x", code="AllocationQuota.FreeTierOnly"), "route", False),
-        (429, said("x", code=4006), "key", True),
-        (429, said("daily limit"), "key", True),
-        (429, said("5-hour quota"), "key", True),
-        (429, said("Usage limit reached for 5 hour"), "key", True),
-        (402, said("monthly credits"), "key", True),
-        (403, said("monthly limit"), "key", True),
-        (429, said("monthly spending limit"), "key", False),
-        (429, said("insufficient balance"), "key", False),
+        (429, said("x is temporarily rate-limited upstream"), "model"),
+        (429, said("x", limit_source="upstream_provider_shared_pool"), "model"),
+        (429, said("x", limit_source="upstream_rate_limit"), "model"),
+        (429, said("x", limit_source="openrouter_free_tier_daily"), "key"),
+        (429, said("x", quotaId="GenerateRequestsPerDayPerProjectPerModel"), "route"),
+        (429, said("x", quotaId="GenerateRequestsPerDayPerProject"), "key"),
+        (429, said("x", code="SetLimitExceeded"), "route"),
+        (403, said("x", code="AllocationQuota.FreeTierOnly"), "route"),
+        (429, said("x", code=4006), "key"),
+        (429, said("daily limit"), "key"),
+        (429, said("5-hour quota"), "key"),
+        (429, said("Usage limit reached for 5 hour"), "key"),
+        (402, said("monthly credits"), "key"),
+        (403, said("monthly limit"), "key"),
+        (429, said("monthly spending limit"), "key"),
+        (429, said("insufficient balance"), "key"),
     ],
     ids=str,
 )
-def test_what_rests_is_what_the_limit_is_on(
-    status: int, body: dict, scope: str, daily: bool
-) -> None:
+def test_what_rests_is_what_the_limit_is_on(status: int, body: dict, scope: str) -> None:
     classification = classify(HTTPError(status, body))
-    assert (classification.scope, classification.daily) == (scope, daily)
+    assert classification.scope == scope
 
 
 # The order: status, code, words
@@ -620,15 +619,15 @@ def test_status_goes_before_code_before_words(status: int, body: object, expecte
 def test_a_wait_is_told_where_something_rests_for_a_time(
     status: int, body: dict, headers: dict, cooldown_s: float | None
 ) -> None:
-    assert classify(HTTPError(status, body, **headers)).cooldown_s == cooldown_s
+    assert classify(HTTPError(status, body, **headers)).retry_after_s == cooldown_s
 
 
 def test_a_time_without_zone_is_utc() -> None:
     error = HTTPError(429, retry_after="2026-11-22T12:01:00Z")
     aware = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-    assert classify(error, aware).cooldown_s == 60
-    assert classify(error, aware.replace(tzinfo=None)).cooldown_s == 60
-    assert classify(error).cooldown_s is None
+    assert classify(error, aware).retry_after_s == 60
+    assert classify(error, aware.replace(tzinfo=None)).retry_after_s == 60
+    assert classify(error).retry_after_s is None
 
 
 def test_geminis_day_is_not_over_in_the_seconds_it_says() -> None:
@@ -636,9 +635,8 @@ def test_geminis_day_is_not_over_in_the_seconds_it_says() -> None:
     details = [{"violations": [{"quotaId": quota_id}]}, {"retryDelay": "18s"}]
     error = HTTPError(429, said("x", status="RESOURCE_EXHAUSTED", details=details))
     noon_utc = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-    assert classify(error, noon_utc).cooldown_s == 20 * 3600
-    assert classify(error).cooldown_s is None
-    assert classify(error).daily
+    assert classify(error, noon_utc).retry_after_s == 20 * 3600
+    assert classify(error).retry_after_s is None
 
 
 # Calls that never ended well

@@ -4,6 +4,7 @@ The bodies in `made_up.json` are of our own making: kin of what the corpus holds
 and traps beside it. The fuzz takes the corpus's bodies apart; it is seeded.
 """
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import copy
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 
 from inference_providers.errors import InvalidResponseError
-from inference_providers.failures.classifier import Classification, FailureClass, Scope, classify
+from inference_providers.failures.classes import Classification, FailureClass, Scope
+from inference_providers.failures.classifier import classify
 
 CORPUS_PATH = Path(__file__).parents[2] / "corpus"
 CORPUS = json.loads((CORPUS_PATH / "errors.json").read_text("utf-8"))
@@ -115,9 +117,11 @@ def is_sound(classification: Any) -> bool:
         and isinstance(classification.failure_class, FailureClass)
         and isinstance(classification.scope, Scope)
         and (classification.status is None or 100 <= classification.status <= 599)
-        and (classification.cooldown_s is None or 0 <= classification.cooldown_s <= 366 * 86_400)
+        and (
+            classification.retry_after_s is None
+            or 0 <= classification.retry_after_s <= 366 * 86_400
+        )
         and (classification.parameter is None or classification.failure_class == "bad_request")
-        and isinstance(classification.daily, bool)
     )
 
 

@@ -15,7 +15,7 @@ IN_5_MINUTES = "Sun, 22 Nov 2026 12:05:00 GMT"
 
 
 def said(headers=None, body=None, text: str = "", now: datetime | None = NOW) -> float | None:
-    return retry_after.said_s(headers or {}, body, text, now)
+    return retry_after.requested_wait_s(headers or {}, body, text, now)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_header_goes_before_the_body_and_that_before_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "expected", "spent_only"),
+    ("headers", "expected", "exhausted_only"),
     [
         ({"x-ratelimit-reset-requests": "20ms", "x-ratelimit-reset-tokens": "6m0s"}, 360, None),
         (
@@ -155,10 +155,10 @@ def test_a_header_goes_before_the_body_and_that_before_words() -> None:
     ],
 )
 def test_the_spent_window_tells_when_it_resets(
-    headers: dict, expected: float | None, spent_only: float | None
+    headers: dict, expected: float | None, exhausted_only: float | None
 ) -> None:
-    assert retry_after.window_s(headers, NOW, spent_only=False) == expected
-    assert retry_after.window_s(headers, NOW, spent_only=True) == spent_only
+    assert retry_after.window_reset_s(headers, NOW, exhausted_only=False) == expected
+    assert retry_after.window_reset_s(headers, NOW, exhausted_only=True) == exhausted_only
 
 
 @pytest.mark.parametrize(
