@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 from inference_providers.errors import ConfigError
 from inference_providers.failover import drivers
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
-from langchain_autoprovider.messages.fingerprint import conversation_of
-from langchain_autoprovider.messages.streaming import ChunkInspector, as_chunk
+from langchain_autoprovider.messages.fingerprint import conversation_fingerprint
+from langchain_autoprovider.messages.streaming import ChunkInspector, result_as_chunk
 from langchain_autoprovider.protocols.response_format import Method, neutral_format
 from langchain_autoprovider.requests.needs import needs_of
 from langchain_autoprovider.requests.profile import profile_of
@@ -277,7 +277,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk]:
         if self._accepts:  # only a whole answer can be accepted
-            yield as_chunk(self._generate(messages, stop, **kwargs))
+            yield result_as_chunk(self._generate(messages, stop, **kwargs))
             return
         request = self._request(messages, stop, kwargs)
         plan = request.resolver.plan(request.needs, request.conversation)
@@ -298,7 +298,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk]:
         if self._accepts:
-            yield as_chunk(await self._agenerate(messages, stop, **kwargs))
+            yield result_as_chunk(await self._agenerate(messages, stop, **kwargs))
             return
         request = self._request(messages, stop, kwargs)
         plan = await request.resolver.aplan(request.needs, request.conversation)
@@ -336,7 +336,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
             fields,
             settings,
             needs,
-            conversation_of(messages) if self.sticky else None,
+            conversation_fingerprint(messages) if self.sticky else None,
             self._accepts,
         )
 

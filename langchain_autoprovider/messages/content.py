@@ -1,290 +1,222 @@
-"""What one message holds → what the route it goes to takes of it.
+"""The content of one message, converted to what a route accepts.
 
-* LangChain's standard content blocks are understood by every protocol's class; what is
-  spelled otherwise is turned into them, by langchain-core where it knows the spelling.
-  Nothing is downloaded: a URL stays one.
-* An answer that another provider gave becomes its text and its tool calls. Its thinking
-  goes along only where a quirk wants it back; signatures, ids of stored items, citations,
-  media and the provider's own tools stay behind, since nobody else can read them.
-* No message is changed; one that is fine as it is, is returned itself.
+* Blocks that LangChain defines are sent as they are: every protocol's class understands them.
+* Blocks in a vendor's spelling become LangChain's, unless the route accepts that spelling.
+  Nothing is downloaded: a URL stays a URL.
+* Prompt-cache markers are removed where the route does not accept them.
+* An answer from another provider is reduced to its text and its tool calls. Its reasoning is
+  kept only for routes that require it. Signatures, ids of stored items, citations, media and
+  calls of the provider's built-in tools are dropped: only their provider can read them.
+* Messages are never modified. A message that needs no change is returned itself.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.messages.content import is_data_content_block
-from msgspec import Struct
-from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from langchain_core.messages import BaseMessage
 
-    from inference_providers.types import Route
+    from langchain_autoprovider.messages.message_format import MessageFormat
 
-__all__ = ["MessageFormat", "content", "neutral", "result", "takes", "unpacked"]
+__all__ = ["adapt_content", "adapt_tool_result", "split_tool_results", "strip_provider_content"]
 
 Block = dict[str, Any]
 
-NO_THOUGHT = " "
-"""Sent back in place of reasoning that nobody has; some refuse an empty one."""
+NO_REASONING = " "
+"""Replayed for an answer without reasoning; some providers reject an empty string."""
 
-_KEPT = ("function_call", "prefix")
-"""Of a message's further fields: the call of an older LangChain, and Mistral's mark of an
-answer that is to be gone on with."""
-_TEXT_KEYS = frozenset({"type", "text"})
+_KEPT_KWARGS = ("function_call", "prefix")
+"""Fields of `additional_kwargs` that survive: the function call of older LangChain versions,
+and Mistral's mark on an answer that the model should continue."""
 
 
-class MessageFormat(Struct, frozen=True, kw_only=True):
-    """What a route takes in a conversation.
+def adapt_content(content: str | list[Any], accepted: MessageFormat) -> str | list[Any]:
+    """Return the content of a user or system message in blocks that the route accepts."""
+    if isinstance(content, str):
+        return content
+    adapted = [_adapt_block(block, accepted) for block in content]
+    return content if adapted == content else adapted
 
-    Attributes:
-        stamps: The `model_provider` of an answer that counts as its own though it has no
-            trace; none where the protocol is spoken by many.
-        blocks: Content blocks it takes beside LangChain's standard ones.
-        text_keys: What a text block may hold.
-        cache_control: Whether markers for its prompt cache may stay.
-        plain_documents: Whether a text can be a document.
-        results: What a tool's result may hold.
-        ids: The pattern of the ids of tool calls.
-        short_ids: Whether such an id has nine letters and digits.
-        one_system: Whether it takes a system message at the start only, and one.
-        strict_turns: Whether an answer stands after each run of tool results, and holds
-            either text or calls.
-        thoughts: Whether an answer's reasoning is to be sent back.
-        names: Whether a message may tell its author's name, in letters and digits.
+
+def split_tool_results(message: BaseMessage) -> Iterator[BaseMessage]:
+    """Yield the tool results inside a user message as `ToolMessage`s, then the rest of it.
+
+    Anthropic's API puts tool results into user messages; LangChain has a message for them.
     """
-
-    stamps: frozenset[str] = frozenset()
-    blocks: frozenset[str] = frozenset({"image_url"})
-    text_keys: frozenset[str] = _TEXT_KEYS
-    cache_control: bool = False
-    plain_documents: bool = False
-    results: Literal["blocks", "text"] = "text"
-    ids: str = r"[a-zA-Z0-9_-]{1,64}"
-    short_ids: bool = False
-    one_system: bool = False
-    strict_turns: bool = False
-    thoughts: bool = False
-    names: bool = False
-
-
-_CHAT = MessageFormat(
-    blocks=frozenset({"image_url", "input_audio", "file"}),
-    text_keys=_TEXT_KEYS | {"extras", "prompt_cache_breakpoint"},
-    ids=r"[!-~]{1,40}",
-    names=True,
-)
-_GEMINI = MessageFormat(
-    stamps=frozenset({"google_genai", "google_vertexai"}),
-    blocks=frozenset({"image_url", "media", "file_data"}),
-    results="blocks",
-    one_system=True,
-)
-_TAKES: Mapping[str, MessageFormat] = {
-    "openai-chat": _CHAT,
-    "azure": _CHAT,
-    "openai-responses": MessageFormat(
-        blocks=frozenset(
-            {"image_url", "file", "input_text", "input_image", "input_file"}
-            | {"additional_tools", "mcp_approval_response", "tool_search_output"}
-            | {"apply_patch_call_output", "configuration_update"}
-        ),
-        text_keys=_TEXT_KEYS | {"extras", "prompt_cache_breakpoint"},
-        results="blocks",
-    ),
-    "anthropic": MessageFormat(
-        stamps=frozenset({"anthropic"}),
-        blocks=frozenset(
-            {"image_url", "image", "document", "search_result", "tool_result"} | {"tool_reference"}
-        ),
-        text_keys=_TEXT_KEYS | {"cache_control", "citations"},
-        cache_control=True,
-        plain_documents=True,
-        results="blocks",
-        one_system=True,
-    ),
-    "google-genai": _GEMINI,
-    "vertex": _GEMINI,
-    "mistral": MessageFormat(
-        stamps=frozenset({"mistralai"}),
-        blocks=frozenset({"image_url", "document_url", "input_audio"}),
-        short_ids=True,
-        one_system=True,
-        strict_turns=True,
-    ),
-    "bedrock": MessageFormat(
-        stamps=frozenset({"bedrock", "bedrock_converse"}),
-        results="blocks",
-        one_system=True,
-    ),
-}
-"""By protocol; one that is not here takes the least."""
-
-
-def takes(route: Route) -> MessageFormat:
-    """Return what a route takes: its protocol's, but for the provider's quirks."""
-    usual = _TAKES.get(route.endpoint.protocol, MessageFormat())
-    marks = usual.cache_control or (usual is _CHAT and route.kind == "gateway")
-    # Whose ids are that short is Mistral, behind whichever protocol, with all its rules.
-    short_ids = usual.short_ids or route.quirks.tool_call_ids == "alnum9"
-    return replace(
-        usual,
-        cache_control=marks,
-        text_keys=usual.text_keys | ({"cache_control"} if marks else set()),
-        short_ids=short_ids,
-        ids=r"[a-zA-Z0-9]{9}" if short_ids else usual.ids,
-        one_system=usual.one_system or route.quirks.single_system,
-        strict_turns=usual.strict_turns or short_ids,
-        thoughts=route.quirks.replay_reasoning,
+    has_results = (
+        isinstance(message, HumanMessage)
+        and isinstance(message.content, list)
+        and any(map(_is_tool_result, message.content))
     )
-
-
-def content(said: str | list[Any], to: MessageFormat) -> str | list[Any]:
-    """Return what a user or a system says in blocks that are taken."""
-    if isinstance(said, str):
-        return said
-    made = [_block(block, to) for block in said]
-    return said if made == said else made
-
-
-def unpacked(message: BaseMessage) -> Iterator[BaseMessage]:
-    """Yield a message, and before it the tools' results that a user brings in it.
-
-    Anthropic's way is to let the user say them; langchain-core's is a `ToolMessage`.
-    """
-    brings = isinstance(message, HumanMessage) and any(map(_is_result, message.content))
-    if not brings:
+    if not has_results:
         yield message
         return
-    for block in filter(_is_result, message.content):
-        status: Any = "error" if block.get("is_error") else "success"
-        said: Any = block.get("content") or ""
-        if marker := block.get("cache_control"):
-            parts = [{"type": "text", "text": said}] if isinstance(said, str) else said
-            said = [*parts[:-1], {**parts[-1], "cache_control": marker}]
-        yield ToolMessage(said, tool_call_id=str(block.get("tool_use_id")), status=status)
-    if rest := [block for block in message.content if not _is_result(block)]:
+    for block in filter(_is_tool_result, message.content):
+        yield _as_tool_message(block)
+    if rest := [block for block in message.content if not _is_tool_result(block)]:
         yield message.model_copy(update={"content": rest})
 
 
-def result(message: ToolMessage, to: MessageFormat) -> tuple[ToolMessage, list[Block]]:
-    """Return a tool's result as it is taken, and what of it a user must show instead."""
+def adapt_tool_result(
+    message: ToolMessage, accepted: MessageFormat
+) -> tuple[ToolMessage, list[Block]]:
+    """Return a tool result that the route accepts, and the blocks it cannot contain.
+
+    The blocks, such as images where only text is accepted, are for the user to attach.
+    """
     if isinstance(message.content, str):
         return message, []
-    made: list[Any] = [_told(_block(block, to), to) for block in message.content]
-    shown: list[Block] = []
-    if to.results == "text":
-        shown = [block for block in made if block["type"] != "text"]
-        made = [block for block in made if block["type"] == "text"]
-        texts = "\n".join(block["text"] for block in made)
-        return message.model_copy(update={"content": texts}), shown
-    if made == message.content:
+    blocks: list[Any] = [
+        _unknown_as_text(_adapt_block(block, accepted), accepted) for block in message.content
+    ]
+    if accepted.tool_results == "text":
+        text = "\n".join(block["text"] for block in blocks if block["type"] == "text")
+        attachments = [block for block in blocks if block["type"] != "text"]
+        return message.model_copy(update={"content": text}), attachments
+    if blocks == message.content:
         return message, []
-    return message.model_copy(update={"content": made}), []
+    return message.model_copy(update={"content": blocks}), []
 
 
-def neutral(message: AIMessage, to: MessageFormat) -> AIMessage:
-    """Return an answer as its text and its tool calls, which any route takes.
+def strip_provider_content(message: AIMessage, accepted: MessageFormat) -> AIMessage:
+    """Reduce an answer to its text and its tool calls, which every route accepts.
 
-    A call whose arguments were broken is one without arguments.
+    A tool call with unreadable arguments becomes one without arguments.
     """
-    calls = list(_calls(message))
-    extra: dict[str, Any] = {}
-    if to.thoughts and (thought := _thought(message) or (calls and NO_THOUGHT)):
-        extra["reasoning_content"] = thought
-    for name in _KEPT if not calls else ():
-        if name in message.additional_kwargs:
-            extra[name] = message.additional_kwargs[name]
-    made = AIMessage(
-        "".join(_texts(message)),
+    calls = list(_tool_calls(message))
+    kwargs: dict[str, Any] = {}
+    if accepted.replay_reasoning:
+        reasoning = _reasoning_text(message) or (NO_REASONING if calls else "")
+        if reasoning:
+            kwargs["reasoning_content"] = reasoning
+    if not calls:
+        kept = message.additional_kwargs
+        kwargs.update({name: kept[name] for name in _KEPT_KWARGS if name in kept})
+    stripped = AIMessage(
+        "".join(_answer_texts(message)),
         tool_calls=calls,
-        additional_kwargs=extra,
+        additional_kwargs=kwargs,
         name=message.name,
         id=message.id,
     )
-    return message if made == message else made
+    return message if stripped == message else stripped
 
 
-def _block(block: Any, to: MessageFormat) -> Block:
+def _is_tool_result(block: Any) -> TypeGuard[Block]:
+    return isinstance(block, dict) and block.get("type") == "tool_result"
+
+
+def _as_tool_message(block: Block) -> ToolMessage:
+    content: Any = block.get("content") or ""
+    if marker := block.get("cache_control"):
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        content = [*parts[:-1], {**parts[-1], "cache_control": marker}]
+    return ToolMessage(
+        content,
+        tool_call_id=str(block.get("tool_use_id")),
+        status="error" if block.get("is_error") else "success",
+    )
+
+
+def _adapt_block(block: Any, accepted: MessageFormat) -> Block:
     if isinstance(block, str):
         return {"type": "text", "text": block}
-    kept: Block = block if to.cache_control else _unmarked(block)
+    kept: Block = block if accepted.cache_control else _without_cache_control(block)
     if kept.get("type") == "text":
-        return {key: value for key, value in kept.items() if _is_told(key, value, to)}
-    if kept.get("type") in to.blocks:
+        return _adapt_text_block(kept, accepted)
+    if kept.get("type") in accepted.blocks:
         return kept
-    standard = _standard(kept)
-    if standard.get("type") == "text-plain" and not to.plain_documents:
+    standard = _as_standard_block(kept)
+    if standard.get("type") == "text-plain" and not accepted.text_documents:
         return {"type": "text", "text": standard["text"]}
     return standard
 
 
-def _is_told(key: str, value: Any, to: MessageFormat) -> bool:
-    """Say whether a text block's field is taken; of `extras` only OpenAI's breakpoint is."""
-    return key in to.text_keys and (key != "extras" or "prompt_cache_breakpoint" in (value or {}))
+def _adapt_text_block(block: Block, accepted: MessageFormat) -> Block:
+    """Drop keys the route does not accept; of `extras`, only OpenAI's cache breakpoint stays."""
+    kept = {key: value for key, value in block.items() if key in accepted.text_keys}
+    if "prompt_cache_breakpoint" not in (kept.get("extras") or {}):
+        kept.pop("extras", None)
+    return kept
 
 
-def _is_result(block: Any) -> TypeGuard[Block]:
-    return isinstance(block, dict) and block.get("type") == "tool_result"
-
-
-def _unmarked(block: Block) -> Block:
+def _without_cache_control(block: Block) -> Block:
     kept = {key: value for key, value in block.items() if key != "cache_control"}
     if isinstance(extras := block.get("extras"), dict):
         kept["extras"] = {key: extras[key] for key in extras if key != "cache_control"}
     return kept
 
 
-def _standard(block: Block) -> Block:
-    """Return a block in LangChain's standard spelling, or itself when nobody knows it."""
+def _as_standard_block(block: Block) -> Block:
+    """Return a block in LangChain's standard form, or itself if its type is unknown."""
     if is_data_content_block(block):
         return block
-    spelled = _SPELLINGS.get(str(block.get("type")), lambda own: own)(block)
-    made: Block = {**HumanMessage([spelled]).content_blocks[0]}
-    if made["type"] == "non_standard":
+    convert = _VENDOR_BLOCKS.get(str(block.get("type")))
+    converted = convert(block) if convert else block
+    standard: Block = {**HumanMessage([converted]).content_blocks[0]}
+    if standard["type"] == "non_standard":
         return block
-    if str(made.get("id")).startswith("lc_"):  # made up anew each time; nobody can use it
-        del made["id"]
-    return made
+    if str(standard.get("id")).startswith("lc_"):  # random: it would defeat a prompt cache
+        del standard["id"]
+    return standard
 
 
-def _media(block: Block) -> Block:
-    """Spell a file as LangChain does, that is told by its media type only."""
+def _from_input_text(block: Block) -> Block:
+    return {"type": "text", "text": block.get("text", "")}
+
+
+def _from_input_image(block: Block) -> Block:
+    return {"type": "image_url", "image_url": {"url": block.get("image_url")}}
+
+
+def _from_input_file(block: Block) -> Block:
+    if "file_url" in block:
+        return {"type": "file", "url": block["file_url"]}
+    return {"type": "file", "file": {key: block[key] for key in block if key != "type"}}
+
+
+def _from_document_url(block: Block) -> Block:
+    return {"type": "file", "url": block["document_url"]}
+
+
+def _from_media(block: Block) -> Block:
+    """Convert Gemini's file, whose media type alone says what it holds."""
     media_type = str(block.get("mime_type", ""))
     kind = media_type.split("/", maxsplit=1)[0]
-    where = {"base64": block["data"]} if "data" in block else {"url": block.get("file_uri")}
-    kind = kind if kind in {"image", "audio", "video"} else "file"
-    return {"type": kind, "mime_type": media_type, **where}
+    source = {"base64": block["data"]} if "data" in block else {"url": block.get("file_uri")}
+    return {
+        "type": kind if kind in {"image", "audio", "video"} else "file",
+        "mime_type": media_type,
+        **source,
+    }
 
 
-_SPELLINGS: Mapping[str, Any] = {
-    "input_text": lambda own: {"type": "text", "text": own.get("text", "")},
-    "input_image": lambda own: {"type": "image_url", "image_url": {"url": own.get("image_url")}},
-    "input_file": lambda own: (
-        {"type": "file", "url": own["file_url"]}
-        if "file_url" in own
-        else {"type": "file", "file": {key: own[key] for key in own if key != "type"}}
-    ),
-    "document_url": lambda own: {"type": "file", "url": own["document_url"]},
-    "media": _media,
-    "file_data": _media,
+_VENDOR_BLOCKS: Mapping[str, Callable[[Block], Block]] = {
+    "input_text": _from_input_text,
+    "input_image": _from_input_image,
+    "input_file": _from_input_file,
+    "document_url": _from_document_url,
+    "media": _from_media,
+    "file_data": _from_media,
 }
-"""What langchain-core does not know: OpenAI's responses, Mistral's and Gemini's own."""
+"""Blocks that langchain-core cannot convert: OpenAI Responses', Mistral's and Gemini's."""
 
 
-def _told(block: Block, to: MessageFormat) -> Block:
-    """Return a block of a tool's result, in words where nobody else knows its kind."""
+def _unknown_as_text(block: Block, accepted: MessageFormat) -> Block:
+    """Write a tool result's block as JSON text if its type is not known to the route."""
     kind = block.get("type")
-    known = kind == "text" or kind in to.blocks or is_data_content_block(block)
+    known = kind == "text" or kind in accepted.blocks or is_data_content_block(block)
     return block if known else {"type": "text", "text": json.dumps(block, default=str)}
 
 
-def _texts(message: AIMessage) -> Iterator[str]:
+def _answer_texts(message: AIMessage) -> Iterator[str]:
     if isinstance(message.content, str):
         yield message.content or message.additional_kwargs.get("refusal") or ""
         return
@@ -297,31 +229,32 @@ def _texts(message: AIMessage) -> Iterator[str]:
             yield str(block.get("refusal") or "")
 
 
-def _calls(message: AIMessage) -> Iterator[ToolCall]:
-    known = set()
+def _tool_calls(message: AIMessage) -> Iterator[ToolCall]:
+    """Yield the calls of an answer, also those that only its content blocks hold."""
+    ids = set()
     for call in message.tool_calls:
-        known.add(call["id"])
+        ids.add(call["id"])
         yield ToolCall(name=call["name"], args=call["args"], id=call["id"], type="tool_call")
-    for broken in message.invalid_tool_calls:
-        if broken["name"]:
-            known.add(broken["id"])
-            yield ToolCall(name=broken["name"], args={}, id=broken["id"], type="tool_call")
+    for invalid in message.invalid_tool_calls:
+        if invalid["name"]:
+            ids.add(invalid["id"])
+            yield ToolCall(name=invalid["name"], args={}, id=invalid["id"], type="tool_call")
     for block in message.content:
-        if isinstance(block, dict) and block.get("type") == "tool_use":
-            args = block.get("input")
-            if block["id"] not in known:
-                yield ToolCall(
-                    name=block["name"],
-                    args=args if isinstance(args, dict) else {},
-                    id=block["id"],
-                    type="tool_call",
-                )
+        if not isinstance(block, dict) or block.get("type") != "tool_use" or block["id"] in ids:
+            continue
+        arguments = block.get("input")
+        yield ToolCall(
+            name=block["name"],
+            args=arguments if isinstance(arguments, dict) else {},
+            id=block["id"],
+            type="tool_call",
+        )
 
 
-def _thought(message: AIMessage) -> str:
-    """Return what a model thought before it answered, as far as it was told."""
-    if isinstance(told := message.additional_kwargs.get("reasoning_content"), str):
-        return told
+def _reasoning_text(message: AIMessage) -> str:
+    """Return an answer's reasoning as far as its provider disclosed it."""
+    if isinstance(text := message.additional_kwargs.get("reasoning_content"), str):
+        return text
     return "\n\n".join(
         block["reasoning"]
         for block in message.content_blocks

@@ -1,4 +1,4 @@
-"""What tells one conversation from another: its first messages."""
+"""Fingerprints that identify a conversation by its first messages."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-__all__ = ["conversation_of"]
+__all__ = ["conversation_fingerprint"]
 
 
-def conversation_of(messages: Iterable[BaseMessage]) -> str:
-    """Return a digest of the messages up to the first one of the user.
+def conversation_fingerprint(messages: Iterable[BaseMessage]) -> str:
+    """Return a digest of the messages up to and including the first user message.
 
-    Two conversations that begin alike are one: their prompts share what a provider caches.
+    Conversations that begin alike share a fingerprint, and a provider's prompt cache.
     """
     digest = hashlib.blake2b(digest_size=16)
     for message in messages:

@@ -1,4 +1,10 @@
-"""What failover must know of LangChain's stream chunks."""
+"""LangChain's stream chunks and results, as the failover engine needs to see them.
+
+* A chunk counts as output when it has text, reasoning, a refusal or the name of a tool call.
+* A tool call whose arguments were cut off is a fault of the stream, or of a whole answer:
+  LangChain would complete its JSON silently, and the tool would run with half its arguments.
+* A stream ends with a chunk of ours, which carries the trace.
+"""
 
 from __future__ import annotations
 
@@ -21,127 +27,145 @@ if TYPE_CHECKING:
     from inference_providers.failover.events import AttemptRecord
     from inference_providers.types import Plan
 
-__all__ = ["FINISH_KEYS", "ChunkInspector", "as_chunk", "cut_call", "recorded"]
+__all__ = [
+    "FINISH_KEYS",
+    "ChunkInspector",
+    "record_answer",
+    "result_as_chunk",
+    "truncated_call",
+]
 
 FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
-"""Where messages say why they end, by protocol."""
-_AT_THE_LIMIT = frozenset({"length", "max_tokens", "max_output_tokens"})
-"""How they say that it was for the caller's own limit."""
+"""Metadata keys that hold an answer's finish reason; each protocol uses one of them."""
+_LENGTH_REASONS = frozenset({"length", "max_tokens", "max_output_tokens"})
+"""Finish reasons of an answer that reached the caller's own token limit."""
 
-_CUT = "a tool call's arguments are cut short: {!r}"
+_TRUNCATED = "a tool call's arguments are cut short: {!r}"
+_EXCERPT_CHARS = 80
 
 
 class ChunkInspector:
-    """Reads the chunks of one request; remembers the tokens they report.
+    """Inspects the chunks of one stream, and adds up the tokens they report.
 
-    A refusal is held back to the end: in LangChain's events it is a block that comes whole,
-    of which each further one would replace the one before.
+    Refusals are held back until the last chunk: in LangChain's event streams a refusal is one
+    whole block, and a second part would replace the first.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._tokens: tuple[int, int] | None = None
-        self._in_blocks = False
+        self._content_is_list = False
         self._refusal = ""
-        self._provider: str | None = None
+        self._model_provider: str | None = None
         self._arguments: dict[object, str] = {}
 
     def look(self, chunk: ChatGenerationChunk) -> Look:
-        """Say what a chunk shows; notes the tokens it reports, and takes a refusal."""
+        """Return what a chunk contains; remove a refusal from it, and note its tokens."""
         message = chunk.message
-        self._in_blocks = isinstance(message.content, list)
-        said = {**message.response_metadata, **(chunk.generation_info or {})}
-        finish = any(said.get(key) for key in FINISH_KEYS)
-        aside = message.additional_kwargs
-        refusal = aside.pop("refusal", None) or ""
+        self._content_is_list = isinstance(message.content, list)
+        self._model_provider = message.response_metadata.get("model_provider")
+        refusal = message.additional_kwargs.pop("refusal", None) or ""
         self._refusal += refusal
-        self._provider = message.response_metadata.get("model_provider")
-        output = bool(message.content or aside.get("reasoning_content") or refusal)
+        output = bool(
+            message.content or message.additional_kwargs.get("reasoning_content") or refusal
+        )
         if isinstance(message, AIMessageChunk):
-            for call in message.tool_call_chunks:
-                output = output or bool(call["name"])
-                # Where calls are not numbered, each comes whole, with an id of its own.
-                which = call["id"] if call["index"] is None else call["index"]
-                self._arguments[which] = self._arguments.get(which, "") + (call["args"] or "")
-            if usage := message.usage_metadata:
-                tokens = self._tokens or (0, 0)
-                self._tokens = (
-                    tokens[0] + usage["input_tokens"],
-                    tokens[1] + usage["output_tokens"],
-                )
+            output = self._add_tool_calls(message) or output
+            self._add_tokens(message)
+        metadata = message.response_metadata
+        info = chunk.generation_info or {}
+        finish = any(metadata.get(key) or info.get(key) for key in FINISH_KEYS)
         return Look(output=output, finish=finish)
 
     def fault(self) -> str | None:
-        """Say whether a tool call is cut short; LangChain would mend its JSON silently."""
-        for arguments in self._arguments.values():
+        """Return what is wrong with the tool calls of a stream that has ended, if anything."""
+        for text in self._arguments.values():
             try:
-                said = json.loads(arguments or "{}")
+                arguments = json.loads(text or "{}")
             except ValueError:
-                return _CUT.format(arguments[:80])
-            if not isinstance(said, dict):
-                return f"a tool call's arguments are no object: {arguments[:80]!r}"
+                return _TRUNCATED.format(text[:_EXCERPT_CHARS])
+            if not isinstance(arguments, dict):
+                return f"a tool call's arguments are not a JSON object: {text[:_EXCERPT_CHARS]!r}"
         return None
 
     def join(self, chunks: Sequence[ChatGenerationChunk]) -> AIMessageChunk | None:
-        """Return the partial message that was received."""
+        """Return the partial answer of a stream that broke off."""
         merged = merge_chat_generation_chunks(list(chunks))
         if merged is None or not isinstance(merged.message, AIMessageChunk):
             return None
         if self._refusal:
             merged.message.additional_kwargs["refusal"] = self._refusal
-        return _without_cut_calls(merged.message)
+        return _with_invalid_calls(merged.message)
 
     def last(self, tried: tuple[AttemptRecord, ...]) -> ChatGenerationChunk:
-        """Return the chunk that ends a stream and carries the trace."""
+        """Return the chunk that ends a stream: it carries the trace and a held-back refusal."""
         message = AIMessageChunk(
-            content=[] if self._in_blocks else "",
-            response_metadata={"autoprovider": recorded(self._plan, tried, self._tokens)},
+            content=[] if self._content_is_list else "",
+            response_metadata={"autoprovider": record_answer(self._plan, tried, self._tokens)},
             chunk_position="last",
         )
         if self._refusal:
             message.additional_kwargs["refusal"] = self._refusal
-            message.response_metadata["model_provider"] = self._provider  # by which it is read
+            # LangChain chooses by this key how to read the refusal.
+            message.response_metadata["model_provider"] = self._model_provider
         return ChatGenerationChunk(message=message)
 
+    def _add_tool_calls(self, message: AIMessageChunk) -> bool:
+        """Append the chunk's tool-call arguments; return whether it names a tool."""
+        named = False
+        for call in message.tool_call_chunks:
+            named = named or bool(call["name"])
+            # Calls without an index come whole, each with its own id.
+            key = call["id"] if call["index"] is None else call["index"]
+            self._arguments[key] = self._arguments.get(key, "") + (call["args"] or "")
+        return named
 
-def cut_call(result: ChatResult) -> str | None:
-    """Say whether a whole answer has a tool call that nobody can carry out.
+    def _add_tokens(self, message: AIMessageChunk) -> None:
+        if usage := message.usage_metadata:
+            prompt, answer = self._tokens or (0, 0)
+            self._tokens = (prompt + usage["input_tokens"], answer + usage["output_tokens"])
 
-    One that ends at the caller's own limit is whole as it is, and LangChain says so of its calls.
+
+def truncated_call(result: ChatResult) -> str | None:
+    """Return what is wrong with the tool calls of a whole answer, if anything.
+
+    An answer that reached the caller's own token limit is accepted as it is; LangChain marks
+    its last call as invalid.
     """
     generation = result.generations[0]
     message = generation.message
     if not isinstance(message, AIMessage) or not message.invalid_tool_calls:
         return None
-    said = {**message.response_metadata, **(generation.generation_info or {})}
-    ends = {str(said.get(key)).lower() for key in FINISH_KEYS}
-    ends.add(str((said.get("incomplete_details") or {}).get("reason")))  # OpenAI's Responses
-    if ends & _AT_THE_LIMIT:
+    metadata = {**message.response_metadata, **(generation.generation_info or {})}
+    reasons = {str(metadata.get(key)).lower() for key in FINISH_KEYS}
+    # OpenAI's Responses API gives the reason here.
+    reasons.add(str((metadata.get("incomplete_details") or {}).get("reason")))
+    if reasons & _LENGTH_REASONS:
         return None
     arguments = message.invalid_tool_calls[0]["args"] or ""
-    return _CUT.format(arguments[:80])
+    return _TRUNCATED.format(arguments[:_EXCERPT_CHARS])
 
 
-def recorded(
+def record_answer(
     plan: Plan, tried: Sequence[AttemptRecord], tokens: tuple[int, int] | None
 ) -> dict[str, Any]:
-    """Count an answer's tokens against the limits of its route; return the trace."""
+    """Count an answer's tokens against its route's rate limits, and return the trace."""
     if tokens is not None:
         PROCESS_STATE.spent(tried[-1].route, sum(tokens))
     return trace(plan, tried, tokens)
 
 
-def as_chunk(result: ChatResult) -> ChatGenerationChunk:
+def result_as_chunk(result: ChatResult) -> ChatGenerationChunk:
     """Return a whole answer as the only chunk of a stream."""
     message = result.generations[0].message.model_dump(exclude={"type"})
     return ChatGenerationChunk(message=AIMessageChunk(**message, chunk_position="last"))
 
 
-def _without_cut_calls(message: AIMessageChunk) -> AIMessageChunk:
-    """Mark a partial message's tool calls as invalid: parsing mends cut arguments."""
+def _with_invalid_calls(message: AIMessageChunk) -> AIMessageChunk:
+    """Mark the tool calls of a partial answer as invalid: LangChain completed their JSON."""
     if not message.tool_call_chunks:
         return message
-    cut = [
+    invalid = [
         InvalidToolCall(
             type="invalid_tool_call",
             id=call["id"],
@@ -163,6 +187,6 @@ def _without_cut_calls(message: AIMessageChunk) -> AIMessageChunk:
             "content": content,
             "tool_calls": [],
             "tool_call_chunks": [],
-            "invalid_tool_calls": cut,
+            "invalid_tool_calls": invalid,
         }
     )

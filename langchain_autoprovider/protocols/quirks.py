@@ -1,7 +1,7 @@
 """A request body in OpenAI's form → what one provider takes of it.
 
 * `RULES` has a rule for each field of `Quirks` that concerns the body; what concerns
-  the conversation itself is `langchain_autoprovider.messages.adapt`'s.
+  the conversation itself is `langchain_autoprovider.messages.history`'s.
 * Rules run in that order, and each returns a body; none changes the one it was given.
 * They know the chat form and, where it is spelt otherwise, the responses form.
 * Where the wanted shape of an answer cannot be asked for by a field, it is asked for

@@ -17,8 +17,8 @@ from langchain_core.messages import AIMessage
 from inference_providers.errors import InvalidResponseError
 from inference_providers.failover.engine import failover
 from langchain_autoprovider.errors import LangChainErrors, PromptTooLong
-from langchain_autoprovider.messages.adapt import adapted
-from langchain_autoprovider.messages.streaming import cut_call, recorded
+from langchain_autoprovider.messages.history import adapt_history
+from langchain_autoprovider.messages.streaming import record_answer, truncated_call
 from langchain_autoprovider.protocols import connections
 from langchain_autoprovider.requests.tools import bound
 
@@ -114,7 +114,7 @@ class Request(NamedTuple):
         return max(self.settings.first_token_timeout_s, self.settings.inter_chunk_timeout_s)
 
     def _accepted(self, result: ChatResult) -> ChatResult:
-        if fault := cut_call(result):
+        if fault := truncated_call(result):
             raise InvalidResponseError(fault)
         if self.accepts is None:
             return result
@@ -135,7 +135,7 @@ class Request(NamedTuple):
         fields = {**self.fields, "timeout": min(attempt.timeout_s, silence_s)}
         if attempt.without:
             fields["without"] = attempt.without
-        return adapted(self.messages, attempt.route), bound(model, attempt.route, fields)
+        return adapt_history(self.messages, attempt.route), bound(model, attempt.route, fields)
 
 
 def traced(result: ChatResult, tried: Sequence[AttemptRecord], plan: Plan) -> ChatResult:
@@ -144,5 +144,5 @@ def traced(result: ChatResult, tried: Sequence[AttemptRecord], plan: Plan) -> Ch
         message = generation.message
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
         tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else None
-        message.response_metadata["autoprovider"] = recorded(plan, tried, tokens)
+        message.response_metadata["autoprovider"] = record_answer(plan, tried, tokens)
     return result

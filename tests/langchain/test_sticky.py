@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
-from langchain_autoprovider.messages.fingerprint import conversation_of
+from langchain_autoprovider.messages.fingerprint import conversation_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,10 +78,12 @@ def test_without_sticky_the_order_is_the_registrys(two: Any) -> None:
 
 
 def test_a_digest_is_of_the_first_messages_and_tells_nothing() -> None:
-    assert conversation_of(BEGUN) == conversation_of(LATER)
-    assert conversation_of([HumanMessage("Hi")]) != conversation_of(BEGUN)
-    assert conversation_of([HumanMessage("a\udc00")]) == conversation_of([HumanMessage("a\udc00")])
-    assert "brief" not in conversation_of(BEGUN)
+    assert conversation_fingerprint(BEGUN) == conversation_fingerprint(LATER)
+    assert conversation_fingerprint([HumanMessage("Hi")]) != conversation_fingerprint(BEGUN)
+    assert conversation_fingerprint([HumanMessage("a\udc00")]) == conversation_fingerprint(
+        [HumanMessage("a\udc00")]
+    )
+    assert "brief" not in conversation_fingerprint(BEGUN)
 
 
 def test_conversations_not_heard_of_for_longest_are_forgotten_first(
@@ -91,5 +93,8 @@ def test_conversations_not_heard_of_for_longest_are_forgotten_first(
     llm = model(two, sticky=True)
     for asked in ("one", "two", "one", "three"):
         llm.invoke(asked)
-    kept = [PROCESS_STATE.kept(conversation_of([HumanMessage(x)])) for x in ("one", "two", "three")]
+    kept = [
+        PROCESS_STATE.kept(conversation_fingerprint([HumanMessage(x)]))
+        for x in ("one", "two", "three")
+    ]
     assert kept == [("first", "m-1"), None, ("first", "m-1")]

@@ -15,8 +15,8 @@ from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_mistralai import ChatMistralAI
 
 from inference_providers.types import Endpoint, Model, Quirks, Route
-from langchain_autoprovider.messages.adapt import adapted
-from langchain_autoprovider.messages.content import takes
+from langchain_autoprovider.messages.history import adapt_history
+from langchain_autoprovider.messages.message_format import message_format_of
 from langchain_autoprovider.protocols.openai import OpenAIRoute
 
 if TYPE_CHECKING:
@@ -122,15 +122,15 @@ def texts_of(message: BaseMessage) -> list[str]:
 @FEWER
 @given(messages, routes)
 def test_adapting_twice_is_adapting_once(conversation: list[BaseMessage], route: Route) -> None:
-    once = adapted(conversation, route)
-    assert adapted(once, route) == once
+    once = adapt_history(conversation, route)
+    assert adapt_history(once, route) == once
 
 
 @FEWER
 @given(messages, routes)
 def test_the_conversation_itself_stays(conversation: list[BaseMessage], route: Route) -> None:
     before = deepcopy(conversation)
-    adapted(conversation, route)
+    adapt_history(conversation, route)
     assert conversation == before
 
 
@@ -139,7 +139,10 @@ def test_the_conversation_itself_stays(conversation: list[BaseMessage], route: R
 def test_nothing_that_anybody_said_is_lost(conversation: list[BaseMessage], route: Route) -> None:
     made = iter(
         "".join(
-            text for m in adapted(conversation, route) if m.type != "tool" for text in texts_of(m)
+            text
+            for m in adapt_history(conversation, route)
+            if m.type != "tool"
+            for text in texts_of(m)
         )
     )
     for message in conversation:
@@ -155,8 +158,8 @@ def test_each_call_has_one_result_right_behind_it(
 ) -> None:
     waiting: set[str | None] = set()
     seen: set[str | None] = set()
-    pattern = re.compile(takes(route).ids)
-    for message in adapted(conversation, route):
+    pattern = re.compile(message_format_of(route).call_ids)
+    for message in adapt_history(conversation, route):
         if isinstance(message, ToolMessage):
             assert message.tool_call_id in waiting
             waiting.discard(message.tool_call_id)
@@ -177,11 +180,15 @@ def test_each_call_has_one_result_right_behind_it(
 def test_no_signature_reaches_another_provider(
     conversation: list[BaseMessage], route: Route
 ) -> None:
-    for message in adapted(conversation, route):
+    for message in adapt_history(conversation, route):
         if isinstance(message, AIMessage) and "c2ln" in str(message.content):
             trace = message.response_metadata.get("autoprovider")
             stamp = message.response_metadata["model_provider"]
-            assert trace["provider"] == route.provider if trace else stamp in takes(route).stamps
+            assert (
+                trace["provider"] == route.provider
+                if trace
+                else stamp in message_format_of(route).model_providers
+            )
 
 
 SPEAKERS: dict[str, Any] = {
@@ -208,4 +215,4 @@ def is_spelled_by_all(message: BaseMessage) -> bool:
 def test_each_class_can_spell_it(conversation: list[BaseMessage], route: Route) -> None:
     said = [message for message in conversation if is_spelled_by_all(message)]
     if speak := SPEAKERS.get(route.endpoint.protocol):
-        assert speak(adapted([HumanMessage("Hi"), *said], route))
+        assert speak(adapt_history([HumanMessage("Hi"), *said], route))

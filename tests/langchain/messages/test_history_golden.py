@@ -27,7 +27,7 @@ from langchain_openai.chat_models.base import _construct_lc_result_from_response
 from openai.types.responses import Response
 
 from inference_providers.types import Endpoint, Model, Quirks, Route
-from langchain_autoprovider.messages.adapt import adapted
+from langchain_autoprovider.messages.history import adapt_history
 from langchain_autoprovider.protocols.openai import OpenAIRoute
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def plain(value: Any) -> Any:
 
 
 def body_for(target: str, messages: list[BaseMessage]) -> Any:
-    made = adapted(messages, route(target))
+    made = adapt_history(messages, route(target))
     if target == "anthropic":
         return anthropic_body(made)
     if target == "gemini":
