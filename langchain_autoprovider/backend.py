@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from inference_providers.routing.backend import Piece
 from langchain_autoprovider.chat_models import AutoChatModel
 from langchain_autoprovider.protocols import connections
+from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from inference_providers.registry.registry import Registry
-    from inference_providers.routing.backend import Access, Backend, Chat
+    from inference_providers.routing.backend import Access, Backend, Chat, ModelListing
     from inference_providers.types import Route, Selection
 
 __all__ = ["BACKEND", "LangChainBackend"]
@@ -26,6 +27,11 @@ class LangChainBackend:
     def unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
         """Return the registry's protocols that cannot be spoken here, each with what to do."""
         return connections.unsupported_protocols(registry)
+
+    def model_listing(self, protocol: str) -> ModelListing | None:
+        """Return how to list a provider's models in `protocol`, or `None` if that is impossible."""
+        row = PROTOCOLS.get(protocol)
+        return row.model_listing if row else None
 
     def client(self, route: Route, access: Access) -> Any:
         """Return an `openai.OpenAI` client, or an object with its `chat.completions.create`."""

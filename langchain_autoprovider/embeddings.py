@@ -22,6 +22,7 @@ from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Skipped
 from langchain_autoprovider.errors import LangChainErrors
 from langchain_autoprovider.protocols import connections
+from langchain_autoprovider.protocols.table import PROTOCOLS
 from langchain_autoprovider.routed_model import RoutedModel
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from inference_providers.types import Plan, Route
 
 __all__ = ["AutoEmbeddings"]
-
-_PROTOCOLS = frozenset({"openai-chat", "openai-responses"})
-"""The protocols of endpoints that have OpenAI's `/embeddings` beside them."""
 
 
 class _Vector(msgspec.Struct):
@@ -234,7 +232,8 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         return super()._loaded().embeddings
 
     def _unspoken(self, registry: Registry) -> Mapping[str, str]:
+        with_embeddings = {name for name, protocol in PROTOCOLS.items() if protocol.embeddings}
         return {
             name: f"embeddings are not asked over {name!r} by this version; use another provider"
-            for name in registry.protocols - _PROTOCOLS
+            for name in registry.protocols - with_embeddings
         }

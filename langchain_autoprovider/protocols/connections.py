@@ -1,6 +1,6 @@
 """Route → the LangChain chat model that speaks its protocol.
 
-* `_PROTOCOLS` is the table; a protocol's module is imported when its first route
+* `table.PROTOCOLS` names the module of each protocol; it is imported when its first route
   is called, and what it needs is installed with an extra.
 * Connections carry no request settings, so all `AutoChatModel`s of a process share
   them: one per route and key, and for async one per event loop as well. Loops are
@@ -15,14 +15,13 @@ import os
 import threading
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from inference_providers.model_names.canonical import did_you_mean
+from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.language_models import BaseChatModel
 
     from inference_providers.registry.registry import Registry
@@ -30,29 +29,6 @@ if TYPE_CHECKING:
     from inference_providers.types import Route
 
 __all__ = ["aconnect", "client", "connect", "protocol", "unsupported_protocols"]
-
-
-class _Row(NamedTuple):
-    """The module that speaks a protocol, and the package and extra it needs, if any."""
-
-    module: str
-    package: str | None = None
-    extra: str | None = None
-
-
-_PROTOCOLS: Mapping[str, _Row] = {
-    "openai-chat": _Row("openai"),
-    "openai-responses": _Row("openai"),
-    "anthropic": _Row("anthropic", "langchain_anthropic", "anthropic"),
-    "azure": _Row("openai"),
-    "bedrock": _Row("bedrock", "langchain_aws", "aws"),
-    "mistral": _Row("mistral", "langchain_mistralai", "mistral"),
-    "cohere": _Row("cohere", "langchain_cohere", "cohere"),
-    "google-genai": _Row("google", "langchain_google_genai", "google"),
-    "replicate": _Row("replicate"),
-    "vertex": _Row("vertex", "langchain_google_genai", "google"),
-}
-"""Protocol → who speaks it, as a `SpeaksProtocol`."""
 
 
 MAX_CONNECTIONS = 256
@@ -87,7 +63,7 @@ _lock = threading.Lock()
 
 def protocol(route: Route) -> SpeaksProtocol:
     """Return the module that speaks a route's protocol."""
-    row = _PROTOCOLS[route.endpoint.protocol]
+    row = PROTOCOLS[route.endpoint.protocol]
     return cast("SpeaksProtocol", import_module(f"langchain_autoprovider.protocols.{row.module}"))
 
 
@@ -97,9 +73,9 @@ def unsupported_protocols(registry: Registry) -> dict[str, str]:
 
 
 def _unspoken(name: str) -> str | None:
-    row = _PROTOCOLS.get(name)
+    row = PROTOCOLS.get(name)
     if row is None:
-        near = did_you_mean(name, _PROTOCOLS) or f"; there is {', '.join(map(repr, _PROTOCOLS))}"
+        near = did_you_mean(name, PROTOCOLS) or f"; there is {', '.join(map(repr, PROTOCOLS))}"
         return f"its protocol {name!r} is not spoken by this version{near}"
     if row.package is None or find_spec(row.package):
         return None

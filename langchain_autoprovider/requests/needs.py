@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from inference_providers.types import Needs
+from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,24 +28,10 @@ _KINDS = {
     "video": "video",
 }
 _DOCUMENTS = frozenset({"document", "file", "input_file"})
-_NOT_BY_URL = {
-    "audio": ("azure", "openai-chat", "openai-responses"),
-    "file": ("azure", "openai-chat"),
-}
-"""Blocks that hold no more than a URL, and the protocols that have no words for it."""
-
 _FUNCTIONS = ("name", "toolSpec")
 """What the only field of a function may be, in OpenAI's form and in Bedrock's."""
 
 _ANTHROPICS = re.compile(r".*_20\d{6}|mcp_toolset")
-_HAVE_TOOLS_OF = {
-    "anthropic": {"anthropic"},
-    "google": {"google-genai"},
-    "openai": {"azure", "openai-chat", "openai-responses", "vertex"},
-}
-"""The protocols that have words for tools which a vendor carries out itself."""
-
-_PROTOCOLS = {"bedrock", "cohere", "mistral", "replicate"}.union(*_HAVE_TOOLS_OF.values())
 
 
 def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Needs:
@@ -90,15 +77,18 @@ def _foreign(tool: Any) -> Iterator[tuple[str, str]]:
     if (kind := vendors_own(tool)) is None:
         return
     vendor = "anthropic" if _ANTHROPICS.fullmatch(kind) else "openai"
-    for protocol in _PROTOCOLS - _HAVE_TOOLS_OF["google" if kind in tool else vendor]:
-        yield protocol, f"its protocol {protocol!r} has no tool {kind!r}; give a function"
+    vendor = "google" if kind in tool else vendor
+    for name, protocol in PROTOCOLS.items():
+        if protocol.builtin_tools != vendor:
+            yield name, f"its protocol {name!r} has no tool {kind!r}; give a function"
 
 
 def _linked(block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     kind = str(block.get("type"))
     if "url" in block:
-        for protocol in _NOT_BY_URL.get(kind, ()):
-            yield protocol, f"its protocol {protocol!r} takes no {kind} by URL; give its bytes"
+        for name, protocol in PROTOCOLS.items():
+            if kind in protocol.no_urls_for:
+                yield name, f"its protocol {name!r} takes no {kind} by URL; give its bytes"
 
 
 def _kind(block: Mapping[str, Any]) -> set[str]:

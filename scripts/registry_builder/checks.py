@@ -11,6 +11,7 @@ from inference_providers.credentials import is_loopback
 from inference_providers.errors import RegistryError
 from inference_providers.model_names.canonical import canonical_name
 from inference_providers.registry import loader
+from langchain_autoprovider.protocols.table import PROTOCOLS
 from registry_builder.offers import STALE
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def _of_endpoints(overlay: Overlay) -> Iterator[str]:
         for name, endpoint in row.endpoints.items():
             where = f"{provider_id}: endpoint {name!r}"
             protocol, url = endpoint.get("protocol"), str(endpoint.get("base_url"))
-            if protocol not in overlay.protocols:
-                known = ", ".join(sorted(overlay.protocols))
+            if protocol not in PROTOCOLS:
+                known = ", ".join(sorted(PROTOCOLS))
                 yield f"{where}: protocol {protocol!r} is unknown; known are {known}"
             at_home = row.kind in _ON_THIS_MACHINE and is_loopback(urlsplit(url).hostname or "")
             if not (url.startswith("https://") or at_home):

@@ -129,14 +129,12 @@ class Overlay(_Table, frozen=True, kw_only=True):
 
     Attributes:
         as_of: The day it speaks of: what was shut down by then is left out.
-        protocols: The protocols somebody here speaks, or will.
         tiers: The tier words in use.
         not_chat: Finds ids that are no chat models.
         dimensions: Sizes of embeddings by canonical name.
     """
 
     as_of: date
-    protocols: frozenset[str]
     tiers: frozenset[str]
     not_chat: str
     embedding: str

@@ -15,15 +15,17 @@ import msgspec
 
 from inference_providers.errors import ConfigError, FetchError
 from inference_providers.model_names.canonical import parse_model_id
+from inference_providers.routing.backend import find_backend
 from inference_providers.routing.resolver import Resolver
 from inference_providers.types import Model, Route, Selection
 from inference_providers.updates import https_get
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from inference_providers.credentials import Key, Keys
     from inference_providers.registry.registry import Registry
+    from inference_providers.routing.backend import ModelListing
     from inference_providers.types import Endpoint, Provider
 
 __all__ = ["Finding", "compared", "mending", "verify"]
@@ -42,36 +44,6 @@ _OTHER_KINDS = re.compile(
 _GOES_ON = ("has_more", "next_page_token", "nextPageToken", "next")
 """What tells that a list is only a page of one; the rest would count as gone."""
 _CHAT_TYPES = frozenset({"chat", "language", "text-generation", "text", "llm", "model"})
-
-
-def _bearer(value: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {value}"}
-
-
-def _anthropic(value: str) -> dict[str, str]:
-    return {"x-api-key": value, "anthropic-version": "2023-06-01"}
-
-
-def _google(value: str) -> dict[str, str]:
-    return {"x-goog-api-key": value}
-
-
-class _Lists(NamedTuple):
-    """How a protocol shows its list of models: which headers it wants, and where it is."""
-
-    headers: Callable[[str], dict[str, str]]
-    path: str | None = None
-    """Where the registry names no path of its own."""
-
-
-_PROTOCOLS: Mapping[str, _Lists] = {
-    "openai-chat": _Lists(_bearer),
-    "openai-responses": _Lists(_bearer),
-    "mistral": _Lists(_bearer),
-    "anthropic": _Lists(_anthropic, "/v1/models?limit=1000"),
-    "cohere": _Lists(_bearer, "/v1/models?endpoint=chat&page_size=1000"),
-    "google-genai": _Lists(_google, "/v1beta/models?pageSize=1000"),
-}
 
 
 class Finding(NamedTuple):
@@ -183,7 +155,7 @@ def _is_asked(provider_id: str, row: Provider, keys: Keys) -> bool:
 
 def _endpoint(row: Provider) -> tuple[str, Endpoint] | None:
     for name, endpoint in row.endpoints.items():
-        if endpoint.protocol in _PROTOCOLS and endpoint.models_path:
+        if endpoint.models_path and find_backend().model_listing(endpoint.protocol):
             return name, endpoint
     return None
 
@@ -209,17 +181,18 @@ def _asked(provider_id: str, registry: Registry, keys: Keys) -> Finding:
     route = Route(model="", provider=provider_id, model_id="", endpoint=endpoint, model_info=facts)
     try:
         access = Resolver(Selection(), registry, keys, lambda _: {}).access(route)
-        lists = _PROTOCOLS[endpoint.protocol]
-        has_own = lists.path is None or endpoint.models_path != USUAL_PATH
-        path = endpoint.models_path if has_own else lists.path
-        listed = _listed(f"{access.base_url.rstrip('/')}{path}", lists, access.key)
+        listing = find_backend().model_listing(endpoint.protocol)
+        assert listing is not None  # `_endpoint` returns no other
+        names_its_path = listing.path is None or endpoint.models_path != USUAL_PATH
+        path = endpoint.models_path if names_its_path else listing.path
+        listed = _listed(f"{access.base_url.rstrip('/')}{path}", listing, access.key)
     except (ConfigError, FetchError) as error:
         return Finding(provider_id, fault=str(error))
     return compared(provider_id, registry, listed, name)
 
 
-def _listed(url: str, lists: _Lists, key: Key | None) -> list[str]:
-    headers = lists.headers(key.value_for(url)) if key else {}
+def _listed(url: str, listing: ModelListing, key: Key | None) -> list[str]:
+    headers = listing.headers_for(key.value_for(url)) if key else {}
     answer = https_get.get(url, headers=headers, max_bytes=MAX_BYTES, deadline_s=DEADLINE_S)
     if answer.status != 200:  # noqa: PLR2004 - OK
         refused = answer.status in {401, 403} and key is not None

@@ -11,6 +11,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+from msgspec import Struct
+
 from inference_providers.errors import MissingPackageError
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from inference_providers.registry.registry import Registry
     from inference_providers.types import Route, Selection
 
-__all__ = ["GROUP", "Access", "Backend", "Chat", "Piece", "find_backend"]
+__all__ = ["GROUP", "Access", "Backend", "Chat", "ModelListing", "Piece", "find_backend"]
 
 GROUP = "autoprovider.connectors"
 
@@ -30,6 +32,26 @@ class Access(NamedTuple):
 
     base_url: str
     key: Key | None
+
+
+class ModelListing(Struct, frozen=True, kw_only=True):
+    """How to request the list of a provider's models in one protocol.
+
+    Attributes:
+        header: The header that carries the key.
+        prefix: What precedes the key in that header.
+        headers: Further headers, as pairs of name and value.
+        path: The path for an endpoint that names none itself; `None` for `/models`.
+    """
+
+    header: str
+    prefix: str
+    headers: tuple[tuple[str, str], ...]
+    path: str | None
+
+    def headers_for(self, key_value: str) -> dict[str, str]:
+        """Return the headers of a request with this key."""
+        return {self.header: f"{self.prefix}{key_value}", **dict(self.headers)}
 
 
 class Piece(NamedTuple):
@@ -54,6 +76,9 @@ class Backend(Protocol):
 
     def unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
         """Return the registry's protocols that cannot be spoken here, each with what to do."""
+
+    def model_listing(self, protocol: str) -> ModelListing | None:
+        """Return how to list a provider's models in `protocol`, or `None` if that is impossible."""
 
     def client(self, route: Route, access: Access) -> Any:
         """Return an `openai.OpenAI` client, or an object with its `chat.completions.create`."""

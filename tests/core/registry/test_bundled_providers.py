@@ -17,6 +17,7 @@ from inference_providers.registry.index import Target
 from inference_providers.registry.registry import Registry
 from inference_providers.routing.planner import PlanningContext, plan
 from inference_providers.types import ON_THIS_MACHINE, Selection
+from langchain_autoprovider.protocols.table import PROTOCOLS
 from registry_builder import overlay
 
 REGISTRY = Registry.load()
@@ -65,7 +66,7 @@ def test_an_endpoint_is_encrypted_unless_it_is_on_this_machine(provider_id: str)
     assert "default" in row.endpoints
     for endpoint in row.endpoints.values():
         url = urlsplit(endpoint.base_url)
-        assert endpoint.protocol in OVERLAY.protocols
+        assert endpoint.protocol in PROTOCOLS
         assert is_loopback(url.hostname) is (row.kind in ON_THIS_MACHINE)
         assert url.scheme == ("http" if row.kind in ON_THIS_MACHINE else "https")
         assert not url.username

@@ -11,7 +11,7 @@ import pytest
 from inference_providers import NoRouteError
 from inference_providers.routing import resolver
 from inference_providers.testing import Reply
-from langchain_autoprovider.protocols.connections import _PROTOCOLS
+from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from langchain_autoprovider import AutoChatModel
 
-NEEDING = {name: row for name, row in _PROTOCOLS.items() if row.extra}
+NEEDING = {name: row for name, row in PROTOCOLS.items() if row.extra}
 
 
 @pytest.fixture(params=NEEDING)
@@ -79,7 +79,7 @@ def test_where_it_is_installed_its_own_endpoint_is_used(
 
 
 def test_every_protocol_has_its_module() -> None:
-    for name, row in _PROTOCOLS.items():
+    for name, row in PROTOCOLS.items():
         module = __import__(f"langchain_autoprovider.protocols.{row.module}", fromlist=["connect"])
         assert callable(module.connect), name
         assert callable(module.aconnect), name

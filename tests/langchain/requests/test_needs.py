@@ -11,8 +11,6 @@ from langchain_core.messages import HumanMessage
 from inference_providers import AllRoutesFailed, NoRouteError
 from inference_providers.testing import Reply
 from langchain_autoprovider import AutoChatModel
-from langchain_autoprovider.protocols import connections
-from langchain_autoprovider.requests import needs
 from langchain_autoprovider.requests.needs import needs_of
 
 if TYPE_CHECKING:
@@ -161,7 +159,3 @@ def test_a_function_of_one_field_is_no_vendors_own_tool(pair: Pair, function: An
     pair.model().bind_tools([function]).invoke("Hi")
     (tool,) = pair.first.requests[-1].body["tools"]
     assert (tool["type"], tool["function"]["name"]) == ("function", "run")
-
-
-def test_of_each_protocol_it_is_known_whose_tools_it_has() -> None:
-    assert set(needs._PROTOCOLS) == set(connections._PROTOCOLS)

@@ -1,0 +1,245 @@
+"""Everything known about each protocol, as one value per protocol.
+
+To add a protocol, write its module and add one row to `PROTOCOLS`. No field of `Protocol` has a
+default, so a row that leaves a fact out fails at import. Whatever depends on the protocol of a
+route reads this table: connections, planning, history, quirks, streaming, `autoprovider registry
+verify` and the registry builder.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from inference_providers.routing.backend import ModelListing
+from langchain_autoprovider.messages.finish_reasons import FinishReasons
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PROTOCOLS", "Protocol", "ToolVendor"]
+
+ToolVendor = Literal["anthropic", "google", "openai"]
+
+
+class Protocol(Struct, frozen=True, kw_only=True):
+    """What is known about one protocol.
+
+    Attributes:
+        module: The module in `langchain_autoprovider.protocols` whose `CONNECTOR` opens its
+            chat models.
+        package: The package to import for it, or `None` if autoprovider itself requires it.
+        extra: The extra of autoprovider that installs `package`.
+        model_listing: How to request the list of a provider's models; `None` if there is no
+            such list, or none that an API key opens.
+        builtin_tools: The vendor whose built-in tools, such as a web search, requests in this
+            protocol can name.
+        embeddings: Whether its endpoints serve OpenAI's `/embeddings` as well.
+        no_urls_for: Kinds of content blocks that cannot be sent as a URL, only as data.
+        json_mode_takes_schema: Whether a request for JSON may include a schema without
+            demanding that the answer match it exactly. Otherwise the schema is left out.
+        finish_reasons: Where answers say why they ended, and in which words.
+    """
+
+    module: str
+    package: str | None
+    extra: str | None
+    model_listing: ModelListing | None
+    builtin_tools: ToolVendor | None
+    embeddings: bool
+    no_urls_for: frozenset[str]
+    json_mode_takes_schema: bool
+    finish_reasons: FinishReasons
+
+
+_BEARER_LISTING = ModelListing(header="Authorization", prefix="Bearer ", headers=(), path=None)
+
+_OPENAI_FINISH_REASONS = FinishReasons(
+    keys=("finish_reason",),
+    words={
+        "length": "length",
+        "tool_calls": "tool_calls",
+        "function_call": "tool_calls",
+        "content_filter": "content_filter",
+    },
+)
+_GOOGLE_FINISH_REASONS = FinishReasons(
+    keys=("finish_reason",),
+    words={
+        "max_tokens": "length",
+        "safety": "content_filter",
+        "recitation": "content_filter",
+        "blocklist": "content_filter",
+        "prohibited_content": "content_filter",
+        "spii": "content_filter",
+        "malformed_function_call": "error",
+    },
+)
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "openai-chat": Protocol(
+        module="openai",
+        package=None,
+        extra=None,
+        model_listing=_BEARER_LISTING,
+        builtin_tools="openai",
+        embeddings=True,
+        no_urls_for=frozenset({"audio", "file"}),
+        json_mode_takes_schema=False,
+        finish_reasons=_OPENAI_FINISH_REASONS,
+    ),
+    "openai-responses": Protocol(
+        module="openai",
+        package=None,
+        extra=None,
+        model_listing=_BEARER_LISTING,
+        builtin_tools="openai",
+        embeddings=True,
+        no_urls_for=frozenset({"audio"}),
+        json_mode_takes_schema=False,
+        finish_reasons=FinishReasons(
+            keys=("incomplete_details.reason", "status"),
+            words={
+                "max_output_tokens": "length",
+                "content_filter": "content_filter",
+                "failed": "error",
+            },
+        ),
+    ),
+    "anthropic": Protocol(
+        module="anthropic",
+        package="langchain_anthropic",
+        extra="anthropic",
+        model_listing=ModelListing(
+            header="x-api-key",
+            prefix="",
+            headers=(("anthropic-version", "2023-06-01"),),
+            path="/v1/models?limit=1000",
+        ),
+        builtin_tools="anthropic",
+        embeddings=False,
+        no_urls_for=frozenset(),
+        json_mode_takes_schema=True,
+        finish_reasons=FinishReasons(
+            keys=("stop_reason",),
+            words={
+                "max_tokens": "length",
+                "model_context_window_exceeded": "context_window",
+                "tool_use": "tool_calls",
+                "refusal": "content_filter",
+            },
+        ),
+    ),
+    "azure": Protocol(
+        module="openai",
+        package=None,
+        extra=None,
+        model_listing=None,
+        builtin_tools="openai",
+        embeddings=False,
+        no_urls_for=frozenset({"audio", "file"}),
+        json_mode_takes_schema=False,
+        finish_reasons=_OPENAI_FINISH_REASONS,
+    ),
+    "bedrock": Protocol(
+        module="bedrock",
+        package="langchain_aws",
+        extra="aws",
+        model_listing=None,
+        builtin_tools=None,
+        embeddings=False,
+        no_urls_for=frozenset(),
+        json_mode_takes_schema=True,
+        finish_reasons=FinishReasons(
+            keys=("stopReason",),
+            words={
+                "max_tokens": "length",
+                "model_context_window_exceeded": "context_window",
+                "tool_use": "tool_calls",
+                "content_filtered": "content_filter",
+                "guardrail_intervened": "content_filter",
+            },
+        ),
+    ),
+    "mistral": Protocol(
+        module="mistral",
+        package="langchain_mistralai",
+        extra="mistral",
+        model_listing=_BEARER_LISTING,
+        builtin_tools=None,
+        embeddings=False,
+        no_urls_for=frozenset(),
+        json_mode_takes_schema=True,
+        finish_reasons=FinishReasons(
+            keys=("finish_reason",),
+            words={
+                "length": "length",
+                "model_length": "context_window",
+                "tool_calls": "tool_calls",
+                "error": "error",
+            },
+        ),
+    ),
+    "cohere": Protocol(
+        module="cohere",
+        package="langchain_cohere",
+        extra="cohere",
+        model_listing=ModelListing(
+            header="Authorization",
+            prefix="Bearer ",
+            headers=(),
+            path="/v1/models?endpoint=chat&page_size=1000",
+        ),
+        builtin_tools=None,
+        embeddings=False,
+        no_urls_for=frozenset(),
+        json_mode_takes_schema=True,
+        finish_reasons=FinishReasons(
+            keys=("finish_reason",),
+            words={
+                "max_tokens": "length",
+                "tool_call": "tool_calls",
+                "error": "error",
+                "error_toxic": "error",
+                "timeout": "error",
+            },
+        ),
+    ),
+    "google-genai": Protocol(
+        module="google",
+        package="langchain_google_genai",
+        extra="google",
+        model_listing=ModelListing(
+            header="x-goog-api-key", prefix="", headers=(), path="/v1beta/models?pageSize=1000"
+        ),
+        builtin_tools="google",
+        embeddings=False,
+        no_urls_for=frozenset(),
+        json_mode_takes_schema=True,
+        finish_reasons=_GOOGLE_FINISH_REASONS,
+    ),
+    "replicate": Protocol(
+        module="replicate",
+        package=None,
+        extra=None,
+        model_listing=None,
+        builtin_tools=None,
+        embeddings=False,
+        no_urls_for=frozenset(),
+        json_mode_takes_schema=True,
+        finish_reasons=FinishReasons(keys=("finish_reason",), words={}),
+    ),
+    "vertex": Protocol(
+        module="vertex",
+        package="langchain_google_genai",
+        extra="google",
+        model_listing=None,
+        builtin_tools="openai",
+        embeddings=False,
+        no_urls_for=frozenset(),
+        json_mode_takes_schema=False,
+        finish_reasons=_OPENAI_FINISH_REASONS,
+    ),
+}
+"""Every protocol by the name that the registry uses for it."""
