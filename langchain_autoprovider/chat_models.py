@@ -251,7 +251,8 @@ class AutoChatModel(RoutedModel, BaseChatModel):
             return request.send(attempt, run_manager)
 
         engine = request.engine(plan)
-        return traced(*drivers.call(engine, send, request.resolver.scrub), plan)
+        answer = drivers.call(engine, send, request.resolver.scrub)
+        return traced(*answer, plan, request.resolver.state)
 
     async def _agenerate(
         self,
@@ -267,7 +268,8 @@ class AutoChatModel(RoutedModel, BaseChatModel):
             return await request.asend(attempt, run_manager)
 
         engine = request.engine(plan)
-        return traced(*await drivers.acall(engine, send, request.resolver.scrub), plan)
+        answer = await drivers.acall(engine, send, request.resolver.scrub)
+        return traced(*answer, plan, request.resolver.state)
 
     def _stream(
         self,
@@ -285,7 +287,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         yield from drivers.stream(
             engine,
             request.open,
-            lambda: ChunkInspector(plan),
+            lambda: ChunkInspector(plan, request.resolver.state),
             request.resolver.scrub,
             request.settings,
         )
@@ -306,7 +308,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         chunks = drivers.astream(
             engine,
             request.aopen,
-            lambda: ChunkInspector(plan),
+            lambda: ChunkInspector(plan, request.resolver.state),
             request.resolver.scrub,
             request.settings,
         )

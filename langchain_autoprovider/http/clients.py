@@ -13,7 +13,6 @@ import httpx
 
 from inference_providers.credentials import is_loopback
 from inference_providers.errors import KeyBindingError
-from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.failures.retry_after import window_reset_s
 from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.read_deadline import bound_reads
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
+    from inference_providers.failover.state import FailoverState
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
 
@@ -107,19 +107,18 @@ def aguard(access: Access) -> Callable[[Any], Awaitable[None]]:
     return ahook
 
 
-def attend(client: Any, route: Route) -> None:
+def attend(client: Any, route: Route, state: FailoverState) -> None:
     """Bound the reads of a route's HTTP client, and heed what its answers say of limits.
 
-    A route rests where the headers of an answer say that one of its limits is used up.
+    `state` starts a cooldown when a response's headers say that a rate limit is used up.
     """
 
     def heed(response: Any) -> None:
         headers = {name.lower(): value for name, value in response.headers.items()}
         seconds = window_reset_s(headers, datetime.now(UTC), exhausted_only=True)
         if seconds and response.is_success:  # of failures, classifications know more
-            PROCESS_STATE.exhausted(
-                route, time.monotonic() + min(seconds, DEFAULT_SETTINGS.hint_max_s)
-            )
+            limit_s = min(seconds, DEFAULT_SETTINGS.retry_after_max_s)
+            state.mark_rate_limited(route, time.monotonic() + limit_s)
 
     async def aheed(response: Any) -> None:
         heed(response)

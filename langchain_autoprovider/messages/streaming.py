@@ -15,7 +15,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 
-from inference_providers.failover.cooldowns import PROCESS_STATE
 from inference_providers.failover.stream_buffer import Look
 from inference_providers.failover.trace import trace
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatResult
 
     from inference_providers.failover.events import AttemptRecord
+    from inference_providers.failover.state import FailoverState
     from inference_providers.types import Plan
 
 __all__ = [
@@ -51,8 +51,9 @@ class ChunkInspector:
     whole block, and a second part would replace the first.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, state: FailoverState) -> None:
         self._plan = plan
+        self._state = state
         self._tokens: tuple[int, int] | None = None
         self._content_is_list = False
         self._refusal = ""
@@ -101,7 +102,9 @@ class ChunkInspector:
         """Return the chunk that ends a stream: it carries the trace and a held-back refusal."""
         message = AIMessageChunk(
             content=[] if self._content_is_list else "",
-            response_metadata={"autoprovider": record_answer(self._plan, tried, self._tokens)},
+            response_metadata={
+                "autoprovider": record_answer(self._plan, tried, self._tokens, self._state)
+            },
             chunk_position="last",
         )
         if self._refusal:
@@ -147,11 +150,14 @@ def truncated_call(result: ChatResult) -> str | None:
 
 
 def record_answer(
-    plan: Plan, tried: Sequence[AttemptRecord], tokens: tuple[int, int] | None
+    plan: Plan,
+    tried: Sequence[AttemptRecord],
+    tokens: tuple[int, int] | None,
+    state: FailoverState,
 ) -> dict[str, Any]:
     """Count an answer's tokens against its route's rate limits, and return the trace."""
     if tokens is not None:
-        PROCESS_STATE.spent(tried[-1].route, sum(tokens))
+        state.record_tokens(tried[-1].route, sum(tokens))
     return trace(plan, tried, tokens)
 
 

@@ -88,7 +88,7 @@ class AnthropicRoute(RouteModel, ChatAnthropic):
 def connect(route: Route, access: Access) -> BaseChatModel:
     """Return the chat model of a route, for calls without an event loop."""
     http = anthropic.DefaultHttpxClient(**http_options(access))
-    attend(http, route)
+    attend(http, route, access.state)
     sdk = _unbiased(anthropic.Anthropic(http_client=http, **_sdk_options(access)))
     weakref.finalize(sdk, http.close)
     return _model(route, access, sdk)
@@ -97,7 +97,7 @@ def connect(route: Route, access: Access) -> BaseChatModel:
 async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
     """Return the chat model of a route for the running event loop, and what keeps it open."""
     http = anthropic.DefaultAsyncHttpxClient(**http_options(access))
-    attend(http, route)
+    attend(http, route, access.state)
     sdk = _unbiased(anthropic.AsyncAnthropic(http_client=http, **_sdk_options(access)))
     return _model(route, access, sdk), await close_with_loop(http.aclose)
 

@@ -131,7 +131,7 @@ def connect(route: Route, access: Access) -> BaseChatModel:
         headers={"Authorization": f"Bearer {key_value(access)}"},
         event_hooks={"request": [guard(access)]},
     )
-    attend(http, route)
+    attend(http, route, access.state)
     client = _Client(http, httpx.Timeout(**timeouts()))
     settings: dict[str, Any] = {
         "model": route.model_id,

@@ -203,7 +203,7 @@ def _chunk(**message: Any) -> ChatGenerationChunk:
 def connect(route: Route, access: Access) -> BaseChatModel:
     """Return the chat model of a route, for calls without an event loop."""
     http = httpx.Client(**http_options(access), event_hooks={"request": [guard(access)]})
-    attend(http, route)
+    attend(http, route, access.state)
     sdk = cohere.Client(httpx_client=http, **_sdk_options(access))
     weakref.finalize(sdk, http.close)
     return _model(route, client=sdk)
@@ -212,7 +212,7 @@ def connect(route: Route, access: Access) -> BaseChatModel:
 async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
     """Return the chat model of a route for the running event loop, and what keeps it open."""
     http = httpx.AsyncClient(**http_options(access), event_hooks={"request": [aguard(access)]})
-    attend(http, route)
+    attend(http, route, access.state)
     sdk = cohere.AsyncClient(httpx_client=http, **_sdk_options(access))
     return _model(route, async_client=sdk), await close_with_loop(http.aclose)
 

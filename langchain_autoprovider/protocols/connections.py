@@ -3,7 +3,7 @@
 * `table.PROTOCOLS` names the module of each protocol; it is imported when its first route
   is called, and what it needs is installed with an extra.
 * Connections carry no request settings, so all `AutoChatModel`s of a process share
-  them: one per route and key, and for async one per event loop as well. Loops are
+  them: one per route, key and failover state, and for async one per event loop as well. Loops are
   held weakly, since their ids are reused.
 * A forked child starts with none: a socket must not be read by two processes.
 """
@@ -115,7 +115,7 @@ async def aconnect(route: Route, access: Access) -> BaseChatModel:
 
 
 def _identity(route: Route, access: Access) -> _Identity:
-    return (route, access.base_url, access.key.fingerprint if access.key else None)
+    return (route, access.base_url, access.key.fingerprint if access.key else None, access.state)
 
 
 def _keep(kept: dict[_Identity, Any], identity: _Identity, connection: Any) -> None:

@@ -93,7 +93,7 @@ def connect(route: Route, access: Access) -> BaseChatModel:
 async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
     """Return the chat model of a route for the running event loop, and what keeps it open."""
     http = httpx.AsyncClient(**http_options(access), event_hooks={"request": [aguard(access)]})
-    attend(http, route)
+    attend(http, route, access.state)
     return _model(route, _sdk(route, access, http)), await close_with_loop(http.aclose)
 
 
@@ -113,7 +113,7 @@ def _model(route: Route, sdk: genai.Client) -> GoogleRoute:
 def _sdk(route: Route, access: Access, ahttp: httpx.AsyncClient | None = None) -> genai.Client:
     options = http_options(access)
     http = httpx.Client(**options, event_hooks={"request": [guard(access)]})
-    attend(http, route)
+    attend(http, route, access.state)
     base_url, version = split_version(access.base_url)
     sdk = genai.Client(
         vertexai=False,

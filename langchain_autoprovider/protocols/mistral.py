@@ -98,7 +98,7 @@ class MistralRoute(RouteModel, ChatMistralAI):
 def connect(route: Route, access: Access) -> BaseChatModel:
     """Return the chat model of a route, for calls without an event loop."""
     http = httpx.Client(**_options(access), event_hooks={"request": [guard(access)]})
-    attend(http, route)
+    attend(http, route, access.state)
     model = _model(route, client=http)
     weakref.finalize(model, http.close)
     return model
@@ -107,7 +107,7 @@ def connect(route: Route, access: Access) -> BaseChatModel:
 async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
     """Return the chat model of a route for the running event loop, and what keeps it open."""
     http = httpx.AsyncClient(**_options(access), event_hooks={"request": [aguard(access)]})
-    attend(http, route)
+    attend(http, route, access.state)
     return _model(route, async_client=http), await close_with_loop(http.aclose)
 
 

@@ -124,7 +124,7 @@ def connect(route: Route, access: Access, key: Callable[[], str] | None = None) 
     `key` is called for what to send in place of the key.
     """
     sdk = _sdk(access, key)
-    attend(sdk._client, route)  # noqa: SLF001 - the client that `_sdk` has just made
+    attend(sdk._client, route, access.state)  # noqa: SLF001 - the client that `_sdk` has just made
     return _model(route, root_client=sdk, client=sdk.chat.completions)
 
 
@@ -133,7 +133,7 @@ async def aconnect(
 ) -> tuple[BaseChatModel, object]:
     """Return the chat model of a route for the running event loop, and what keeps it open."""
     http = openai.DefaultAsyncHttpxClient(**http_options(access))
-    attend(http, route)
+    attend(http, route, access.state)
     sdk = _unbiased(openai.AsyncOpenAI(http_client=http, **_sdk_options(access, key)))
     model = _model(route, root_async_client=sdk, async_client=sdk.chat.completions)
     return model, await close_with_loop(http.aclose)

@@ -174,7 +174,7 @@ def connect(route: Route, access: Access) -> BaseChatModel:
         event_hooks={"request": [guard(access)]},
     )
     listener = httpx.Client(**options)
-    attend(http, route)
+    attend(http, route, access.state)
     bound_reads(listener)
     model = ReplicateRoute(model=route.model_id, quirks=route.quirks, http=http, listener=listener)
     weakref.finalize(model, http.close)

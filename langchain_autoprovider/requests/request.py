@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from inference_providers.failover.engine import Engine
     from inference_providers.failover.events import Attempt, AttemptRecord
+    from inference_providers.failover.state import FailoverState
     from inference_providers.routing.resolver import Resolver
     from inference_providers.settings import FailoverSettings
     from inference_providers.types import Needs, Plan
@@ -138,11 +139,13 @@ class Request(NamedTuple):
         return adapt_history(self.messages, attempt.route), bound(model, attempt.route, fields)
 
 
-def traced(result: ChatResult, tried: Sequence[AttemptRecord], plan: Plan) -> ChatResult:
+def traced(
+    result: ChatResult, tried: Sequence[AttemptRecord], plan: Plan, state: FailoverState
+) -> ChatResult:
     """Put the trace on the answer's messages."""
     for generation in result.generations:
         message = generation.message
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
         tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else None
-        message.response_metadata["autoprovider"] = record_answer(plan, tried, tokens)
+        message.response_metadata["autoprovider"] = record_answer(plan, tried, tokens, state)
     return result

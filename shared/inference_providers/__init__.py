@@ -22,7 +22,7 @@ from inference_providers.errors import (
     UnknownModelError,
     UpdateError,
 )
-from inference_providers.failover.cooldowns import health, reset_health
+from inference_providers.failover.state import health, reset_health
 from inference_providers.model_names.canonical import canonical_name
 from inference_providers.provider_list import ProviderList
 from inference_providers.registry.registry import Registry

@@ -12,8 +12,8 @@ import msgspec
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError, InvalidResponseError
 from inference_providers.failover import drivers
-from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import failover
+from inference_providers.failover.state import FailoverState
 from inference_providers.registry.registry import Registry
 from inference_providers.routing.backend import find_backend
 from inference_providers.routing.resolver import Resolver

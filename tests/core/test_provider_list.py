@@ -21,7 +21,7 @@ from inference_providers import (
     Route,
     UnknownModelError,
 )
-from inference_providers.failover.cooldowns import PROCESS_STATE
+from inference_providers.failover.state import PROCESS_STATE
 from inference_providers.registry.registry import Registry
 from inference_providers.testing import FakeProvider, Reply
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inference_providers.failover.cooldowns import PROCESS_STATE
+from inference_providers.failover import state
+from inference_providers.failover.cooldowns import cooldown_length_s
+from inference_providers.failover.state import PROCESS_STATE
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
 
@@ -98,8 +100,7 @@ def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rests are longer than any test on a slow machine, so that they are there to be seen."""
-    real = PROCESS_STATE._rest_s
-    monkeypatch.setattr(PROCESS_STATE, "_rest_s", lambda *arguments: LONGER * real(*arguments))
+    monkeypatch.setattr(state, "cooldown_length_s", lambda *args: LONGER * cooldown_length_s(*args))
 
 
 def _merged(chunks: list[Any]) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inference_providers import AllRoutesFailed, StreamInterrupted, health
-from inference_providers.failover.cooldowns import PROCESS_STATE
+from inference_providers.failover.state import PROCESS_STATE
 from inference_providers.testing import Reply
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ async def test_by_percentile_nothing_is_hedged_until_enough_is_known(pair: Pair)
     assert tried(model.invoke("Hi")) == [("first", "success", None)]
     (first, _) = model.routes
     for _ in range(30):
-        PROCESS_STATE.answered(first, 50.0)
+        PROCESS_STATE.record_success(first, 50.0)
     pair.plays(SLOW)
     assert tried(model.invoke("Hi"))[0] == ("first", "cancelled", None)
 

@@ -35,7 +35,7 @@ async def test_a_route_at_its_limit_of_requests_is_passed_over(
     (skip,) = [
         s for s in answer.response_metadata["autoprovider"]["skipped"] if s["provider"] == "first"
     ]
-    assert skip["reason"].startswith("at its limit for ")
+    assert skip["reason"].startswith("at its rate limit for ")
 
 
 @pytest.mark.usefixtures("_clock_stands")

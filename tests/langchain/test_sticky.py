@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from inference_providers.failover.cooldowns import PROCESS_STATE
+from inference_providers.failover.state import PROCESS_STATE
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
 from langchain_autoprovider.messages.fingerprint import conversation_fingerprint
@@ -34,7 +34,7 @@ def model(two: tuple[FakeProvider, FakeProvider], **arguments: Any) -> AutoChatM
 def well_again(first: FakeProvider) -> None:
     """The first provider recovers, and nobody remembers its failure."""
     first.replies = [Reply("from first")]
-    PROCESS_STATE._rests.clear()
+    PROCESS_STATE._cooldowns.clear()
 
 
 async def test_a_conversation_stays_where_it_was_answered(two: Any) -> None:
@@ -65,7 +65,7 @@ def test_a_conversation_moves_when_its_route_fails_and_stays_there(two: Any) -> 
     second.replies = [Reply(status=503)]
     assert llm.invoke(LATER).text == "from first"
     second.replies = [Reply("from second")]
-    PROCESS_STATE._rests.clear()
+    PROCESS_STATE._cooldowns.clear()
     assert llm.invoke(LATER).text == "from first"
 
 
@@ -89,12 +89,12 @@ def test_a_digest_is_of_the_first_messages_and_tells_nothing() -> None:
 def test_conversations_not_heard_of_for_longest_are_forgotten_first(
     monkeypatch: pytest.MonkeyPatch, two: Any
 ) -> None:
-    monkeypatch.setattr("inference_providers.failover.cooldowns.MAX_CONVERSATIONS", 2)
+    monkeypatch.setattr("inference_providers.failover.state.MAX_CONVERSATIONS", 2)
     llm = model(two, sticky=True)
     for asked in ("one", "two", "one", "three"):
         llm.invoke(asked)
     kept = [
-        PROCESS_STATE.kept(conversation_fingerprint([HumanMessage(x)]))
+        PROCESS_STATE.preferred_route(conversation_fingerprint([HumanMessage(x)]))
         for x in ("one", "two", "three")
     ]
     assert kept == [("first", "m-1"), None, ("first", "m-1")]

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from inference_providers.failover.cooldowns import PROCESS_STATE
+from inference_providers.failover import state
+from inference_providers.failover.cooldowns import cooldown_length_s
 from inference_providers.local import llama_server
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from inference_providers.failures.classes import Classification
-    from inference_providers.settings import FailoverSettings
+
 
 HERE = Path(__file__).parent
 PROGRAM = HERE / "node_modules/@copilotkit/aimock/dist/cli.js"
@@ -59,15 +60,12 @@ def _loaded() -> None:
 @pytest.fixture(autouse=True)
 def _long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rests that no provider asked for are longer than any test on a slow machine."""
-    real = PROCESS_STATE._rest_s
 
-    def cooldown_s(
-        classification: Classification, strikes: int, settings: FailoverSettings
-    ) -> float:
-        seconds = real(classification, strikes, settings)
+    def longer_s(classification: Classification, *args: Any) -> float:
+        seconds = cooldown_length_s(classification, *args)
         return seconds if classification.retry_after_s else LONGER * seconds
 
-    monkeypatch.setattr(PROCESS_STATE, "_rest_s", cooldown_s)
+    monkeypatch.setattr(state, "cooldown_length_s", longer_s)
 
 
 class Peer:

@@ -21,7 +21,6 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from inference_providers.errors import AllRoutesFailed, StreamInterrupted
-from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.events import (
     Attempt,
     AttemptRecord,
@@ -33,6 +32,7 @@ from inference_providers.failover.events import (
     Wait,
     Waited,
 )
+from inference_providers.failover.state import FailoverState
 from inference_providers.failures.classes import Classification, FailureClass
 from inference_providers.failures.classifier import classify
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
@@ -162,7 +162,7 @@ class _Course:
             return None
         rests = self._rests()
         return self._soonest(
-            each for each in rests if each[0].may_have_passed(self.now, self.settings)
+            each for each in rests if each[0].allows_early_probe(self.now, self.settings)
         )
 
     def _rests(self) -> list[tuple[Cooldown, Route]]:
@@ -184,7 +184,7 @@ class _Course:
 
     def _until_allowed_s(self) -> float | None:
         """Return how long to wait for the first limit to allow a call; `None` for too long."""
-        limited = (rest.until - self.now for rest, _ in self._rests() if rest.is_limit)
+        limited = (rest.until - self.now for rest, _ in self._rests() if rest.is_rate_limit)
         seconds = min(limited, default=math.inf)
         longest = min(self.settings.max_wait_s, self._deadline - self.now)
         return seconds if seconds < longest else None
@@ -193,7 +193,7 @@ class _Course:
         """Return the next route that does not rest, if attempts and time are left."""
         if self._is_over():
             return None
-        told = (self.now, self.settings.probe_lease_s, self.plan.tokens)
+        told = (self.now, self.settings.probe_timeout_s, self.plan.tokens)
         free = (route for route in self._left if self.state.claim(route, *told))
         if (route := next(free, None)) is not None:
             self._left.remove(route)
@@ -201,7 +201,7 @@ class _Course:
 
     def again(self, route: Route) -> Route:
         """Return a route to be tried although it rests."""
-        self.state.probe(route, self.now, self.settings.probe_lease_s)
+        self.state.probe(route, self.now, self.settings.probe_timeout_s)
         return route
 
     def step(self, route: Route) -> Attempt | Race:
@@ -238,9 +238,9 @@ class _Course:
 
     def answered(self, attempt: Attempt, outcome: Success) -> tuple[AttemptRecord, ...]:
         """Note a success; return all that was tried."""
-        self.state.answered(attempt.route, outcome.first_output_ms or outcome.ms)
+        self.state.record_success(attempt.route, outcome.first_output_ms or outcome.ms)
         if self.plan.conversation:
-            self.state.keep(self.plan.conversation, attempt.route)
+            self.state.remember_route(self.plan.conversation, attempt.route)
         self._note(attempt, outcome)
         return tuple(self.tried)
 
@@ -249,7 +249,7 @@ class _Course:
         self.now = max(self.now, outcome.at)
         self.last_error = outcome.error
         classification = classify(outcome.error, outcome.wall)
-        self.state.failed(attempt.route, classification, self.now, self.settings)
+        self.state.record_failure(attempt.route, classification, self.now, self.settings)
         self._note(attempt, outcome, classification)
         return classification
 
@@ -279,13 +279,13 @@ class _Course:
             route=route,
             timeout_s=left_s * self.settings.attempt_share if others else left_s,
             left_s=left_s,
-            without=self.state.refused_parameters(route),
+            without=self.state.rejected_parameters(route),
         )
 
     def _hedge_after_s(self, route: Route) -> float | None:
         if self.settings.hedge_after != "p95":
             return self.settings.hedge_after
-        p95_ms = self.state.p95_ms(route)
+        p95_ms = self.state.p95_latency_ms(route)
         return None if p95_ms is None else p95_ms / 1000
 
     def interrupted(self, outcome: Failure) -> StreamInterrupted:
@@ -299,7 +299,7 @@ class _Course:
         parameter = (classification.parameter or "").split(".")[0]
         if not parameter or parameter in _ESSENTIAL or self._has_mended or self._is_over():
             return False
-        self._has_mended = self.state.refuses_parameter(route, parameter)
+        self._has_mended = self.state.reject_parameter(route, parameter)
         return self._has_mended
 
     def moves_on(self, route: Route, classification: Classification) -> bool:
@@ -326,9 +326,9 @@ class _Course:
             seconds = (
                 rest.until - self.now
                 if rest
-                else classification.retry_after_s or settings.rate_rest_s
+                else classification.retry_after_s or settings.rate_limit_cooldown_s
             )
-            cost = settings.rate_retry_cost
+            cost = settings.rate_limit_retry_cost
         elif classification.failure_class in _MAY_PASS:
             own = (
                 min(settings.retry_backoff_max_s, 2 * settings.retry_backoff_s)
@@ -339,7 +339,7 @@ class _Course:
             return None
         if seconds > min(settings.max_wait_s, self._deadline - self.now):
             return None
-        return seconds if self.state.spend(cost, settings.retry_budget) else None
+        return seconds if self.state.take_retry_tokens(cost, settings.retry_budget) else None
 
     def summary(self) -> tuple[str, list[AttemptRecord], float | None]:
         """Return what was tried, in words and as values, and when to try again."""

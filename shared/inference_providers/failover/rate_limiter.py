@@ -1,71 +1,87 @@
-"""What a provider allows a minute, counted here so that a route at its limit is not hit.
+"""Counts requests and tokens per minute, so that a route at its limit is not called.
 
-RateLimits stand in a user's file, since they belong to an account. The counting is that of the
-`limits` package (extra `limits`), loaded when the first route with limits is asked.
+`RateLimits` come from the user's own registry file, since they depend on the account. The
+`limits` package (extra `limits`) does the counting. It is imported when the first route
+that has limits is tried, and it reads the clock itself.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from inference_providers.errors import MissingPackageError
 
 if TYPE_CHECKING:
+    from limits import RateLimitItemPerMinute
+    from limits.strategies import MovingWindowRateLimiter, SlidingWindowCounterRateLimiter
+
     from inference_providers.types import RateLimits
 
 __all__ = ["RateLimiter"]
 
-_SOON_S = 0.05
-"""At the least, so that nobody asks again and again within one tick."""
+_MIN_WAIT_S = 0.05
+"""Keeps a caller from asking again within one tick of the clock."""
+
+
+class _Counters(NamedTuple):
+    """The counters of the `limits` package, and its class for a limit per minute."""
+
+    requests: MovingWindowRateLimiter
+    tokens: SlidingWindowCounterRateLimiter
+    per_minute: type[RateLimitItemPerMinute]
 
 
 class RateLimiter:
-    """Counts the requests and tokens of the last minute, by a mark for who is limited."""
+    """Counts the requests and tokens of the last minute, by route name.
+
+    Not thread-safe: the owner holds a lock around each call.
+    """
 
     def __init__(self) -> None:
-        self._counters: tuple[Any, Any, Any] | None = None
+        self._counters: _Counters | None = None
 
-    def take(self, mark: str, limits: RateLimits, tokens: int) -> float:
-        """Count a request whose prompt has about so many tokens, if it may be sent now.
+    def take(self, name: str, limits: RateLimits, tokens: int) -> float:
+        """Count one request with a prompt of about `tokens` tokens, if the limits allow it.
+
+        The tokens are tested, not counted: `record_tokens` counts the real number later. A
+        prompt larger than the whole limit passes when nothing was used; the provider decides.
 
         Returns:
-            `0.0` when it may, and is counted; else the seconds until it may.
+            `0.0` if the request may be sent now, else the seconds until it may.
 
         Raises:
             MissingPackageError: The extra `limits` is not installed.
         """
-        requests, spent, a_minute = self._loaded()
-        asked = []
+        counters = self._load()
         if limits.rpm:
-            asked.append((requests, a_minute(limits.rpm), 1))
+            limit = counters.per_minute(limits.rpm)
+            if not counters.requests.test(limit, name):
+                return _wait_s(counters.requests.get_window_stats(limit, name).reset_time)
         if limits.tpm:
-            asked.append((spent, a_minute(limits.tpm), min(max(tokens, 1), limits.tpm)))
-        for counter, limit, cost in asked:
-            if not counter.test(limit, mark, cost=cost):
-                free_at: float = counter.get_window_stats(limit, mark).reset_time
-                return max(free_at - time.time(), _SOON_S)
+            limit = counters.per_minute(limits.tpm)
+            if not counters.tokens.test(limit, name, cost=min(max(tokens, 1), limits.tpm)):
+                return _wait_s(counters.tokens.get_window_stats(limit, name).reset_time)
         if limits.rpm:
-            requests.hit(a_minute(limits.rpm), mark)
+            counters.requests.hit(counters.per_minute(limits.rpm), name)
         return 0.0
 
-    def spend(self, mark: str, limits: RateLimits, tokens: int) -> None:
-        """Count the tokens of an answered request; what passes the limit uses it up."""
+    def record_tokens(self, name: str, limits: RateLimits, tokens: int) -> None:
+        """Count the tokens of an answered request, at most what is left of the limit."""
         if limits.tpm:
-            _, spent, a_minute = self._loaded()
-            limit = a_minute(limits.tpm)
-            left: int = spent.get_window_stats(limit, mark).remaining
-            spent.hit(limit, mark, cost=min(tokens, left))
+            counters = self._load()
+            limit = counters.per_minute(limits.tpm)
+            remaining = counters.tokens.get_window_stats(limit, name).remaining
+            counters.tokens.hit(limit, name, cost=min(tokens, remaining))
 
     def reset(self) -> None:
-        """Forget what was counted."""
+        """Forget all counts."""
         self._counters = None
 
-    def _loaded(self) -> tuple[Any, Any, Any]:
-        """Return who counts requests, who counts tokens, and what makes a limit a minute."""
+    def _load(self) -> _Counters:
         if self._counters is None:
             try:
-                from limits import RateLimitItemPerMinute  # noqa: PLC0415 - needed by few
+                from limits import RateLimitItemPerMinute  # noqa: PLC0415 - few users need it
                 from limits.storage import MemoryStorage  # noqa: PLC0415
                 from limits.strategies import (  # noqa: PLC0415
                     MovingWindowRateLimiter,
@@ -74,8 +90,15 @@ class RateLimiter:
             except ImportError as error:
                 msg = "the registry limits a provider: pip install 'autoprovider[limits]'"
                 raise MissingPackageError(msg) from error
-            # Each entry of a moving window takes memory: right for requests, not for tokens.
-            requests = MovingWindowRateLimiter(MemoryStorage())
-            tokens = SlidingWindowCounterRateLimiter(MemoryStorage())
-            self._counters = requests, tokens, RateLimitItemPerMinute
+            # A moving window stores each entry: fine for requests, too much for tokens.
+            self._counters = _Counters(
+                requests=MovingWindowRateLimiter(MemoryStorage()),
+                tokens=SlidingWindowCounterRateLimiter(MemoryStorage()),
+                per_minute=RateLimitItemPerMinute,
+            )
         return self._counters
+
+
+def _wait_s(reset_time: float) -> float:
+    """Return the seconds until a reset; `reset_time` is in seconds since the epoch."""
+    return max(reset_time - time.time(), _MIN_WAIT_S)

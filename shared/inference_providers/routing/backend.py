@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from inference_providers.credentials import Key
+    from inference_providers.failover.state import FailoverState
     from inference_providers.registry.registry import Registry
     from inference_providers.types import Route, Selection
 
@@ -28,10 +29,14 @@ GROUP = "autoprovider.connectors"
 
 
 class Access(NamedTuple):
-    """What is needed to call a route now: where it listens, and its key."""
+    """What is needed to call a route now: where it listens, its key, and the failover state.
+
+    The HTTP client of the route writes the rate limits that it reads from headers to `state`.
+    """
 
     base_url: str
     key: Key | None
+    state: FailoverState
 
 
 class ModelListing(Struct, frozen=True, kw_only=True):

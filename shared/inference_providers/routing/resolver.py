@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from inference_providers.credentials import Key
 from inference_providers.errors import ConfigError, LocalServerError
-from inference_providers.failover.cooldowns import PROCESS_STATE
+from inference_providers.failover.state import PROCESS_STATE
 from inference_providers.local import discovery, llama_server, weights
 from inference_providers.routing import install_check
 from inference_providers.routing.backend import Access
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from inference_providers.credentials import Keys
+    from inference_providers.failover.state import FailoverState
     from inference_providers.registry.registry import Registry
     from inference_providers.types import LocalModels, Needs, Plan, Route, Selection, Unavailable
 
@@ -46,7 +47,8 @@ class Resolver:
         selection: Which models, and which providers may serve them.
         registry: Where they are looked up.
         keys: The keys at hand.
-        unsupported_protocols: Says which of a registry's protocols the caller cannot speak, and why.
+        unsupported_protocols: Returns the registry's protocols that the caller cannot use, and why.
+        state: Cooldowns, rate limits and latencies; those of the process unless given.
 
     Raises:
         UnknownModelError: A model of the selection is unknown or retired.
@@ -59,12 +61,13 @@ class Resolver:
         registry: Registry,
         keys: Keys,
         unsupported_protocols: Callable[[Registry], Mapping[str, str]],
+        state: FailoverState = PROCESS_STATE,
     ) -> None:
         install_check.warn_once()
         self.selection = selection
         self.registry = registry
         self.keys = keys
-        self.state = PROCESS_STATE
+        self.state = state
         self._unspoken = unsupported_protocols(registry)
         self._servers: Mapping[str, LocalModels | Unavailable] = {}
         self._looked_at = -math.inf
@@ -114,7 +117,7 @@ class Resolver:
             self._filled(endpoint.base_url, route) for endpoint in provider.endpoints.values()
         ]  # fmt: skip
         hosts = [urlsplit(url).hostname or "" for url in bound]
-        return Access(base_url, self.keys.key(route.provider, provider, hosts))
+        return Access(base_url, self.keys.key(route.provider, provider, hosts), self.state)
 
     async def aaccess(self, route: Route) -> Access:
         """Return access, as `access` does, without blocking the event loop."""
@@ -156,7 +159,9 @@ class Resolver:
         return self._files
 
     def _stuck(self, made: Plan, conversation: str | None) -> Plan:
-        return made if conversation is None else stick(made, conversation, self.state.kept)
+        return (
+            made if conversation is None else stick(made, conversation, self.state.preferred_route)
+        )
 
     def _why_resting(self, route: Route) -> str | None:
         now = time.monotonic()
@@ -209,7 +214,8 @@ class Resolver:
             raise LocalServerError(msg)
         server = llama_server.start(path, model=route.model)
         host = urlsplit(server.base_url).hostname or ""
-        return Access(server.base_url, Key("the embedded server's key", server.key, [host]))
+        key = Key("the embedded server's key", server.key, [host])
+        return Access(server.base_url, key, self.state)
 
     def _filled(self, url: str, route: Route) -> str:
         """Put values into a URL's `{model_id}` and `{VARIABLE}`; the host stays the template's."""

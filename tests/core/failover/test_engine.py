@@ -16,7 +16,6 @@ from inference_providers.errors import (
     NoRouteError,
     StreamInterrupted,
 )
-from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import (
     Attempt,
@@ -28,6 +27,7 @@ from inference_providers.failover.events import (
     Wait,
     Waited,
 )
+from inference_providers.failover.state import FailoverState
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.failures.classifier import classify
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
@@ -230,7 +230,7 @@ def test_a_route_that_failed_is_not_asked_by_the_next_call() -> None:
 
 def test_after_the_rest_one_call_probes_and_others_keep_away() -> None:
     health = FailoverState()
-    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
+    health.record_failure(A, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
     first, second = (failover(PLAN, state=health, now=2.0) for _ in range(2))
     assert next(first).route == A
     assert next(second).route == B
@@ -240,7 +240,7 @@ def test_after_the_rest_one_call_probes_and_others_keep_away() -> None:
 
 def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
     health = FailoverState()
-    health.failed(A, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
+    health.record_failure(A, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
     engine = failover(PLAN, state=health, now=2.0)
     assert next(engine).route == A
     engine.close()
@@ -250,7 +250,7 @@ def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
 def test_when_all_are_overloaded_the_soonest_is_probed() -> None:
     health = FailoverState(jitter=lambda: 0.5)
     for n, overloaded in enumerate((C, B, A)):
-        health.failed(overloaded, classify(HTTPError(503)), n / 10, DEFAULT_SETTINGS)
+        health.record_failure(overloaded, classify(HTTPError(503)), n / 10, DEFAULT_SETTINGS)
     assert next(failover(PLAN, state=health, now=0.5)).route == C
 
 
@@ -259,7 +259,7 @@ def test_when_all_rest_for_other_reasons_it_fails_fast_and_says_when() -> None:
     limited = Classification(FailureClass.RATE_LIMITED, 429, Scope.ROUTE, retry_after_s=42.0)
     refused = Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY)
     for resting, classification in ((A, limited), (B, refused), (C, refused)):
-        health.failed(resting, classification, 0.0, DEFAULT_SETTINGS)
+        health.record_failure(resting, classification, 0.0, DEFAULT_SETTINGS)
     with pytest.raises(AllRoutesFailed, match="0 tried: a/m: cooling down for 40 s") as caught:
         next(failover(PLAN, state=health, now=2.0))
     assert caught.value.retry_after == pytest.approx(40.0)
@@ -268,7 +268,7 @@ def test_when_all_rest_for_other_reasons_it_fails_fast_and_says_when() -> None:
 
 NO_CREDIT = Classification(FailureClass.QUOTA_EXCEEDED, 402, Scope.KEY)
 REFUSED = Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY)
-WHILE_S = DEFAULT_SETTINGS.last_resort_s
+WHILE_S = DEFAULT_SETTINGS.early_probe_s
 
 
 @pytest.mark.parametrize("classification", [NO_CREDIT, REFUSED], ids=str)
@@ -276,7 +276,7 @@ def test_where_nothing_else_is_left_a_guessed_rest_is_probed_after_a_while(
     classification: Classification,
 ) -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(A, classification, 0.0, DEFAULT_SETTINGS)
+    health.record_failure(A, classification, 0.0, DEFAULT_SETTINGS)
     plan = only(A, B)
     engine = failover(plan, state=health, now=WHILE_S - 1)
     assert next(engine).route == B
@@ -296,7 +296,7 @@ def test_a_probe_that_fails_keeps_the_rest_and_makes_the_next_one_wait(
     classification: Classification, until: float
 ) -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(A, classification, 0.0, DEFAULT_SETTINGS)
+    health.record_failure(A, classification, 0.0, DEFAULT_SETTINGS)
     engine = failover(only(A), state=health, now=61.0)
     next(engine)
     with pytest.raises(AllRoutesFailed):
@@ -309,8 +309,8 @@ def test_a_probe_that_fails_keeps_the_rest_and_makes_the_next_one_wait(
 
 def test_of_two_guesses_the_one_with_an_end_is_probed_before_a_refused_key() -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(A, REFUSED, 0.0, DEFAULT_SETTINGS)
-    health.failed(B, NO_CREDIT, 0.0, DEFAULT_SETTINGS)
+    health.record_failure(A, REFUSED, 0.0, DEFAULT_SETTINGS)
+    health.record_failure(B, NO_CREDIT, 0.0, DEFAULT_SETTINGS)
     assert next(failover(only(A, B), state=health, now=61.0)).route == B
 
 
@@ -321,7 +321,7 @@ def test_one_caller_at_a_time_probes_as_a_last_resort(
     classification: Classification, at: float
 ) -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(A, classification, 0.0, DEFAULT_SETTINGS)
+    health.record_failure(A, classification, 0.0, DEFAULT_SETTINGS)
     first = failover(only(A), state=health, now=at)
     assert next(first).route == A
     with pytest.raises(AllRoutesFailed, match="0 tried"):
@@ -340,18 +340,18 @@ def test_one_caller_at_a_time_probes_as_a_last_resort(
 )
 def test_what_a_provider_has_said_is_not_doubted(classification: Classification) -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(A, classification, 0.0, DEFAULT_SETTINGS)
+    health.record_failure(A, classification, 0.0, DEFAULT_SETTINGS)
     with pytest.raises(AllRoutesFailed, match="0 tried"):
         next(failover(only(A), state=health, now=3000.0))
 
 
 def test_an_overloaded_route_is_asked_rather_than_giving_up_for_anothers_key() -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(
+    health.record_failure(
         A, Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY), 0.0, DEFAULT_SETTINGS
     )
     for at in (0.0, 1.5, 4.0):
-        health.failed(B, classify(HTTPError(503)), at, DEFAULT_SETTINGS)
+        health.record_failure(B, classify(HTTPError(503)), at, DEFAULT_SETTINGS)
     assert health.active_cooldown(B, 5.5)
     assert next(failover(only(A, B), state=health, now=5.5)).route == B
 
@@ -422,7 +422,7 @@ def test_the_only_route_and_the_last_attempt_have_all_the_time_that_is_left() ->
     )
     health = FailoverState()
     for resting in (B, C):
-        health.failed(resting, classify(HTTPError(401)), 0.0, DEFAULT_SETTINGS)
+        health.record_failure(resting, classify(HTTPError(401)), 0.0, DEFAULT_SETTINGS)
     engine = failover(PLAN, settings=FailoverSettings(timeout_s=8.0), state=health)
     assert next(engine).timeout_s == 8.0, "routes at rest are not waited for"
 
@@ -484,7 +484,7 @@ def test_a_race_takes_no_more_attempts_than_are_left() -> None:
 def test_a_race_that_is_cancelled_gives_both_probes_back() -> None:
     health = FailoverState(jitter=lambda: 0.5)
     for overloaded in (A, B):
-        health.failed(overloaded, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
+        health.record_failure(overloaded, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
     engine = failover(only(A, B), settings=HEDGED, state=health, now=10.0)
     assert isinstance(next(engine), Race)
     assert health.active_cooldown(A, 10.0)
@@ -496,7 +496,7 @@ def test_a_race_that_is_cancelled_gives_both_probes_back() -> None:
 
 def test_a_second_that_was_not_needed_gives_its_probe_back() -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(B, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
+    health.record_failure(B, classify(HTTPError(503)), 0.0, DEFAULT_SETTINGS)
     engine = failover(only(A, B), settings=HEDGED, state=health, now=10.0)
     next(engine)
     ended(engine, ANSWERED)
@@ -508,7 +508,7 @@ def test_hedging_by_percentile_starts_once_enough_is_known() -> None:
     settings = FailoverSettings(hedge_after="p95")
     assert isinstance(next(failover(PLAN, settings=settings, state=health)), Attempt)
     for ms in range(100, 2100, 100):
-        health.answered(A, ms)
+        health.record_success(A, ms)
     assert next(failover(PLAN, settings=settings, state=health)).after_s == 2.0
 
 
@@ -522,8 +522,8 @@ def test_who_answers_a_conversation_is_kept_for_it() -> None:
     next(engine)
     engine.send(failed(HTTPError(503)))
     ended(engine, ANSWERED)
-    assert health.kept("c-1") == ("b", "b-m")
-    assert health.kept("c-2") is None
+    assert health.preferred_route("c-1") == ("b", "b-m")
+    assert health.preferred_route("c-2") is None
 
 
 def test_a_prompt_too_long_moves_to_a_larger_window_only() -> None:
@@ -576,7 +576,7 @@ def test_what_makes_the_request_is_not_left_out(monkeypatch: pytest.MonkeyPatch,
 def test_one_bad_key_leaves_other_providers_and_keys_alone() -> None:
     health = FailoverState()
     mine = structs.replace(A, key_fingerprint="one")
-    health.failed(mine, classify(HTTPError(401)), 0.0, DEFAULT_SETTINGS)
+    health.record_failure(mine, classify(HTTPError(401)), 0.0, DEFAULT_SETTINGS)
     assert health.active_cooldown(mine, 1e9) is not None
     assert health.active_cooldown(structs.replace(A, key_fingerprint="two"), 0.0) is None
     assert health.active_cooldown(B, 0.0) is None

@@ -6,9 +6,9 @@ import pytest
 from msgspec import structs
 
 from inference_providers.errors import AllRoutesFailed
-from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import Engine, failover
 from inference_providers.failover.events import Cancelled, Failure, Race, Raced, Success, Wait
+from inference_providers.failover.state import FailoverState
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Endpoint, Model, Plan, Route
@@ -30,8 +30,8 @@ PLAN = Plan(models=("m",), routes=(A, B), skipped=())
 
 def at_their_limits(a: float, b: float) -> FailoverState:
     health = FailoverState()
-    health.exhausted(A, a)
-    health.exhausted(B, b)
+    health.mark_rate_limited(A, a)
+    health.mark_rate_limited(B, b)
     return health
 
 
@@ -52,7 +52,7 @@ def test_a_limit_that_ends_too_late_is_not_waited_for(settings: FailoverSettings
 
 def test_who_loses_a_race_gives_its_probe_back() -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(A, OVERLOADED, 0.0, DEFAULT_SETTINGS)
+    health.record_failure(A, OVERLOADED, 0.0, DEFAULT_SETTINGS)
     engine = failover(PLAN, state=health, now=NOW, settings=FailoverSettings(hedge_after=1.0))
     race = next(engine)
     assert isinstance(race, Race)
@@ -65,12 +65,12 @@ def test_who_loses_a_race_gives_its_probe_back() -> None:
 
 def test_a_route_that_was_cancelled_is_probed_by_the_next_call() -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(A, OVERLOADED, 0.0, DEFAULT_SETTINGS)
+    health.record_failure(A, OVERLOADED, 0.0, DEFAULT_SETTINGS)
     alone = structs.replace(PLAN, routes=(A,))
     engine = failover(alone, state=health, now=NOW)
     assert next(engine).route is A
     engine.close()
-    assert health.claim(A, NOW, DEFAULT_SETTINGS.probe_lease_s)
+    assert health.claim(A, NOW, DEFAULT_SETTINGS.probe_timeout_s)
 
 
 class Refused(Exception):  # noqa: N818 - what a provider said, as SDKs raise it
@@ -100,7 +100,9 @@ def test_the_only_route_waits_as_long_as_it_said_whether_it_rests_or_not(cooldow
 
 
 def test_the_only_route_that_said_nothing_and_rests_not_waits_as_long_as_guessed() -> None:
-    assert alone(cooldown=False).send(failed(429)) == Wait(seconds=DEFAULT_SETTINGS.rate_rest_s)
+    assert alone(cooldown=False).send(failed(429)) == Wait(
+        seconds=DEFAULT_SETTINGS.rate_limit_cooldown_s
+    )
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(4.0, True), (5.0, False)])
@@ -132,10 +134,10 @@ def test_only_what_is_too_large_keeps_to_windows_as_large(
 
 def test_an_overload_of_this_moment_beside_a_refused_key_is_not_probed_at_once() -> None:
     health = FailoverState(jitter=lambda: 0.5)
-    health.failed(
+    health.record_failure(
         A, Classification(FailureClass.AUTH_FAILED, 401, Scope.KEY), NOW, DEFAULT_SETTINGS
     )
-    health.failed(B, OVERLOADED, NOW, DEFAULT_SETTINGS)
+    health.record_failure(B, OVERLOADED, NOW, DEFAULT_SETTINGS)
     with pytest.raises(AllRoutesFailed, match="0 tried"):
         next(failover(PLAN, state=health, now=NOW))
 

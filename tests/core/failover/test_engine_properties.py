@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 
 from inference_providers.errors import AllRoutesFailed
-from inference_providers.failover.cooldowns import FailoverState
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import (
     Attempt,
@@ -25,6 +24,7 @@ from inference_providers.failover.events import (
     Wait,
     Waited,
 )
+from inference_providers.failover.state import FailoverState
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Endpoint, Model, Plan, Route
@@ -67,7 +67,7 @@ VERDICTS = st.builds(
 STEPS = st.lists(
     st.tuples(st.none() | VERDICTS, st.floats(0.0, 70.0), st.booleans()), min_size=1, max_size=40
 )
-"""Per attempt: the classification (`None`: an answer), its seconds, whether it is cancelled."""
+"""For each attempt: success or failure, how long it takes, whether it is cancelled."""
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ def check_last_resort(
     assert rest.classification.retry_after_s is None, "a rest the provider asked for was cut short"
     brief = rest.classification.failure_class in overloaded
     assert now >= rest.failed_at + (
-        DEFAULT_SETTINGS.rest_base_s if brief else DEFAULT_SETTINGS.last_resort_s
+        DEFAULT_SETTINGS.cooldown_base_s if brief else DEFAULT_SETTINGS.early_probe_s
     )
 
 
@@ -172,7 +172,7 @@ def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all t
         now += min(seconds, step.timeout_s)
         if is_cancelled:
             engine.close()
-            assert not any(r.probe_until > now for r in health._rests.values()), "a lost lease"
+            assert not any(r.probe_until > now for r in health._cooldowns.values()), "a lost lease"
             break
         sent = (
             Success(ms=1.0, at=now)

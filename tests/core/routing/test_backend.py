@@ -10,6 +10,7 @@ import pytest
 
 from inference_providers.credentials import Key
 from inference_providers.errors import MissingPackageError
+from inference_providers.failover.state import FailoverState
 from inference_providers.registry.registry import Registry
 from inference_providers.routing import backend
 from inference_providers.routing.backend import Access, Piece, find_backend
@@ -65,7 +66,7 @@ def test_a_client_has_the_routes_address_and_key() -> None:
     route = Route(
         model="m", provider="p", model_id="x", endpoint=endpoint, model_info=Model(id="x")
     )
-    access = Access("https://p.test/v1", Key("P_KEY", "sk-canary", ["p.test"]))
+    access = Access("https://p.test/v1", Key("P_KEY", "sk-canary", ["p.test"]), FailoverState())
     with find_backend().client(route, access) as client:
         assert type(client) is openai.OpenAI
         assert (str(client.base_url), client.api_key) == ("https://p.test/v1/", "sk-canary")

@@ -105,7 +105,8 @@ def test_access_binds_the_key_to_the_hosts_of_its_provider() -> None:
 
 def test_access_without_a_key_has_none() -> None:
     made = resolver({"a": row({"m": "x"})}, "m")
-    assert made.access(made.plan().routes[0]) == ("https://a.test/v1", None)
+    access = made.access(made.plan().routes[0])
+    assert (access.base_url, access.key) == ("https://a.test/v1", None)
 
 
 def test_a_key_that_was_unset_after_planning_is_said() -> None:

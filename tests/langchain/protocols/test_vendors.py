@@ -13,6 +13,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tools import tool
 
 from inference_providers import AllRoutesFailed, StreamInterrupted
+from inference_providers.failover.state import FailoverState
 from inference_providers.local import llama_server
 from inference_providers.testing import Reply
 from inference_providers.types import Plan
@@ -173,7 +174,7 @@ def test_whole_calls_without_a_number_are_not_taken_for_one_that_is_cut() -> Non
         {"name": "add", "args": "{}", "id": call_id, "index": None, "type": "tool_call_chunk"}
         for call_id in ("one", "two")
     ]
-    reader = ChunkInspector(Plan(models=(), routes=(), skipped=()))
+    reader = ChunkInspector(Plan(models=(), routes=(), skipped=()), FailoverState())
     reader.look(ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls)))
     assert reader.fault() is None
 
