@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Unpack, get_args
 
 import msgspec
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -13,13 +13,22 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from inference_providers.errors import ConfigError
 from inference_providers.failover import drivers
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from langchain_autoprovider.messages.fingerprint import conversation_fingerprint
 from langchain_autoprovider.messages.streaming import ChunkInspector, result_as_chunk
+from langchain_autoprovider.options import ChatModelOptions, ModelNames, arguments_section
 from langchain_autoprovider.protocols.response_format import Method, neutral_format
 from langchain_autoprovider.requests.needs import needs_of
 from langchain_autoprovider.requests.profile import profile_of
@@ -43,6 +52,28 @@ __all__ = ["AutoChatModel"]
 
 CHARS_PER_TOKEN = 4
 _REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
+
+
+class _ProfileOfRoutes:
+    """Descriptor for `profile`: the one that was passed in, or else what all routes can do.
+
+    LangChain fills the field once, when a model is created, but keys come and go. pydantic is
+    told to ignore this type, so `profile` stays an ordinary field of the base class.
+    """
+
+    def __get__(self, model: AutoChatModel | None, owner: type) -> ModelProfile | None:
+        if model is None:
+            # pydantic would take a class attribute for the field's default in subclasses.
+            msg = f"{owner.__name__!r} has a profile only as an instance"
+            raise AttributeError(msg)
+        passed_in: ModelProfile | None = model.__dict__.get("profile")
+        if passed_in is not None:
+            return passed_in
+        plan = model._resolver.known()
+        return profile_of((*plan.routes, *plan.cooling_down))
+
+    def __set__(self, model: AutoChatModel, profile: ModelProfile | None) -> None:
+        model.__dict__["profile"] = profile
 
 
 class AutoChatModel(RoutedModel, BaseChatModel):
@@ -72,59 +103,73 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     """
 
     temperature: float | None = None
+    """Sampling temperature: 0 is the most predictable. By default the provider's."""
     max_tokens: int | None = None
-    """Length of the answer, in tokens."""
+    """Maximum length of the answer, in tokens. By default the provider's limit."""
     top_p: float | None = None
+    """Nucleus sampling: only the likeliest tokens that make up this share of probability are
+    considered. By default the provider's."""
     seed: int | None = None
-    stop: list[str] | None = Field(default=None, alias="stop_sequences")
+    """Seed for reproducible sampling, where the provider supports one."""
+    stop: list[str] | None = Field(
+        default=None, validation_alias=AliasChoices("stop", "stop_sequences")
+    )
+    """Strings that end the answer when the model writes them, one or several. Also accepted as
+    `stop_sequences`."""
     timeout: float = Field(default=DEFAULT_SETTINGS.timeout_s, gt=0)
-    """Seconds one call may take, over all attempts and waits. While another route is free,
-    an attempt may take half of what is left to answer."""
+    """Seconds that one call may take, over all attempts and waits. While another route is
+    free, one attempt may take half of the remaining time to produce output."""
     first_token_timeout: float = Field(default=DEFAULT_SETTINGS.first_token_timeout_s, gt=0)
-    """Seconds a stream may take to its first output."""
+    """Seconds that a stream may take to produce its first output."""
     inter_chunk_timeout: float = Field(default=DEFAULT_SETTINGS.inter_chunk_timeout_s, gt=0)
-    """Seconds between two chunks of a stream."""
+    """Seconds that may pass between two chunks of a stream."""
     fallback_on_content_filter: bool = DEFAULT_SETTINGS.fallback_on_content_filter
-    """Whether a refusal by content policy moves to another provider."""
+    """Whether to try the next provider when one refuses a request for its content policy."""
     sticky: bool = False
-    """Whether a conversation stays with the route that answered it, for its prompt cache,
-    until that fails. Conversations are told apart by their first messages."""
+    """Whether a conversation stays with the route that answered it, to use that provider's
+    prompt cache, until the route fails. Conversations are identified by their first messages."""
     hedge_after: Annotated[float, Field(gt=0)] | Literal["p95"] | None = (
         DEFAULT_SETTINGS.hedge_after
     )
-    """Seconds without any output after which the next route is asked as well; the slower one
-    is cancelled. `"p95"` is what 95 of 100 calls of that route took, once 20 are known.
-    Both may bill the prompt, and a second provider sees it."""
+    """Seconds without output after which the next route is tried as well; the slower one is
+    cancelled. `"p95"` waits as long as 95 of 100 calls of the route took, once 20 calls are
+    known. Both providers see the prompt and may bill it. By default routes are not hedged."""
     streaming: bool = False
-    """Whether `invoke` streams underneath, for callbacks that watch tokens."""
+    """Whether `invoke` streams internally, so that callbacks receive every token."""
 
     _accepts: Callable[[list[Generation]], Any] | None = PrivateAttr(default=None)
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", ignored_types=(_ProfileOfRoutes,)
+    )
 
-    # The base keeps its arguments in `_serialized`, by which caches know them.
-    _made_from_it: ClassVar[tuple[str, ...]] = (*RoutedModel._made_from_it, "_serialized")
+    if not TYPE_CHECKING:  # type checkers see the field of the base class
+        profile = _ProfileOfRoutes()
+
+    # LangChain's caches identify a model by `_serialized`, which the base class computes once.
+    _derived: ClassVar[tuple[str, ...]] = (*RoutedModel._derived, "_serialized")
+
+    def __init__(self, model: ModelNames = None, **options: Unpack[ChatModelOptions]) -> None:
+        arguments: Any = options
+        super().__init__(model, **arguments)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         self.__dict__.pop("_serialized", None)
 
-    def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
-        super().__init__(model, **kwargs)
-
     @field_validator("stop", mode="before")
     @classmethod
-    def _as_list(cls, value: Any) -> Any:
+    def _stop_as_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _set_model_profile(self) -> Self:
-        """Stand in for the base's validator: the profile is made when it is read."""
+        """Replace the base's validator: the profile is computed when it is read."""
         return self
 
     @model_validator(mode="after")
     def _check_profile_keys(self) -> Self:
-        """Check a profile that was given, and make none for it."""
+        """Check a profile that was passed in, without computing one."""
         check: Any = BaseChatModel._check_profile_keys
         if self.__dict__.get("profile") is not None:
             check(self)
@@ -355,19 +400,4 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         )
 
 
-def _profile(model: AutoChatModel) -> ModelProfile | None:
-    """What every route that could answer now can do, or the profile that was given."""
-    given: ModelProfile | None = model.__dict__.get("profile")
-    if given is not None:
-        return given
-    known = model._resolver.known()
-    return profile_of((*known.routes, *known.cooling_down))
-
-
-def _give_profile(model: AutoChatModel, profile: ModelProfile | None) -> None:
-    model.__dict__["profile"] = profile
-
-
-# The base has a field that is filled once, when a model is made; keys come and go. Set
-# from here, since in the class's body it would be taken for the field's default.
-setattr(AutoChatModel, "profile", property(_profile, _give_profile))  # noqa: B010
+AutoChatModel.__init__.__doc__ = arguments_section(AutoChatModel.model_fields)  # for `help()`

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable  # noqa: TC003 - pydantic reads annotations at run time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import msgspec
 from langchain_core.embeddings import Embeddings
@@ -21,6 +21,7 @@ from inference_providers.failover.trace import trace
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Skipped
 from langchain_autoprovider.errors import LangChainErrors
+from langchain_autoprovider.options import EmbeddingsOptions, ModelNames, arguments_section
 from langchain_autoprovider.protocols import connections
 from langchain_autoprovider.protocols.table import PROTOCOLS
 from langchain_autoprovider.routed_model import RoutedModel
@@ -83,9 +84,10 @@ class AutoEmbeddings(RoutedModel, Embeddings):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
-        super().__init__(model, **kwargs)
-        meant = {self._resolver.registry.target(name).model for name in self._names()}
+    def __init__(self, model: ModelNames = None, **options: Unpack[EmbeddingsOptions]) -> None:
+        arguments: Any = options
+        super().__init__(model, **arguments)
+        meant = {self._resolver.registry.target(name).model for name in self._selection.models}
         if len(meant) != 1:
             named = f"{', '.join(map(repr, sorted(meant)))} are" if meant else "none is"
             msg = f"Embeddings are of one model, and {named} named; name one"
@@ -220,7 +222,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         if self.dimensions:
             return self.dimensions
         registry = self._resolver.registry
-        (model,) = {registry.target(name).model for name in self._names()}
+        (model,) = {registry.target(name).model for name in self._selection.models}
         listed = (
             entry.dimensions
             for provider_id in registry.models.get(model, ())
@@ -228,12 +230,15 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         )
         return next((length for length in listed if length), self._seen)
 
-    def _loaded(self) -> Registry:
-        return super()._loaded().embeddings
+    def _load_registry(self) -> Registry:
+        return super()._load_registry().embeddings
 
-    def _unspoken(self, registry: Registry) -> Mapping[str, str]:
+    def _unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
         with_embeddings = {name for name, protocol in PROTOCOLS.items() if protocol.embeddings}
         return {
             name: f"embeddings are not asked over {name!r} by this version; use another provider"
             for name in registry.protocols - with_embeddings
         }
+
+
+AutoEmbeddings.__init__.__doc__ = arguments_section(AutoEmbeddings.model_fields)  # for `help()`

@@ -1,16 +1,25 @@
-"""The arguments that say which model is meant, who may serve it, and how many are asked.
+"""What chat models and embeddings share: the arguments that choose models and providers.
 
-Chat models and embeddings share them, with what follows from them: the resolver, the
-routes, and that a model is a value, which holds the names of keys and no connection.
+A routed model is a value. It holds the names of models, providers and keys, and neither
+a connection nor a key of the environment; so it can be copied, pickled and compared.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
@@ -18,163 +27,202 @@ from inference_providers.routing.resolver import Resolver
 from inference_providers.settings import DEFAULT_SETTINGS
 from inference_providers.types import Plan, Route, Selection, Sort
 from inference_providers.updates.effective_registry import registry_here
+from langchain_autoprovider.options import ModelNames, RoutingOptions
 from langchain_autoprovider.protocols import connections
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from inference_providers.registry.registry import Registry
 
 __all__ = ["RoutedModel"]
 
-_LEFT_TO_US = ("max_retries", "timeout")
-_Names = str | tuple[str, ...] | None
+_NAME_LISTS = ("model", "only", "exclude", "order")
+_NONE_MEANS_DEFAULT = ("max_retries", "timeout")
 
 
 class RoutedModel(BaseModel):
-    """Base of what is named by a model, and served by whichever provider holds a key."""
+    """Base of a model that any provider with a key may serve."""
 
-    model: _Names = None
-    only: tuple[str, ...] = ()
-    """Provider ids that may be used; all others are skipped."""
-    exclude: tuple[str, ...] = ()
-    """Provider ids that may not be used."""
-    order: tuple[str, ...] = ()
-    """Provider ids to try first."""
+    # `kw_only=False` is for type checkers, which derive a subclass's constructor from the fields.
+    model: ModelNames = Field(default=None, kw_only=False)
+    """The model's name, or several in order of preference. By default the best model that the
+    keys in the environment can reach."""
+    only: str | Sequence[str] = ()
+    """Ids of the providers that may be used, one or several. By default all."""
+    exclude: str | Sequence[str] = ()
+    """Ids of providers that may not be used, one or several."""
+    order: str | Sequence[str] = ()
+    """Ids of providers to try first, one or several."""
     sort: Sort = "registry"
-    """How the providers of one model are ordered: as in the registry, by `price`, by
-    `latency` (to the first output, as measured in this process), or at `random`."""
+    """How to order the providers of one model: `"registry"` keeps the registry's order,
+    `"price"` puts the cheapest first, `"latency"` the one that was fastest to its first
+    output in this process, `"random"` spreads calls evenly."""
     local: bool = False
-    """Whether model servers on this machine are asked as well."""
+    """Whether to use model servers on this machine (Ollama, LM Studio and the like) as well."""
     max_attempts: int = Field(default=DEFAULT_SETTINGS.max_attempts, ge=1)
-    """Attempts of one request, over all routes. `max_retries=n` means `n + 1`."""
+    """Attempts per call, over all routes. `max_retries=n` is the same as `max_attempts=n + 1`."""
     cooldown: bool = DEFAULT_SETTINGS.cooldown
-    """Whether routes that failed rest, so that the next call does not ask them again."""
+    """Whether to leave a route alone for a while after it failed."""
     registry: Any = Field(default=None, repr=False)
-    """A path, JSON text or dict laid over the registry in force here, or a `Registry`."""
+    """A path, JSON text or dict that is merged on top of the active registry, or a `Registry`
+    that replaces it."""
     api_keys: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, repr=False)
-    """Keys by provider id, in place of the environment's. `api_key=` is the key of the
-    one provider that `only` or the model's name pins."""
+    """API keys by provider id. They take precedence over the environment. `api_key=` sets the
+    key of a single provider, the one that `only` or the model's name selects."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)  # it may be a key
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        hide_input_in_errors=True,  # the input may be a key
+        use_attribute_docstrings=True,
+    )
 
-    def __init__(self, model: str | Sequence[str] | None = None, **kwargs: Any) -> None:
-        super().__init__(**{"model": model, **_with_key(model, kwargs)})
-        _ = self._resolver  # made now, since it checks the names
-
-    @field_validator("model", "only", "exclude", "order", mode="before")
-    @classmethod
-    def _as_names(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    def __init__(self, model: ModelNames = None, **options: Unpack[RoutingOptions]) -> None:
+        arguments: dict[str, Any] = {"model": model, **options}
+        super().__init__(**arguments)
+        _ = self._resolver  # checks the names
 
     @model_validator(mode="before")
     @classmethod
-    def _retries_as_attempts(cls, values: Any) -> Any:
+    def _rename_arguments(cls, values: Any) -> Any:
+        """Turn `max_retries` and `api_key` into the fields that hold them."""
         if not isinstance(values, dict):
             return values
-        # LangChain's own models are given `None` for what is left to them.
-        made = {k: v for k, v in values.items() if v is not None or k not in _LEFT_TO_US}
-        if isinstance(made.get("max_retries"), int):
-            made.setdefault("max_attempts", made.pop("max_retries") + 1)
-        return made
+        # LangChain passes `None` to its own models where a default applies.
+        fields = {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in _NONE_MEANS_DEFAULT
+        }
+        if isinstance(fields.get("max_retries"), int):
+            fields.setdefault("max_attempts", fields.pop("max_retries") + 1)
+        if (api_key := fields.pop("api_key", None)) is not None:
+            provider_id = _provider_of_key(_as_tuple(fields.get("model")), fields.get("only"))
+            fields["api_keys"] = {**fields.get("api_keys", {}), provider_id: api_key}
+        return fields
+
+    @field_validator(*_NAME_LISTS, mode="before")
+    @classmethod
+    def _check_names(cls, value: Any, info: ValidationInfo) -> Any:
+        return _normalized(str(info.field_name), value)
 
     @property
     def model_name(self) -> str:
-        """The first model asked for, or `auto`."""
-        return next(iter(self._names()), "auto")
+        """The first model in order of preference, or `"auto"` if none is named."""
+        return next(iter(_as_tuple(self.model)), "auto")
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """The routes that would be tried now, in order."""
+        """The routes that a call would try now, in order."""
         return self.explain().routes
 
     def explain(self) -> Plan:
         """Return who would serve this model now, and why the others would not.
 
-        Prints as a table, and shows as one in a notebook. Nothing is sent to a
-        provider; model servers on this machine are looked for where a call would.
+        Prints as a table, also in a notebook. Nothing is sent to a provider. Model servers on
+        this machine are looked for if a call would look for them.
         """
         return self._resolver.plan()
 
-    def _names(self) -> tuple[str, ...]:
-        return (self.model,) if isinstance(self.model, str) else (self.model or ())
-
-    def _for_model(self, model: str | Sequence[str] | None) -> Self:
-        return self.model_copy(update={"model": self._as_names(model)})
+    def _for_model(self, model: ModelNames) -> Self:
+        return self.model_copy(update={"model": _normalized("model", model)})
 
     @cached_property
     def _resolver(self) -> Resolver:
         keys = Keys({name: key.get_secret_value() for name, key in self.api_keys.items()})
-        return Resolver(self._selection, self._loaded(), keys, self._unspoken)
+        return Resolver(self._selection, self._load_registry(), keys, self._unsupported_protocols)
 
     @property
     def _selection(self) -> Selection:
         return Selection(
-            models=self._names(),
-            only=self.only,
-            exclude=self.exclude,
-            order=self.order,
+            models=_as_tuple(self.model),
+            only=_as_tuple(self.only),
+            exclude=_as_tuple(self.exclude),
+            order=_as_tuple(self.order),
             local=self.local,
             sort=self.sort,
         )
 
-    def _loaded(self) -> Registry:
+    def _load_registry(self) -> Registry:
         return registry_here(self.registry)
 
-    def _unspoken(self, registry: Registry) -> Mapping[str, str]:
+    def _unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
+        """Return the registry's protocols that cannot be used, each with what to do instead."""
         return connections.unsupported_protocols(registry)
 
-    _made_from_it: ClassVar[tuple[str, ...]] = ("_resolver",)
-    """What is made from the arguments and goes neither into copies nor into pickles."""
+    _derived: ClassVar[tuple[str, ...]] = ("_resolver",)
+    """Attributes computed from the fields; copies and pickles leave them out."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in RoutedModel.model_fields:
             super().__setattr__(name, value)
             return
-        if name in {"model", "only", "exclude", "order"}:
-            value = self._as_names(value)
-        made = self.model_copy(update={name: value})._resolver  # noqa: SLF001 - it checks the names
+        if name in _NAME_LISTS:
+            value = _normalized(name, value)
+        resolver = self.model_copy(update={name: value})._resolver  # noqa: SLF001 - checks the names
         super().__setattr__(name, value)
-        self.__dict__["_resolver"] = made
+        self.__dict__["_resolver"] = resolver
 
     def __copy__(self) -> Self:
-        # `model_copy` changes fields of the copy: what was made from the old ones is not its own.
+        # `model_copy` calls this, then changes fields of the copy.
         copied = super().__copy__()
-        for name in self._made_from_it:
+        for name in self._derived:
             copied.__dict__.pop(name, None)
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return BaseModel.__deepcopy__(self.__copy__(), memo)  # of what has no lock inside
+        return BaseModel.__deepcopy__(self.__copy__(), memo)  # a resolver holds locks
 
     def __getstate__(self) -> dict[Any, Any]:
         if self.api_keys:
-            msg = "a model with api_keys is not pickled; set the keys' variables where it will run"
+            msg = (
+                "a model with api_keys cannot be pickled;"
+                " set the keys' environment variables where it will run"
+            )
             raise TypeError(msg)
         state = super().__getstate__()
-        fields = {k: v for k, v in state["__dict__"].items() if k not in self._made_from_it}
+        fields = {k: v for k, v in state["__dict__"].items() if k not in self._derived}
         return {**state, "__dict__": fields}
 
 
-def _with_key(model: str | Sequence[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `api_key` into an entry of `api_keys`.
+def _as_tuple(names: ModelNames) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _normalized(argument: str, value: Any) -> Any:
+    """Return names as a tuple; a single model stays a string.
 
     Raises:
-        ConfigError: It is not clear whose key it is.
+        ConfigError: Several provider ids are given as one string.
     """
-    kwargs = dict(given)
-    key = kwargs.pop("api_key", None)
-    if key is None:
-        return kwargs
-    only = kwargs.get("only") or ()
-    names = [model] if isinstance(model, str) else (model or ())
-    pinned = {re.split("[:/]", name, maxsplit=1)[0] for name in names}
-    whose = set(only) or pinned
-    if len(whose) != 1 or not (only or all(re.search("[:/]", name) for name in names)):
+    if not isinstance(value, str):
+        return tuple(value) if isinstance(value, Collection) else value
+    if argument == "model":
+        return value
+    if "," in value:
+        provider_ids = [part.strip() for part in value.split(",")]
+        msg = f"{argument}={value!r} is one name; pass a list: {argument}={provider_ids!r}"
+        raise ConfigError(msg)
+    return (value,)
+
+
+def _provider_of_key(models: tuple[str, ...], only: ModelNames) -> str:
+    """Return the one provider that `only` or the models' names select.
+
+    Raises:
+        ConfigError: They select several providers, or none.
+    """
+    if only:
+        provider_ids = set(_as_tuple(_normalized("only", only)))
+    elif all(re.search("[:/]", name) for name in models):
+        provider_ids = {re.split("[:/]", name, maxsplit=1)[0] for name in models}
+    else:
+        provider_ids = set()
+    if len(provider_ids) != 1:
         msg = (
-            "api_key does not say whose key it is: pass api_keys={'groq': ...}, or name one"
-            " provider in only= or before the model, as in 'groq/llama-3.3-70b'"
+            "api_key needs exactly one provider: select it with only= or in the model's name,"
+            " as in 'groq/llama-3.3-70b', or pass api_keys={'groq': ...}"
         )
         raise ConfigError(msg)
-    kwargs["api_keys"] = {**kwargs.get("api_keys", {}), whose.pop(): key}
-    return kwargs
+    return provider_ids.pop()

@@ -26,7 +26,7 @@ ROOMS = {
         {"cli"},
     ),
     "langchain_autoprovider": (
-        {"errors", "http", "messages"},
+        {"errors", "http", "messages", "options"},
         {"protocols"},
         {"requests"},
         {"routed_model"},

@@ -335,7 +335,7 @@ def test_it_pickles_by_the_names_of_keys(pair: Pair) -> None:
     dump = pickle.dumps(model)
     assert b"first-key-value" not in dump
     assert pickle.loads(dump).invoke("Hi").text == "from first"
-    with pytest.raises(TypeError, match="a model with api_keys is not pickled; set"):
+    with pytest.raises(TypeError, match="a model with api_keys cannot be pickled; set"):
         pickle.dumps(pair.model(api_keys={"first": "given-key"}))
 
 

@@ -187,7 +187,7 @@ def test_it_is_written_down_without_keys_and_read_back(served: Served) -> None:
     dump = pickle.dumps(again)
     assert b"key-value" not in dump
     assert pickle.loads(dump).get_text_embedding("ab")[1] == 2.0
-    with pytest.raises(TypeError, match="a model with api_keys is not pickled"):
+    with pytest.raises(TypeError, match="a model with api_keys cannot be pickled"):
         pickle.dumps(given)
 
 

@@ -430,7 +430,7 @@ def test_it_pickles_by_the_names_of_keys(two: Two) -> None:
     again = pickle.loads(dump)
     assert again.to_dict() == llm.to_dict()
     assert again.complete("Hi").text == "from first"
-    with pytest.raises(TypeError, match="a model with api_keys is not pickled; set"):
+    with pytest.raises(TypeError, match="a model with api_keys cannot be pickled; set"):
         pickle.dumps(two.llm(api_keys={"first": "given-key"}))
 
 
