@@ -1,1 +1,1 @@
-"""What a failure means: exceptions and malformed answers become failure classes."""
+"""What a failure means: an exception or an unusable answer becomes a failure class."""

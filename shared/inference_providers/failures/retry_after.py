@@ -1,14 +1,14 @@
-"""How long a provider says to wait, in every spelling seen in the field.
+"""Reads how long a provider asks to wait, in every spelling seen in the field.
 
 * In a header: `retry-after-ms`; `retry-after` in seconds, as a duration or as a date;
   `x-ratelimit-reset-…`, `ratelimit-reset`, `anthropic-ratelimit-…-reset`.
-* In the body: Google's `retryDelay`, `retry_after`, `resets_in_seconds`, an OpenRouter
+* In the body: Google's `retryDelay`, `retry_after`, `resets_in_seconds`, OpenRouter's
   `metadata.headers`.
 * In words: "try again in 9m38.016s", "wait 20 seconds", "regain access on 2026-02-01 at 00:00 UTC".
 
-What a provider says for this failure (the first three) goes before when its windows
-reset. Dates need to be told the time; without it they are ignored, and so is what
-makes no sense: less than nothing, no number, more than a year.
+A wait requested for this failure (`requested_wait_s`) takes precedence over the reset of a
+rate-limit window (`window_reset_s`). A date is ignored without the current time. So is a value
+that makes no sense: negative, not a number, or more than a year.
 """
 
 from __future__ import annotations
@@ -28,21 +28,23 @@ if TYPE_CHECKING:
 __all__ = ["duration_s", "requested_wait_s", "until_midnight_pacific_s", "window_reset_s"]
 
 YEAR_S = 366 * 86_400.0
-"""A longer wait than this is a mistake of the sender."""
+"""The longest wait that is believed."""
 
-SENSIBLE_RESET_S = 3_600.0
-"""A window that resets later says nothing of a limit that is not named."""
+MAX_OTHER_RESET_S = 3_600.0
+"""The latest reset that is believed of a window that is not known to be exhausted."""
 
 _EPOCH_S = 1e9
+"""A number from here on is a time in seconds since 1970, not a duration."""
 _EPOCH_MS = 1e11
+"""A number from here on is a time in milliseconds since 1970."""
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _NUMBER = r"\d{1,15}(?:\.\d{1,12})?"
 _UNIT = r"milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w"
-_SPAN = rf"(?:{_NUMBER}\s?(?:{_UNIT})(?![a-z])[\s,]*(?:and\s)?|{_NUMBER}(?:ms|[smhd])(?=\d))+"
+_DURATION = rf"(?:{_NUMBER}\s?(?:{_UNIT})(?![a-z])[\s,]*(?:and\s)?|{_NUMBER}(?:ms|[smhd])(?=\d))+"
 _WAIT = (
     rf"(?:try again|retry|retrying|wait|available again|resets?)\W+(?:\w+\W+){{0,3}}?"
-    rf"(?P<span>{_SPAN})"
+    rf"(?P<duration>{_DURATION})"
 )
 _DATE = (
     r"(?P<day>\d{4}-\d\d-\d\d)(?:T|\s+(?:at\s+)?)(?P<time>\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)"
@@ -50,73 +52,80 @@ _DATE = (
 )
 _UNTIL = rf"(?:reset|regain|again|until|available|renew)\D{{0,40}}?{_DATE}"
 
-_SECONDS_KEYS = frozenset(
+# Body keys, in lower case without punctuation.
+_WAIT_KEYS = frozenset(
     {"retrydelay", "retryafter", "retryafterseconds", "resetsinseconds", "retryinseconds"}
+    | {"resetsat", "resetat", "xratelimitreset", "ratelimitreset"}
 )
-_MILLISECONDS_KEYS = frozenset({"retryafterms", "resetsinms"})
-_MOMENT_KEYS = frozenset({"resetsat", "resetat", "xratelimitreset", "ratelimitreset"})
+_WAIT_MS_KEYS = frozenset({"retryafterms", "resetsinms"})
 
 
 def requested_wait_s(
     headers: Mapping[str, str], body: Any, text: str, now: datetime | None
 ) -> float | None:
-    """Return the wait a provider asks for, in seconds from `now`; `None` when it asks for none.
+    """Return the wait that a provider asks for, in seconds from `now`; `None` if it asks for none.
+
+    Headers come before the body, and the body before words.
 
     Args:
-        headers: Of the response, names in lower case.
-        body: Decoded.
+        headers: Response headers, names in lower case.
+        body: The decoded body.
         text: The words of the body.
-        now: The time, for what is given as a date.
+        now: The time, to read dates.
     """
-    found = (
-        _sensible(_number(headers.get("retry-after-ms")), scale=0.001),
-        _moment_s(headers.get("retry-after"), now),
-        _in_body(body, now),
-        _in_words(text, now),
+    waits = (
+        _plausible_s(_parse_number(headers.get("retry-after-ms")), scale=0.001),
+        _parse_wait_s(headers.get("retry-after"), now),
+        _wait_in_body_s(body, now),
+        _wait_in_words_s(text, now),
     )
-    return next((seconds for seconds in found if seconds is not None), None)
+    return next((seconds for seconds in waits if seconds is not None), None)
 
 
 def window_reset_s(
     headers: Mapping[str, str], now: datetime | None, *, exhausted_only: bool
 ) -> float | None:
-    """Return when the limit that ran out resets, in seconds from `now`.
+    """Return when the exhausted rate-limit window resets, in seconds from `now`.
 
-    Each limit has a `…reset…` header and mostly a `…remaining…` one beside it. When no
-    limit is at zero, the request was larger than what remained of one of them.
-    Answers of all kinds carry these headers: ask only where a limit is what failed.
+    Each limit has a `…reset…` header and usually a `…remaining…` one. If none is at
+    zero, the request was larger than what remained of one of them, and the latest reset within
+    the hour counts. Successful responses carry these headers, too: call this only if a
+    limit is what failed, or with `exhausted_only`.
 
     Args:
-        headers: Of the response, names in lower case.
-        now: The time, for what is given as a date.
-        exhausted_only: Leave out limits that are not at zero.
+        headers: Response headers, names in lower case.
+        now: The time, to read dates.
+        exhausted_only: Whether to ignore limits that are not at zero.
     """
-    spent: list[float] = []
+    exhausted: list[float] = []
     others: list[float] = []
     for name, value in headers.items():
         if "ratelimit" not in name or "reset" not in name:
             continue
-        if (seconds := _moment_s(value, now)) is not None:
-            remaining = _number(headers.get(name.replace("reset", "remaining")))
-            (spent if remaining == 0 else others).append(seconds)
-    if spent or exhausted_only:
-        return max(spent, default=None)
-    return max((s for s in others if s <= SENSIBLE_RESET_S), default=None)
+        seconds = _parse_wait_s(value, now)
+        if seconds is None:
+            continue
+        remaining = _parse_number(headers.get(name.replace("reset", "remaining")))
+        (exhausted if remaining == 0 else others).append(seconds)
+    if exhausted or exhausted_only:
+        return max(exhausted, default=None)
+    return max((seconds for seconds in others if seconds <= MAX_OTHER_RESET_S), default=None)
 
 
 def duration_s(text: str) -> float | None:
     """Return a duration in seconds: "37", "37s", "6m0s", "20ms", "1 hour, 5 minutes"."""
     text = text.strip().lower()
-    if (plain := _number(text)) is not None:
-        return _sensible(plain)
-    if not re.fullmatch(_SPAN, text):
+    number = _parse_number(text)
+    if number is not None:
+        return _plausible_s(number)
+    if not re.fullmatch(_DURATION, text):
         return None
     parts = re.findall(rf"({_NUMBER})\s?({_UNIT})", text)
-    return _sensible(sum(float(amount) * _unit_s(unit) for amount, unit in parts))
+    return _plausible_s(sum(float(amount) * _unit_s(unit) for amount, unit in parts))
 
 
 def until_midnight_pacific_s(now: datetime) -> float:
-    """Return the seconds to the next midnight in California, where Google's days begin."""
+    """Return the seconds to the next midnight in California, where Google's quota days begin."""
     try:
         zone: Any = ZoneInfo("America/Los_Angeles")
     except ZoneInfoNotFoundError:  # Windows without tzdata: standard time, at most an hour late
@@ -129,7 +138,7 @@ def _unit_s(unit: str) -> float:
     return _UNITS_S["ms" if unit.startswith(("ms", "mil")) else unit[0]]
 
 
-def _number(value: Any) -> float | None:
+def _parse_number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -138,62 +147,66 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _sensible(seconds: float | None, scale: float = 1.0) -> float | None:
-    if seconds is None or not math.isfinite(seconds) or not 0 <= seconds * scale <= YEAR_S:
+def _plausible_s(value: float | None, scale: float = 1.0) -> float | None:
+    """Return `value * scale` if it is a finite wait of at most a year."""
+    if value is None or not math.isfinite(value) or not 0 <= value * scale <= YEAR_S:
         return None
-    return seconds * scale
+    return value * scale
 
 
-def _moment_s(value: Any, now: datetime | None) -> float | None:
-    """Read a duration, a date, or seconds or milliseconds since 1970."""
-    number = _number(value)
+def _parse_wait_s(value: Any, now: datetime | None) -> float | None:
+    """Return the wait given as a duration, a date, or a time since 1970."""
+    number = _parse_number(value)
     if number is not None and number >= _EPOCH_S:
-        number = number / 1000 if number >= _EPOCH_MS else number
-        return None if now is None else _sensible(number - now.timestamp())
+        if now is None:
+            return None
+        timestamp_s = number / 1000 if number >= _EPOCH_MS else number
+        return _plausible_s(timestamp_s - now.timestamp())
     if number is not None:
-        return _sensible(number)
+        return _plausible_s(number)
     if not isinstance(value, str) or not value.isascii():
         return None
-    span = duration_s(value)
-    return span if span is not None else _date_s(value, now)
+    duration = duration_s(value)
+    return duration if duration is not None else _wait_until_s(value, now)
 
 
-def _date_s(value: str, now: datetime | None) -> float | None:
+def _wait_until_s(date: str, now: datetime | None) -> float | None:
+    """Return the wait until an ISO or HTTP date; without a zone it is UTC."""
     if now is None:
         return None
     try:
-        moment = datetime.fromisoformat(value.strip())
+        moment = datetime.fromisoformat(date.strip())
     except ValueError:
         try:
-            moment = parsedate_to_datetime(value)
+            moment = parsedate_to_datetime(date)
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return _sensible((moment - now).total_seconds())
+    return _plausible_s((moment - now).total_seconds())
 
 
-def _in_body(body: Any, now: datetime | None) -> float | None:
+def _wait_in_body_s(body: Any, now: datetime | None) -> float | None:
     for key, value, _ in leaves(body):
         name = re.sub(r"[^a-z]", "", key.lower())
         seconds = None
-        if name in _SECONDS_KEYS:
-            seconds = _moment_s(value, now)
-        elif name in _MILLISECONDS_KEYS:
-            seconds = _sensible(_number(value), scale=0.001)
-        elif name in _MOMENT_KEYS:
-            seconds = _moment_s(value, now)
+        if name in _WAIT_KEYS:
+            seconds = _parse_wait_s(value, now)
+        elif name in _WAIT_MS_KEYS:
+            seconds = _plausible_s(_parse_number(value), scale=0.001)
         if seconds is not None:
             return seconds
     return None
 
 
-def _in_words(text: str, now: datetime | None) -> float | None:
+def _wait_in_words_s(text: str, now: datetime | None) -> float | None:
     for match in re.finditer(_WAIT, text, re.IGNORECASE):
-        if (seconds := duration_s(match["span"].strip(" ,"))) is not None:
+        seconds = duration_s(match["duration"].strip(" ,"))
+        if seconds is not None:
             return seconds
-    if found := re.search(_UNTIL, text, re.IGNORECASE):
-        zone = found["zone"].upper()
-        zone = "+00:00" if zone in {"Z", "UTC", "GMT"} else zone
-        return _date_s(f"{found['day']}T{found['time']}{zone}", now)
-    return None
+    date = re.search(_UNTIL, text, re.IGNORECASE)
+    if date is None:
+        return None
+    zone = date["zone"].upper()
+    offset = "+00:00" if zone in {"Z", "UTC", "GMT"} else zone
+    return _wait_until_s(f"{date['day']}T{date['time']}{offset}", now)
