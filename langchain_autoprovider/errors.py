@@ -1,11 +1,14 @@
-"""Our errors, in LangChain's terms as well: `except ModelRateLimitError` and `is_retryable` work.
+"""Errors that are both autoprovider's and LangChain's.
 
-Each is a subclass of ours and of the langchain-core error that fits.
+Each class below derives from one of `inference_providers.errors` and from the langchain-core
+error that describes the same failure. So `except ModelRateLimitError` catches it, and
+LangChain's `is_retryable` is set.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.exceptions import (
     ContextOverflowError,
@@ -43,7 +46,7 @@ class AllRoutesLimited(AllRoutesFailed, ModelRateLimitError):
 
 
 class AllRoutesRefusedKeys(AllRoutesFailed, ModelAuthenticationError):
-    """Every route failed, the last one because its key was refused."""
+    """Every route failed, the last one because the provider rejected its key."""
 
 
 class AllRoutesOutOfCredit(AllRoutesFailed, ModelPermissionDeniedError):
@@ -55,55 +58,85 @@ class AllRoutesLackModel(AllRoutesFailed, ModelNotFoundError):
 
 
 class AllRoutesOverloaded(AllRoutesFailed, ModelAPIError):
-    """Every route failed, the last one overloaded or with an answer that is none."""
+    """Every route failed, the last one overloaded or with an invalid response."""
 
 
 class AllRoutesUnreachable(AllRoutesFailed, ModelConnectionError):
-    """Every route failed, the last one without any HTTP answer."""
+    """Every route failed, the last one without any HTTP response."""
 
 
 class PromptTooLong(NoRouteError, ContextOverflowError):
-    """No route holds the prompt; the message has the numbers."""
+    """The prompt exceeds the context window of every route; the message has the numbers."""
 
 
-_BY_CLASS: dict[str | None, type[AllRoutesFailed]] = {
-    "rate_limited": AllRoutesLimited,
-    "request_too_large": AllRoutesLimited,
-    "quota_exceeded": AllRoutesOutOfCredit,
-    "auth_failed": AllRoutesRefusedKeys,
-    "model_not_found": AllRoutesLackModel,
-    "overloaded": AllRoutesOverloaded,
-    "invalid_response": AllRoutesOverloaded,
+_BY_FAILURE_CLASS: dict[str | None, type[AllRoutesFailed]] = {
+    FailureClass.RATE_LIMITED: AllRoutesLimited,
+    FailureClass.REQUEST_TOO_LARGE: AllRoutesLimited,
+    FailureClass.QUOTA_EXCEEDED: AllRoutesOutOfCredit,
+    FailureClass.AUTH_FAILED: AllRoutesRefusedKeys,
+    FailureClass.MODEL_NOT_FOUND: AllRoutesLackModel,
+    FailureClass.OVERLOADED: AllRoutesOverloaded,
+    FailureClass.INVALID_RESPONSE: AllRoutesOverloaded,
 }
 
 
 class LangChainErrors(Errors):
-    """The exceptions a call ends with, in LangChain's terms."""
+    """The exceptions that end a call, in LangChain's terms."""
 
     def none_answered(
         self, message: str, attempts: Sequence[AttemptRecord], retry_after: float | None
     ) -> AllRoutesFailed:
-        """Return the error that fits the last attempt; where all rest, a rate limit fits."""
+        """Return the error that fits the last attempt.
+
+        Without an attempt every route is in a cooldown, and a rate limit fits best.
+        """
         if not attempts:
-            kind: type[AllRoutesFailed] = AllRoutesLimited
-        elif attempts[-1].failure_class == "overloaded" and attempts[-1].status is None:
-            kind = AllRoutesUnreachable
-        else:
-            kind = _BY_CLASS.get(attempts[-1].failure_class, AllRoutesFailed)
+            return AllRoutesLimited(message, attempts, retry_after)
+        last = attempts[-1]
+        if last.failure_class == FailureClass.OVERLOADED and last.status is None:
+            return AllRoutesUnreachable(message, attempts, retry_after)
+        kind = _BY_FAILURE_CLASS.get(last.failure_class, AllRoutesFailed)
         return kind(message, attempts, retry_after)
 
     def wrong_request(self, error: Exception, classification: Classification) -> Exception:
-        """Return the provider's own exception; a context overflow is LangChain's as well.
+        """Return the provider's own exception, for an overflow also as LangChain's.
 
-        langchain-openai tells an overflow by the wording of one provider only.
+        langchain-openai recognises a context overflow by the wording of OpenAI only.
         """
-        own = type(error)
-        if classification.failure_class is FailureClass.CONTEXT_OVERFLOW and not issubclass(
-            own, ContextOverflowError
-        ):
-            error.__class__ = _overflow_of(own)
+        is_overflow = classification.failure_class is FailureClass.CONTEXT_OVERFLOW
+        if is_overflow and not isinstance(error, ContextOverflowError):
+            return _as_context_overflow(error)
         return error
 
 
-def _overflow_of(own: type[Exception]) -> type[Exception]:
-    return type(own.__name__, (own, ContextOverflowError), {"__module__": own.__module__})
+def _as_context_overflow(error: Exception) -> Exception:
+    """Return a copy of `error` whose class derives from its own and `ContextOverflowError`.
+
+    So both `except ContextOverflowError` and `except openai.BadRequestError` catch it.
+    """
+    copied = _restore_overflow(type(error), error.args, vars(error))
+    copied.__cause__ = error.__cause__
+    copied.__context__ = error.__context__
+    copied.__suppress_context__ = error.__suppress_context__
+    return copied.with_traceback(error.__traceback__)
+
+
+def _restore_overflow(original: type, args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+    """Create an overflow of the class `original` without calling its constructor.
+
+    Constructors of SDK exceptions differ, and need objects such as the HTTP response.
+    """
+    restored = Exception.__new__(_overflow_class(original), *args)
+    restored.args = args
+    vars(restored).update(state)
+    return restored
+
+
+@cache
+def _overflow_class(original: type) -> type[Exception]:
+    def reduce(error: Exception) -> tuple[Any, ...]:
+        # pickle finds a class by its name, which is that of `original`.
+        return _restore_overflow, (original, error.args, vars(error))
+
+    namespace = {"__module__": original.__module__, "__reduce__": reduce}
+    return type(original.__name__, (original, ContextOverflowError), namespace)

@@ -1,17 +1,27 @@
-"""Our errors are langchain-core's as well, where one fits."""
+"""Errors that are both autoprovider's and LangChain's."""
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import TYPE_CHECKING, Any
 
+import anthropic
+import httpx
+import openai
 import pytest
 from langchain_core import exceptions as core
 
 from inference_providers import AllRoutesFailed
+from inference_providers.failures.classes import Classification, FailureClass
 from inference_providers.testing import Reply
+from langchain_autoprovider import AutoChatModel
+from langchain_autoprovider.errors import LangChainErrors
 
 if TYPE_CHECKING:
     from conftest import Pair
+
+OVERFLOW = Classification(failure_class=FailureClass.CONTEXT_OVERFLOW)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
         (503, core.ModelAPIError, True),
     ],
 )
-def test_the_last_failure_says_which(
+def test_none_answered_fits_the_last_failure(
     pair: Pair, status: int, kind: type[Exception], is_retryable: bool
 ) -> None:
     pair.plays(Reply(status=500))
@@ -37,17 +47,15 @@ def test_the_last_failure_says_which(
     assert len(error.attempts) == 2
 
 
-def test_no_answer_at_all_is_a_connection_error(pair: Pair) -> None:
+def test_none_answered_without_http_is_a_connection_error(pair: Pair) -> None:
     registry = pair.registry()
     for row in registry["providers"].values():
         row["endpoints"]["default"]["base_url"] = "http://127.0.0.1:9/v1"
-    from langchain_autoprovider import AutoChatModel
-
     with pytest.raises(core.ModelConnectionError):
         AutoChatModel("m-1", registry=registry).invoke("Hi")
 
 
-def test_when_all_rest_it_says_when_to_come_back(pair: Pair) -> None:
+def test_none_answered_in_cooldowns_says_when_to_retry(pair: Pair) -> None:
     pair.plays(Reply(status=429, headers={"retry-after": "40"}))
     pair.second.replies = [Reply(status=429, headers={"retry-after": "50"})]
     with pytest.raises(core.ModelRateLimitError):
@@ -57,3 +65,51 @@ def test_when_all_rest_it_says_when_to_come_back(pair: Pair) -> None:
     error: Any = caught.value
     assert 0 < error.retry_after <= 50
     assert len(pair.first.requests) == len(pair.second.requests) == 1
+
+
+def api_error(module: Any) -> Any:
+    """Return an SDK's exception for HTTP 400 that was raised and has a note and a cause."""
+    request = httpx.Request("POST", "http://127.0.0.1/v1")
+    response = httpx.Response(400, request=request, json={"error": "too long"})
+    error = module.BadRequestError("too long", response=response, body={"a": 1})
+    error.add_note("a note")
+    with pytest.raises(module.BadRequestError):
+        raise error from KeyError("cause")
+    return error
+
+
+@pytest.mark.parametrize("module", [openai, anthropic])
+def test_overflow_is_caught_as_either_class(module: Any) -> None:
+    own = api_error(module)
+    error: Any = LangChainErrors().wrong_request(own, OVERFLOW)
+    assert isinstance(error, core.ContextOverflowError)
+    assert isinstance(error, module.BadRequestError)
+    assert type(own) is module.BadRequestError  # a foreign exception is left as it is
+    assert (type(error).__name__, type(error).__module__) == ("BadRequestError", module.__name__)
+    assert (str(error), error.status_code, error.body) == ("too long", 400, {"a": 1})
+    assert error.response is own.response
+    assert error.__notes__ == ["a note"]
+    assert isinstance(error.__cause__, KeyError)
+    assert error.__traceback__ is own.__traceback__
+    assert type(error) is type(LangChainErrors().wrong_request(api_error(module), OVERFLOW))
+
+
+def test_overflow_can_be_pickled_and_copied() -> None:
+    error = LangChainErrors().wrong_request(api_error(openai), OVERFLOW)
+    for same in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(same) is type(error)
+        assert (str(same), same.body, same.__notes__) == ("too long", {"a": 1}, ["a note"])
+
+
+def test_overflow_of_langchain_is_returned_unchanged() -> None:
+    class Own(core.ContextOverflowError):
+        pass
+
+    own = Own("too long")
+    assert LangChainErrors().wrong_request(own, OVERFLOW) is own
+
+
+def test_wrong_request_is_the_providers_exception() -> None:
+    own = api_error(openai)
+    bad = Classification(failure_class=FailureClass.BAD_REQUEST)
+    assert LangChainErrors().wrong_request(own, bad) is own
