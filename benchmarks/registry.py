@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference_providers.registry import registry
-from inference_providers.registry.loader import decode
+from inference_providers.registry.loader import decode_document
 from inference_providers.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def main() -> None:
 
     print(f"{len(raw):,} bytes, {len(names)} models, {len(ids)} entries")
     for what, run, unit, per in (
-        ("decode and check", lambda: decode(raw, "it"), "ms", 1.0),
+        ("decode and check", lambda: decode_document(raw, "it"), "ms", 1.0),
         ("load and index", loaded, "ms", 1.0),
         ("the same, as a user's", lambda: loaded(FILE), "ms", 1.0),
         ("resolve a name", resolve, "µs", (len(names) + len(ids)) / 1000),

@@ -47,7 +47,7 @@ def complaints(
 
 def _of_schema(document: dict[str, Any]) -> Iterator[str]:
     try:
-        loader.decode(json.dumps(document).encode(), "the registry")
+        loader.decode_document(json.dumps(document).encode(), "the registry")
     except RegistryError as error:
         yield str(error)
 

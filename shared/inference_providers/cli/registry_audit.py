@@ -108,7 +108,7 @@ def compared(
     new: dict[str, tuple[str, ...]] = {}
     for bare, model_id in sorted(ids.items()):
         if bare not in known and not _OTHER_KINDS.search(model_id):
-            model = registry.named(model_id, provider_id)
+            model = registry.canonical_name_of(model_id, provider_id)
             if model in vectors.models:
                 continue
             new[model] = (*new.get(model, ()), model_id)

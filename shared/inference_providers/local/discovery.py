@@ -18,7 +18,7 @@ import msgspec
 
 from inference_providers.credentials import is_loopback
 from inference_providers.local import llama_server, weights
-from inference_providers.registry.validation import without_secrets
+from inference_providers.registry.validation import redacted_url
 from inference_providers.types import LocalModels, Unavailable
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _place(endpoint: Endpoint, keys: Keys) -> str | Unavailable:
         given = urlsplit(address)
         host, port = given.hostname or "", given.port or usual.port
     except ValueError:
-        return Unavailable(reason=f"{variable} is no address: {without_secrets(address)!r}")
+        return Unavailable(reason=f"{variable} is no address: {redacted_url(address)!r}")
     if host in {"", "0.0.0.0", "::"}:  # noqa: S104 - what a server binds to; clients use loopback
         host = "127.0.0.1"
     if not is_loopback(host):

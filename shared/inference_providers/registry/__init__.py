@@ -1,1 +1,1 @@
-"""The registry document: its schema, loading, validation and lookup."""
+"""The registry document: its schema, loading, validation, and the lookup of models in it."""

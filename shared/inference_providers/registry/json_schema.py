@@ -1,4 +1,4 @@
-"""The JSON Schema of registry files, for editors: made from the types, never by hand."""
+"""The JSON Schema of registry files, for editors. It is generated from the types."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ __all__ = ["FILE_NAME", "as_text", "schema"]
 
 FILE_NAME = "providers.schema.json"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_TITLE = "A registry file of autoprovider, whole or laid over another"
+_TITLE = "A registry file of autoprovider: a whole registry, or changes to another"
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema of a file that is laid over another.
+    """Return the schema of a file that is laid over another registry.
 
-    Such a file may leave out anything, and removes an entry with `null`; so nothing is
-    required. A whole file fits as well.
+    Such a file may leave anything out, and `null` removes an entry; so nothing is
+    required. A whole registry is valid as well.
     """
-    made = msgspec.json.schema(Document)
-    return {"$schema": _DIALECT, "title": _TITLE, **_sparse(made)}
+    return {"$schema": _DIALECT, "title": _TITLE, **_made_sparse(msgspec.json.schema(Document))}
 
 
 def as_text() -> str:
-    """Return the schema as it is shipped."""
+    """Return the schema as it is shipped in the wheel."""
     return json.dumps(schema(), indent=1, sort_keys=True) + "\n"
 
 
-def _sparse(part: Any) -> Any:
+def _made_sparse(part: Any) -> Any:
+    """Return a part of a schema in which nothing is required and entries may be `null`."""
     if isinstance(part, list):
-        return [_sparse(item) for item in part]
+        return [_made_sparse(item) for item in part]
     if not isinstance(part, dict):
         return part
-    made = {key: _sparse(value) for key, value in part.items()}
-    if isinstance(text := made.get("description"), str):
-        made["description"] = inspect.cleandoc(text)
-    if made.get("type") == "object":
-        made.pop("required", None)
-    if isinstance(entries := made.get("additionalProperties"), dict):
-        made["additionalProperties"] = {"anyOf": [entries, {"type": "null"}]}
-    return made
+    sparse = {key: _made_sparse(value) for key, value in part.items()}
+    if isinstance(text := sparse.get("description"), str):
+        sparse["description"] = inspect.cleandoc(text)
+    if sparse.get("type") == "object":
+        sparse.pop("required", None)
+    if isinstance(entries := sparse.get("additionalProperties"), dict):
+        sparse["additionalProperties"] = {"anyOf": [entries, {"type": "null"}]}
+    return sparse

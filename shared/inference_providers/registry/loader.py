@@ -1,9 +1,9 @@
-"""The registry file: its schema, how it is read, and what is said when it is wrong.
+"""Registry files: their schema, how they are read, and the message when one is wrong.
 
-* One schema (`Document`); a model may be a bare string, an object, or a list.
+* There is one schema, `Document`. A model may be a bare id, an object, or a list of either.
 * A file in the format of the original project is converted first.
-* What goes beyond types is `inference_providers.registry.validation`' to say.
-* Whatever is wrong is said with file, JSON path, and got / expected.
+* Rules beyond types are in `inference_providers.registry.validation`.
+* Every message names the file and the JSON path, and says what was found and expected.
 """
 
 from __future__ import annotations
@@ -14,32 +14,33 @@ import os
 import re
 from datetime import date, datetime  # noqa: TC003 - msgspec reads annotations at run time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn, get_args, get_type_hints
 
 import msgspec
 
 from inference_providers.errors import RegistryError, one_line
 from inference_providers.model_names.canonical import did_you_mean
 from inference_providers.registry import legacy_format, strict_json, validation
-from inference_providers.types import Provider  # noqa: TC001 - as above
+from inference_providers.types import Provider  # noqa: TC001 - msgspec reads annotations
 
 __all__ = [
+    "SCHEMA_VERSION",
     "Document",
     "RegistrySource",
     "RetiredModel",
     "RetiredProvider",
-    "decode",
-    "merge",
-    "read",
+    "decode_document",
+    "merge_patch",
+    "read_source",
     "refuse",
 ]
 
 SCHEMA_VERSION = 1
-_NEAR_LENGTH = 60
-_NEAR_COUNT = 1000
-_SUCH_AS = {
-    "Invalid RFC3339 encoded date": ", expected one such as '2026-11-22'",
-    "Invalid RFC3339 encoded datetime": ", expected one such as '2026-11-22T00:00:00Z'",
+_SUGGESTED_ID_MAX_LENGTH = 60
+_SUGGESTED_IDS_MAX = 1000
+_EXAMPLES = {
+    "Invalid RFC3339 encoded date": ", expected a date such as '2026-11-22'",
+    "Invalid RFC3339 encoded datetime": ", expected a time such as '2026-11-22T00:00:00Z'",
 }
 
 RegistrySource = str | os.PathLike[str] | dict[str, Any]
@@ -47,7 +48,11 @@ RegistrySource = str | os.PathLike[str] | dict[str, Any]
 
 
 class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where registry facts were taken from; the hash is of what was read of it."""
+    """Where registry facts were taken from.
+
+    Attributes:
+        sha256: Hash of the part of the source that was used.
+    """
 
     name: str
     version: str | None = None
@@ -57,7 +62,7 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RetiredProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A provider that has closed: since when, and what to do."""
+    """A provider that has closed: since when, and what to use instead."""
 
     note: str
     name: str | None = None
@@ -66,7 +71,7 @@ class RetiredProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RetiredModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model nobody listed serves any more, and what may replace it."""
+    """A model that no listed provider serves any more, and what may replace it."""
 
     replaced_by: tuple[str, ...] = ()
     since: date | None = None
@@ -75,7 +80,7 @@ class RetiredModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The registry file, as it stands on disk. `schema` is for editors."""
+    """A registry file. `schema` is for editors only."""
 
     schema: str | None = msgspec.field(default=None, name="$schema")
     schema_version: int = SCHEMA_VERSION
@@ -88,214 +93,115 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auto_model_priority: tuple[str, ...] = ()
 
 
-def read(source: RegistrySource) -> tuple[bytes, str]:
-    """Return the bytes of a source, and what to call it in messages.
+def read_source(source: RegistrySource) -> tuple[bytes, str]:
+    """Return the JSON of a source, and what to call the source in messages.
 
     Raises:
-        RegistryError: There is no such file, it cannot be read, or it is not JSON of
-            the strict kind (see `inference_providers.registry.strict_json`).
+        RegistryError: There is no such file, it cannot be read, or it is not strict JSON
+            (see `inference_providers.registry.strict_json`).
     """
-    raw, origin = _bytes_of(source)
+    raw, origin = _source_bytes(source)
     try:
         strict_json.decode(raw)
     except ValueError as error:
-        msg = f"{origin}: not JSON: {error}"
-        raise RegistryError(msg) from error
+        raise RegistryError(one_line(f"{origin}: not valid JSON: {error}")) from error
     return raw, origin
 
 
-def _bytes_of(source: RegistrySource) -> tuple[bytes, str]:
+def _source_bytes(source: RegistrySource) -> tuple[bytes, str]:
     if isinstance(source, dict):
         try:
-            plain = msgspec.to_builtins(source)  # msgspec itself would write NaN as null
+            plain = msgspec.to_builtins(source)
+            # msgspec's own encoder would write NaN as null
             text = json.dumps(plain, allow_nan=False, ensure_ascii=False)
             return text.encode(), "the given registry"
         except (TypeError, ValueError, RecursionError) as error:
             msg = f"the given registry cannot be written as JSON: {error}"
             raise RegistryError(msg) from error
     if isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("{"):
-        return _bare(source.encode(errors="surrogatepass")), "the given JSON text"
+        return _without_bom(source.encode(errors="surrogatepass")), "the given JSON text"
     try:
-        path = _named(source).expanduser()
+        path = _source_path(source).expanduser()
         with path.open("rb") as file:
-            return _bare(file.read(strict_json.MAX_BYTES + 1)), str(path)
+            return _without_bom(file.read(strict_json.MAX_BYTES + 1)), str(path)
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror or error}"
         raise RegistryError(msg) from error
-    except (TypeError, ValueError, RuntimeError) as error:  # no path at all, or `~nobody`
+    except (TypeError, ValueError, RuntimeError) as error:  # not a path, or `~unknown-user`
         msg = f"{source!r}: {error}; expected a path, JSON text or a dict"
         raise RegistryError(msg) from error
 
 
-def _named(source: str | os.PathLike[str]) -> Path:
-    if isinstance(source, str) and not source.strip():  # pathlib takes it for this directory
-        msg = "it is empty"
+def _source_path(source: str | os.PathLike[str]) -> Path:
+    if isinstance(source, str) and not source.strip():  # Path("") is the current directory
+        msg = "the path is empty"
         raise ValueError(msg)
     return Path(source)
 
 
-def _bare(raw: bytes) -> bytes:
-    """Return a file without the mark that editors on Windows begin one with."""
+def _without_bom(raw: bytes) -> bytes:
+    """Remove the byte order mark that some editors on Windows write first."""
     return raw.removeprefix(codecs.BOM_UTF8)
 
 
-def _as_object(raw: bytes, origin: str, *, sparse: bool = False) -> dict[str, Any]:
+def decode_document(raw: bytes, origin: str) -> tuple[Document, bytes]:
+    """Return the document of a JSON text, and its JSON in the current schema.
+
+    Raises:
+        RegistryError: The text breaks the schema or a validation rule.
+    """
+    try:
+        document = msgspec.json.decode(raw, type=Document)
+    except msgspec.ValidationError:  # wrong, or in the original project's format
+        plain = _json_object(raw, origin)
+        raw = msgspec.json.encode(plain)
+        document = _converted(plain, origin)
+    if document.schema_version != SCHEMA_VERSION:
+        complaint = f"got {document.schema_version}, expected {SCHEMA_VERSION}; update autoprovider"
+        refuse("$.schema_version", complaint, origin)
+    for path, complaint in validation.complaints(document.providers):
+        refuse(path, complaint, origin)
+    return document, raw
+
+
+def _json_object(raw: bytes, origin: str, *, sparse: bool = False) -> dict[str, Any]:
+    """Return a file's JSON object in the current schema, not validated yet."""
     try:
         document = msgspec.json.decode(raw, type=dict[str, Any])
     except msgspec.ValidationError as error:
-        refuse("$", _got_expected(str(error), [], None), origin)
-    if legacy_format.is_original(document):
+        refuse("$", _got_expected(_Fault(str(error), "$", None, ())), origin)
+    if legacy_format.is_legacy(document):
         return legacy_format.convert(document, sparse=sparse)
     return document
 
 
-def decode(raw: bytes, origin: str) -> tuple[Document, bytes]:
-    """Return the document that `read` gave, and the JSON it stands for in today's schema.
+def refuse(path: str, complaint: str, origin: str) -> NoReturn:
+    """Refuse a registry file.
 
     Raises:
-        RegistryError: Not the schema; says file, JSON path, got / expected.
+        RegistryError: Always; names the file and the JSON path.
     """
-    try:
-        document = msgspec.json.decode(raw, type=Document)
-    except msgspec.ValidationError:
-        # The slow road tells what is wrong, and reads the original project's format.
-        plain = _as_object(raw, origin)
-        raw = msgspec.json.encode(plain)
-        document = _validated(plain, origin)
-    _check(document, origin)
-    return document, raw
+    raise RegistryError(one_line(f"{origin}: at {path}: {complaint}"))
 
 
-def _validated(plain: dict[str, Any], origin: str) -> Document:
-    try:
-        return msgspec.convert(plain, Document)
-    except msgspec.ValidationError as error:
-        complaint, _, path = str(error).partition(" - at `")
-        steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path)
-        providers = plain.get("providers")
-        providers = providers if isinstance(providers, dict) else {}
-        # Names that are very long, or very many, would take long to compare.
-        known = [name for name in providers if len(name) <= _NEAR_LENGTH][:_NEAR_COUNT]
-        where, value = _spelled_out(plain, steps, str(error))
-        told = _got_expected(complaint, steps, value)
-        if "got no" in told and (rest := where.removeprefix("$.providers.")) in known:
-            known.remove(rest)  # a row laid over one that is there would not need it
-            told += did_you_mean(rest, known)
-        refuse(where, told, origin)
-
-
-def _got_expected(complaint: str, steps: list[tuple[str, str]], value: Any) -> str:
-    if match := re.fullmatch(r"Expected (.+), got (.+)", complaint):
-        return f"got {match[2]}, expected {match[1]}"
-    if match := re.fullmatch(r"Expected (.+)", complaint):
-        return f"got {value!r}, expected {match[1]}"
-    if match := re.fullmatch(r"Object missing required field `(.+)`", complaint):
-        return f"got no {match[1]!r}, expected one"
-    if match := re.fullmatch(r"Object contains unknown field `(.+)`", complaint, re.DOTALL):
-        fields = [field for place in _places(steps) for field in place.get("properties", ())]
-        hint = did_you_mean(match[1], fields) or f", expected {', '.join(map(repr, fields))}"
-        return f"got an unknown field {match[1]!r}{hint}"
-    if match := re.fullmatch(r"Invalid enum value (.+)", complaint, re.DOTALL):
-        values = [value for place in _places(steps) for value in place.get("enum", ())]
-        return f"got {match[1]}, expected {' or '.join(map(repr, values))}"
-    return complaint + _SUCH_AS.get(complaint, "")
-
-
-def _places(steps: list[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return what the schema has at a path: one or more, where a value may be of several kinds."""
-    whole = msgspec.json.schema(Document)
-
-    def flat(part: dict[str, Any]) -> list[dict[str, Any]]:
-        if "$ref" in part:
-            return flat(whole["$defs"][part["$ref"].rpartition("/")[2]])
-        return (
-            [each for kind in part["anyOf"] for each in flat(kind)] if "anyOf" in part else [part]
-        )
-
-    places = flat(whole)
-    for name, index in steps:
-        inner = "additionalProperties" if index == "..." else "items"
-        found = [
-            place.get("properties", {}).get(name) if name else place.get(inner) for place in places
-        ]
-        places = [each for part in found if isinstance(part, dict) for each in flat(part)]
-    return places
-
-
-def _spelled_out(plain: dict[str, Any], steps: list[tuple[str, str]], said: str) -> tuple[str, Any]:
-    """Put the real key in place of each `[...]` that msgspec writes for one; say what is there.
-
-    The key is found by asking: the half of the keys for which the document is refused
-    with the words `said` is halved again, until one is left.
-    """
-    done: list[str] = []
-    value: Any = plain
-    for name, index in steps:
-        if index == "...":
-            value, key = _narrowed(plain, value, said)
-        elif index:
-            key = index
-            value = value[int(index)]
-        else:
-            key = name
-            value = value[name]
-        done.append(f"[{index}]" if index.isdigit() else f".{key}")
-    return "$" + "".join(done), value
-
-
-def _narrowed(plain: dict[str, Any], mapping: dict[str, Any], said: str) -> tuple[Any, str]:
-    """Leave in `mapping`, a part of `plain`, the one entry for which it is refused."""
-    entries = list(mapping.items())
-    while len(entries) > 1:
-        half = entries[: len(entries) // 2]
-        mapping.clear()
-        mapping.update(half)
-        entries = half if _complaint(plain) == said else entries[len(half) :]
-    mapping.clear()
-    mapping.update(entries)
-    key, value = entries[0]
-    return value, key
-
-
-def _complaint(plain: dict[str, Any]) -> str | None:
-    try:
-        msgspec.convert(plain, Document)
-    except msgspec.ValidationError as error:
-        return str(error)
-    return None
-
-
-def _check(document: Document, origin: str) -> None:
-    if document.schema_version != SCHEMA_VERSION:
-        got = document.schema_version
-        refuse(
-            "$.schema_version", f"got {got}, expected {SCHEMA_VERSION}; update autoprovider", origin
-        )
-    for where, complaint in validation.complaints(document.providers):
-        refuse(where, complaint, origin)
-
-
-def refuse(where: str, complaint: str, origin: str) -> NoReturn:
-    """Raise `RegistryError` for a place in a file, by its JSON path."""
-    raise RegistryError(one_line(f"{origin}: at {where}: {complaint}"))
-
-
-def merge(base: bytes, patch: bytes, origin: str) -> bytes:
+def merge_patch(base: bytes, patch: bytes, origin: str) -> bytes:
     """Lay one JSON document over another, as JSON Merge Patch (RFC 7396) does.
 
-    Providers it adds come before those that were there: who adds one wants to use it.
+    Providers that the patch adds come first: whoever adds a provider wants to use it.
+
+    Raises:
+        RegistryError: The patch is not a JSON object.
     """
     before = msgspec.json.decode(base)
-    merged = _merge(before, _as_object(patch, origin, sparse=True))
+    merged = _merged_value(before, _json_object(patch, origin, sparse=True))
     if isinstance(providers := merged.get("providers"), dict):
-        added = {
-            name: row for name, row in providers.items() if name not in before.get("providers", {})
-        }
+        old = before.get("providers", {})
+        added = {name: row for name, row in providers.items() if name not in old}
         merged["providers"] = {**added, **providers}
     return msgspec.json.encode(merged)
 
 
-def _merge(base: Any, patch: Any) -> Any:
+def _merged_value(base: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
         return patch
     merged = dict(base) if isinstance(base, dict) else {}
@@ -303,5 +209,108 @@ def _merge(base: Any, patch: Any) -> Any:
         if value is None:
             merged.pop(key, None)
         else:
-            merged[key] = _merge(merged.get(key), value)
+            merged[key] = _merged_value(merged.get(key), value)
     return merged
+
+
+# What breaks the schema, and where
+
+
+class _Fault(NamedTuple):
+    """What msgspec refuses.
+
+    Attributes:
+        complaint: msgspec's message without its path.
+        path: The JSON path, with the real keys.
+        value: What is at that path.
+        schemas: The JSON Schema of that place; several where a value may be of several kinds.
+    """
+
+    complaint: str
+    path: str
+    value: Any
+    schemas: tuple[dict[str, Any], ...]
+
+
+def _converted(plain: dict[str, Any], origin: str) -> Document:
+    """Return the document of a JSON object.
+
+    Raises:
+        RegistryError: The object breaks the schema.
+    """
+    try:
+        return msgspec.convert(plain, Document)
+    except msgspec.ValidationError as error:
+        fault = _located(str(error), plain, Document)
+    complaint = _got_expected(fault)
+    if fault.complaint.startswith("Object missing"):
+        # A row laid over an existing provider needs no name, so its id is probably misspelled.
+        provider_id = fault.path.removeprefix("$.providers.")
+        complaint += did_you_mean(provider_id, _ids_to_suggest(plain, provider_id))
+    refuse(fault.path, complaint, origin)
+
+
+def _ids_to_suggest(plain: dict[str, Any], misspelled: str) -> list[str]:
+    """Return the provider ids to compare with a misspelled one: not too long, nor too many."""
+    ids = [name for name in plain.get("providers", ()) if len(name) <= _SUGGESTED_ID_MAX_LENGTH]
+    ids = ids[:_SUGGESTED_IDS_MAX]
+    return [name for name in ids if name != misspelled] if misspelled in ids else []
+
+
+def _located(error: str, value: Any, kind: Any, path: str = "$") -> _Fault:
+    """Return what msgspec refused when it converted `value` to `kind`.
+
+    msgspec writes `[...]` for the key of a mapping. All mappings are fields of `Document`
+    and `Provider`, so the first entry that is refused alone is the one it means.
+    """
+    complaint, _, where = error.partition(" - at `$")
+    steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", where)
+    if ("", "...") in steps:
+        field = steps[0][0]
+        _, entry_kind = get_args(get_type_hints(kind)[field])
+        for key, entry in value[field].items():
+            try:
+                msgspec.convert(entry, entry_kind)
+            except msgspec.ValidationError as inner:
+                return _located(str(inner), entry, entry_kind, f"{path}.{field}.{key}")
+    for name, index in steps:
+        value = value[name] if name else value[int(index)]
+        path += f".{name}" if name else f"[{index}]"
+    return _Fault(complaint, path, value, _schemas_at(kind, steps))
+
+
+def _schemas_at(kind: Any, steps: list[tuple[str, str]]) -> tuple[dict[str, Any], ...]:
+    """Return the JSON Schema of a type at a path of field names and list indices."""
+    root = msgspec.json.schema(kind)
+
+    def alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:
+        if "$ref" in schema:
+            return alternatives(root["$defs"][schema["$ref"].rpartition("/")[2]])
+        if "anyOf" in schema:
+            return [leaf for part in schema["anyOf"] for leaf in alternatives(part)]
+        return [schema]
+
+    schemas = alternatives(root)
+    for name, _ in steps:
+        inner = [s.get("properties", {}).get(name) if name else s.get("items") for s in schemas]
+        schemas = [leaf for part in inner if isinstance(part, dict) for leaf in alternatives(part)]
+    return tuple(schemas)
+
+
+def _got_expected(fault: _Fault) -> str:
+    """Return msgspec's complaint in the form `got …, expected …`."""
+    complaint = fault.complaint
+    if match := re.fullmatch(r"Expected (.+), got (.+)", complaint):
+        return f"got {match[2]}, expected {match[1]}"
+    if match := re.fullmatch(r"Expected (.+)", complaint):
+        return f"got {fault.value!r}, expected {match[1]}"
+    if match := re.fullmatch(r"Object missing required field `(.+)`", complaint):
+        return f"required field {match[1]!r} is missing"
+    if match := re.fullmatch(r"Object contains unknown field `(.+)`", complaint, re.DOTALL):
+        fields = [name for schema in fault.schemas for name in schema.get("properties", ())]
+        hint = did_you_mean(match[1], fields) or f", expected {', '.join(map(repr, fields))}"
+        return f"got an unknown field {match[1]!r}{hint}"
+    if match := re.fullmatch(r"Invalid enum value (.+)", complaint, re.DOTALL):
+        values = [value for schema in fault.schemas for value in schema.get("enum", ())]
+        return f"got {match[1]}, expected {' or '.join(map(repr, values))}"
+    return complaint + _EXAMPLES.get(complaint, "")

@@ -1,4 +1,7 @@
-"""What a name means in a catalogue: a model, perhaps of one provider, of one snapshot or tier."""
+"""What a model name asks for: `Registry.target`, one function for each rule.
+
+The rules and their order are in the docstring of `Registry.target`.
+"""
 
 from __future__ import annotations
 
@@ -7,163 +10,230 @@ from typing import TYPE_CHECKING
 
 from inference_providers.errors import UnknownModelError
 from inference_providers.model_names.canonical import canonical_name, did_you_mean, parse_model_id
-from inference_providers.registry.index import Target, each
+from inference_providers.registry.entries import Target, entries_in
 
 if TYPE_CHECKING:
-    from inference_providers.registry.index import Catalogue
     from inference_providers.registry.loader import RetiredModel
+    from inference_providers.registry.registry import Registry
 
-__all__ = ["closed_provider", "meaning"]
+__all__ = ["closed_provider_message", "resolve_name"]
 
 _FACETS = re.compile(r"(?P<base>.+?)(?:@(?P<snapshot>[^@:/]+))?(?::(?P<tier>[^@:/]+))?")
-"""`model@snapshot:tier`, either of which may be left out."""
+"""`model@snapshot:tier`; snapshot and tier are optional."""
 _SIZE_TAG = re.compile(r"latest|(?:\d+x)?\d+(?:\.\d+)?[bm](?:-.*)?")
-"""What Ollama writes behind a colon; it belongs to the name."""
+"""What Ollama writes after a colon: part of the model's name, not a tier."""
 
 
-def meaning(catalogue: Catalogue, name: str, *, local: bool = False) -> Target:
-    """Say which model a name means, as `Registry.target` describes it.
+def resolve_name(registry: Registry, name: str, *, local: bool = False) -> Target:
+    """Return what a model name asks for, by the rules of `Registry.target`.
 
     Raises:
-        UnknownModelError: Nobody lists it, or it is retired; says what is near, or
-            which snapshots and tiers there are.
+        UnknownModelError: No provider lists the name, or it is retired.
     """
-    wanted = name.strip()
-    folded = wanted.lower()
-    if model := catalogue.known(folded):
+    name = name.strip()
+    lower = name.lower()
+    if model := registry.listed_model(lower):
         return Target(model)
-    provider_id, rest = _split(catalogue, wanted)
+    provider_id, rest = _split_pin(registry, name)
     try:
-        if provider_id and (pinned := _pinned(catalogue, provider_id, rest)):
-            return pinned
+        if provider_id and (target := _resolve_pinned(registry, provider_id, rest)):
+            return target
     except UnknownModelError:
-        if folded not in catalogue.own_ids:  # a maker's name in one of those reads like a pin
+        if lower not in registry.by_model_id:  # the prefix may be a model maker's, not a pin
             raise
-    if own := catalogue.own_ids.get(folded):
-        model, entry = own
+    if match := registry.by_model_id.get(lower):
+        model, entry = match
         return Target(model, snapshot=entry.snapshot, tier=entry.tier)
-    if not provider_id and (meant := _spelled(catalogue, wanted, local=local)):
-        return meant
-    if local and wanted:
-        return Target(wanted)
-    raise UnknownModelError(_unknown(catalogue, wanted, provider_id, rest))
+    if provider_id is None and (target := _resolve_spelling(registry, name, local=local)):
+        return target
+    if local and name:
+        return Target(name)
+    raise UnknownModelError(_unknown_message(registry, name, provider_id, rest))
 
 
-def _split(catalogue: Catalogue, name: str) -> tuple[str | None, str]:
-    """Split `provider/model` and `provider:model`, where that is a provider's id."""
-    parts = re.split("[:/]", name, maxsplit=1)
-    prefix = parts[0].lower()
-    known = prefix in catalogue.providers or prefix in catalogue.document.retired_providers
-    return (prefix, parts[1]) if known and parts[1:] and parts[1] else (None, name)
+def _split_pin(registry: Registry, name: str) -> tuple[str | None, str]:
+    """Split `provider/model` or `provider:model`; the provider may be a retired one."""
+    prefix, *rest = re.split("[:/]", name, maxsplit=1)
+    prefix = prefix.lower()
+    is_provider = prefix in registry.providers or prefix in registry.document.retired_providers
+    return (prefix, rest[0]) if is_provider and rest and rest[0] else (None, name)
 
 
-def _pinned(catalogue: Catalogue, provider_id: str, rest: str) -> Target | None:
-    provider = catalogue.providers.get(provider_id)
+def _resolve_pinned(registry: Registry, provider_id: str, name: str) -> Target | None:
+    """Return what a name asks of one provider, or `None` if the provider does not list it.
+
+    Raises:
+        UnknownModelError: The provider lists the model, but not the requested snapshot or tier.
+    """
+    provider = registry.providers.get(provider_id)
     if provider is None:
         return None
-    folded = rest.lower()
-    if (model := catalogue.known(folded)) in provider.models:
-        return Target(model or "", provider_id)
-    for model, listed in provider.models.items():
-        for entry in each(listed):
-            if entry.id.lower() == folded:
+    lower = name.lower()
+    model = registry.listed_model(lower)
+    if model and model in provider.models:
+        return Target(model, provider_id)
+    for model, listing in provider.models.items():
+        for entry in entries_in(listing):
+            if entry.id.lower() == lower:
                 return Target(model, provider_id, entry.snapshot, entry.tier, entry.id)
-    if (own := catalogue.own_ids.get(folded)) and own[0] in provider.models:
-        return _had(catalogue, Target(own[0], provider_id, own[1].snapshot, own[1].tier))
-    passes = provider.takes_any_name
-    if meant := _spelled(catalogue, rest, provider_id, local=passes):
-        return meant
-    return Target(rest, provider_id) if passes else None
+    match = registry.by_model_id.get(lower)
+    if match and match[0] in provider.models:  # another provider's id for a model listed here
+        model, entry = match
+        return _require_entry(registry, Target(model, provider_id, entry.snapshot, entry.tier))
+    target = _resolve_spelling(registry, name, provider_id, local=provider.takes_any_name)
+    if target is None and provider.takes_any_name:
+        return Target(name, provider_id)
+    return target
 
 
-def _spelled(
-    catalogue: Catalogue, name: str, provider_id: str | None = None, *, local: bool = False
+def _resolve_spelling(
+    registry: Registry, name: str, provider_id: str | None = None, *, local: bool = False
 ) -> Target | None:
-    """Read `model@snapshot:tier` and other spellings of a model's name.
+    """Read `model@snapshot:tier`, or a spelling that the text rules understand.
+
+    With `local`, a snapshot or tier that is not listed is no error: a server on this
+    machine may have it.
 
     Raises:
-        UnknownModelError: The model is known, and its snapshot or tier is not.
+        UnknownModelError: The model is listed, but not the requested snapshot or tier.
     """
+    base, snapshot, tier = _split_facets(name)
+    if snapshot or tier:
+        model = _model_named(registry, base)
+        if model and registry.providers_listing(model, provider_id):
+            target = Target(model, provider_id, snapshot, tier)
+            return _resolve_facets(registry, target, local=local)
+    return _resolve_by_text_rules(registry, name, provider_id, local=local)
+
+
+def _split_facets(name: str) -> tuple[str, str | None, str | None]:
+    """Split `model@snapshot:tier`."""
     match = _FACETS.fullmatch(name)
-    said = (match["base"], match["snapshot"], match["tier"]) if match else (name, None, None)
-    base, snapshot, tier = said
+    if match is None:
+        return name, None, None
+    base, snapshot, tier = match["base"], match["snapshot"], match["tier"]
     if tier and _SIZE_TAG.fullmatch(tier.lower()):
-        base, tier = f"{base}:{tier}", None
-    own = catalogue.own_ids.get(base.lower())
-    named = catalogue.known(base.lower()) or catalogue.known(canonical_name(base))
-    model = named or (own[0] if own else None)
-    if model and (snapshot or tier) and catalogue.providers_of(model, provider_id):
-        meant = Target(model, provider_id, snapshot, tier)
-        release = catalogue.known(canonical_name(f"{model}-{snapshot}")) if snapshot else None
-        if release and release != model and not catalogue.has(meant):
-            meant = Target(release, provider_id, tier=tier)  # a model of its own, such as 0905
-        if local and not catalogue.has(meant):
-            return None  # a server on this machine may know it
-        return _had(catalogue, meant)
-    read = parse_model_id(name)
-    known = catalogue.known(read.name)
-    retired = name.lower() in catalogue.document.retired_models
-    if not known or retired or not catalogue.providers_of(known, provider_id):
-        return None
-    meant = Target(known, provider_id, read.snapshot, read.tier)
-    return Target(known, provider_id) if local else _had(catalogue, meant)
+        return f"{base}:{tier}", snapshot, None
+    return base, snapshot, tier
 
 
-def _had(catalogue: Catalogue, meant: Target) -> Target:
-    if not catalogue.has(meant):
-        raise UnknownModelError(_no_such(catalogue, meant))
-    return meant
-
-
-def _no_such(catalogue: Catalogue, meant: Target) -> str:
-    """Say that a model has no such snapshot or tier, and which ones it has."""
-    asked_of = catalogue.providers_of(meant.model, meant.provider)
-    entries = [entry for p in asked_of for entry in catalogue.entries(p, meant.model)]
-    snapshots = sorted({entry.snapshot for entry in entries if entry.snapshot})
-    tiers = sorted({entry.tier for entry in entries if entry.tier})
-    asked = f"@{meant.snapshot}" if meant.snapshot else ""
-    asked += f":{meant.tier}" if meant.tier else ""
-    by = f" at {meant.provider!r}" if meant.provider else ""
-    there = [f"@{name}" for name in snapshots] + [f":{name}" for name in tiers]
+def _model_named(registry: Registry, name: str) -> str | None:
+    """Return the listed model that a name, alias, model id or other spelling refers to."""
+    match = registry.by_model_id.get(name.lower())
     return (
-        f"Model {meant.model!r} has no {asked!r}{by}; there is "
-        f"{', '.join(map(repr, there)) if there else 'no snapshot and no tier of it'}"
+        registry.listed_model(name.lower())
+        or registry.listed_model(canonical_name(name))
+        or (match[0] if match else None)
     )
 
 
-def _unknown(catalogue: Catalogue, name: str, provider_id: str | None, rest: str) -> str:
+def _resolve_facets(registry: Registry, target: Target, *, local: bool) -> Target | None:
+    """Return a target whose snapshot and tier are listed.
+
+    Some releases are models with names of their own: `kimi-k2@0905` is `kimi-k2-0905`.
+    """
+    if target.snapshot and not registry.has_entry_for(target):
+        release = registry.listed_model(canonical_name(f"{target.model}-{target.snapshot}"))
+        if release and release != target.model:
+            target = Target(release, target.provider, tier=target.tier)
+    if local and not registry.has_entry_for(target):
+        return None
+    return _require_entry(registry, target)
+
+
+def _resolve_by_text_rules(
+    registry: Registry, name: str, provider_id: str | None, *, local: bool
+) -> Target | None:
+    parsed = parse_model_id(name)
+    model = registry.listed_model(parsed.name)
+    is_retired = name.lower() in registry.document.retired_models
+    if not model or is_retired or not registry.providers_listing(model, provider_id):
+        return None
+    if local:
+        return Target(model, provider_id)
+    return _require_entry(registry, Target(model, provider_id, parsed.snapshot, parsed.tier))
+
+
+def _require_entry(registry: Registry, target: Target) -> Target:
+    """Return `target` if any provider has an entry for it.
+
+    Raises:
+        UnknownModelError: None has; the message lists the snapshots and tiers there are.
+    """
+    if not registry.has_entry_for(target):
+        raise UnknownModelError(_no_such_entry_message(registry, target))
+    return target
+
+
+def _no_such_entry_message(registry: Registry, target: Target) -> str:
+    provider_ids = registry.providers_listing(target.model, target.provider)
+    entries = [entry for p in provider_ids for entry in registry.entries(p, target.model)]
+    snapshots = sorted({entry.snapshot for entry in entries if entry.snapshot})
+    tiers = sorted({entry.tier for entry in entries if entry.tier})
+    request = f"@{target.snapshot}" if target.snapshot else ""
+    request += f":{target.tier}" if target.tier else ""
+    where = f" at {target.provider!r}" if target.provider else ""
+    available = [f"@{name}" for name in snapshots] + [f":{name}" for name in tiers]
+    choice = f"choose {', '.join(map(repr, available))}" if available else "use the plain name"
+    return f"Model {target.model!r} has no {request!r}{where}; {choice}"
+
+
+def _unknown_message(registry: Registry, name: str, provider_id: str | None, rest: str) -> str:
+    """Say why a name means nothing here, and what to do. The most specific reason wins."""
+    return (
+        _not_a_chat_model_message(registry, name, rest)
+        or _dangling_alias_message(registry, name, rest)
+        or (provider_id and _not_listed_message(registry, provider_id, rest))
+        or _misspelled_message(registry, name)
+    )
+
+
+def _not_a_chat_model_message(registry: Registry, name: str, rest: str) -> str | None:
+    """Say that a model is retired, or of the other kind."""
     for spelling in (name.lower(), rest.lower(), canonical_name(rest)):
-        meant = catalogue.document.aliases.get(spelling, spelling)
-        if retired := catalogue.document.retired_models.get(meant):
-            return _retired_message(meant, retired)
-        if any(meant in row.embeddings for row in catalogue.providers.values()):
-            return f"Model {meant!r} {catalogue.others}"
+        model = registry.document.aliases.get(spelling, spelling)
+        if retired := registry.document.retired_models.get(model):
+            return _retired_model_message(model, retired)
+        if any(model in provider.embeddings for provider in registry.providers.values()):
+            return f"Model {model!r} {registry.other_kind}"
+    return None
+
+
+def _dangling_alias_message(registry: Registry, name: str, rest: str) -> str | None:
     for spelling in (name.lower(), rest.lower()):
-        if leads := catalogue.leads_to(spelling):
-            near = did_you_mean(leads, catalogue.models)
-            return f"{spelling!r} is an alias of {leads!r}, which is no model listed here{near}"
-    if provider_id and (closed := closed_provider(catalogue, provider_id)):
-        return closed
-    if provider_id:
-        model = catalogue.known(rest.lower()) or catalogue.known(canonical_name(rest))
-        listed = catalogue.providers[provider_id].models
-        near = did_you_mean(rest, listed) or "; see `autoprovider models`"
-        by = f"; it is served by {', '.join(catalogue.models[model])}" if model else near
-        return f"{provider_id!r} does not list {rest!r}{by}"
-    near = did_you_mean(name, (*catalogue.models, *catalogue.document.aliases))
-    return f"Unknown model {name!r}{near or '; see `autoprovider models`'}"
+        if target := registry.alias_target(spelling):
+            hint = did_you_mean(target, registry.models)
+            return f"{spelling!r} is an alias of {target!r}, which no provider lists{hint}"
+    return None
 
 
-def _retired_message(model: str, retired: RetiredModel) -> str:
+def _not_listed_message(registry: Registry, provider_id: str, name: str) -> str:
+    if message := closed_provider_message(registry, provider_id):
+        return message
+    model = registry.listed_model(name.lower()) or registry.listed_model(canonical_name(name))
+    if model:
+        hint = f"; it is served by {', '.join(registry.models[model])}"
+    else:
+        models = registry.providers[provider_id].models
+        hint = did_you_mean(name, models) or "; see `autoprovider models`"
+    return f"{provider_id!r} does not list {name!r}{hint}"
+
+
+def _misspelled_message(registry: Registry, name: str) -> str:
+    names = (*registry.models, *registry.document.aliases)
+    return f"Unknown model {name!r}{did_you_mean(name, names) or '; see `autoprovider models`'}"
+
+
+def _retired_model_message(model: str, retired: RetiredModel) -> str:
     since = f" since {retired.since}" if retired.since else ""
     use = f"; use {' or '.join(map(repr, retired.replaced_by))}" if retired.replaced_by else ""
     note = f" ({retired.note.rstrip('.')})" if retired.note else ""
     return f"Model {model!r} is retired{since}{use}{note}"
 
 
-def closed_provider(catalogue: Catalogue, provider_id: str) -> str | None:
-    """Say what became of a provider that has closed, and what to do."""
-    retired = catalogue.document.retired_providers.get(provider_id)
+def closed_provider_message(registry: Registry, provider_id: str) -> str | None:
+    """Say since when a provider is closed and what to use instead; `None` if it is not closed."""
+    retired = registry.document.retired_providers.get(provider_id)
     if retired is None:
         return None
     since = f" since {retired.since}" if retired.since else ""

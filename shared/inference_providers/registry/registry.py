@@ -1,152 +1,267 @@
-"""The registry: which provider serves which model, where, under which name.
+"""`Registry`: which provider serves which model, where, and under which id.
 
-`Registry.load(source)` replaces the bundled registry, `merged(source)` lays a
-sparse document over it (JSON Merge Patch, RFC 7396: `null` removes).
+* `Registry.load(source)` replaces the bundled registry; `registry.merged(source)` lays a
+  sparse document over it (JSON Merge Patch, RFC 7396: `null` removes).
+* A registry is immutable, so everything derived from its document is computed once.
+* `registry.target(name)` decides what a model name means
+  (see `inference_providers.registry.lookup`).
 """
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from inference_providers.errors import ConfigError, RegistryError
-from inference_providers.model_names.canonical import did_you_mean
+from inference_providers.model_names.canonical import canonical_name, did_you_mean
 from inference_providers.registry import loader, validation
-from inference_providers.registry.index import CHATS, EMBEDS, Catalogue
-from inference_providers.registry.lookup import closed_provider, meaning
+from inference_providers.registry.entries import entries_in, preference
+from inference_providers.registry.lookup import closed_provider_message, resolve_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from inference_providers.registry.index import Target
+    from inference_providers.registry.entries import Target
     from inference_providers.registry.loader import Document, RegistrySource
+    from inference_providers.types import Model, Provider
 
 __all__ = ["Registry"]
 
+_IS_CHAT_MODEL = "is a chat model; use AutoChatModel, or LlamaIndex's AutoLLM"
+_IS_EMBEDDING_MODEL = "is an embedding model; use AutoEmbeddings, or LlamaIndex's AutoEmbedding"
+_CACHED_NAMES = 4096
 
-class Registry(Catalogue):
-    """A loaded registry. Immutable; the same file gives the same one.
 
-    `origin` is what messages call it, `raw` its JSON in today's schema.
+class Registry:
+    """A loaded registry.
+
+    `load` and `merged` make one; both validate the document first.
+
+    Attributes:
+        document: The validated file.
+        origin: What messages call this registry, usually its path.
+        raw: The document as JSON in the current schema.
+        other_kind: What an error says about a model that is listed under `embeddings`
+            of this document, and so is of the other kind.
     """
 
-    def __init__(self, document: Document, origin: str, raw: bytes, others: str = EMBEDS) -> None:
-        super().__init__(document, others)
+    def __init__(
+        self, document: Document, origin: str, raw: bytes, other_kind: str = _IS_EMBEDDING_MODEL
+    ) -> None:
+        self.document = document
         self.origin = origin
         self.raw = raw
+        self.other_kind = other_kind
+        self._resolve: Callable[..., Target] = lru_cache(_CACHED_NAMES)(partial(resolve_name, self))
 
     def __repr__(self) -> str:
         return f"Registry({self.origin!r}, {len(self.providers)} providers)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _decoded, (self.raw, self.origin)
+        return _decoded_registry, (self.raw, self.origin)
 
     @classmethod
     def load(cls, source: RegistrySource | None = None) -> Registry:
-        """Read a registry: the bundled one, or `source` in its place.
+        """Load the bundled registry, or `source` instead of it.
 
         Raises:
-            RegistryError: The file cannot be read, is not JSON, or breaks the schema.
+            RegistryError: The file cannot be read, is not JSON, or breaks the schema or a
+                rule of `inference_providers.registry.validation`.
         """
-        return _bundled() if source is None else _permitted(_decoded(*loader.read(source)))
+        if source is None:
+            return _bundled()
+        return _with_permitted_variables(_decoded_registry(*loader.read_source(source)))
 
     @classmethod
-    def made_of(cls, document: Document, origin: str) -> Registry:
-        """Return the registry of a document that was checked before."""
+    def from_document(cls, document: Document, origin: str) -> Registry:
+        """Return the registry of a document that has already been validated."""
         return cls(document, origin, msgspec.json.encode(document))
 
     def merged(self, source: RegistrySource) -> Registry:
         """Return this registry with `source` laid over it.
 
         Raises:
-            RegistryError: As for `load`; paths in the message are those of `source`.
+            RegistryError: As for `load`; paths in the message are paths in `source`.
         """
-        return _merged(self, *loader.read(source))
+        return _merged(self, *loader.read_source(source))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the registry as `load` takes it, as a value of its own."""
-        made: dict[str, Any] = msgspec.json.decode(self.raw)
-        return made
+        """Return a new dict that `load` accepts and that describes this registry."""
+        document: dict[str, Any] = msgspec.json.decode(self.raw)
+        return document
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """Providers by id, in order of preference."""
+        return self.document.providers
+
+    @cached_property
+    def models(self) -> Mapping[str, tuple[str, ...]]:
+        """Canonical names, sorted, each with the ids of the providers that list it."""
+        provider_ids: dict[str, list[str]] = {}
+        for provider_id, provider in self.providers.items():
+            for model in provider.models:
+                provider_ids.setdefault(model, []).append(provider_id)
+        return {model: tuple(provider_ids[model]) for model in sorted(provider_ids)}
+
+    @cached_property
+    def protocols(self) -> frozenset[str]:
+        """The protocols of all endpoints."""
+        return frozenset(
+            endpoint.protocol
+            for provider in self.providers.values()
+            for endpoint in provider.endpoints.values()
+        )
+
+    @cached_property
+    def by_model_id(self) -> Mapping[str, tuple[str, Model]]:
+        """Model and entry by a provider's own id in lower case.
+
+        Where several providers use the same id, the most preferred provider's entry counts.
+        """
+        by_id = {}
+        for provider in reversed([*self.providers.values()]):
+            for model, listing in reversed([*provider.models.items()]):
+                for entry in entries_in(listing):
+                    by_id[entry.id.lower()] = model, entry
+        return by_id
 
     @cached_property
     def embeddings(self) -> Registry:
-        """This registry with each provider's embedding models in place of its chat models."""
+        """The same registry with embedding models and chat models exchanged."""
         providers = {
             provider_id: msgspec.structs.replace(row, models=row.embeddings, embeddings=row.models)
             for provider_id, row in self.providers.items()
         }
         document = msgspec.structs.replace(self.document, providers=providers)
-        return Registry(document, self.origin, self.raw, others=CHATS)
+        return Registry(document, self.origin, self.raw, other_kind=_IS_CHAT_MODEL)
 
     def target(self, name: str, *, local: bool = False) -> Target:
-        """Say which model a name means.
+        """Return what a model name asks for.
 
-        In this order: a canonical name, an alias, `provider/model` or
-        `provider:model` where that provider lists it, a provider's own id, a name with
-        `@snapshot` or `:tier` behind it, and what the text rules make of it. An own id
-        means the snapshot and tier it is an id of. `local` lets a name pass that only
-        a server on this machine may know, as does pinning it to a local provider or one
-        of free names.
+        The first rule that applies decides:
+
+        1. a canonical name or an alias;
+        2. `provider/model` or `provider:model`, where that provider lists the model;
+        3. a provider's own id, which also selects that id's snapshot and tier;
+        4. a name followed by `@snapshot`, `:tier` or both;
+        5. the text rules of `inference_providers.model_names`.
+
+        A name that is in no registry passes only if it is pinned to a provider with
+        `takes_any_name`, or with `local`, since a server on this machine may know it.
 
         Raises:
-            UnknownModelError: Nobody lists it, or it is retired; says what is near, or
-                which snapshots and tiers there are.
+            UnknownModelError: No provider lists the name, or it is retired. The message
+                suggests similar names, or the snapshots and tiers there are.
         """
-        return meaning(self, name, local=local)
+        return self._resolve(name, local=local)
+
+    def entries(self, provider_id: str, model: str) -> tuple[Model, ...]:
+        """Return what `provider_id` lists under a canonical name, the default entry first."""
+        provider = self.providers.get(provider_id)
+        listing = provider.models.get(model) if provider else None
+        return () if listing is None else tuple(sorted(entries_in(listing), key=preference))
+
+    def entries_for(self, provider_id: str, target: Target) -> tuple[Model, ...]:
+        """Return the entries of `provider_id` that `target` asks for, the default first."""
+        return tuple(filter(target.matches, self.entries(provider_id, target.model)))
+
+    def has_entry_for(self, target: Target) -> bool:
+        """Whether any provider that `target` allows has an entry it asks for."""
+        provider_ids = self.providers_listing(target.model, target.provider)
+        return any(self.entries_for(provider_id, target) for provider_id in provider_ids)
+
+    def providers_listing(self, model: str, only: str | None = None) -> tuple[str, ...]:
+        """Return the ids of the providers that list a model; with `only`, at most that one."""
+        return tuple(p for p in self.models.get(model, ()) if only in {None, p})
+
+    def listed_model(self, name: str) -> str | None:
+        """Return the model that a name or alias in lower case refers to, if it is listed."""
+        name = self.alias_target(name) or name
+        return name if name in self.models else self._models_by_lower_case.get(name.lower())
+
+    def alias_target(self, alias: str) -> str | None:
+        """Return what an alias in lower case refers to, whether or not that is listed."""
+        return self.document.aliases.get(alias) or self._aliases_by_lower_case.get(alias)
+
+    def canonical_name_of(self, model_id: str, provider_id: str) -> str:
+        """Return the canonical name of a provider's own id, whether or not it is listed."""
+        if match := self.by_model_id.get(model_id.lower()):
+            return match[0]
+        name = canonical_name(model_id, provider_id)
+        return self.document.aliases.get(name, name)
 
     def check_providers(self, provider_ids: Iterable[str], argument: str) -> None:
-        """Raise `ConfigError` for an id that is unknown or retired, naming `argument`."""
+        """Refuse provider ids that the registry does not have.
+
+        Raises:
+            ConfigError: An id is unknown or retired; the message names `argument`.
+        """
         for provider_id in provider_ids:
             if provider_id in self.providers:
                 continue
-            hint = closed_provider(self, provider_id) or (
-                f"{provider_id!r} is not a provider"
-                f"{did_you_mean(provider_id, self.providers) or '; see `autoprovider providers`'}"
-            )
-            msg = f"{argument}: {hint}"
+            message = closed_provider_message(self, provider_id)
+            if message is None:
+                hint = did_you_mean(provider_id, self.providers) or "; see `autoprovider providers`"
+                message = f"{provider_id!r} is not a provider{hint}"
+            msg = f"{argument}: {message}"
             raise ConfigError(msg)
 
+    @cached_property
+    def _models_by_lower_case(self) -> Mapping[str, str]:
+        """Models whose names a file writes with capitals."""
+        return {lower: name for name in self.models if (lower := name.lower()) != name}
 
-def _decoded(raw: bytes, origin: str) -> Registry:
-    document, raw = loader.decode(raw, origin)
+    @cached_property
+    def _aliases_by_lower_case(self) -> Mapping[str, str]:
+        """Targets of the aliases that a file writes with capitals."""
+        aliases = self.document.aliases
+        return {lower: aliases[name] for name in aliases if (lower := name.lower()) != name}
+
+
+def _decoded_registry(raw: bytes, origin: str) -> Registry:
+    document, raw = loader.decode_document(raw, origin)
     return Registry(document, origin, raw)
 
 
-def _permitted(registry: Registry, beneath: Registry | None = None) -> Registry:
-    """Return `registry`, which reads no variable that it may not, and names what can be named.
+def _with_permitted_variables(registry: Registry, base: Registry | None = None) -> Registry:
+    """Return `registry` if it reads no variable that is off limits and its names can be typed.
+
+    Variables that `base`, or the bundled registry, already reads for the same provider
+    are permitted.
 
     Raises:
-        RegistryError: It reads one that the registry `beneath` does not, or a name is none.
+        RegistryError: It reads another service's variable, or a name cannot be typed.
     """
-    for wrong in validation.name_complaints(registry.providers):
-        loader.refuse(*wrong, registry.origin)
+    for path, complaint in validation.name_complaints(registry.providers):
+        loader.refuse(path, complaint, registry.origin)
     if any(validation.variable_complaints(registry.providers, {})):
-        permitted = validation.declared((beneath or _bundled()).providers)
-        for wrong in validation.variable_complaints(registry.providers, permitted):
-            loader.refuse(*wrong, registry.origin)
+        permitted = validation.declared_variables((base or _bundled()).providers)
+        for path, complaint in validation.variable_complaints(registry.providers, permitted):
+            loader.refuse(path, complaint, registry.origin)
     return registry
 
 
 @lru_cache(maxsize=16)
-def _merged(beneath: Registry, patch: bytes, origin: str) -> Registry:
-    merged = _decoded(loader.merge(beneath.raw, patch, origin), origin)
-    return _permitted(merged, beneath)
+def _merged(base: Registry, patch: bytes, origin: str) -> Registry:
+    merged = _decoded_registry(loader.merge_patch(base.raw, patch, origin), origin)
+    return _with_permitted_variables(merged, base)
 
 
 @lru_cache(maxsize=1)
 def _bundled() -> Registry:
     """Load the registry of this distribution.
 
-    In a wheel it lies beside this file; in a checkout (editable install) at the root.
+    A wheel has it inside the package; a checkout (editable install) has it at its root.
     """
     here = Path(__file__).resolve()
-    places = (here.parents[1] / "providers.json", here.parents[3] / "providers.json")
-    path = next((place for place in places if place.is_file()), places[0])
+    candidates = (here.parents[1] / "providers.json", here.parents[3] / "providers.json")
+    path = next((path for path in candidates if path.is_file()), candidates[0])
     try:
-        return _decoded(path.read_bytes(), str(path))
+        return _decoded_registry(path.read_bytes(), str(path))
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror or error}"
         raise RegistryError(msg) from error

@@ -1,10 +1,10 @@
-"""What a registry must keep to beyond its types; above all, where keys may go.
+"""Rules for a registry beyond its types; above all, where keys may go.
 
-* A URL is https, or on this machine. A server of kind `local` that takes no key may be
-  anywhere: it is the user's own network.
-* A key is read from a variable that was made for it. Variables of other services are
-  refused, so that no file sends your cloud's or your database's secret to a model host.
-* What the registry underneath declares for a provider needs no second permission.
+* A base URL is https or on this machine. A server of kind `local` that takes no key may be
+  anywhere, since it is in the user's own network.
+* A key is read from a variable made for it. Variables of other services are refused, so
+  that no file can send the secret of your cloud or database to a model host.
+* What the registry underneath already reads for a provider needs no further permission.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from inference_providers.credentials import in_braces, is_loopback, secret_of
+from inference_providers.registry.entries import entries_in
 from inference_providers.types import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from urllib.parse import SplitResult
 
-    from inference_providers.types import Listing, Provider
+    from inference_providers.types import Endpoint, Listing, Provider
 
 __all__ = [
     "Complaint",
     "complaints",
-    "declared",
+    "declared_variables",
     "is_key_name",
     "name_complaints",
-    "parted",
+    "redacted_url",
+    "split_url",
     "variable_complaints",
-    "without_secrets",
 ]
 
 Complaint = tuple[str, str]
@@ -38,7 +39,7 @@ Complaint = tuple[str, str]
 
 _KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*(?:KEY|TOKEN|PAT)", re.IGNORECASE)
 _SECRET_NAME = re.compile(r".*(?:KEY|TOKEN|PAT|SECRET|PASSWORD|PASSWD|CREDENTIALS?)", re.IGNORECASE)
-_OTHERS = re.compile(
+_OTHER_SERVICE_NAME = re.compile(
     r"(?:AWS|AMAZON|AZURE_(?:CLIENT|STORAGE|DEVOPS)|ARM|GOOGLE_APPLICATION|GCP|GCLOUD|TF|TERRAFORM"
     r"|GITHUB|GH|GITLAB|BITBUCKET|CI|ACTIONS|CIRCLE|JENKINS|TRAVIS|BUILDKITE|CODECOV|SONAR"
     r"|SSH|GPG|PGP|AGE|SOPS|VAULT|KUBE|K8S|DOCKER|HELM|REGISTRY|NPM|NODE|YARN|PYPI|TWINE|UV|PIP"
@@ -48,94 +49,98 @@ _OTHERS = re.compile(
     r"|NEW_RELIC|GRAFANA|OTEL|HEROKU|NETLIFY|FLY|PULUMI|OP|BW)_.*",
     re.IGNORECASE,
 )
+_ALWAYS_READABLE = frozenset({"AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION", "AWS_DEFAULT_REGION"})
+"""AWS variables made for Amazon's model host, or not secret."""
 _URL = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/[A-Za-z0-9/._~!$&'()*+,;=:@%-]*)?"
 )
-"""A base URL, its `{VARIABLES}` filled in; a host's name beyond ASCII is written `xn--…`."""
-_KEYS_AT = "auth.any_of"
-_OURS_ALL_THE_SAME = frozenset({"AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION", "AWS_DEFAULT_REGION"})
-"""Variables made for Amazon's model host, or not secret, although AWS names them."""
+"""A base URL after its `{VARIABLES}` are filled in; a non-ASCII host is written `xn--…`."""
+_PROVIDER_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_KEYS_FIELD = "auth.any_of"
 
 
 def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
-    """Yield what is wrong with provider rows, each by itself."""
+    """Yield what is wrong with each provider row, seen alone."""
     for provider_id, provider in providers.items():
-        at = f"$.providers.{provider_id}"
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", provider_id):
-            yield at, "a provider's id is made of lower-case letters, digits, '.', '_' and '-'"
+        path = f"$.providers.{provider_id}"
+        if not _PROVIDER_ID.fullmatch(provider_id):
+            yield path, "provider ids consist of lower-case letters, digits, '.', '_' and '-'"
         if not provider.auth.any_of:
-            yield f"{at}.auth.any_of", "got no alternative, expected [[]] where no key is needed"
-        for where, variable in _variables(provider):
+            yield f"{path}.{_KEYS_FIELD}", "got no alternative, expected [[]] if no key is needed"
+        for field, variable in _variables(provider):
             if not (variable.isascii() and variable.isidentifier()):
-                yield f"{at}.{where}", f"got {_shown(variable)}, expected the name of a variable"
+                yield f"{path}.{field}", f"got {_shown(variable)}, expected a variable's name"
         for name, endpoint in provider.endpoints.items():
-            where = f"{at}.endpoints.{name}"
-            if wrong := _wrong_url(endpoint.base_url, provider):
-                got = without_secrets(endpoint.base_url)
-                yield f"{where}.base_url", f"got {got!r}, expected {wrong}"
-            listed_at = endpoint.models_path
-            if not listed_at.startswith("/") and (listed_at or provider.kind == "local"):
-                yield f"{where}.models_path", f"got {listed_at!r}, expected '/…'"
-        any_name = provider.takes_any_name and "default" not in provider.endpoints
-        if any_name or not provider.endpoints:
-            has = ", ".join(map(repr, provider.endpoints)) or "none"
-            yield f"{at}.endpoints", f"got {has}, expected one named 'default'"
-        yield from _model_complaints(f"{at}.models", provider.models, provider)
-        yield from _model_complaints(f"{at}.embeddings", provider.embeddings, provider)
+            yield from _endpoint_complaints(f"{path}.endpoints.{name}", endpoint, provider)
+        needs_default = provider.takes_any_name and "default" not in provider.endpoints
+        if needs_default or not provider.endpoints:
+            names = ", ".join(map(repr, provider.endpoints)) or "none"
+            yield f"{path}.endpoints", f"got {names}, expected one named 'default'"
+        yield from _model_complaints(f"{path}.models", provider.models, provider)
+        yield from _model_complaints(f"{path}.embeddings", provider.embeddings, provider)
 
 
-def _wrong_url(url: str, provider: Provider) -> str | None:
-    plain = re.sub(r"\{\w+\}", "1", url)  # which may stand for a port, too
-    parts = parted(plain)
+def _endpoint_complaints(path: str, endpoint: Endpoint, provider: Provider) -> Iterator[Complaint]:
+    if expected := _expected_url(endpoint.base_url, provider):
+        yield f"{path}.base_url", f"got {redacted_url(endpoint.base_url)!r}, expected {expected}"
+    models_path = endpoint.models_path
+    may_be_empty = provider.kind != "local"
+    if not (models_path.startswith("/") or (may_be_empty and not models_path)):
+        yield f"{path}.models_path", f"got {models_path!r}, expected a path that begins with '/'"
+
+
+def _expected_url(url: str, provider: Provider) -> str | None:
+    """Return what a base URL should be instead, or `None` if it may be used."""
+    filled = re.sub(r"\{\w+\}", "1", url)  # a digit, because a variable may be a port
+    parts = split_url(filled)
     if parts is None:
-        return "an http(s) URL, with a host and a port that there are"
+        return "an http(s) URL with a valid host and port"
     if parts.username is not None or parts.query or parts.fragment:
         return "a URL without user name, '?' and '#'"
-    if not _URL.fullmatch(plain):
+    if not _URL.fullmatch(filled):
         return "an http(s) URL"
-    is_own = provider.kind == "local" and provider.auth.any_of == ((),)
-    if parts.scheme == "https" or is_loopback(parts.hostname or "") or is_own:
+    is_keyless_server = provider.kind == "local" and provider.auth.any_of == ((),)
+    if parts.scheme == "https" or is_loopback(parts.hostname or "") or is_keyless_server:
         return None
     return "an https URL; http is for this machine, and for kind 'local' without a key"
 
 
 def _model_complaints(
-    at: str, models: Mapping[str, Listing], provider: Provider
+    path: str, models: Mapping[str, Listing], provider: Provider
 ) -> Iterator[Complaint]:
     endpoints = provider.endpoints
-    for model, listed in models.items():
-        if isinstance(listed, Model) and listed.endpoint in endpoints:  # nearly all of them
+    for model, listing in models.items():
+        if isinstance(listing, Model) and listing.endpoint in endpoints:  # the common case, first
             continue
-        if listed == ():
-            yield f"{at}.{model}", "got no entry, expected one; null takes a model out"
-        for entry in listed if isinstance(listed, tuple) else (listed,):
-            endpoint = entry.endpoint if isinstance(entry, Model) else "default"
-            if endpoint not in endpoints:
-                known = ", ".join(map(repr, endpoints))
-                yield f"{at}.{model}", f"got endpoint {endpoint!r}, expected one of {known}"
+        entries = entries_in(listing)
+        if not entries:
+            yield f"{path}.{model}", "got no entry, expected one; null removes a model"
+        for entry in entries:
+            if entry.endpoint not in endpoints:
+                names = ", ".join(map(repr, endpoints))
+                yield f"{path}.{model}", f"got endpoint {entry.endpoint!r}, expected one of {names}"
 
 
 def name_complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
-    """Yield the names and ids of models that nobody can type, or that steer a terminal."""
-    expected = "expected one that can be typed, without white space around it"
+    """Yield model names and ids that cannot be typed, or that would control a terminal."""
+    wrong = "is empty, or has surrounding whitespace or unprintable characters"
     for provider_id, provider in providers.items():
         for kind, models in (("models", provider.models), ("embeddings", provider.embeddings)):
-            at = f"$.providers.{provider_id}.{kind}"
-            for model, listed in models.items():
-                if not _is_plain(model):
-                    yield at, f"got the name {model!r}, {expected}"
-                for entry in listed if isinstance(listed, tuple) else (listed,):
-                    model_id = entry.id if isinstance(entry, Model) else entry
-                    if not _is_plain(model_id):
-                        yield f"{at}.{model}", f"got the id {model_id!r}, {expected}"
+            path = f"$.providers.{provider_id}.{kind}"
+            for model, listing in models.items():
+                if not _can_be_typed(model):
+                    yield path, f"model name {model!r} {wrong}"
+                for entry in entries_in(listing):
+                    if not _can_be_typed(entry.id):
+                        yield f"{path}.{model}", f"model id {entry.id!r} {wrong}"
 
 
-def _is_plain(text: str) -> bool:
+def _can_be_typed(text: str) -> bool:
     return text.isprintable() and text != "" and text == text.strip()
 
 
-def declared(providers: Mapping[str, Provider]) -> dict[str, frozenset[str]]:
-    """Return the variables each row reads: for keys, in its URLs, and for its address."""
+def declared_variables(providers: Mapping[str, Provider]) -> dict[str, frozenset[str]]:
+    """Return the variables each provider row reads: for keys, in its URLs, and for its address."""
     return {
         provider_id: frozenset(name for _, name in _variables(provider))
         for provider_id, provider in providers.items()
@@ -143,61 +148,61 @@ def declared(providers: Mapping[str, Provider]) -> dict[str, frozenset[str]]:
 
 
 def _variables(provider: Provider) -> Iterator[tuple[str, str]]:
-    """Yield the variables a row reads, each with the field that names it."""
+    """Yield the variables a row reads, each after the field that names it."""
     for names in provider.auth.any_of:
         for name in names:
-            yield _KEYS_AT, name
-    for endpoint, row in provider.endpoints.items():
-        for name in in_braces(row.base_url):
-            yield f"endpoints.{endpoint}.base_url", name
-        for name in row.base_url_env:
-            yield f"endpoints.{endpoint}.base_url_env", name
+            yield _KEYS_FIELD, name
+    for endpoint_name, endpoint in provider.endpoints.items():
+        for name in in_braces(endpoint.base_url):
+            yield f"endpoints.{endpoint_name}.base_url", name
+        for name in endpoint.base_url_env:
+            yield f"endpoints.{endpoint_name}.base_url_env", name
 
 
 def variable_complaints(
     providers: Mapping[str, Provider], permitted: Mapping[str, frozenset[str]]
 ) -> Iterator[Complaint]:
-    """Yield the variables that no row may read, unless `permitted` has them for that row."""
+    """Yield the variables that a row must not read, unless `permitted` lists them for that row."""
     for provider_id, provider in providers.items():
-        read = [*_variables(provider)]
-        in_urls = {name for where, name in read if where != _KEYS_AT}
+        variables = [*_variables(provider)]
+        in_urls = {name for field, name in variables if field != _KEYS_FIELD}
         keys = {secret_of(names, provider) for names in provider.auth.any_of if names} - in_urls
-        may_read = permitted.get(provider_id, frozenset()) | _OURS_ALL_THE_SAME
-        for where, name in read:
-            at = f"$.providers.{provider_id}.{where}"
-            if name in may_read:
+        readable = permitted.get(provider_id, frozenset()) | _ALWAYS_READABLE
+        for field, name in variables:
+            path = f"$.providers.{provider_id}.{field}"
+            if name in readable:
                 continue
-            if _OTHERS.fullmatch(name):
+            if _OTHER_SERVICE_NAME.fullmatch(name):
                 expected = "a variable made for this provider; that one is another service's"
-                yield at, f"got {_shown(name)}, expected {expected}"
+                yield path, f"got {_shown(name)}, expected {expected}"
             elif name in keys and not _KEY_NAME.fullmatch(name):
                 expected = "a name that ends in KEY, TOKEN or PAT, such as OURS_API_KEY"
-                yield at, f"got {_shown(name)}, expected {expected}"
-            elif where != _KEYS_AT and _SECRET_NAME.fullmatch(name):
-                yield at, f"got {{{name}}} in a URL, where no secret belongs"
+                yield path, f"got {_shown(name)}, expected {expected}"
+            elif field != _KEYS_FIELD and _SECRET_NAME.fullmatch(name):
+                yield path, f"got {{{name}}} in a URL, which must not contain a secret"
 
 
 def _shown(variable: str) -> str:
-    """Return a name as a message may show it: what is not in capitals may be a key itself."""
-    plain = re.fullmatch("[A-Z][A-Z0-9_]*", variable)
-    return repr(variable) if plain else "something not shown (it may be a key)"
+    """Return a variable's name for a message; anything else may be a key and is hidden."""
+    is_name = re.fullmatch("[A-Z][A-Z0-9_]*", variable)
+    return repr(variable) if is_name else "a value that is not shown (it may be a key)"
 
 
 def is_key_name(name: str) -> bool:
-    """Tell whether a variable may hold a model provider's key, by its name."""
-    return bool(_KEY_NAME.fullmatch(name)) and not _OTHERS.fullmatch(name)
+    """Whether a variable of this name may hold a model provider's key."""
+    return bool(_KEY_NAME.fullmatch(name)) and not _OTHER_SERVICE_NAME.fullmatch(name)
 
 
-def parted(url: str) -> SplitResult | None:
-    """Return a URL's parts, or nothing where its host or its port is none."""
+def split_url(url: str) -> SplitResult | None:
+    """Return a URL's parts, or `None` if it has no valid host or port."""
     try:
         parts = urlsplit(url)
-        plain = parts.hostname and parts.port != 0  # a port is read only now
+        is_valid = parts.hostname and parts.port != 0  # `port` is parsed on access
     except ValueError:
         return None
-    return parts if plain else None
+    return parts if is_valid else None
 
 
-def without_secrets(url: str) -> str:
-    """Return a URL that is wrong as a message may show it: a password may stand in it."""
+def redacted_url(url: str) -> str:
+    """Return a faulty URL for a message, without user name, password and query."""
     return re.sub(r"(?<=\?).*", "…", re.sub(r"(?<=//).*@", "…@", url))

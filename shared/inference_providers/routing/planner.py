@@ -16,7 +16,7 @@ import msgspec
 
 from inference_providers.errors import UnknownModelError
 from inference_providers.model_names.canonical import canonical_name
-from inference_providers.registry.index import Target
+from inference_providers.registry.entries import Target
 from inference_providers.types import (
     ANYTHING,
     NOT_IN_ONLY,
@@ -192,7 +192,7 @@ class _Planner:
 
     def _offers(self, target: Target, provider_id: str) -> Iterator[Model | Unavailable]:
         """Yield what a provider serves under the name, or why it cannot be told."""
-        entries = self.registry.offered(provider_id, target)
+        entries = self.registry.entries_for(provider_id, target)
         provider = self.registry.providers[provider_id]
         kind = provider.kind
         if not entries and provider.accepts_any_model:

@@ -158,4 +158,4 @@ def _bounded(
 ) -> Registry:
     new = updater.opened(raw, updates.trusted_keys).document
     document = merge_policy.bounded(bundled.document, new, dict(updates.allowed), named)
-    return Registry.made_of(document, f"{bundled.origin}, updated")
+    return Registry.from_document(document, f"{bundled.origin}, updated")

@@ -23,7 +23,7 @@ import msgspec
 from inference_providers.credentials import is_loopback
 from inference_providers.errors import ConfigError
 from inference_providers.registry import validation
-from inference_providers.registry.index import each
+from inference_providers.registry.entries import entries_in
 from inference_providers.types import ON_THIS_MACHINE, Auth, Listing, Model, Provider, Quirks
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def bounded(
         for provider_id, row in trusted.providers.items()
     }
     protocols = {e.protocol for row in trusted.providers.values() for e in row.endpoints.values()}
-    taken = frozenset().union(*validation.declared(trusted.providers).values())
+    taken = frozenset().union(*validation.declared_variables(trusted.providers).values())
     for provider_id, row in downloaded.providers.items():
         host = (allowed or {}).get(provider_id)
         known = provider_id in trusted.providers or provider_id in trusted.retired_providers
@@ -150,14 +150,14 @@ def _with_models(row: Provider, other: Provider | None) -> Provider:
 def _listings(
     known: Mapping[str, Listing], other: Mapping[str, Listing], endpoints: Mapping[str, Endpoint]
 ) -> dict[str, Listing]:
-    ids = {entry.id for listed in known.values() for entry in each(listed)}
+    ids = {entry.id for listed in known.values() for entry in entries_in(listed)}
     made: dict[str, Listing] = {}
     for name, listed in other.items():
         if name not in known and not _NAME.fullmatch(name):
             continue
         entries = tuple(
             _harmless(entry)
-            for entry in each(listed)
+            for entry in entries_in(listed)
             if entry.endpoint in endpoints and (entry.id in ids or _ID.fullmatch(entry.id))
         )
         if entries:

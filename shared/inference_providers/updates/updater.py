@@ -277,16 +277,16 @@ def opened(raw: bytes, trusted_keys: tuple[str, ...]) -> Update:
     """
     content = signatures.open_file(raw, trusted_keys, max_bytes=MAX_BYTES)
     try:
-        document, _ = loader.decode(content.registry, "it")
+        document, _ = loader.decode_document(content.registry, "it")
     except RegistryError as error:
         raise UpdateError(str(error)) from error
     return Update(document, content.version, content.expires, raw)
 
 
 def _check_url(url: str) -> None:
-    parts = validation.parted(url)
+    parts = validation.split_url(url)
     if parts is None or parts.scheme != "https" or parts.username is not None:
-        got = validation.without_secrets(url)
+        got = validation.redacted_url(url)
         msg = f"The registry's URL: got {got!r}, expected an https URL without a user name"
         raise ConfigError(msg)
 

@@ -138,7 +138,7 @@ def test_providers_lists_variables_and_closed_ones() -> None:
         (["ask", "x", "--only", "grok"], 2, "'grok' is not a provider; did you mean 'groq'?"),
         (["explain", "gpt-oss-12b"], 2, "Unknown model 'gpt-oss-12b'"),
         (["models", "--registry", "/nowhere.json"], 2, "/nowhere.json: cannot be read: No such"),
-        (["models", "--registry", ""], 2, "'': it is empty; expected a path, JSON text or a dict"),
+        (["models", "--registry", ""], 2, "'': the path is empty; expected a path, JSON text or a dict"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -162,7 +162,7 @@ def test_a_faulty_key_is_told(value: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{bad", "not JSON"),
+        ("{bad", "not valid JSON"),
         ("[]", "at $: got `array`, expected `object`"),
         ('{"providers": {"x": {"name": 5}}}', "at $.providers.x.name: got `int`, expected `str`"),
     ],
@@ -310,7 +310,7 @@ def test_check_says_what_a_file_adds_changes_and_removes(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "not JSON: Expecting value: line 1 column 1 (char 0), where the text ends"),
+        ("", "not valid JSON: Expecting value: line 1 column 1 (char 0), at the end of the text"),
         ({"providers": {"groq": {"modles": {}}}}, "did you mean 'models'?"),
         ({"providers": {"groq": {"auth": {"any_of": [["GITHUB_TOKEN"]]}}}}, "another service's"),
         ({"providers": {"groq": {"endpoints": {"default": {"protocol": "openai"}}}}},

@@ -13,7 +13,7 @@ import pytest
 from inference_providers.credentials import Keys, is_loopback
 from inference_providers.errors import UnknownModelError
 from inference_providers.model_names.canonical import canonical_name
-from inference_providers.registry.index import Target
+from inference_providers.registry.entries import Target
 from inference_providers.registry.registry import Registry
 from inference_providers.routing.planner import PlanningContext, plan
 from inference_providers.types import ON_THIS_MACHINE, Selection

@@ -81,23 +81,23 @@ def test_a_model_is_a_text_an_object_or_a_list() -> None:
         ({"zzz": {}}, "at $: got an unknown field 'zzz', expected '$schema', 'schema_version', "),
         (changed([["A_KEY"]], "providers", "a", "auth", "xyz"),
          "got an unknown field 'xyz', expected 'any_of', 'opt_in', 'opt_in_variables'"),
-        ({"providers": {"a": {}}}, "at $.providers.a: got no 'name', expected one"),
+        ({"providers": {"a": {}}}, "at $.providers.a: required field 'name' is missing"),
         (changed({"id": "x", "input": ["text", "images"]}, "providers", "a", "models", "n"),
          "at $.providers.a.models.n.input[1]: got 'images', expected 'audio' or 'image' or 'pdf'"),
         (changed("planet", "providers", "b", "kind"),
          "at $.providers.b.kind: got 'planet', expected 'cloud' or 'direct' or 'embedded' or"),
-        (changed("2026-11-22", "generated_at"), "expected one such as '2026-11-22T00:00:00Z'"),
+        (changed("2026-11-22", "generated_at"), "expected a time such as '2026-11-22T00:00:00Z'"),
         (changed({"id": "x", "cost": {"in": "free", "out": 0}}, "providers", "a", "models", "n"),
          "at $.providers.a.models.n.cost.in: got `str`, expected `float`"),
         (changed({"id": "x", "shutdown": "soon"}, "providers", "a", "models", "m"),
-         "at $.providers.a.models.m.shutdown: Invalid RFC3339 encoded date, expected one such as"),
+         "at $.providers.a.models.m.shutdown: Invalid RFC3339 encoded date, expected a date such as"),
         (changed("note", "retired_providers", "x"), "at $.retired_providers.x"),
         (changed([], "aliases"), "at $.aliases: got `array`, expected `object`"),
         (changed(2, "schema_version"), "$.schema_version: got 2, expected 1; update autoprovider"),
         (changed(GOOD["providers"]["a"], "providers", "Bad Id"), "at $.providers.Bad Id: "),
-        (changed([["A KEY"]], "providers", "a", "auth", "any_of"), "the name of a variable"),
-        (changed([["$(id)"]], "providers", "a", "auth", "any_of"), "the name of a variable"),
-        (changed([], "providers", "a", "auth", "any_of"), "expected [[]] where no key is needed"),
+        (changed([["A KEY"]], "providers", "a", "auth", "any_of"), "expected a variable's name"),
+        (changed([["$(id)"]], "providers", "a", "auth", "any_of"), "expected a variable's name"),
+        (changed([], "providers", "a", "auth", "any_of"), "expected [[]] if no key is needed"),
         (changed("ftp://a.test", "providers", "a", "endpoints", "default", "base_url"),
          "$.providers.a.endpoints.default.base_url: got 'ftp://a.test', expected an http(s) URL"),
         (changed("a.test/v1", "providers", "a", "endpoints", "default", "base_url"), "http(s) URL"),
@@ -139,10 +139,10 @@ def test_what_costs_nothing_costs_zero() -> None:
 def test_a_row_over_a_provider_that_is_misspelt_is_told_which_are_near() -> None:
     with pytest.raises(RegistryError) as caught:
         Registry.load().merged({"providers": {"grok": {"models": {"m": "x"}}}})
-    said = "at $.providers.grok: got no 'name', expected one; did you mean 'groq'"
+    said = "at $.providers.grok: required field 'name' is missing; did you mean 'groq'"
     assert said in str(caught.value)
     long = "grok" * 50
-    with pytest.raises(RegistryError, match=r"expected one$"):  # to compare them would take long
+    with pytest.raises(RegistryError, match=r"is missing$"):  # to compare them would take long
         Registry.load({"providers": {long + "a": {}, long: {}}})
 
 
@@ -165,10 +165,10 @@ def test_one_fault_among_very_many_rows_is_found_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "not JSON"),
-        ('{"providers": {}} trailing', "not JSON"),
-        ("{" + '"a":[' * 100_000, "not JSON"),
-        ('{"schema_version": NaN}', "not JSON"),
+        ("{", "not valid JSON"),
+        ('{"providers": {}} trailing', "not valid JSON"),
+        ("{" + '"a":[' * 100_000, "not valid JSON"),
+        ('{"schema_version": NaN}', "not valid JSON"),
     ],
 )
 def test_a_text_that_is_not_json_is_refused(text: str, said: str) -> None:
@@ -257,5 +257,5 @@ def test_merge_follows_rfc_7396() -> None:
         ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
     ]
     for base, patch, result in cases:
-        merged = loader.merge(json.dumps(base).encode(), json.dumps(patch).encode(), "x")
+        merged = loader.merge_patch(json.dumps(base).encode(), json.dumps(patch).encode(), "x")
         assert json.loads(merged) == result

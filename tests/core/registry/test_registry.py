@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from inference_providers.errors import ConfigError, RegistryError, UnknownModelError
-from inference_providers.registry.index import Target
+from inference_providers.registry.entries import Target
 from inference_providers.registry.registry import Registry
 
 
@@ -179,7 +179,7 @@ def test_a_snapshot_or_a_tier_can_be_asked_for(name: str, target: Target, ids: l
     dated = Registry.load(DATED)
     assert dated.target(name) == target
     asked = [target.provider] if target.provider else dated.providers
-    offers = [dated.offered(p, target)[:1] for p in asked]
+    offers = [dated.entries_for(p, target)[:1] for p in asked]
     assert [entry.id for offer in offers for entry in offer] == ids
 
 
@@ -188,16 +188,16 @@ def test_a_snapshot_or_a_tier_can_be_asked_for(name: str, target: Target, ids: l
     [
         (
             "gpt-4o@2023-01-01",
-            "has no '@2023-01-01'; there is '@2024-08-06', '@2024-11-20', '@20240806', ':batch', ",
+            "has no '@2023-01-01'; choose '@2024-08-06', '@2024-11-20', '@20240806', ':batch', ",
         ),
-        ("first/gpt-4o:free", "has no ':free' at 'first'; there is '@2024-08-06', '@2024-11-20'"),
-        ("openai/gpt-4o:nitro", "has no ':nitro'; there is"),
-        ("second/gpt-4o-2024-11-20", "has no '@2024-11-20' at 'second'; there is"),
-        ("gpt-4o@2024-11-20:free", "has no '@2024-11-20:free'; there is"),
+        ("first/gpt-4o:free", "has no ':free' at 'first'; choose '@2024-08-06', '@2024-11-20'"),
+        ("openai/gpt-4o:nitro", "has no ':nitro'; choose"),
+        ("second/gpt-4o-2024-11-20", "has no '@2024-11-20' at 'second'; choose"),
+        ("gpt-4o@2024-11-20:free", "has no '@2024-11-20:free'; choose"),
         ("GPT-4o-mini-2030-01-01", "Unknown model 'GPT-4o-mini-2030-01-01'"),
-        ("vendor/GPT-4o-2030-01-01", "has no '@2030-01-01'; there is '@2024-08-06'"),
+        ("vendor/GPT-4o-2030-01-01", "has no '@2030-01-01'; choose '@2024-08-06'"),
         ("first/Plain-Instruct", "does not list 'Plain-Instruct'; it is served by second"),
-        ("plain@1", "Model 'plain' has no '@1'; there is no snapshot and no tier of it"),
+        ("plain@1", "Model 'plain' has no '@1'; use the plain name"),
     ],
 )
 def test_a_snapshot_or_tier_nobody_has_says_which_there_are(name: str, said: str) -> None:
@@ -228,13 +228,13 @@ def test_a_file_may_write_names_in_any_case() -> None:
     [
         (
             "lost",
-            "'lost' is an alias of 'gpt-os-120b', which is no model listed here; did you mean",
+            "'lost' is an alias of 'gpt-os-120b', which no provider lists; did you mean",
         ),
         ("LOST", "'lost' is an alias of 'gpt-os-120b'"),
-        ("twice", "'twice' is an alias of 'lost', which is no model listed here"),
-        ("loop", "'loop' is an alias of 'loop', which is no model listed here"),
+        ("twice", "'twice' is an alias of 'lost', which no provider lists"),
+        ("loop", "'loop' is an alias of 'loop', which no provider lists"),
         ("groq/lost", "'lost' is an alias of 'gpt-os-120b'"),
-        ("pin", "'pin' is an alias of 'groq/gpt-oss-120b', which is no model listed here"),
+        ("pin", "'pin' is an alias of 'groq/gpt-oss-120b', which no provider lists"),
     ],
 )
 def test_an_alias_that_leads_nowhere_says_where_it_leads(name: str, said: str) -> None:
@@ -354,8 +354,8 @@ def test_a_model_of_the_other_kind_is_told_from_an_unknown_one(name: str) -> Non
     row = {"name": "A", "endpoints": endpoints, "embeddings": {"vectors": "v"}}
     other = {"name": "B", "endpoints": endpoints}
     chats = Registry.load({"providers": {"a": {**row, "models": {"talks": "t"}}, "b": other}})
-    with pytest.raises(UnknownModelError, match="'vectors' makes embeddings; give it to AutoEmb"):
+    with pytest.raises(UnknownModelError, match="'vectors' is an embedding model; use AutoEmb"):
         chats.target(name)
     assert chats.embeddings.target(name).model == "vectors"
-    with pytest.raises(UnknownModelError, match="'talks' chats; give it to AutoChatModel"):
+    with pytest.raises(UnknownModelError, match="'talks' is a chat model; use AutoChatModel"):
         chats.embeddings.target(name.lower().replace("vectors", "talks"))

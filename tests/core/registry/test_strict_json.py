@@ -18,19 +18,19 @@ def test_what_is_json_is_decoded() -> None:
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (b"", r"Expecting value: line 1 column 1 \(char 0\), where the text ends$"),
-        (b"{", "Expecting property name.*, where the text ends$"),
-        (b"{} {}", "Extra data: .*, where '{' stands$"),
-        (b"// mine\n{}", "Expecting value: .*, where '/' stands$"),
-        (b'{"a": 1,}', "line 1 column 9 .*, where '}' stands$"),
-        (b'{"a": sk-canary}', "column 7 .*, where 's' stands$"),
-        (b'{"a": 1, "b": 2, "a": 3}', "the key 'a' stands twice"),
-        (b'{"x": {"base_url": 1, "base_url": 2}}', "the key 'base_url' stands twice"),
-        (b'{"a": NaN}', "'NaN' is no number"),
-        (b'{"a": -Infinity}', "'-Infinity' is no number"),
-        (b'{"a": 1e999}', "'1e999' is no number"),
-        (b'{"a": "\\ud800"}', "surrogates not allowed"),
-        (b"\xff\xfe{}", "byte 0 is not UTF-8, as JSON is written"),
+        (b"", r"Expecting value: line 1 column 1 \(char 0\), at the end of the text$"),
+        (b"{", "Expecting property name.*, at the end of the text$"),
+        (b"{} {}", "Extra data: .*, at character '{'$"),
+        (b"// mine\n{}", "Expecting value: .*, at character '/'$"),
+        (b'{"a": 1,}', "line 1 column 9 .*, at character '}'$"),
+        (b'{"a": sk-canary}', "column 7 .*, at character 's'$"),
+        (b'{"a": 1, "b": 2, "a": 3}', "duplicate key 'a'"),
+        (b'{"x": {"base_url": 1, "base_url": 2}}', "duplicate key 'base_url'"),
+        (b'{"a": NaN}', "'NaN' is not a valid JSON number"),
+        (b'{"a": -Infinity}', "'-Infinity' is not a valid"),
+        (b'{"a": 1e999}', "a number is out of range"),
+        (b'{"a": "\\ud800"}', "unpaired surrogate"),
+        (b"\xff\xfe{}", "byte 0 is not valid UTF-8"),
         (b"\xef\xbb\xbf{}", "BOM"),
         (b'{"a": ' + b"9" * 10_000 + b"}", "digits"),
         (b'{"a":' * 17 + b"1" + b"}" * 17, "nested more than 16 levels"),
@@ -58,6 +58,6 @@ def test_the_limit_is_the_callers() -> None:
 def test_one_key_of_very_many_that_stands_twice_is_found_at_once() -> None:
     keys = ",".join(f'"{n}": 0' for n in range(100_000))
     begun = time.process_time()
-    with pytest.raises(ValueError, match="the key 'z' stands twice"):
+    with pytest.raises(ValueError, match="duplicate key 'z'"):
         strict_json.decode(f'{{{keys}, "z": 1, "z": 2}}'.encode())
     assert time.process_time() - begun < 5, "it took a minute for each 600 KB"

@@ -49,7 +49,7 @@ def test_a_variable_of_another_service_is_refused(name: str) -> None:
     with pytest.raises(RegistryError) as caught:
         merged(row((name,)))
     assert str(caught.value).startswith("the given registry: at $.providers.own.auth.any_of: got ")
-    got = repr(name) if name.isupper() else "something not shown (it may be a key)"
+    got = repr(name) if name.isupper() else "a value that is not shown (it may be a key)"
     assert f"got {got}, expected a variable made for this provider" in str(caught.value)
     assert not is_key_name(name)
 
@@ -76,7 +76,7 @@ def test_what_the_bundled_row_reads_needs_no_permission_in_a_file_over_it() -> N
 )
 def test_a_key_in_the_place_of_its_variable_is_not_quoted(key: str) -> None:
     for names in ((key,), ("OURS_API_KEY", key)):
-        with pytest.raises(RegistryError, match=r"any_of: got something not shown") as caught:
+        with pytest.raises(RegistryError, match=r"any_of: got a value that is not shown") as caught:
             merged(row(names))
         assert "canary" not in str(caught.value)
 
@@ -92,14 +92,14 @@ def test_a_variable_of_an_address_is_told_with_its_place(name: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"models": {"": "x"}}, "models: got the name ''"),
-        ({"models": {" m": "x"}}, "models: got the name ' m'"),
-        ({"models": {"m\x1b[31m": "x"}}, "models: got the name 'm\\x1b[31m'"),
-        ({"models": {"m": ""}}, "models.m: got the id ''"),
-        ({"models": {"m": "x\n"}}, "models.m: got the id 'x\\n'"),
-        ({"models": {"m": {"id": " x"}}}, "models.m: got the id ' x'"),
-        ({"models": {"m": ["a", {"id": ""}]}}, "models.m: got the id ''"),
-        ({"embeddings": {"m": ""}}, "embeddings.m: got the id ''"),
+        ({"models": {"": "x"}}, "models: model name ''"),
+        ({"models": {" m": "x"}}, "models: model name ' m'"),
+        ({"models": {"m\x1b[31m": "x"}}, "models: model name 'm\\x1b[31m'"),
+        ({"models": {"m": ""}}, "models.m: model id ''"),
+        ({"models": {"m": "x\n"}}, "models.m: model id 'x\\n'"),
+        ({"models": {"m": {"id": " x"}}}, "models.m: model id ' x'"),
+        ({"models": {"m": ["a", {"id": ""}]}}, "models.m: model id ''"),
+        ({"embeddings": {"m": ""}}, "embeddings.m: model id ''"),
     ],
 )
 def test_a_model_has_a_name_and_an_id_that_can_be_typed(fields: dict, said: str) -> None:
@@ -122,8 +122,8 @@ def test_a_row_without_an_endpoint_is_told_so() -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("https://{OURS_API_KEY}.a.test/v1", "where no secret belongs"),
-        ("https://a.test/{OURS_SECRET}", "where no secret belongs"),
+        ("https://{OURS_API_KEY}.a.test/v1", "must not contain a secret"),
+        ("https://a.test/{OURS_SECRET}", "must not contain a secret"),
         ("https://a.test/{DB_PASSWORD}", "another service's"),
         ("https://a.test/{AWS_ACCESS_KEY_ID}", "another service's"),
         ("http://a.test/v1", "expected an https URL"),
@@ -134,10 +134,10 @@ def test_a_row_without_an_endpoint_is_told_so() -> None:
         ("https://a.test/v1?x=1", r"without user name, '\?'"),
         ("https://a.test/v1#x", "without user name"),
         ("https://[x/v1", "an http"),
-        ("https://a.test:99999/v1", "with a host and a port that there are"),
-        ("https://a.test:x/v1", "with a host and a port that there are"),
-        ("https://a.test:0/v1", "with a host and a port that there are"),
-        ("https://:443/v1", "with a host and a port that there are"),
+        ("https://a.test:99999/v1", "with a valid host and port"),
+        ("https://a.test:x/v1", "with a valid host and port"),
+        ("https://a.test:0/v1", "with a valid host and port"),
+        ("https://:443/v1", "with a valid host and port"),
         ("https://a b.test/v1", "an http"),
         ("https://a.test/v1 ", "an http"),
         ("https://a.test/v1\n", "an http"),
@@ -214,8 +214,8 @@ def test_a_model_without_an_entry_is_told(kind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"providers": {"a": 1, "a": 2}}', "the key 'a' stands twice"),
-        ('{"aliases": {"a": NaN}}', "'NaN' is no number"),
+        ('{"providers": {"a": 1, "a": 2}}', "duplicate key 'a'"),
+        ('{"aliases": {"a": NaN}}', "'NaN' is not a valid JSON number"),
         ('{"providers":' * 50_000, "nested more than 16"),
     ],
 )

@@ -68,7 +68,7 @@ WHEEL: dict[str, Any] = {
 
 
 def document(value: dict) -> Document:
-    return loader.decode(json.dumps(value).encode(), "it")[0]
+    return loader.decode_document(json.dumps(value).encode(), "it")[0]
 
 
 TRUSTED = document(WHEEL)
@@ -76,7 +76,7 @@ TRUSTED = document(WHEEL)
 
 def bounded(change: dict, allowed: dict | None = None) -> Document:
     """Return what the wheel's becomes when a changed copy of it is downloaded."""
-    new = json.loads(loader.merge(json.dumps(WHEEL).encode(), json.dumps(change).encode(), "x"))
+    new = json.loads(loader.merge_patch(json.dumps(WHEEL).encode(), json.dumps(change).encode(), "x"))
     return merge_policy.bounded(TRUSTED, document(new), allowed)
 
 
@@ -84,8 +84,8 @@ def bounded(change: dict, allowed: dict | None = None) -> Document:
 
 
 def test_the_same_document_changes_nothing_but_spelling() -> None:
-    same = Registry.made_of(bounded({}), "it")
-    wheel = Registry.made_of(TRUSTED, "it")
+    same = Registry.from_document(bounded({}), "it")
+    wheel = Registry.from_document(TRUSTED, "it")
     assert same.models == wheel.models
     for provider_id in wheel.providers:
         for model in wheel.providers[provider_id].models:
@@ -310,7 +310,7 @@ def test_quirks_of_an_allowed_provider_reach_into_no_parameter_of_the_sdk_either
     ],
 )
 def test_an_allowed_provider_that_is_not_plain_stays_out(provider_id: str, change: dict) -> None:
-    new = json.loads(loader.merge(json.dumps(NEW).encode(), json.dumps(change).encode(), "x"))
+    new = json.loads(loader.merge_patch(json.dumps(NEW).encode(), json.dumps(change).encode(), "x"))
     made = bounded({"providers": {provider_id: new}}, {provider_id: "api.new.test"})
     assert provider_id not in made.providers
 
@@ -389,7 +389,7 @@ HOSTS = {
     "NEW_API_KEY": {"api.new.test"},
 }
 """Where each key may go; TEMPLATED_KEY besides to whatever is under templated.test."""
-DECLARED = frozenset().union(*validation.declared(TRUSTED.providers).values())
+DECLARED = frozenset().union(*validation.declared_variables(TRUSTED.providers).values())
 
 urls = st.sampled_from(
     ["https://evil.test/v1", "https://api.first.test@evil.test", "https://evil.test/{FIRST_API_KEY}",
@@ -510,7 +510,7 @@ def test_no_download_takes_a_key_anywhere_else_or_reads_another_variable(
     assume(downloaded is not None)
     made = merge_policy.bounded(TRUSTED, downloaded, allowed)
     environ = Environment(VALUES)
-    registry = Registry.made_of(made, "it")
+    registry = Registry.from_document(made, "it")
     assert msgspec.json.decode(registry.raw, type=loader.Document) == made
     for host, value in sent(registry, environ):
         if not value:
@@ -538,7 +538,7 @@ def test_no_download_makes_a_call_reach_another_server(new: dict) -> None:
             if downloaded is None:
                 return
             made = merge_policy.bounded(document(wheel), downloaded, {"new": "api.new.test"})
-            registry = Registry.made_of(made, "it")
+            registry = Registry.from_document(made, "it")
             for name in registry.models:
                 AutoChatModel(name, registry=registry, cooldown=False).invoke("Hi")
         assert evil.requests == evil.listings == []
@@ -553,14 +553,14 @@ def test_the_recorder_sees_what_an_unbounded_download_would_do() -> None:
     new["providers"]["first"]["endpoints"]["default"]["base_url"] = "https://evil.test/v1"
     new["providers"]["shy"]["auth"] = {"any_of": [["GITHUB_TOKEN"]]}
     environ = Environment(VALUES)
-    seen = set(sent(Registry.made_of(document(new), "it"), environ))
+    seen = set(sent(Registry.from_document(document(new), "it"), environ))
     assert ("evil.test", VALUES["FIRST_API_KEY"]) in seen
     assert "GITHUB_TOKEN" in environ.read
 
 
 def test_the_bundled_registry_passes_through_whole() -> None:
     wheel = Registry.load()
-    made = Registry.made_of(merge_policy.bounded(wheel.document, wheel.document), "it")
+    made = Registry.from_document(merge_policy.bounded(wheel.document, wheel.document), "it")
     assert made.models == wheel.models
     for provider_id, provider in wheel.providers.items():
         for model in provider.models:

@@ -101,7 +101,7 @@ def test_a_signature_over_the_text_alone_does_not_count(key: Path, public: str) 
         (b"x", "not as it should be"),
         (b'{"signed": 5, "signatures": []}', "not as it should be"),
         (b'{"signed": "{}", "signatures": [], "more": 1}', "not as it should be"),
-        (b'{"signed": "a", "signed": "b", "signatures": []}', "stands twice"),
+        (b'{"signed": "a", "signed": "b", "signatures": []}', "duplicate key"),
     ],
 )
 def test_what_is_no_signed_file_is_refused(public: str, raw: bytes, said: str) -> None:
@@ -116,7 +116,7 @@ def test_what_is_no_signed_file_is_refused(public: str, raw: bytes, said: str) -
         ('{"format": "autoprovider-registry/1", "version": 1}', "missing required"),
         (WHOLE.replace('"version": 1', '"version": 0'), "version or expiry"),
         (WHOLE.replace("00Z", "00"), "version or expiry"),
-        ('{"version": 1, "version": 2}', "stands twice"),
+        ('{"version": 1, "version": 2}', "duplicate key"),
         ("[" * 100_000, "nested"),
     ],
 )

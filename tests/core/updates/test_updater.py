@@ -46,7 +46,7 @@ def registry(day: int = 20, models: int = 4, **fields: Any) -> dict[str, Any]:
 
 
 def document(value: dict[str, Any]) -> Document:
-    return loader.decode(json.dumps(value).encode(), "it")[0]
+    return loader.decode_document(json.dumps(value).encode(), "it")[0]
 
 
 WHEEL = document(registry(day=10))
@@ -149,7 +149,7 @@ def test_every_url_is_kept_by_itself(feed: Feed) -> None:
     [
         (b"<html>", "not as it should be"),
         (b"[]", "expected `object`"),
-        (b'{"a": 1, "a": 1}', "stands twice"),
+        (b'{"a": 1, "a": 1}', "duplicate key"),
         (as_bytes({**registry(), "unknown": 1}), "unknown"),
         (as_bytes(registry(generated_at=None)), "does not say when it was made"),
         (as_bytes(registry(day=9)), "older than the one of this package, 2026-11-10"),
@@ -309,7 +309,7 @@ private_files.LOCK_WAIT_S = updater.DEADLINE_S = 120.0  # machines may be busy
 url, wheel, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-trusted, _ = loader.decode(wheel.encode(), "it")
+trusted, _ = loader.decode_document(wheel.encode(), "it")
 source = updater.UpdateSource(url)
 for _ in range(1 if limit else 10):
     try:
