@@ -11,8 +11,8 @@ A file counts when all of this holds, in this order:
   one's nor the kept one's, and not in the future, where it would block what comes next.
 * It lists at least `SMALLEST_SHARE` of the models of the bundled one.
 
-What it may then change is `inference_providers.updates.merge_policy`'s to say. Where anything is wrong,
-the last good file is used, else the bundled one.
+What an accepted file may change is decided by `inference_providers.updates.merge_policy`. If
+anything is wrong, the last good file is used, or else the bundled registry.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def test_providers_lists_variables_and_closed_ones() -> None:
         (["ask", "x", "--only", "grok"], 2, "'grok' is not a provider; did you mean 'groq'?"),
         (["explain", "gpt-oss-12b"], 2, "Unknown model 'gpt-oss-12b'"),
         (["models", "--registry", "/nowhere.json"], 2, "/nowhere.json: cannot be read: No such"),
-        (["models", "--registry", ""], 2, "'': the path is empty; expected a path, JSON text or a dict"),
+        (["models", "--registry", ""], 2, "'': the path is empty; expected a path, JSON"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -11,7 +11,6 @@ import pytest
 from inference_providers.errors import RegistryError, UnknownModelError
 from inference_providers.registry.legacy_format import convert, is_legacy
 from inference_providers.registry.registry import Registry
-from inference_providers.types import Provider
 
 FILE = Path(__file__).parents[2] / "data" / "original-inference-providers.json"
 ORIGINAL = json.loads(FILE.read_text())

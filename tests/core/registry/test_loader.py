@@ -90,7 +90,7 @@ def test_a_model_is_a_text_an_object_or_a_list() -> None:
         (changed({"id": "x", "cost": {"in": "free", "out": 0}}, "providers", "a", "models", "n"),
          "at $.providers.a.models.n.cost.in: got `str`, expected `float`"),
         (changed({"id": "x", "shutdown": "soon"}, "providers", "a", "models", "m"),
-         "at $.providers.a.models.m.shutdown: Invalid RFC3339 encoded date, expected a date such as"),
+         "at $.providers.a.models.m.shutdown: Invalid RFC3339 encoded date, expected a date such"),
         (changed("note", "retired_providers", "x"), "at $.retired_providers.x"),
         (changed([], "aliases"), "at $.aliases: got `array`, expected `object`"),
         (changed(2, "schema_version"), "$.schema_version: got 2, expected 1; update autoprovider"),

@@ -76,7 +76,8 @@ TRUSTED = document(WHEEL)
 
 def bounded(change: dict, allowed: dict | None = None) -> Document:
     """Return what the wheel's becomes when a changed copy of it is downloaded."""
-    new = json.loads(loader.merge_patch(json.dumps(WHEEL).encode(), json.dumps(change).encode(), "x"))
+    patch = json.dumps(change).encode()
+    new = json.loads(loader.merge_patch(json.dumps(WHEEL).encode(), patch, "x"))
     return merge_policy.bounded(TRUSTED, document(new), allowed)
 
 
