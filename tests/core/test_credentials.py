@@ -12,7 +12,9 @@ from itertools import permutations
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec import structs
 
+import factories
 from inference_providers.credentials import Key, Keys, in_braces, is_loopback
 from inference_providers.errors import ConfigError, KeyBindingError
 from inference_providers.registry.registry import Registry
@@ -21,9 +23,7 @@ from inference_providers.types import (
     ON_THIS_MACHINE,
     Auth,
     Endpoint,
-    Model,
     Provider,
-    Route,
     Selection,
 )
 
@@ -116,13 +116,7 @@ def test_no_key_of_the_bundled_registry_goes_to_another_providers_host() -> None
     keys = {}
     for provider_id, row in remote.items():
         for endpoint in row.endpoints.values():
-            route = Route(
-                model="m",
-                provider=provider_id,
-                model_id="m",
-                endpoint=endpoint,
-                model_info=Model(id="m"),
-            )
+            route = structs.replace(factories.route(provider_id), endpoint=endpoint)
             access = resolver.access(route)
             assert access.key.value_for(access.base_url) == values[provider_id]
             keys[provider_id] = access.key

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from factories import PAIR_KEYS, Pair
 from inference_providers.failover import state
 from inference_providers.failover.cooldowns import cooldown_length_s
 from inference_providers.failover.state import PROCESS_STATE
@@ -23,38 +22,6 @@ WATCH_S = 10.0
 """Longer than a busy machine takes for any limit here, shorter than the limit that is left."""
 
 
-class Pair:
-    """`first` and `second` serve `m-1`, each under its own id and with its own key."""
-
-    def __init__(self, first: FakeProvider, second: FakeProvider, down: FakeProvider) -> None:
-        self.first = first
-        self.second = second
-        self._down = down
-
-    def loses_first(self) -> None:
-        """Nobody listens where the first one should."""
-        self.first = self._down
-
-    def plays(self, *replies: Reply) -> None:
-        self.first.replies = list(replies)
-
-    async def until(self, holds: Callable[[], object]) -> None:
-        """Wait for what the servers' threads, or others, are about to do."""
-        end = time.monotonic() + 20
-        while not holds():
-            assert time.monotonic() < end, "it did not come to pass"
-            await asyncio.sleep(0.005)
-
-    def model(self, **arguments: Any) -> AutoChatModel:
-        registry = {
-            "providers": {
-                "first": self.first.row({"m-1": "first-id"}, key="FIRST_KEY"),
-                "second": self.second.row({"m-1": "second-id"}, key="SECOND_KEY"),
-            }
-        }
-        return AutoChatModel("m-1", registry=registry, **arguments)
-
-
 @pytest.fixture(scope="session")
 def servers() -> Iterator[tuple[FakeProvider, FakeProvider, FakeProvider]]:
     """Those of all tests, since every new address costs a client of its own."""
@@ -67,13 +34,13 @@ def pair(
     monkeypatch: pytest.MonkeyPatch, servers: tuple[FakeProvider, FakeProvider, FakeProvider]
 ) -> Iterator[Pair]:
     """The pair; a call that the first provider holds for too long is ended by hanging up."""
-    monkeypatch.setenv("FIRST_KEY", "first-key-value")
-    monkeypatch.setenv("SECOND_KEY", "second-key-value")
+    for name, value in PAIR_KEYS.items():
+        monkeypatch.setenv(name, value)
     first, second, down = servers
     first.replies, second.replies = [Reply("from first")], [Reply("from second")]
     rescue = threading.Timer(WATCH_S, first.hang_up)
     rescue.start()
-    yield Pair(first, second, down)
+    yield Pair(first, second, down=down)
     rescue.cancel()
     rescue.join()
     for server in servers:

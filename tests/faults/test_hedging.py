@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from factories import eventually
 from inference_providers import AllRoutesFailed, StreamInterrupted, health
 from inference_providers.failover.state import PROCESS_STATE
 from inference_providers.testing import Reply
@@ -20,8 +21,7 @@ from inference_providers.testing import Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
-
+    from factories import Pair
     from inference_providers.testing import Request
 
 SLOW = Reply("from first", delay_s=60)
@@ -58,7 +58,7 @@ async def test_the_second_answers_and_the_first_is_left_at_once(
     assert answer.text == "from second"
     assert tried(answer) == [("first", "cancelled", None), ("second", "success", None)]
     assert health().rows == (), "being slower is no failure"
-    await pair.until(lambda: pair.first.abandoned or slow.fault)
+    await eventually(lambda: pair.first.abandoned or slow.fault)
 
 
 async def test_a_first_that_is_fast_is_asked_alone(pair: Pair, ask: Callable[..., Any]) -> None:
@@ -84,7 +84,7 @@ async def test_a_first_that_wins_although_the_second_was_asked(
     answer = await ask(pair.model(hedge_after=SOON_S), "Hi")
     assert answer.text == "from first"
     assert tried(answer) == [("second", "cancelled", None), ("first", "success", None)]
-    await pair.until(lambda: pair.second.abandoned)
+    await eventually(lambda: pair.second.abandoned)
 
 
 async def test_a_first_that_fails_later_is_a_failure_and_the_second_answers(
@@ -122,11 +122,11 @@ async def test_a_cancelled_caller_leaves_both(pair: Pair) -> None:
     pair.plays(SLOW)
     pair.second.replies = [SLOW]
     asking = asyncio.ensure_future(pair.model(hedge_after=SOON_S).ainvoke("Hi"))
-    await pair.until(lambda: pair.second.requests)
+    await eventually(lambda: pair.second.requests)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await pair.until(lambda: pair.first.abandoned and pair.second.abandoned)
+    await eventually(lambda: pair.first.abandoned and pair.second.abandoned)
 
 
 async def test_a_deadline_holds_for_both(pair: Pair, ask: Callable[..., Any]) -> None:
@@ -134,14 +134,14 @@ async def test_a_deadline_holds_for_both(pair: Pair, ask: Callable[..., Any]) ->
     pair.second.replies = [SLOW]
     with pytest.raises(AllRoutesFailed, match="2 tried"):
         await ask(pair.model(hedge_after=SOON_S, timeout=3.0), "Hi")
-    await pair.until(lambda: pair.first.abandoned and pair.second.abandoned)
+    await eventually(lambda: pair.first.abandoned and pair.second.abandoned)
 
 
 async def test_threads_of_a_race_end_with_it(pair: Pair) -> None:
     before = threading.active_count()
     pair.plays(SLOW)
     pair.model(hedge_after=SOON_S).invoke("Hi")
-    await pair.until(
+    await eventually(
         lambda: threading.active_count() <= before + 2
     )  # the servers' own for two requests
 

@@ -13,7 +13,7 @@ from langchain_autoprovider import AutoChatModel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
+    from factories import Pair
 
 
 def limited(pair: Pair, **limits: int) -> AutoChatModel:

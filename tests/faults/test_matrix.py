@@ -18,7 +18,7 @@ from inference_providers.testing import Reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from conftest import Pair
+    from factories import Pair
 
 pytestmark = pytest.mark.usefixtures("_long_rests")
 
@@ -268,7 +268,7 @@ async def check(
 ) -> None:
     """Ask twice: what comes of the fault, then whether the next call spares the first provider."""
     if reply is None:
-        pair.loses_first()
+        pair.take_first_down()
     else:
         pair.plays(reply)
     model = pair.model(**{"timeout": 30.0, **limits})

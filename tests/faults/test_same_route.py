@@ -13,7 +13,7 @@ from inference_providers.testing import Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
+    from factories import Pair
 
 
 def refuses(name: str, advice: str = "") -> Reply:

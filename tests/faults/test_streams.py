@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from factories import eventually
 from inference_providers import StreamInterrupted, health
 from inference_providers.testing import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
+    from factories import Pair
 
 CALL = {"name": "send", "arguments": {"to": "everybody", "amount": 1000, "currency": "EUR"}}
 SLOW = Reply("one two three", cut_after=2, fault="hang")
@@ -68,7 +69,7 @@ async def test_a_consumer_that_stops_early_closes_the_connection(
 ) -> None:
     pair.plays(SLOW)
     await stop(pair.model())
-    await pair.until(lambda: pair.first.abandoned)
+    await eventually(lambda: pair.first.abandoned)
     assert len(pair.first.requests) == 1
     assert not pair.second.requests, "leaving is no failure"
     assert health().rows == ()
@@ -77,11 +78,11 @@ async def test_a_consumer_that_stops_early_closes_the_connection(
 async def test_a_cancelled_call_closes_the_connection(pair: Pair) -> None:
     pair.plays(Reply(fault="hang"))
     task = asyncio.create_task(pair.model().ainvoke("Hi"))
-    await pair.until(lambda: pair.first.requests)
+    await eventually(lambda: pair.first.requests)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await pair.until(lambda: pair.first.abandoned)
+    await eventually(lambda: pair.first.abandoned)
     assert not pair.second.requests
     assert health().rows == ()
 
@@ -90,7 +91,7 @@ async def test_a_route_given_up_is_let_go(pair: Pair) -> None:
     pair.plays(Reply(fault="hang"))
     answers = [chunk.text async for chunk in pair.model(**LIMITS).astream("Hi")]
     assert "".join(answers) == "from second"
-    await pair.until(lambda: pair.first.abandoned)
+    await eventually(lambda: pair.first.abandoned)
 
 
 def call_cut(**how: Any) -> Reply:
@@ -199,4 +200,4 @@ async def test_each_limit_holds_without_the_other(
     else:
         with pytest.raises(StreamInterrupted, match="first/m-1: overloaded"):
             await ask(model, "Hi")
-    await pair.until(lambda: pair.first.abandoned)
+    await eventually(lambda: pair.first.abandoned)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inference_providers.testing import FakeProvider, Reply
+from factories import PAIR_KEYS, two_providers
 from langchain_autoprovider import AutoChatModel
 
 if TYPE_CHECKING:
@@ -14,60 +14,15 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-
-class Pair:
-    """`first` and `second` serve `m-1`, each under its own id and with its own key."""
-
-    def __init__(self, first: FakeProvider, second: FakeProvider) -> None:
-        self.first = first
-        self.second = second
-
-    def registry(self, **row: Any) -> dict[str, Any]:
-        return {
-            "providers": {
-                "first": self.first.row({"m-1": "first-id"}, key="FIRST_KEY", **row),
-                "second": self.second.row({"m-1": "second-id"}, key="SECOND_KEY", **row),
-            }
-        }
-
-    def model(self, name: Any = "m-1", **kwargs: Any) -> AutoChatModel:
-        return AutoChatModel(name, registry=self.registry(), **kwargs)
-
-    def speaking(
-        self, protocol: str, *, suffix: str = "", facts: Any = None, row: Any = None, **kwargs: Any
-    ) -> AutoChatModel:
-        """Return a model whose first provider speaks this protocol, at its origin + `suffix`."""
-        base_url = self.first.base_url.removesuffix("/v1") + suffix
-        registry = self.registry()
-        registry["providers"]["first"] |= {
-            "endpoints": {"default": {"protocol": protocol, "base_url": base_url}},
-            "models": {"m-1": {"id": "first-id", **(facts or {})}},
-            **(row or {}),
-        }
-        return AutoChatModel("m-1", registry=registry, **kwargs)
-
-    def plays(self, *replies: Reply) -> None:
-        self.first.replies = list(replies)
-
-    def connections(self) -> list[Any]:
-        """Return a list that grows by each connection to the first."""
-        server, opened = self.first._server, []
-        process = server.process_request
-
-        def noted(connection: Any, address: Any) -> None:
-            opened.append(address)
-            process(connection, address)
-
-        server.process_request = noted
-        return opened
+    from factories import Pair
 
 
 @pytest.fixture
 def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
-    monkeypatch.setenv("FIRST_KEY", "first-key-value")
-    monkeypatch.setenv("SECOND_KEY", "second-key-value")
-    with FakeProvider(Reply("from first")) as first, FakeProvider(Reply("from second")) as second:
-        yield Pair(first, second)
+    for name, value in PAIR_KEYS.items():
+        monkeypatch.setenv(name, value)
+    with two_providers() as providers:
+        yield providers
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from langchain_autoprovider.protocols import connections
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
+    from factories import Pair
 
 TRACE_KEYS = {
     "model", "provider", "model_id", "degraded", "attempts", "skipped", "ttft_ms", "cost_usd",

@@ -19,7 +19,7 @@ from langchain_autoprovider import AutoChatModel, AutoEmbeddings
 from langchain_autoprovider.options import ChatModelOptions, EmbeddingsOptions, LangChainOptions
 
 if TYPE_CHECKING:
-    from conftest import Pair
+    from factories import Pair
 
 ALIASES = {"max_retries", "api_key", "stop_sequences"}
 CLASSES = [(AutoChatModel, ChatModelOptions), (AutoEmbeddings, EmbeddingsOptions)]

@@ -20,7 +20,7 @@ from langchain_autoprovider import AutoChatModel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
+    from factories import Pair
 
 WORDS = Reply("one two three")
 COUNTED = {"input_tokens": 10, "output_tokens": 3, "total_tokens": 13}

@@ -19,7 +19,7 @@ from langchain_autoprovider import AutoChatModel
 from langchain_autoprovider.errors import LangChainErrors
 
 if TYPE_CHECKING:
-    from conftest import Pair
+    from factories import Pair
 
 OVERFLOW = Classification(failure_class=FailureClass.CONTEXT_OVERFLOW)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from llama_index.core import SimpleDirectoryReader, VectorStoreIndex
 from llama_index.core.node_parser import SentenceSplitter
 
-from inference_providers.testing import FakeProvider, Reply
+from factories import PAIR_KEYS, two_providers
 from llamaindex_autoprovider import AutoEmbedding, AutoLLM
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from llama_index.core.llms import ChatResponse
     from llama_index.core.schema import BaseNode
 
+    from factories import Pair
+
 
 @pytest.fixture(autouse=True)
 def _no_event_loop_is_left_open() -> None:
@@ -27,33 +29,12 @@ def _no_event_loop_is_left_open() -> None:
     asyncio.set_event_loop(None)
 
 
-class Two(NamedTuple):
-    """`first` and `second` serve `m`, each under its own id and with its own key."""
-
-    first: FakeProvider
-    second: FakeProvider
-
-    def registry(self, **facts: Any) -> dict[str, Any]:
-        def row(fake: FakeProvider, name: str) -> dict[str, Any]:
-            return fake.row({"m": {"id": f"{name}-id", **facts}}, key=f"{name.upper()}_KEY")
-
-        return {
-            "providers": {"first": row(self.first, "first"), "second": row(self.second, "second")}
-        }
-
-    def llm(self, **arguments: Any) -> AutoLLM:
-        return AutoLLM("m", registry=self.registry(), **arguments)
-
-    def plays(self, *replies: Reply) -> None:
-        self.first.replies = list(replies)
-
-
 @pytest.fixture
-def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
-    monkeypatch.setenv("FIRST_KEY", "first-key-value")
-    monkeypatch.setenv("SECOND_KEY", "second-key-value")
-    with FakeProvider(Reply("from first")) as first, FakeProvider(Reply("from second")) as second:
-        yield Two(first, second)
+def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    for name, value in PAIR_KEYS.items():
+        monkeypatch.setenv(name, value)
+    with two_providers(model="m") as providers:
+        yield providers
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ from llama_index.core.workflow import Context, Event, StartEvent, StopEvent, Wor
 from inference_providers.testing import Reply
 
 if TYPE_CHECKING:
-    from conftest import Two
-
+    from factories import Pair
     from llamaindex_autoprovider import AutoLLM
 
 
@@ -56,17 +55,19 @@ async def test_the_real_model_calls_a_tool_and_goes_on(embedded: AutoLLM, stream
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_a_provider_that_dies_in_the_tool_loop_is_replaced(two: Two, streaming: bool) -> None:
-    two.plays(calls("multiply", a=3, b=4), Reply(status=503))
-    two.second.replies = [calls("multiply", a=12, b=2), Reply("It is 24.")]
-    agent = FunctionAgent(tools=[multiply], llm=two.llm(), streaming=streaming)
+async def test_a_provider_that_dies_in_the_tool_loop_is_replaced(
+    pair: Pair, streaming: bool
+) -> None:
+    pair.plays(calls("multiply", a=3, b=4), Reply(status=503))
+    pair.second.replies = [calls("multiply", a=12, b=2), Reply("It is 24.")]
+    agent = FunctionAgent(tools=[multiply], llm=pair.llm(), streaming=streaming)
     output, events = await finished(agent.run("3 * 4 * 2?"))
     assert str(output) == "It is 24."
     results = [
         event.tool_output.raw_output for event in events if isinstance(event, ToolCallResult)
     ]
     assert results == [12, 24]
-    sent = two.second.requests[-1].body["messages"]
+    sent = pair.second.requests[-1].body["messages"]
     assert [message["role"] for message in sent] == [
         "user", "assistant", "tool", "assistant", "tool",
     ]  # fmt: skip
@@ -85,17 +86,17 @@ async def at_once(word: str) -> str:
     return word
 
 
-async def test_results_find_calls_that_a_provider_left_without_ids(two: Two) -> None:
+async def test_results_find_calls_that_a_provider_left_without_ids(pair: Pair) -> None:
     called = [
         {"type": "function", "function": {"name": name, "arguments": json.dumps({"word": name})}}
         for name in ("slowly", "at_once")
     ]
     message = {"role": "assistant", "content": None, "tool_calls": called}
     body = {"choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]}
-    two.plays(Reply(body=body), Reply("Done."))
-    agent = FunctionAgent(tools=[slowly, at_once], llm=two.llm(), streaming=False)
+    pair.plays(Reply(body=body), Reply("Done."))
+    agent = FunctionAgent(tools=[slowly, at_once], llm=pair.llm(), streaming=False)
     assert str(await agent.run("Say both.")) == "Done."
-    _, asked, *results = two.first.requests[1].body["messages"]
+    _, asked, *results = pair.first.requests[1].body["messages"]
     names = {call["id"]: call["function"]["name"] for call in asked["tool_calls"]}
     assert {names[it["tool_call_id"]]: it["content"] for it in results} == {
         "slowly": "slowly",
@@ -103,39 +104,39 @@ async def test_results_find_calls_that_a_provider_left_without_ids(two: Two) -> 
     }
 
 
-async def test_a_stream_that_dies_before_output_is_not_seen_by_an_agent(two: Two) -> None:
-    two.plays(Reply(cut_after=1))
-    agent = FunctionAgent(tools=[multiply], llm=two.llm())
+async def test_a_stream_that_dies_before_output_is_not_seen_by_an_agent(pair: Pair) -> None:
+    pair.plays(Reply(cut_after=1))
+    agent = FunctionAgent(tools=[multiply], llm=pair.llm())
     output, events = await finished(agent.run("Hi"))
     assert str(output) == "from second"
     deltas = [event.delta for event in events if isinstance(event, AgentStream)]
     assert "".join(deltas) == "from second"
 
 
-async def test_an_agent_streams_what_the_model_thinks(two: Two) -> None:
-    two.plays(Reply("so", reasoning="let me see"))
-    _, events = await finished(FunctionAgent(llm=two.llm()).run("Hi"))
+async def test_an_agent_streams_what_the_model_thinks(pair: Pair) -> None:
+    pair.plays(Reply("so", reasoning="let me see"))
+    _, events = await finished(FunctionAgent(llm=pair.llm()).run("Hi"))
     thoughts = [event.thinking_delta for event in events if isinstance(event, AgentStream)]
     assert "".join(thought or "" for thought in thoughts) == "let me see"
 
 
-async def test_an_agent_forces_its_first_tool(two: Two) -> None:
-    two.plays(calls("multiply", a=3, b=4), Reply("It is 12."))
-    agent = FunctionAgent(tools=[multiply], llm=two.llm(), initial_tool_choice="multiply")
+async def test_an_agent_forces_its_first_tool(pair: Pair) -> None:
+    pair.plays(calls("multiply", a=3, b=4), Reply("It is 12."))
+    agent = FunctionAgent(tools=[multiply], llm=pair.llm(), initial_tool_choice="multiply")
     assert str(await agent.run("3 * 4?")) == "It is 12."
-    choices = [request.body.get("tool_choice") for request in two.first.requests]
+    choices = [request.body.get("tool_choice") for request in pair.first.requests]
     assert choices == [{"type": "function", "function": {"name": "multiply"}}, None]
 
 
 # LlamaIndex's own ReActAgent asks in a step whether a workflow runs.
 @pytest.mark.filterwarnings("ignore:is_running called from within a step")
-async def test_a_react_agent_reasons_over_a_failing_provider(two: Two) -> None:
-    two.plays(
+async def test_a_react_agent_reasons_over_a_failing_provider(pair: Pair) -> None:
+    pair.plays(
         Reply('Thought: I need a tool.\nAction: multiply\nAction Input: {"a": 3, "b": 4}'),
         Reply(status=429),
     )
-    two.second.replies = [Reply("Thought: I can answer.\nAnswer: It is 12.")]
-    agent = ReActAgent(tools=[multiply], llm=two.llm(), streaming=False)
+    pair.second.replies = [Reply("Thought: I can answer.\nAnswer: It is 12.")]
+    agent = ReActAgent(tools=[multiply], llm=pair.llm(), streaming=False)
     output, events = await finished(agent.run("3 * 4?"))
     assert str(output) == "It is 12."
     assert [
@@ -143,11 +144,11 @@ async def test_a_react_agent_reasons_over_a_failing_provider(two: Two) -> None:
     ] == [12]
 
 
-async def test_agents_hand_over(two: Two) -> None:
+async def test_agents_hand_over(pair: Pair) -> None:
     """The first agent's provider fails between the handoff and the second agent's answer."""
-    two.plays(calls("handoff", to_agent="writer", reason="it writes"), Reply(status=503))
-    two.second.replies = [calls("multiply", a=3, b=4), Reply("A poem on 12.")]
-    llm = two.llm()
+    pair.plays(calls("handoff", to_agent="writer", reason="it writes"), Reply(status=503))
+    pair.second.replies = [calls("multiply", a=3, b=4), Reply("A poem on 12.")]
+    llm = pair.llm()
     researcher = FunctionAgent(
         name="researcher", description="looks up", llm=llm, can_handoff_to=["writer"]
     )
@@ -160,13 +161,13 @@ async def test_agents_hand_over(two: Two) -> None:
     assert used == ["handoff", "multiply"]
 
 
-async def test_an_agent_remembers_across_runs_and_providers(two: Two) -> None:
-    agent = FunctionAgent(llm=two.llm(cooldown=False))
+async def test_an_agent_remembers_across_runs_and_providers(pair: Pair) -> None:
+    agent = FunctionAgent(llm=pair.llm(cooldown=False))
     memory = ChatMemoryBuffer.from_defaults()
-    two.plays(Reply("I am here.", reasoning="they greet"), Reply(status=503))
+    pair.plays(Reply("I am here.", reasoning="they greet"), Reply(status=503))
     await agent.run("Hello?", memory=memory)
     await agent.run("And now?", memory=memory)
-    sent = two.second.requests[0].body["messages"]
+    sent = pair.second.requests[0].body["messages"]
     assert [message["content"] for message in sent] == ["Hello?", "I am here.", "And now?"]
 
 
@@ -187,9 +188,9 @@ class Flow(Workflow):
         return StopEvent(result=part)
 
 
-async def test_a_workflow_streams_over_a_failing_provider(two: Two) -> None:
-    two.plays(Reply(status=503))
-    last, events = await finished(Flow().run(llm=two.llm()))
+async def test_a_workflow_streams_over_a_failing_provider(pair: Pair) -> None:
+    pair.plays(Reply(status=503))
+    last, events = await finished(Flow().run(llm=pair.llm()))
     told = "".join(event.delta for event in events if isinstance(event, Told))
     assert told == "from second"
     attempts = last.additional_kwargs["autoprovider"]["attempts"]

@@ -45,7 +45,7 @@ from llamaindex_autoprovider import AutoLLM
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Two
+    from factories import Pair
 
 HI = [ChatMessage("Hi")]
 
@@ -86,67 +86,67 @@ def test_it_is_what_llamaindex_looks_for() -> None:
     assert AutoLLM.class_name() == "AutoLLM"
 
 
-async def test_messages_are_answered(two: Two, ask: Callable[..., Any]) -> None:
-    answer = await ask(two.llm(temperature=0.5, max_tokens=7), HI, stop="END")
+async def test_messages_are_answered(pair: Pair, ask: Callable[..., Any]) -> None:
+    answer = await ask(pair.llm(temperature=0.5, max_tokens=7), HI, stop="END")
     assert answer.message == ChatMessage("from first", role=MessageRole.ASSISTANT)
     assert tried(answer) == [("first", "success", None)]
-    body = two.first.requests[0].body
+    body = pair.first.requests[0].body
     expected = {"model": "first-id", "temperature": 0.5, "max_tokens": 7, "stop": ["END"]}
     assert {name: body.get(name) for name in expected} == expected
     assert body["messages"] == [{"role": "user", "content": "Hi"}]
 
 
-async def test_a_prompt_is_answered(two: Two, complete: Callable[..., Any]) -> None:
-    answer = await complete(two.llm())
+async def test_a_prompt_is_answered(pair: Pair, complete: Callable[..., Any]) -> None:
+    answer = await complete(pair.llm())
     assert answer.text == "from first"
     assert tried(answer) == [("first", "success", None)]
-    assert two.first.requests[0].body["messages"] == [{"role": "user", "content": "Hi"}]
+    assert pair.first.requests[0].body["messages"] == [{"role": "user", "content": "Hi"}]
 
 
-async def test_moves_to_the_next_route(two: Two, ask: Callable[..., Any]) -> None:
-    two.plays(Reply(status=503))
-    answer = await ask(two.llm(), HI)
+async def test_moves_to_the_next_route(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=503))
+    answer = await ask(pair.llm(), HI)
     assert answer.message.content == "from second"
     assert tried(answer) == [("first", "failure", "overloaded"), ("second", "success", None)]
 
 
-async def test_a_completion_moves_on_too(two: Two, complete: Callable[..., Any]) -> None:
-    two.plays(Reply(status=429))
-    answer = await complete(two.llm())
+async def test_a_completion_moves_on_too(pair: Pair, complete: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=429))
+    answer = await complete(pair.llm())
     assert answer.text == "from second"
     assert tried(answer) == [("first", "failure", "rate_limited"), ("second", "success", None)]
 
 
-async def test_health_is_shared_with_langchain(two: Two, ask: Callable[..., Any]) -> None:
-    two.plays(Reply(status=401))
-    AutoChatModel("m", registry=two.registry()).invoke("Hi")
-    answer = await ask(two.llm(), HI)
+async def test_health_is_shared_with_langchain(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=401))
+    AutoChatModel("m", registry=pair.registry()).invoke("Hi")
+    answer = await ask(pair.llm(), HI)
     assert tried(answer) == [("second", "success", None)]
-    assert len(two.first.requests) == 1
+    assert len(pair.first.requests) == 1
 
 
 async def test_a_wrong_request_raises_the_providers_own_exception(
-    two: Two, ask: Callable[..., Any]
+    pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    two.plays(Reply(status=400))
+    pair.plays(Reply(status=400))
     with pytest.raises(openai.BadRequestError):
-        await ask(two.llm(), HI)
-    assert not two.second.requests
+        await ask(pair.llm(), HI)
+    assert not pair.second.requests
 
 
-async def test_all_routes_failing_tells_each(two: Two, ask: Callable[..., Any]) -> None:
-    two.plays(Reply(status=401))
-    two.second.replies = [Reply(status=503)]
+async def test_all_routes_failing_tells_each(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=401))
+    pair.second.replies = [Reply(status=503)]
     with pytest.raises(
         AllRoutesFailed, match=r"first/m: auth_failed \(HTTP 401\), check FIRST_KEY"
     ):
-        await ask(two.llm(), HI)
+        await ask(pair.llm(), HI)
 
 
 async def test_without_a_key_the_call_says_which(
-    two: Two, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    pair: Pair, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    llm = two.llm()
+    llm = pair.llm()
     monkeypatch.delenv("FIRST_KEY")
     monkeypatch.delenv("SECOND_KEY")
     assert llm.metadata.is_function_calling_model, "an agent would blame the model"
@@ -155,16 +155,16 @@ async def test_without_a_key_the_call_says_which(
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_stream_that_breaks_hands_on_a_chat_message(two: Two, is_async: bool) -> None:
-    two.plays(Reply("one two three", cut_after=3))
+async def test_a_stream_that_breaks_hands_on_a_chat_message(pair: Pair, is_async: bool) -> None:
+    pair.plays(Reply("one two three", cut_after=3))
     received = []
 
     async def read() -> None:
         if is_async:
-            async for part in await two.llm().astream_chat(HI):
+            async for part in await pair.llm().astream_chat(HI):
                 received.append(part.delta)  # noqa: PERF401 - what came before the error counts
         else:
-            for part in two.llm().stream_chat(HI):
+            for part in pair.llm().stream_chat(HI):
                 received.append(part.delta)  # noqa: PERF401
 
     with pytest.raises(StreamInterrupted) as caught:
@@ -175,12 +175,12 @@ async def test_a_stream_that_breaks_hands_on_a_chat_message(two: Two, is_async: 
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_stream_tells_what_is_new_and_all_so_far(two: Two, is_async: bool) -> None:
-    two.plays(Reply("one two three", reasoning="let me see"))
+async def test_a_stream_tells_what_is_new_and_all_so_far(pair: Pair, is_async: bool) -> None:
+    pair.plays(Reply("one two three", reasoning="let me see"))
     if is_async:
-        parts = [part async for part in await two.llm().astream_chat(HI)]
+        parts = [part async for part in await pair.llm().astream_chat(HI)]
     else:
-        parts = list(two.llm().stream_chat(HI))
+        parts = list(pair.llm().stream_chat(HI))
     assert "".join(part.delta for part in parts) == "one two three"
     thoughts = "".join(part.additional_kwargs.get("thinking_delta", "") for part in parts)
     assert thoughts == "let me see"
@@ -195,17 +195,17 @@ async def test_a_stream_tells_what_is_new_and_all_so_far(two: Two, is_async: boo
     assert parts[-1].additional_kwargs["autoprovider"]["ttft_ms"] > 0
 
 
-async def test_thoughts_are_blocks(two: Two, ask: Callable[..., Any]) -> None:
-    two.plays(Reply("so", reasoning="hm"))
-    answer = await ask(two.llm(), HI)
+async def test_thoughts_are_blocks(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply("so", reasoning="hm"))
+    answer = await ask(pair.llm(), HI)
     assert answer.message.blocks == [ThinkingBlock(content="hm"), TextBlock(text="so")]
 
 
-async def test_a_refusal_is_text(two: Two, ask: Callable[..., Any]) -> None:
-    two.plays(Reply(refusal="I cannot help with that."))
-    answer = await ask(two.llm(), HI)
+async def test_a_refusal_is_text(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(refusal="I cannot help with that."))
+    answer = await ask(pair.llm(), HI)
     assert answer.message == ChatMessage("I cannot help with that.", role="assistant")
-    parts = list(two.llm().stream_chat(HI))
+    parts = list(pair.llm().stream_chat(HI))
     assert "".join(part.delta for part in parts) == "I cannot help with that."
 
 
@@ -225,30 +225,30 @@ def in_parts(*texts: str, streamed: bool) -> Reply:
 
 # OpenAI's own type for a chunk has a string there.
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
-async def test_a_text_that_came_in_parts_is_whole(two: Two, ask: Callable[..., Any]) -> None:
+async def test_a_text_that_came_in_parts_is_whole(pair: Pair, ask: Callable[..., Any]) -> None:
     """Gemini signs the last part of a text, Anthropic cites in some: none of it ends a line."""
-    two.plays(in_parts("Hel", "lo", streamed="stream" in ask.__name__))
-    answer = await ask(two.llm(), HI)
+    pair.plays(in_parts("Hel", "lo", streamed="stream" in ask.__name__))
+    answer = await ask(pair.llm(), HI)
     assert answer.message.content == "Hello"
 
 
-async def test_who_leaves_a_stream_closes_it(two: Two) -> None:
-    two.plays(Reply("one two three", cut_after=2, fault="hang"))
-    stream = two.llm().stream_chat(HI)
+async def test_who_leaves_a_stream_closes_it(pair: Pair) -> None:
+    pair.plays(Reply("one two three", cut_after=2, fault="hang"))
+    stream = pair.llm().stream_chat(HI)
     assert next(stream)
     stream.close()
-    parts = await two.llm().astream_chat(HI)
+    parts = await pair.llm().astream_chat(HI)
     assert await anext(parts)
     await parts.aclose()
     for _ in range(200):
-        if len(two.first.abandoned) == 2:
+        if len(pair.first.abandoned) == 2:
             break
         await asyncio.sleep(0.05)
-    assert len(two.first.abandoned) == 2
+    assert len(pair.first.abandoned) == 2
 
 
-async def test_the_usage_is_where_llamaindex_looks(two: Two, ask: Callable[..., Any]) -> None:
-    answer = await ask(two.llm(), HI)
+async def test_the_usage_is_where_llamaindex_looks(pair: Pair, ask: Callable[..., Any]) -> None:
+    answer = await ask(pair.llm(), HI)
     usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
     assert answer.raw["usage"] == usage
     assert {name: answer.additional_kwargs[name] for name in usage} == usage
@@ -274,9 +274,9 @@ def events() -> Iterator[list[Any]]:
 
 
 async def test_instrumentation_sees_a_chat_once(
-    two: Two, ask: Callable[..., Any], events: list[Any]
+    pair: Pair, ask: Callable[..., Any], events: list[Any]
 ) -> None:
-    await ask(two.llm(), HI)
+    await ask(pair.llm(), HI)
     names = [type(event).__name__ for event in events]
     assert names[0] == "LLMChatStartEvent"
     assert names[-1] == "LLMChatEndEvent"
@@ -289,42 +289,44 @@ async def test_instrumentation_sees_a_chat_once(
 
 
 async def test_instrumentation_sees_a_completion_as_one(
-    two: Two, complete: Callable[..., Any], events: list[Any]
+    pair: Pair, complete: Callable[..., Any], events: list[Any]
 ) -> None:
-    await complete(two.llm())
+    await complete(pair.llm())
     names = [type(event).__name__ for event in events]
     assert names[0] == "LLMCompletionStartEvent"
     assert names[-1] == "LLMCompletionEndEvent"
     assert set(names[1:-1]) <= {"LLMCompletionInProgressEvent"}
 
 
-async def test_callbacks_see_a_call_once_with_its_tokens(two: Two, ask: Callable[..., Any]) -> None:
+async def test_callbacks_see_a_call_once_with_its_tokens(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
     debug, counter = LlamaDebugHandler(print_trace_on_end=False), TokenCountingHandler()
-    await ask(two.llm(callback_manager=CallbackManager([debug, counter])), HI)
+    await ask(pair.llm(callback_manager=CallbackManager([debug, counter])), HI)
     ((start, end),) = debug.get_event_pairs(CBEventType.LLM)
     assert start.payload["messages"] == HI
     assert end.payload["response"].message.content == "from first"
     assert (counter.prompt_llm_token_count, counter.completion_llm_token_count) == (10, 2)
 
 
-async def test_callbacks_see_what_failed(two: Two, ask: Callable[..., Any]) -> None:
-    two.plays(Reply(status=400))
+async def test_callbacks_see_what_failed(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=400))
     debug = LlamaDebugHandler(print_trace_on_end=False)
     with pytest.raises(openai.BadRequestError) as caught:
-        await ask(two.llm(callback_manager=CallbackManager([debug])), HI)
+        await ask(pair.llm(callback_manager=CallbackManager([debug])), HI)
     ((_, end),) = debug.get_event_pairs(CBEventType.LLM)
     assert end.payload["exception"] is caught.value
 
 
-async def test_langchain_neither_counts_nor_caches(two: Two, ask: Callable[..., Any]) -> None:
+async def test_langchain_neither_counts_nor_caches(pair: Pair, ask: Callable[..., Any]) -> None:
     set_llm_cache(InMemoryCache())
     try:
         with get_usage_metadata_callback() as counter:
-            await ask(two.llm(), HI)
-            await ask(two.llm(), HI)
+            await ask(pair.llm(), HI)
+            await ask(pair.llm(), HI)
     finally:
         set_llm_cache(None)
-    assert len(two.first.requests) == 2
+    assert len(pair.first.requests) == 2
     assert counter.usage_metadata == {}
 
 
@@ -340,18 +342,19 @@ class Limiter(BaseRateLimiter):
         self.asked += 1
 
 
-async def test_a_rate_limiter_is_asked_once(two: Two, ask: Callable[..., Any]) -> None:
-    two.plays(Reply(status=503))
+async def test_a_rate_limiter_is_asked_once(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=503))
     limiter = Limiter()
-    await ask(two.llm(rate_limiter=limiter), HI)
+    await ask(pair.llm(rate_limiter=limiter), HI)
     assert limiter.asked == 1
 
 
-def test_metadata_holds_for_every_live_route(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = two.registry()
+def test_metadata_holds_for_every_live_route(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = pair.registry()
     providers = registry["providers"]
-    providers["first"]["models"]["m"] |= {"context": 64_000, "output": 2_000, "tools": False}
-    providers["second"]["models"]["m"] |= {"context": 32_000, "output": 30_000}
+    narrow = {"id": "first-id", "context": 64_000, "output": 2_000, "tools": False}
+    providers["first"]["models"]["m"] = narrow
+    providers["second"]["models"]["m"] = {"id": "second-id", "context": 32_000, "output": 30_000}
     llm = AutoLLM("m", registry=registry)
 
     def facts() -> tuple[int, int, bool]:
@@ -359,7 +362,7 @@ def test_metadata_holds_for_every_live_route(two: Two, monkeypatch: pytest.Monke
         return told.context_window, told.num_output, told.is_function_calling_model
 
     assert facts() == (32_000, 2_000, True)
-    two.plays(Reply(status=503))
+    pair.plays(Reply(status=503))
     assert llm.complete("Hi").text == "from second"
     assert facts() == (32_000, 2_000, True), "a route that rests comes back"
     monkeypatch.delenv("FIRST_KEY")
@@ -370,16 +373,16 @@ def test_metadata_holds_for_every_live_route(two: Two, monkeypatch: pytest.Monke
     assert AutoLLM("m", registry=registry, max_tokens=100).metadata.num_output == 100
 
 
-def test_metadata_of_unknown_facts_is_llamaindexs_own(two: Two) -> None:
-    told = two.llm().metadata
+def test_metadata_of_unknown_facts_is_llamaindexs_own(pair: Pair) -> None:
+    told = pair.llm().metadata
     assert (told.context_window, told.num_output) == (3900, 256)
     assert (told.model_name, told.is_chat_model) == ("m", True)
     assert told.system_role is MessageRole.SYSTEM
     assert AutoLLM().metadata.model_name == "auto"
 
 
-def test_settings_read_as_attributes(two: Two) -> None:
-    llm = two.llm(temperature=0.5, stop=["END"], max_retries=2, system_prompt="Be brief.")
+def test_settings_read_as_attributes(pair: Pair) -> None:
+    llm = pair.llm(temperature=0.5, stop=["END"], max_retries=2, system_prompt="Be brief.")
     assert (llm.model, llm.temperature, llm.stop, llm.max_attempts) == ("m", 0.5, ["END"], 3)
     assert [str(route) for route in llm.routes] == ["first/m", "second/m"]
     assert "FIRST_KEY" in str(llm.explain())
@@ -407,23 +410,23 @@ def test_what_cannot_work_fails_at_construction(
         AutoLLM(**arguments)
 
 
-def test_it_may_stand_on_a_chat_model_that_is_there(two: Two) -> None:
-    chat = AutoChatModel("m", registry=two.registry())
+def test_it_may_stand_on_a_chat_model_that_is_there(pair: Pair) -> None:
+    chat = AutoChatModel("m", registry=pair.registry())
     assert AutoLLM(chat_model=chat).complete("Hi").text == "from first"
 
 
-def test_it_is_written_down_and_read_back(two: Two) -> None:
-    llm = two.llm(temperature=0.2, only=["second"], system_prompt="Be brief.")
+def test_it_is_written_down_and_read_back(pair: Pair) -> None:
+    llm = pair.llm(temperature=0.2, only=["second"], system_prompt="Be brief.")
     again = AutoLLM.from_dict(json.loads(llm.to_json()))
     assert again.to_dict() == llm.to_dict()
     assert again.complete("Hi").text == "from second"
     assert AutoLLM.model_validate_json(llm.model_dump_json()).to_dict() == llm.to_dict()
-    merged = AutoLLM("m", registry=Registry.load().merged(two.registry()))
+    merged = AutoLLM("m", registry=Registry.load().merged(pair.registry()))
     assert "registry" not in json.loads(merged.to_json())
 
 
-def test_it_pickles_by_the_names_of_keys(two: Two) -> None:
-    llm = two.llm(temperature=0.2, system_prompt="Be brief.")
+def test_it_pickles_by_the_names_of_keys(pair: Pair) -> None:
+    llm = pair.llm(temperature=0.2, system_prompt="Be brief.")
     llm.complete("Hi")
     dump = pickle.dumps(llm)
     assert b"first-key-value" not in dump
@@ -431,55 +434,55 @@ def test_it_pickles_by_the_names_of_keys(two: Two) -> None:
     assert again.to_dict() == llm.to_dict()
     assert again.complete("Hi").text == "from first"
     with pytest.raises(TypeError, match="a model with api_keys cannot be pickled; set"):
-        pickle.dumps(two.llm(api_keys={"first": "given-key"}))
+        pickle.dumps(pair.llm(api_keys={"first": "given-key"}))
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_copy_may_differ(two: Two, deep: bool) -> None:
-    llm = two.llm(temperature=0.2, system_prompt="Be brief.")
+def test_a_copy_may_differ(pair: Pair, deep: bool) -> None:
+    llm = pair.llm(temperature=0.2, system_prompt="Be brief.")
     llm.complete("Hi")
     changes = {"temperature": 0.4, "only": ("second",), "system_prompt": "Be long."}
     other = llm.model_copy(update=changes, deep=deep)
     assert (other.temperature, other.system_prompt) == (0.4, "Be long.")
     assert other.complete("Hi").text == "from second"
-    assert two.second.requests[0].body["temperature"] == 0.4
+    assert pair.second.requests[0].body["temperature"] == 0.4
     assert (llm.temperature, llm.complete("Hi").text) == (0.2, "from first")
 
 
-def test_who_changes_an_argument_is_told_what_to_do(two: Two) -> None:
-    llm = two.llm()
+def test_who_changes_an_argument_is_told_what_to_do(pair: Pair) -> None:
+    llm = pair.llm()
     with pytest.raises(ConfigError, match=r"take model_copy\(update={'temperature': ...}\)"):
         llm.temperature = 0.4
     llm.system_prompt = "Be brief."
     assert llm.to_dict()["system_prompt"] == "Be brief."
 
 
-def test_it_survives_one_event_loop_after_another(two: Two) -> None:
-    llm = two.llm()
+def test_it_survives_one_event_loop_after_another(pair: Pair) -> None:
+    llm = pair.llm()
     for _ in range(4):
         assert asyncio.run(llm.acomplete("Hi")).text == "from first"
 
 
-def test_settings_take_it(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_take_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "_llm", None)
-    Settings.llm = two.llm(system_prompt="Be brief.")
+    Settings.llm = pair.llm(system_prompt="Be brief.")
     assert Settings.llm.predict(PromptTemplate("Say {it}"), it="Hi") == "from first"
-    assert two.first.requests[0].body["messages"] == [
+    assert pair.first.requests[0].body["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Say Hi"},
     ]
 
 
-def test_a_prompt_is_wrapped_unless_it_is_formatted(two: Two) -> None:
-    llm = two.llm(completion_to_prompt=lambda prompt: f"<{prompt}>")
+def test_a_prompt_is_wrapped_unless_it_is_formatted(pair: Pair) -> None:
+    llm = pair.llm(completion_to_prompt=lambda prompt: f"<{prompt}>")
     llm.complete("Hi")
     llm.complete("Hi", formatted=True)
-    asked = [request.body["messages"][0]["content"] for request in two.first.requests]
+    asked = [request.body["messages"][0]["content"] for request in pair.first.requests]
     assert asked == ["<Hi>", "Hi"]
 
 
 async def test_a_conversation_with_a_tool_reaches_the_wire(
-    two: Two, ask: Callable[..., Any]
+    pair: Pair, ask: Callable[..., Any]
 ) -> None:
     call = ToolCallBlock(tool_call_id="c1", tool_name="add", tool_kwargs={"a": 1})
     history = [
@@ -488,9 +491,9 @@ async def test_a_conversation_with_a_tool_reaches_the_wire(
         ChatMessage([call], role="assistant"),
         ChatMessage("2", role="tool", additional_kwargs={"tool_call_id": "c1"}),
     ]
-    await ask(two.llm(), history)
+    await ask(pair.llm(), history)
     function = {"name": "add", "arguments": '{"a": 1}'}
-    assert two.first.requests[0].body["messages"] == [
+    assert pair.first.requests[0].body["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "1 + 1?"},
         {

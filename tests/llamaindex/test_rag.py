@@ -30,9 +30,10 @@ from llamaindex_autoprovider import AutoLLM
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Two
     from llama_index.core.embeddings import BaseEmbedding
     from llama_index.core.schema import BaseNode
+
+    from factories import Pair
 QUESTION = "What does make lint do?"
 
 
@@ -70,10 +71,10 @@ def test_a_chat_engine_answers_and_remembers(index: VectorStoreIndex, brief: Aut
     "mode", ["simple", "context", "condense_question", "condense_plus_context"]
 )
 def test_every_chat_engine_goes_on_with_the_next_provider(
-    two: Two, index: VectorStoreIndex, mode: str
+    pair: Pair, index: VectorStoreIndex, mode: str
 ) -> None:
-    two.plays(Reply("an answer"), Reply(status=503))
-    engine = index.as_chat_engine(chat_mode=mode, llm=two.llm())
+    pair.plays(Reply("an answer"), Reply(status=503))
+    engine = index.as_chat_engine(chat_mode=mode, llm=pair.llm())
     assert str(engine.chat(QUESTION)) == "an answer"
     assert "".join(engine.stream_chat("And make test?").response_gen) == "from second"
     assert [message.content for message in engine.chat_history][1::2] == [
@@ -82,12 +83,12 @@ def test_every_chat_engine_goes_on_with_the_next_provider(
     ]
 
 
-def test_prompts_are_packed_to_fit_the_window(two: Two, nodes: list[BaseNode]) -> None:
+def test_prompts_are_packed_to_fit_the_window(pair: Pair, nodes: list[BaseNode]) -> None:
     def sizes(context: int) -> list[int]:
-        two.first.requests.clear()
-        llm = AutoLLM("m", registry=two.registry(context=context, output=100))
+        pair.first.requests.clear()
+        llm = AutoLLM("m", registry=pair.registry(model_info={"context": context, "output": 100}))
         SummaryIndex(nodes).as_query_engine(llm=llm).query(QUESTION)
-        asked = [request.body["messages"][-1]["content"] for request in two.first.requests]
+        asked = [request.body["messages"][-1]["content"] for request in pair.first.requests]
         return [len(get_tokenizer()(prompt)) for prompt in asked]
 
     small, large = sizes(1_000), sizes(8_000)
@@ -123,10 +124,10 @@ def choice(index: int) -> Reply:
     return Reply("", tool_calls=({"name": "SingleSelection", "arguments": arguments},))
 
 
-def test_a_router_chooses_and_fails_over(two: Two, index: VectorStoreIndex) -> None:
-    two.plays(choice(2), Reply(status=503))
-    two.second.replies = [Reply("an answer")]
-    llm = two.llm()
+def test_a_router_chooses_and_fails_over(pair: Pair, index: VectorStoreIndex) -> None:
+    pair.plays(choice(2), Reply(status=503))
+    pair.second.replies = [Reply("an answer")]
+    llm = pair.llm()
     engine = RouterQueryEngine(
         selector=PydanticSingleSelector.from_defaults(llm=llm),
         query_engine_tools=[
@@ -140,17 +141,17 @@ def test_a_router_chooses_and_fails_over(two: Two, index: VectorStoreIndex) -> N
     answer = engine.query(QUESTION)
     assert str(answer) == "an answer"
     assert len(answer.source_nodes) == 2, "the second engine was chosen"
-    assert (len(two.first.requests), len(two.second.requests)) == (2, 1)
+    assert (len(pair.first.requests), len(pair.second.requests)) == (2, 1)
 
 
-def test_a_question_is_split_and_each_part_answered(two: Two, index: VectorStoreIndex) -> None:
+def test_a_question_is_split_and_each_part_answered(pair: Pair, index: VectorStoreIndex) -> None:
     parts = [
         {"sub_question": "What does make lint do?", "tool_name": "docs"},
         {"sub_question": "What does make test do?", "tool_name": "docs"},
     ]
-    two.plays(Reply(f"```json\n{json.dumps(parts)}\n```"), Reply("it lints"), Reply(status=429))
-    two.second.replies = [Reply("it tests"), Reply("both")]
-    llm = two.llm()
+    pair.plays(Reply(f"```json\n{json.dumps(parts)}\n```"), Reply("it lints"), Reply(status=429))
+    pair.second.replies = [Reply("it tests"), Reply("both")]
+    llm = pair.llm()
     tool = QueryEngineTool.from_defaults(
         index.as_query_engine(llm=llm), name="docs", description="the project"
     )
@@ -162,55 +163,55 @@ def test_a_question_is_split_and_each_part_answered(two: Two, index: VectorStore
         verbose=False,
     )
     assert str(engine.query("What do make lint and make test do?")) == "both"
-    last = two.second.requests[-1].body["messages"][-1]["content"]
+    last = pair.second.requests[-1].body["messages"][-1]["content"]
     assert "it lints" in last
     assert "it tests" in last
 
 
 def test_a_provider_that_dies_while_an_index_is_built_is_replaced(
-    two: Two, nodes: list[BaseNode]
+    pair: Pair, nodes: list[BaseNode]
 ) -> None:
-    two.plays(Reply("a summary"), Reply(status=503))
-    two.second.replies = [Reply("another summary")]
-    index = TreeIndex(nodes[:8], llm=two.llm(), num_children=2, use_async=False)
+    pair.plays(Reply("a summary"), Reply(status=503))
+    pair.second.replies = [Reply("another summary")]
+    index = TreeIndex(nodes[:8], llm=pair.llm(), num_children=2, use_async=False)
     made = [node.get_content() for node in index.docstore.docs.values()]
     assert made.count("a summary") == 1
     assert made.count("another summary") > 1
-    assert len(two.first.requests) == 2
+    assert len(pair.first.requests) == 2
 
 
 async def test_a_provider_that_dies_in_a_pipeline_is_replaced(
-    two: Two, nodes: list[BaseNode]
+    pair: Pair, nodes: list[BaseNode]
 ) -> None:
-    two.plays(Reply("one"), Reply(status=500))
-    two.second.replies = [Reply("two")]
-    extractor = SummaryExtractor(llm=two.llm(), num_workers=1, show_progress=False)
+    pair.plays(Reply("one"), Reply(status=500))
+    pair.second.replies = [Reply("two")]
+    extractor = SummaryExtractor(llm=pair.llm(), num_workers=1, show_progress=False)
     pipeline = IngestionPipeline(transformations=[extractor])
     made = await pipeline.arun(nodes=nodes[:4])
     assert [node.metadata["section_summary"] for node in made].count("one") == 1
     assert [node.metadata["section_summary"] for node in made].count("two") == 3
 
 
-def test_a_pipelines_cache_tells_models_apart(two: Two, nodes: list[BaseNode]) -> None:
+def test_a_pipelines_cache_tells_models_apart(pair: Pair, nodes: list[BaseNode]) -> None:
     cache = IngestionCache()
 
     def run(**arguments: Any) -> None:
-        extractor = SummaryExtractor(llm=two.llm(**arguments), num_workers=1, show_progress=False)
+        extractor = SummaryExtractor(llm=pair.llm(**arguments), num_workers=1, show_progress=False)
         IngestionPipeline(transformations=[extractor], cache=cache).run(
             nodes=[nodes[0].model_copy(deep=True)]  # the extractor writes into it
         )
 
     for arguments in ({}, {}, {"temperature": 0.5}):
         run(**arguments)
-    assert len(two.first.requests) == 2
+    assert len(pair.first.requests) == 2
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_streamed_query_fails_over_before_output(
-    two: Two, index: VectorStoreIndex, is_async: bool
+    pair: Pair, index: VectorStoreIndex, is_async: bool
 ) -> None:
-    two.plays(Reply(cut_after=1))  # a role-only chunk, then the end
-    engine = index.as_query_engine(llm=two.llm(), streaming=True, use_async=is_async)
+    pair.plays(Reply(cut_after=1))  # a role-only chunk, then the end
+    engine = index.as_query_engine(llm=pair.llm(), streaming=True, use_async=is_async)
     if is_async:
         answer = await engine.aquery(QUESTION)
         tokens = [token async for token in answer.async_response_gen()]
@@ -219,9 +220,9 @@ async def test_a_streamed_query_fails_over_before_output(
     assert "".join(tokens) == "from second"
 
 
-def test_a_streamed_query_that_breaks_says_so(two: Two, index: VectorStoreIndex) -> None:
-    two.plays(Reply("one two three", cut_after=3))
-    engine = index.as_query_engine(llm=two.llm(), streaming=True)
+def test_a_streamed_query_that_breaks_says_so(pair: Pair, index: VectorStoreIndex) -> None:
+    pair.plays(Reply("one two three", cut_after=3))
+    engine = index.as_query_engine(llm=pair.llm(), streaming=True)
     with pytest.raises(StreamInterrupted):
         list(engine.query(QUESTION).response_gen)
 
@@ -229,14 +230,14 @@ def test_a_streamed_query_that_breaks_says_so(two: Two, index: VectorStoreIndex)
 @pytest.mark.parametrize("mode", ["compact", "refine", "tree_summarize", "simple_summarize"])
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_query_that_nobody_can_answer_says_why(
-    two: Two,
+    pair: Pair,
     index: VectorStoreIndex,
     monkeypatch: pytest.MonkeyPatch,
     mode: str,
     is_async: bool,
 ) -> None:
     """LlamaIndex takes a `ValueError` for an answer that does not parse: "Empty Response"."""
-    engine = index.as_query_engine(llm=two.llm(), response_mode=mode)
+    engine = index.as_query_engine(llm=pair.llm(), response_mode=mode)
     monkeypatch.delenv("FIRST_KEY")
     monkeypatch.delenv("SECOND_KEY")
     with pytest.raises(NoRouteError, match="set FIRST_KEY"):
@@ -244,12 +245,12 @@ async def test_a_query_that_nobody_can_answer_says_why(
 
 
 def test_a_persisted_index_is_read_back(
-    two: Two, index: VectorStoreIndex, embed_model: BaseEmbedding, tmp_path: Path
+    pair: Pair, index: VectorStoreIndex, embed_model: BaseEmbedding, tmp_path: Path
 ) -> None:
     index.storage_context.persist(str(tmp_path))
     storage = StorageContext.from_defaults(persist_dir=str(tmp_path))
     again = load_index_from_storage(storage, embed_model=embed_model)
-    assert str(again.as_query_engine(llm=two.llm()).query(QUESTION)) == "from first"
+    assert str(again.as_query_engine(llm=pair.llm()).query(QUESTION)) == "from first"
     assert not [
         path for path in tmp_path.rglob("*") if path.is_file() and b"key-value" in path.read_bytes()
     ]

@@ -16,8 +16,7 @@ from inference_providers.testing import Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Two
-
+    from factories import Pair
     from llamaindex_autoprovider import AutoLLM
 
 
@@ -72,9 +71,9 @@ def with_tools(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return request.param
 
 
-async def test_tools_reach_the_wire(two: Two, with_tools: Callable[..., Any]) -> None:
-    await with_tools(two.llm(), chat_history=[ChatMessage("Be brief.", role="system")])
-    body = two.first.requests[0].body
+async def test_tools_reach_the_wire(pair: Pair, with_tools: Callable[..., Any]) -> None:
+    await with_tools(pair.llm(), chat_history=[ChatMessage("Be brief.", role="system")])
+    body = pair.first.requests[0].body
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
     (tool,) = body["tools"]
     assert tool["function"]["name"] == "multiply"
@@ -96,17 +95,17 @@ async def test_tools_reach_the_wire(two: Two, with_tools: Callable[..., Any]) ->
     ],
 )
 async def test_a_tool_can_be_demanded(
-    two: Two, with_tools: Callable[..., Any], given: dict[str, Any], sent: Any
+    pair: Pair, with_tools: Callable[..., Any], given: dict[str, Any], sent: Any
 ) -> None:
-    await with_tools(two.llm(), **given)
-    assert two.first.requests[0].body["tool_choice"] == sent
+    await with_tools(pair.llm(), **given)
+    assert pair.first.requests[0].body["tool_choice"] == sent
 
 
 async def test_tool_calls_are_blocks_and_selections(
-    two: Two, with_tools: Callable[..., Any]
+    pair: Pair, with_tools: Callable[..., Any]
 ) -> None:
-    two.plays(TWO_CALLS)
-    llm = two.llm()
+    pair.plays(TWO_CALLS)
+    llm = pair.llm()
     answer = await with_tools(llm, allow_parallel_tool_calls=True)
     assert answer.message.blocks == [
         ToolCallBlock(tool_call_id="call_0", tool_name="multiply", tool_kwargs={"a": 3, "b": 4}),
@@ -122,35 +121,37 @@ async def test_tool_calls_are_blocks_and_selections(
 
 
 async def test_one_call_at_most_unless_more_are_allowed(
-    two: Two, with_tools: Callable[..., Any]
+    pair: Pair, with_tools: Callable[..., Any]
 ) -> None:
-    two.plays(TWO_CALLS)
-    llm = two.llm()
+    pair.plays(TWO_CALLS)
+    llm = pair.llm()
     (chosen,) = llm.get_tool_calls_from_response(await with_tools(llm))
     assert chosen.tool_kwargs == {"a": 3, "b": 4}
 
 
-async def test_tools_go_only_where_they_are_taken(two: Two, with_tools: Callable[..., Any]) -> None:
-    registry = two.registry()
-    registry["providers"]["first"]["models"]["m"]["tools"] = False
-    two.second.replies = [A_CALL]
-    llm = type(two.llm())("m", registry=registry)
+async def test_tools_go_only_where_they_are_taken(
+    pair: Pair, with_tools: Callable[..., Any]
+) -> None:
+    registry = pair.registry()
+    registry["providers"]["first"]["models"]["m"] = {"id": "first-id", "tools": False}
+    pair.second.replies = [A_CALL]
+    llm = type(pair.llm())("m", registry=registry)
     assert llm.get_tool_calls_from_response(await with_tools(llm))
-    assert not two.first.requests
+    assert not pair.first.requests
 
 
-def test_no_tool_call_is_an_error_where_one_is_due(two: Two) -> None:
-    llm = two.llm()
+def test_no_tool_call_is_an_error_where_one_is_due(pair: Pair) -> None:
+    llm = pair.llm()
     answer = llm.chat_with_tools([TOOL], "3 * 4?")
     with pytest.raises(ValueError, match="at least one tool call, got the text 'from first'"):
         llm.get_tool_calls_from_response(answer)
     assert llm.get_tool_calls_from_response(answer, error_on_no_tool_call=False) == []
 
 
-def test_arguments_that_cannot_be_read_never_become_none(two: Two) -> None:
+def test_arguments_that_cannot_be_read_never_become_none(pair: Pair) -> None:
     cut = {"name": "multiply", "arguments": '{"a": 3, "b"'}
-    two.plays(Reply("", tool_calls=(cut,), finish_reason="length"))
-    llm = two.llm()
+    pair.plays(Reply("", tool_calls=(cut,), finish_reason="length"))
+    llm = pair.llm()
     with pytest.raises(InvalidResponseError, match="tool 'multiply' are no JSON object"):
         llm.get_tool_calls_from_response(llm.chat_with_tools([TOOL], "3 * 4?"))
     listed = ToolCallBlock(tool_name="multiply", tool_kwargs="[3, 4]")
@@ -158,19 +159,19 @@ def test_arguments_that_cannot_be_read_never_become_none(two: Two) -> None:
         llm.get_tool_calls_from_response(ChatResponse(message=ChatMessage([listed])))
 
 
-async def test_a_tool_is_called(two: Two) -> None:
-    two.plays(A_CALL)
-    llm = two.llm()
+async def test_a_tool_is_called(pair: Pair) -> None:
+    pair.plays(A_CALL)
+    llm = pair.llm()
     assert llm.predict_and_call([TOOL], "3 * 4?").response == "12"
     assert (await llm.apredict_and_call([TOOL], "3 * 4?")).response == "12"
-    two.plays(TWO_CALLS)
+    pair.plays(TWO_CALLS)
     both = llm.predict_and_call([TOOL], "3 * 4?", allow_parallel_tool_calls=True)
     assert both.response == "12\n\n30"
 
 
-async def test_a_stream_shows_a_call_as_it_comes(two: Two) -> None:
-    two.plays(A_CALL._replace(argument_chunks=6))
-    llm = two.llm()
+async def test_a_stream_shows_a_call_as_it_comes(pair: Pair) -> None:
+    pair.plays(A_CALL._replace(argument_chunks=6))
+    llm = pair.llm()
     parts = list(llm.stream_chat_with_tools([TOOL], "3 * 4?"))
     came = [llm.get_tool_calls_from_response(part, error_on_no_tool_call=False) for part in parts]
     sizes = [len(calls[0].tool_kwargs) if calls else None for calls in came]
@@ -179,12 +180,12 @@ async def test_a_stream_shows_a_call_as_it_comes(two: Two) -> None:
     assert came[-1][0].tool_kwargs == {"a": 3, "b": 4}
 
 
-async def test_structured_answers(two: Two) -> None:
-    two.plays(A_PET)
-    llm, rex = two.llm(), Pet(name="Rex", legs=4)
+async def test_structured_answers(pair: Pair) -> None:
+    pair.plays(A_PET)
+    llm, rex = pair.llm(), Pet(name="Rex", legs=4)
     assert llm.structured_predict(Pet, ASKED, kind="dog") == rex
     assert await llm.astructured_predict(Pet, ASKED, kind="dog") == rex
-    assert two.first.requests[0].body["tool_choice"] == "required"
+    assert pair.first.requests[0].body["tool_choice"] == "required"
     streamed = list(llm.stream_structured_predict(Pet, ASKED, kind="dog"))
     assert streamed[-1] == rex
     assert len({repr(part) for part in streamed}) > 1, "nothing came before the whole"
@@ -194,9 +195,9 @@ async def test_structured_answers(two: Two) -> None:
 
 # LlamaIndex's own StructuredLLM calls pydantic's `.json()`.
 @pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
-async def test_a_structured_llm(two: Two) -> None:
-    two.plays(A_PET)
-    llm, rex = two.llm().as_structured_llm(Pet), Pet(name="Rex", legs=4)
+async def test_a_structured_llm(pair: Pair) -> None:
+    pair.plays(A_PET)
+    llm, rex = pair.llm().as_structured_llm(Pet), Pet(name="Rex", legs=4)
     asked = [ChatMessage("Make up a dog.")]
     assert llm.chat(asked).raw == rex
     assert (await llm.achat(asked)).raw == rex
@@ -205,10 +206,10 @@ async def test_a_structured_llm(two: Two) -> None:
     assert [part.raw async for part in await llm.astream_chat(asked)][-1] == rex
 
 
-async def test_a_structured_answer_fails_over(two: Two) -> None:
-    two.plays(Reply(status=503))
-    two.second.replies = [A_PET]
-    llm = two.llm(cooldown=False)
+async def test_a_structured_answer_fails_over(pair: Pair) -> None:
+    pair.plays(Reply(status=503))
+    pair.second.replies = [A_PET]
+    llm = pair.llm(cooldown=False)
     assert llm.structured_predict(Pet, ASKED, kind="dog").name == "Rex"
     parts = await llm.astream_structured_predict(Pet, ASKED, kind="dog")
     assert [part async for part in parts][-1] == Pet(name="Rex", legs=4)

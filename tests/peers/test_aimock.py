@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Peer
-
     from inference_providers.local import llama_server
     from inference_providers.testing import FakeProvider
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from factories import provider_row
 from inference_providers.cli.registry_audit import Finding, compared, mending, verify
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
@@ -25,13 +26,7 @@ MODELS: dict[str, Any] = {
 
 
 def registry(url: str, models: dict | None = None, **fields: Any) -> Registry:
-    row = {
-        "name": "A",
-        "auth": {"any_of": [["A_KEY"]]},
-        "endpoints": {"default": {"protocol": "openai-chat", "base_url": url}},
-        "models": MODELS if models is None else models,
-        **fields,
-    }
+    row = provider_row(MODELS if models is None else models, "A_KEY", base_url=url, **fields)
     return Registry.load({"providers": {"a": row}, "aliases": {"marketing": "big"}})
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+import factories
 from inference_providers.errors import AllRoutesFailed, InvalidResponseError, StreamInterrupted
 from inference_providers.failover import drivers
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import Attempt, AttemptRecord, Success
 from inference_providers.failover.stream_buffer import Look
 from inference_providers.settings import FailoverSettings
-from inference_providers.types import Endpoint, Model, Plan, Route
+
+if TYPE_CHECKING:
+    from inference_providers.types import Route
 
 
 class Chunk(NamedTuple):
@@ -42,13 +45,6 @@ class ChunkInspector:
         return Chunk(tried=tried)
 
 
-def route(provider: str) -> Route:
-    endpoint = Endpoint(protocol="openai-chat", base_url=f"https://{provider}.test/v1")
-    return Route(
-        model="m", provider=provider, model_id="x", endpoint=endpoint, model_info=Model(id="x")
-    )
-
-
 Script = dict[str, Any]
 """Provider → an answer or chunks; an exception (also among chunks) is raised."""
 
@@ -63,8 +59,7 @@ class Run:
         self.closed: list[str] = []
         self.opened: list[Generator[Chunk]] = []  # kept, or losing them would close them
         self.scrubbed: list[tuple[str, Exception]] = []
-        routes = tuple(route(provider) for provider in script)
-        plan = Plan(models=("m",), routes=routes, skipped=())
+        plan = factories.plan(*map(factories.route, script))
         settings = FailoverSettings(max_attempts=9, retry_budget=0)
         self.engine = failover(plan, settings=settings, now=time.monotonic())
 

@@ -5,27 +5,21 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
+from factories import plan, route
 from inference_providers.errors import AllRoutesFailed
 from inference_providers.failover.engine import Engine, failover
 from inference_providers.failover.events import Cancelled, Failure, Race, Raced, Success, Wait
 from inference_providers.failover.state import FailoverState
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
-from inference_providers.types import Endpoint, Model, Plan, Route
+from inference_providers.types import Model
 
 NOW = 1000.0
 OVERLOADED = Classification(FailureClass.OVERLOADED, 503, Scope.MODEL)
 
 
-def route(provider: str) -> Route:
-    endpoint = Endpoint(protocol="openai-chat", base_url=f"https://{provider}.test/v1")
-    return Route(
-        model="m", provider=provider, model_id="x", endpoint=endpoint, model_info=Model(id="x")
-    )
-
-
 A, B = route("a"), route("b")
-PLAN = Plan(models=("m",), routes=(A, B), skipped=())
+PLAN = plan(A, B)
 
 
 def at_their_limits(a: float, b: float) -> FailoverState:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+import factories
+from factories import route
 from inference_providers.errors import AllRoutesFailed
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import (
@@ -27,7 +29,9 @@ from inference_providers.failover.events import (
 from inference_providers.failover.state import FailoverState
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
-from inference_providers.types import Endpoint, Model, Plan, Route
+
+if TYPE_CHECKING:
+    from inference_providers.types import Plan, Route
 
 POLICIES = st.sampled_from(
     [FailoverSettings(timeout_s=120.0), FailoverSettings(timeout_s=120.0, hedge_after=3.0)]
@@ -40,13 +44,6 @@ class ProviderError(Exception):
     def __init__(self, classification: Classification) -> None:
         super().__init__(classification.failure_class)
         self.classification = classification
-
-
-def route(n: int) -> Route:
-    endpoint = Endpoint(protocol="openai-chat", base_url=f"https://p{n}.test/v1")
-    return Route(
-        model="m", provider=f"p{n}", model_id="m", endpoint=endpoint, model_info=Model(id="m")
-    )
 
 
 SCOPE = {
@@ -86,8 +83,8 @@ def ends(health: FailoverState, routes: list[Route], now: float) -> dict[Route, 
 def test_whatever_happens_the_policy_holds(
     settings: FailoverSettings, count: int, steps: list[Any], gap: float
 ) -> None:
-    routes = [route(n) for n in range(count)]
-    plan = Plan(models=("m",), routes=tuple(routes), skipped=())
+    routes = [route(f"p{n}") for n in range(count)]
+    plan = factories.plan(*routes)
     health = FailoverState(jitter=lambda: 0.5)
     now = 0.0
     script = iter(steps)

@@ -8,32 +8,17 @@ import time
 import pytest
 from msgspec import structs
 
+from factories import plan, route
 from inference_providers.errors import AllRoutesFailed, MissingPackageError
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import Success, Wait, Waited
 from inference_providers.failover.rate_limiter import RateLimiter
 from inference_providers.failover.state import FailoverState
 from inference_providers.settings import FailoverSettings
-from inference_providers.types import Endpoint, Model, Plan, RateLimits, Route
+from inference_providers.types import RateLimits
 
 PROBE_S = 30.0
 ANSWERED = Success(ms=1.0)
-
-
-def route(provider: str, **limits: int) -> Route:
-    endpoint = Endpoint(protocol="openai-chat", base_url=f"https://{provider}.test/v1")
-    return Route(
-        model="m",
-        provider=provider,
-        model_id="x",
-        endpoint=endpoint,
-        limits=RateLimits(**limits) if limits else None,
-        model_info=Model(id="x"),
-    )
-
-
-def plan(*routes: Route) -> Plan:
-    return Plan(models=("m",), routes=routes, skipped=())
 
 
 # RateLimiter
@@ -70,7 +55,7 @@ def test_rate_limiter_takes_a_prompt_above_the_whole_limit() -> None:
 def test_claim_without_the_extra_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "limits", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'autoprovider\[limits\]'"):
-        FailoverState().claim(route("a", rpm=1), 0.0, PROBE_S)
+        FailoverState().claim(route("a", limits=RateLimits(rpm=1)), 0.0, PROBE_S)
 
 
 def test_claim_without_limits_needs_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +69,7 @@ def test_claim_without_limits_needs_no_extra(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_claim_at_the_limit_starts_a_cooldown_without_failure() -> None:
-    state, limited = FailoverState(), route("a", rpm=1)
+    state, limited = FailoverState(), route("a", limits=RateLimits(rpm=1))
     assert state.claim(limited, 0.0, PROBE_S)
     state.record_success(limited, 1.0)
     assert not state.claim(limited, 0.0, PROBE_S)
@@ -107,7 +92,7 @@ def test_record_success_keeps_a_limit_from_its_own_headers() -> None:
 
 @pytest.mark.usefixtures("_clock_stands")
 def test_record_tokens_counts_against_the_limit() -> None:
-    state, limited = FailoverState(), route("a", tpm=100)
+    state, limited = FailoverState(), route("a", limits=RateLimits(tpm=100))
     state.record_tokens(limited, 100)
     assert not state.claim(limited, time.monotonic(), PROBE_S, 1)
     state.reset()
@@ -118,7 +103,7 @@ def test_record_tokens_counts_against_the_limit() -> None:
 
 
 def test_engine_takes_the_next_route_when_one_is_limited() -> None:
-    state, routes = FailoverState(), (route("a", rpm=1), route("b"))
+    state, routes = FailoverState(), (route("a", limits=RateLimits(rpm=1)), route("b"))
     for provider in ("a", "b", "b"):
         engine = failover(plan(*routes), state=state)
         assert next(engine).route.provider == provider
@@ -127,7 +112,7 @@ def test_engine_takes_the_next_route_when_one_is_limited() -> None:
 
 
 def test_engine_waits_for_the_only_route_at_its_limit() -> None:
-    state, limited = FailoverState(), route("a", rpm=1)
+    state, limited = FailoverState(), route("a", limits=RateLimits(rpm=1))
     state.claim(limited, 0.0, PROBE_S)
     engine = failover(plan(limited), state=state)
     wait = next(engine)

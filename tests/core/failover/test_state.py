@@ -9,18 +9,17 @@ import time
 import pytest
 from msgspec import structs
 
+from factories import route
 from inference_providers import health, reset_health
 from inference_providers.failover.state import PROCESS_STATE, FailoverState
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
-from inference_providers.types import Endpoint, Model, Route
 
-ENDPOINT = Endpoint(protocol="openai-chat", base_url="https://a.test/v1")
-A = Route(model="m", provider="a", model_id="a-m", endpoint=ENDPOINT, model_info=Model(id="a-m"))
+A = route("a")
 OTHER_MODEL = structs.replace(A, model_id="a-n")
 OTHER_KEY = structs.replace(A, key_fingerprint="k2")
 OTHER_HOST = structs.replace(
-    A, endpoint=structs.replace(ENDPOINT, base_url="https://b.test/v1"), provider="b"
+    A, endpoint=structs.replace(A.endpoint, base_url="https://b.test/v1"), provider="b"
 )
 SAME_HOST = structs.replace(A, provider="b")
 ROUTES = {

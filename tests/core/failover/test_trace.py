@@ -6,24 +6,15 @@ import json
 
 import pytest
 
+import factories
+from factories import route
 from inference_providers.failover.events import AttemptRecord, Cancelled, Failure, Success
 from inference_providers.failover.trace import cost_usd, trace
-from inference_providers.types import Cost, Endpoint, Model, Plan, Route, Skipped
+from inference_providers.types import Cost, Plan, Route, Skipped
 
 KEYS = {
     "model", "provider", "model_id", "degraded", "attempts", "skipped", "ttft_ms", "cost_usd",
 }  # fmt: skip
-
-
-def route(provider: str, model: str = "m", cost: Cost | None = None) -> Route:
-    return Route(
-        model=model,
-        provider=provider,
-        model_id=f"{provider}-{model}",
-        endpoint=Endpoint(protocol="openai-chat", base_url="https://p.test/v1"),
-        key_variable="P_KEY",
-        model_info=Model(id="x", cost=cost),
-    )
 
 
 def answered(where: Route, **fields) -> AttemptRecord:
@@ -37,7 +28,7 @@ def refused(where: Route) -> AttemptRecord:
 
 def plan(*models: str) -> Plan:
     skipped = (Skipped(provider="z", model="m", reason="set Z_KEY"),)
-    return Plan(models=models, routes=(route("a"), route("b")), skipped=skipped)
+    return factories.plan(route("a"), route("b"), models=models, skipped=skipped)
 
 
 def test_the_trace_has_exactly_the_documented_keys_and_values() -> None:
@@ -75,7 +66,7 @@ def test_another_model_than_the_first_named_is_a_degraded_answer(
     served: str,
     degraded: bool,
 ) -> None:
-    assert trace(plan(*asked), [answered(route("a", served))])["degraded"] is degraded
+    assert trace(plan(*asked), [answered(route("a", model=served))])["degraded"] is degraded
 
 
 def test_the_time_to_the_first_output_is_the_answering_streams() -> None:
@@ -87,7 +78,10 @@ def test_the_cost_is_that_of_the_route_that_answered() -> None:
     dear, cheap = Cost(input=10, output=40), Cost(input=0.5, output=2)
     made = trace(
         plan("m"),
-        [refused(route("a", cost=dear)), answered(route("b", cost=cheap))],
+        [
+            refused(route("a", model_info={"cost": dear})),
+            answered(route("b", model_info={"cost": cheap})),
+        ],
         (1_000_000, 500_000),
     )
     assert made["cost_usd"] == pytest.approx(1.5)

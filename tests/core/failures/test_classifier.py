@@ -1,6 +1,5 @@
 """What a failure means is told by its status first, then by codes, then by words."""
 
-# ruff: noqa: E501
 from __future__ import annotations
 
 import json
@@ -25,6 +24,7 @@ from langchain_core.exceptions import (
     ModelRateLimitError,
 )
 
+from factories import http_error
 from inference_providers.errors import AllRoutesFailed, InvalidResponseError, LocalServerError
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.failures.classifier import classify
@@ -37,20 +37,18 @@ HTTP_LIBRARIES = [import_module(name) for name in ("httpx", "httpx2") if find_sp
 CORPUS = json.loads((Path(__file__).parents[2] / "corpus" / "errors.json").read_text("utf-8"))
 REQUEST = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 SCOPES = {
-    "rate_limited": "route", "quota_exceeded": "key", "auth_failed": "key", "model_not_found": "route", "overloaded": "model",
-    "invalid_response": "model", "request_too_large": "none", "context_overflow": "none", "bad_request": "none", "content_filtered": "none",
-}  # fmt: skip
+    "rate_limited": "route",
+    "quota_exceeded": "key",
+    "auth_failed": "key",
+    "model_not_found": "route",
+    "overloaded": "model",
+    "invalid_response": "model",
+    "request_too_large": "none",
+    "context_overflow": "none",
+    "bad_request": "none",
+    "content_filtered": "none",
+}
 """What rests when nothing else is said."""
-
-
-class HTTPError(Exception):
-    """What SDKs raise: a status and a body."""
-
-    def __init__(self, status: int, body: object = None, **headers: str) -> None:
-        super().__init__(f"Error code: {status}")
-        self.status_code = status
-        self.body = body
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 def said(message: str, **fields: Any) -> dict:
@@ -148,9 +146,19 @@ def test_the_corpus_is_what_it_says() -> None:
     for row in CORPUS:
         assert row["source"], row
         known = {
-            "provider", "status", "headers", "body", "source", "class", "scope", "retry_after_s", "now",
-            "parameter", "partial", "known_miss",
-        }  # fmt: skip
+            "provider",
+            "status",
+            "headers",
+            "body",
+            "source",
+            "class",
+            "scope",
+            "retry_after_s",
+            "now",
+            "parameter",
+            "partial",
+            "known_miss",
+        }
         assert set(row) <= known, row
         assert Scope(row["scope"]), row
     said_twice = [json.dumps((r["provider"], r["status"], r["body"])) for r in CORPUS]
@@ -163,16 +171,21 @@ def test_the_corpus_is_what_it_says() -> None:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (400, "bad_request"), (401, "auth_failed"), (402, "quota_exceeded"), (403, "auth_failed"), (404, "model_not_found"), (405, "bad_request"),
-        (406, "bad_request"), (408, "overloaded"), (409, "overloaded"), (410, "model_not_found"), (412, "quota_exceeded"), (413, "request_too_large"),
-        (415, "bad_request"), (418, "bad_request"), (422, "bad_request"), (424, "overloaded"), (425, "overloaded"), (429, "rate_limited"),
-        (431, "bad_request"), (451, "content_filtered"), (498, "overloaded"), (499, "overloaded"), (500, "overloaded"), (501, "overloaded"),
-        (502, "overloaded"), (503, "overloaded"), (504, "overloaded"), (524, "overloaded"), (529, "overloaded"), (599, "overloaded"),
+        (400, "bad_request"), (401, "auth_failed"), (402, "quota_exceeded"),
+        (403, "auth_failed"), (404, "model_not_found"), (405, "bad_request"),
+        (406, "bad_request"), (408, "overloaded"), (409, "overloaded"),
+        (410, "model_not_found"), (412, "quota_exceeded"), (413, "request_too_large"),
+        (415, "bad_request"), (418, "bad_request"), (422, "bad_request"),
+        (424, "overloaded"), (425, "overloaded"), (429, "rate_limited"),
+        (431, "bad_request"), (451, "content_filtered"), (498, "overloaded"),
+        (499, "overloaded"), (500, "overloaded"), (501, "overloaded"),
+        (502, "overloaded"), (503, "overloaded"), (504, "overloaded"),
+        (524, "overloaded"), (529, "overloaded"), (599, "overloaded"),
         (200, "invalid_response"), (302, "invalid_response"),
     ],
 )  # fmt: skip
 def test_a_status_alone_has_a_meaning(status: int, expected: str) -> None:
-    assert classify(HTTPError(status)) == Classification(
+    assert classify(http_error(status)) == Classification(
         FailureClass(expected), status, Scope(SCOPES[expected])
     )
 
@@ -187,7 +200,7 @@ def test_a_status_alone_has_a_meaning(status: int, expected: str) -> None:
     ],
 )
 def test_a_provider_may_ask_for_another_try(status: int, value: str, expected: str) -> None:
-    assert classify(HTTPError(status, x_should_retry=value)).failure_class == expected
+    assert classify(http_error(status, x_should_retry=value)).failure_class == expected
 
 
 @pytest.mark.parametrize(
@@ -249,14 +262,14 @@ def test_only_wrong_requests_stay_on_their_route() -> None:
     ids=str,
 )
 def test_every_envelope_is_opened(body: object) -> None:
-    assert met(classify(HTTPError(429, body))) == ("quota_exceeded", 429, "key")
-    assert met(classify(HTTPError(403, body))) == ("quota_exceeded", 403, "key")
+    assert met(classify(http_error(429, body))) == ("quota_exceeded", 429, "key")
+    assert met(classify(http_error(403, body))) == ("quota_exceeded", 403, "key")
 
 
 def test_the_whole_response_is_read_where_the_sdk_keeps_a_part() -> None:
     raw = b'{"code": "insufficient_quota", "error": "x"}'
     response = httpx.Response(429, content=raw, request=httpx.Request("POST", "https://p.test"))
-    error = HTTPError(429, "x")
+    error = http_error(429, "x")
     error.response = response
     assert classify(error).failure_class == "quota_exceeded"
 
@@ -289,7 +302,7 @@ def test_properties_that_raise_do_not_matter() -> None:
 def test_the_callers_own_words_are_not_evidence() -> None:
     echo = {"input": "insufficient balance", "failed_generation": "insufficient balance"}
     assert (
-        classify(HTTPError(400, said("Failed to call a function", **echo))).failure_class
+        classify(http_error(400, said("Failed to call a function", **echo))).failure_class
         == "bad_request"
     )
 
@@ -313,7 +326,8 @@ CODES = (
         enforced_spend_limit_reached contract_spend_limit_reached ServiceQuotaExceededException
         AllocationQuota.FreeTierOnly"""),
     ("quota_exceeded", (401, 404), "insufficient_quota quota_exceeded CreditsError"),
-    ("quota_exceeded", (429,), "1113 1308 1309 1310 1311 1313 1316 1321 3036 4006 SetLimitExceeded"),
+    ("quota_exceeded", (429,), "1113 1308 1309 1310 1311 1313 1316 1321 3036 4006"),
+    ("quota_exceeded", (429,), "SetLimitExceeded"),
     ("quota_exceeded", (429,), "openrouter_free_tier_daily GenerateRequestsPerDayPerProject"),
     ("quota_exceeded", (400, 403), "30001 1008"),
     ("rate_limited", (400, 403, 429), """
@@ -370,19 +384,20 @@ CODES = (
     ],
 )
 def test_a_code_alone_has_a_meaning(status: int, code: str, expected: str) -> None:
-    assert classify(HTTPError(status, said("x", code=code))).failure_class == expected
+    assert classify(http_error(status, said("x", code=code))).failure_class == expected
 
 
 def test_codes_give_way_to_what_the_status_says() -> None:
     assert (
-        classify(HTTPError(503, said("x", code="insufficient_quota"))).failure_class == "overloaded"
-    )
-    assert (
-        classify(HTTPError(500, said("x", code="rate_limit_exceeded"))).failure_class
+        classify(http_error(503, said("x", code="insufficient_quota"))).failure_class
         == "overloaded"
     )
     assert (
-        classify(HTTPError(402, said("x", code="rate_limit_exceeded"))).failure_class
+        classify(http_error(500, said("x", code="rate_limit_exceeded"))).failure_class
+        == "overloaded"
+    )
+    assert (
+        classify(http_error(402, said("x", code="rate_limit_exceeded"))).failure_class
         == "quota_exceeded"
     )
 
@@ -391,7 +406,7 @@ def test_a_bad_code_goes_before_the_words_of_a_schema() -> None:
     codes = next(codes for expected, _, codes in CODES if expected == "bad_request")
     for code in codes.split():
         body = said("Invalid: 'credit balance too low', prompt is too long", code=code)
-        assert classify(HTTPError(400, body)) == Classification(FailureClass.BAD_REQUEST, 400)
+        assert classify(http_error(400, body)) == Classification(FailureClass.BAD_REQUEST, 400)
 
 
 WORDS = (
@@ -450,7 +465,9 @@ WORDS = (
         "Allocated quota exceeded, please increase your quota limit",
         "m is temporarily rate-limited upstream, buy credits",
     )),
-    ("rate_limited", (400, 403), ("rate limit exceeded", "too many requests", "request was throttled")),
+    ("rate_limited", (400, 403), (
+        "rate limit exceeded", "too many requests", "request was throttled",
+    )),
     ("request_too_large", (413, 429), (
         "Request too large for m", "Request body too large for m", "reduce your message size",
     )),
@@ -466,7 +483,9 @@ WORDS = (
         "Not authenticated", "Unauthorized", "missing header authorization",
         "Unable to locate credentials", "your token has expired",
     )),
-    ("auth_failed", (400, 403), ("User location is not supported", "Your country is not available")),
+    ("auth_failed", (400, 403), (
+        "User location is not supported", "Your country is not available",
+    )),
     ("content_filtered", (400, 403, 422, 451, 498), (
         "content policy", "content_filter", "Responsible AI", "blocked by moderation",
         "moderation blocked it", "the input was somehow flagged", "flagged as spam",
@@ -504,7 +523,9 @@ WORDS = (
         "Model access is denied", "The provided model identifier is invalid.",
         "with on-demand throughput isn't supported",
     )),
-    ("model_not_found", (412,), ("LoRA failed to load", "adapter x", "the model is cold", "no deployment")),
+    ("model_not_found", (412,), (
+        "LoRA failed to load", "adapter x", "the model is cold", "no deployment",
+    )),
 )  # fmt: skip
 
 
@@ -518,7 +539,7 @@ WORDS = (
     ],
 )
 def test_words_alone_have_a_meaning(status: int, text: str, expected: str) -> None:
-    assert classify(HTTPError(status, said(text))).failure_class == expected
+    assert classify(http_error(status, said(text))).failure_class == expected
 
 
 @pytest.mark.parametrize(
@@ -544,7 +565,7 @@ def test_words_alone_have_a_meaning(status: int, text: str, expected: str) -> No
     ids=str,
 )
 def test_what_rests_is_what_the_limit_is_on(status: int, body: dict, scope: str) -> None:
-    classification = classify(HTTPError(status, body))
+    classification = classify(http_error(status, body))
     assert classification.scope == scope
 
 
@@ -590,7 +611,7 @@ def test_what_rests_is_what_the_limit_is_on(status: int, body: dict, scope: str)
     ids=str,
 )
 def test_status_goes_before_code_before_words(status: int, body: object, expected: str) -> None:
-    assert classify(HTTPError(status, body)).failure_class == expected
+    assert classify(http_error(status, body)).failure_class == expected
 
 
 # How long
@@ -619,11 +640,11 @@ def test_status_goes_before_code_before_words(status: int, body: object, expecte
 def test_a_wait_is_told_where_something_rests_for_a_time(
     status: int, body: dict, headers: dict, cooldown_s: float | None
 ) -> None:
-    assert classify(HTTPError(status, body, **headers)).retry_after_s == cooldown_s
+    assert classify(http_error(status, body, **headers)).retry_after_s == cooldown_s
 
 
 def test_a_time_without_zone_is_utc() -> None:
-    error = HTTPError(429, retry_after="2026-11-22T12:01:00Z")
+    error = http_error(429, retry_after="2026-11-22T12:01:00Z")
     aware = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
     assert classify(error, aware).retry_after_s == 60
     assert classify(error, aware.replace(tzinfo=None)).retry_after_s == 60
@@ -633,7 +654,7 @@ def test_a_time_without_zone_is_utc() -> None:
 def test_geminis_day_is_not_over_in_the_seconds_it_says() -> None:
     quota_id = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
     details = [{"violations": [{"quotaId": quota_id}]}, {"retryDelay": "18s"}]
-    error = HTTPError(429, said("x", status="RESOURCE_EXHAUSTED", details=details))
+    error = http_error(429, said("x", status="RESOURCE_EXHAUSTED", details=details))
     noon_utc = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
     assert classify(error, noon_utc).retry_after_s == 20 * 3600
     assert classify(error).retry_after_s is None
@@ -755,7 +776,7 @@ def test_a_wrapper_means_what_it_wraps() -> None:
         pass
 
     error = WrapperError("x")
-    error.__cause__ = HTTPError(429, said("insufficient balance"))
+    error.__cause__ = http_error(429, said("insufficient balance"))
     assert met(classify(error)) == ("quota_exceeded", 429, "key")
 
 
@@ -783,7 +804,7 @@ def test_what_no_rule_knows_is_no_failure_of_a_provider(error: BaseException) ->
 
 def test_a_bug_stays_a_bug_whatever_it_came_from() -> None:
     bug = KeyError("choices")
-    bug.__cause__ = HTTPError(503)
+    bug.__cause__ = http_error(503)
     assert classify(bug) == Classification(FailureClass.BAD_REQUEST)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from factories import provider_row
 from inference_providers.errors import RegistryError
 from inference_providers.registry import loader
 from inference_providers.registry.registry import Registry
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
 
 GOOD = {
     "providers": {
-        "a": {
-            "name": "A",
-            "auth": {"any_of": [["A_KEY"]]},
-            "endpoints": {"default": {"protocol": "openai-chat", "base_url": "https://a.test/v1"}},
-            "models": {"m": "id", "n": {"id": "n-id"}, "o": ["o-1", {"id": "o-2"}]},
-        },
+        "a": provider_row({"m": "id", "n": {"id": "n-id"}, "o": ["o-1", {"id": "o-2"}]}, "A_KEY"),
         "b": {
             "name": "B",
             "endpoints": {"default": {"protocol": "openai-chat", "base_url": "https://b.test/v1"}},

@@ -6,21 +6,18 @@ import pickle
 
 import pytest
 
+from factories import provider_row
 from inference_providers.errors import ConfigError, RegistryError, UnknownModelError
 from inference_providers.registry.entries import Target
 from inference_providers.registry.registry import Registry
 
-
-def row(models: dict, **fields) -> dict:
-    endpoint = {"protocol": "openai-chat", "base_url": "https://a.test/v1"}
-    return {"name": "A", "endpoints": {"default": endpoint}, "models": models, **fields}
-
-
 DOCUMENT = {
     "providers": {
-        "first": row({"big-70b": "org/Big-70B-Instruct", "small": {"id": "org/small-v2"}}),
-        "second": row({"big-70b": [{"id": "big-turbo", "tier": "turbo"}, "big"], "other": "o"}),
-        "mine": row({}, kind="local"),
+        "first": provider_row({"big-70b": "org/Big-70B-Instruct", "small": {"id": "org/small-v2"}}),
+        "second": provider_row(
+            {"big-70b": [{"id": "big-turbo", "tier": "turbo"}, "big"], "other": "o"}
+        ),
+        "mine": provider_row({}, kind="local"),
     },
     "retired_providers": {
         "gone": {"name": "Gone Inc.", "since": "2024-08-01", "note": "it closed; use first."}
@@ -99,7 +96,7 @@ def test_a_name_nobody_serves_says_what_to_do(registry: Registry, name: str, sai
 
 DATED = {
     "providers": {
-        "first": row(
+        "first": provider_row(
             {
                 "gpt-4o": [
                     {"id": "gpt-4o", "released": "2024-05-13"},
@@ -108,7 +105,7 @@ DATED = {
                 ]
             }
         ),
-        "second": row(
+        "second": provider_row(
             {
                 "gpt-4o": ["openai/gpt-4o", {"id": "openai/gpt-4o:free", "tier": "free"},
                            {"id": "gpt-4o-0806", "snapshot": "20240806", "tier": "batch"}],
@@ -118,7 +115,7 @@ DATED = {
                 "odd": ["house/zed", {"id": "house/zed-0", "tier": "free"}],
             }
         ),
-        "mine": row({}, kind="local"),
+        "mine": provider_row({}, kind="local"),
     },
     "aliases": {"4o": "gpt-4o", "pet-instruct": "gpt-4o"},
 }  # fmt: skip
@@ -279,7 +276,7 @@ def test_the_default_entry_has_no_tier_no_snapshot_and_is_the_newest() -> None:
         "undated",
         {"id": "newer", "released": "2026-01-01"},
     ]
-    registry = Registry.load({"providers": {"p": row({"m": entries})}})
+    registry = Registry.load({"providers": {"p": provider_row({"m": entries})}})
     ids = [entry.id for entry in registry.entries("p", "m")]
     assert ids == ["newer", "older", "undated", "dated", "tiered"]
     assert registry.entries("p", "unlisted") == ()
@@ -311,7 +308,7 @@ def test_a_document_is_laid_over_another(registry: Registry) -> None:
             "providers": {
                 "first": {"models": {"new": "new-id", "small": None}},
                 "second": None,
-                "third": row({"third-model": "x"}),
+                "third": provider_row({"third-model": "x"}),
             },
             "aliases": {"nick": "new"},
         }

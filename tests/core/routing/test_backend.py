@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
+from factories import route
 from inference_providers.credentials import Key
 from inference_providers.errors import MissingPackageError
 from inference_providers.failover.state import FailoverState
@@ -15,7 +16,7 @@ from inference_providers.registry.registry import Registry
 from inference_providers.routing import backend
 from inference_providers.routing.backend import Access, Piece, find_backend
 from inference_providers.testing import FakeProvider, Reply
-from inference_providers.types import Endpoint, Model, Route, Selection
+from inference_providers.types import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,12 +63,8 @@ def test_protocols_that_cannot_be_spoken_are_named_with_what_to_do() -> None:
 
 
 def test_a_client_has_the_routes_address_and_key() -> None:
-    endpoint = Endpoint(protocol="openai-chat", base_url="https://p.test/v1")
-    route = Route(
-        model="m", provider="p", model_id="x", endpoint=endpoint, model_info=Model(id="x")
-    )
     access = Access("https://p.test/v1", Key("P_KEY", "sk-canary", ["p.test"]), FailoverState())
-    with find_backend().client(route, access) as client:
+    with find_backend().client(route("p"), access) as client:
         assert type(client) is openai.OpenAI
         assert (str(client.base_url), client.api_key) == ("https://p.test/v1/", "sk-canary")
         assert client.max_retries == 0

@@ -9,6 +9,7 @@ from datetime import date
 
 import pytest
 
+from factories import provider_row
 from inference_providers.credentials import Keys
 from inference_providers.errors import NoRouteError, UnknownModelError
 from inference_providers.registry.registry import Registry
@@ -18,26 +19,13 @@ from inference_providers.types import LocalModels, Needs, Plan, Quirks, Selectio
 TODAY = date(2026, 11, 22)
 
 
-def row(models: dict, key: str | None = None, **fields) -> dict:
-    name = fields.pop("name", "P")
-    endpoint = {"protocol": fields.pop("protocol", "openai-chat"), "base_url": "https://p.test/v1"}
-    auth = {"any_of": [[key] if key else []], "opt_in": fields.pop("opt_in", False)}
-    return {
-        "name": name,
-        "auth": auth,
-        "endpoints": {"default": endpoint},
-        "models": models,
-        **fields,
-    }
-
-
 REGISTRY = {
     "providers": {
-        "a": row({"big": "a-big", "small": "a-small"}, "A_KEY"),
-        "b": row({"big": "b-big", "small": {"id": "b-small", "tools": False}}, "B_KEY"),
-        "c": row({"big": "org/c-big"}, "C_KEY"),
-        "server": row({}, kind="local"),
-        "inside": row({"tiny": "Tiny-Q4_1.gguf"}, kind="embedded"),
+        "a": provider_row({"big": "a-big", "small": "a-small"}, "A_KEY"),
+        "b": provider_row({"big": "b-big", "small": {"id": "b-small", "tools": False}}, "B_KEY"),
+        "c": provider_row({"big": "org/c-big"}, "C_KEY"),
+        "server": provider_row({}, kind="local"),
+        "inside": provider_row({"tiny": "Tiny-Q4_1.gguf"}, kind="embedded"),
     },
     "aliases": {"nick": "big"},
     "auto_model_priority": ["big", "small", "tiny"],
@@ -132,7 +120,9 @@ def test_an_alias_and_a_providers_own_id_mean_the_same_model() -> None:
 
 @pytest.mark.parametrize("needed", [{"only": ("a",)}, {"order": ("a",)}])
 def test_a_provider_with_an_ambient_key_is_used_when_named(needed: dict) -> None:
-    registry = {"providers": {"a": row({"big": "x"}, "WANDB_API_KEY", opt_in=True)}}
+    registry = {
+        "providers": {"a": provider_row({"big": "x"}, "WANDB_API_KEY", auth={"opt_in": True})}
+    }
     environ = {"WANDB_API_KEY": "t"}
     assert routes(made("big", registry=registry, environ=environ, **needed)) == ["a/big"]
     assert routes(made("a/big", registry=registry, environ=environ)) == ["a/big"]
@@ -143,7 +133,7 @@ def test_a_provider_with_an_ambient_key_is_used_when_named(needed: dict) -> None
 
 def test_one_variable_of_several_may_be_ambient() -> None:
     auth = {"any_of": [["A_KEY"], ["SHARED_KEY"]], "opt_in_variables": ["SHARED_KEY"]}
-    registry = {"providers": {"a": {**row({"big": "x"}), "auth": auth}}}
+    registry = {"providers": {"a": {**provider_row({"big": "x"}), "auth": auth}}}
     both = {"A_KEY": "k", "SHARED_KEY": "s"}
     [route] = made("big", registry=registry, environ=both).routes
     assert route.key_variable == "A_KEY"
@@ -154,7 +144,10 @@ def test_one_variable_of_several_may_be_ambient() -> None:
 
 
 def test_a_name_nobody_lists_is_a_users_own_where_names_are_free() -> None:
-    rows = {"a": row({}, "A_KEY", accepts_any_model=True), "b": row({"big": "b-big"}, "B_KEY")}
+    rows = {
+        "a": provider_row({}, "A_KEY", accepts_any_model=True),
+        "b": provider_row({"big": "b-big"}, "B_KEY"),
+    }
     registry = {"providers": rows}
     [route] = made("a/Own-Name", registry=registry).routes
     assert (route.provider, route.model_id) == ("a", "Own-Name")
@@ -166,8 +159,8 @@ def test_a_name_nobody_lists_is_a_users_own_where_names_are_free() -> None:
 
 def test_a_twin_of_another_provider_is_used_when_named() -> None:
     rows = {
-        "a": row({"big": "x"}, "A_KEY"),
-        "a-cn": row({"big": "x"}, "A_KEY", variant_of="a"),
+        "a": provider_row({"big": "x"}, "A_KEY"),
+        "a-cn": provider_row({"big": "x"}, "A_KEY", variant_of="a"),
     }
     planned = made("big", registry={"providers": rows})
     assert routes(planned) == ["a/big"]
@@ -179,7 +172,9 @@ def test_a_twin_of_another_provider_is_used_when_named() -> None:
 def test_quirks_of_a_model_stand_in_place_of_its_providers() -> None:
     model = {"id": "x", "quirks": {"drop_params": ["stop"]}}
     quirks = {"max_tokens_field": "max_completion_tokens"}
-    registry = {"providers": {"a": row({"big": model, "small": "y"}, "A_KEY", quirks=quirks)}}
+    registry = {
+        "providers": {"a": provider_row({"big": model, "small": "y"}, "A_KEY", quirks=quirks)}
+    }
     big, small = made("big", "small", registry=registry).routes
     assert big.quirks == Quirks(drop_params=("stop",))
     assert small.quirks == Quirks(max_tokens_field="max_completion_tokens")
@@ -192,7 +187,7 @@ def test_quirks_of_an_endpoint_stand_in_place_of_all_others() -> None:
         "quirks": {"strict_tools": False},
     }
     models = {"big": {"id": "x", "endpoint": "other"}, "small": "y"}
-    provider = row(models, "A_KEY", quirks={"max_n": 1})
+    provider = provider_row(models, "A_KEY", quirks={"max_n": 1})
     provider["endpoints"]["other"] = other
     big, small = made("big", "small", registry={"providers": {"a": provider}}).routes
     assert big.quirks == Quirks(strict_tools=False)
@@ -222,7 +217,7 @@ def test_of_a_providers_one_reason_one_row_is_kept() -> None:
 
 
 def test_a_protocol_nobody_speaks_is_a_reason() -> None:
-    registry = {"providers": {"a": row({"big": "x"}, protocol="gopher")}}
+    registry = {"providers": {"a": provider_row({"big": "x"}, protocol="gopher")}}
     planned = made(
         "big", registry=registry, unsupported_protocols={"gopher": "install the gopher extra"}
     )
@@ -233,7 +228,7 @@ def test_a_protocol_nobody_speaks_is_a_reason() -> None:
     ("shutdown", "usable"), [("2026-11-21", False), ("2026-11-22", False), ("2026-11-23", True)]
 )
 def test_a_model_is_used_until_its_shutdown_date(shutdown: str, usable: bool) -> None:
-    registry = {"providers": {"a": row({"big": {"id": "x", "shutdown": shutdown}})}}
+    registry = {"providers": {"a": provider_row({"big": {"id": "x", "shutdown": shutdown}})}}
     planned = made("big", registry=registry)
     assert bool(planned.routes) is usable
     assert usable or reasons(planned) == {"a": f"'x' was shut down on {shutdown}"}
@@ -241,7 +236,7 @@ def test_a_model_is_used_until_its_shutdown_date(shutdown: str, usable: bool) ->
 
 def test_an_edition_that_lives_stands_in_for_one_that_was_shut_down() -> None:
     entries = [{"id": "x", "shutdown": "2026-01-01"}, {"id": "x-0613", "snapshot": "0613"}]
-    planned = made("big", registry={"providers": {"a": row({"big": entries})}})
+    planned = made("big", registry={"providers": {"a": provider_row({"big": entries})}})
     assert [route.model_id for route in planned.routes] == ["x-0613"]
 
 
@@ -265,7 +260,7 @@ def test_an_edition_that_lives_stands_in_for_one_that_was_shut_down() -> None:
 def test_what_a_route_is_known_to_lack_rules_it_out(
     needs: Needs, facts: dict, reason: str | None
 ) -> None:
-    registry = {"providers": {"a": row({"big": {"id": "x", **facts}})}}
+    registry = {"providers": {"a": provider_row({"big": {"id": "x", **facts}})}}
     planned = made("big", registry=registry, needs=needs)
     assert reasons(planned).get("a") == reason
     assert bool(planned.routes) is (reason is None)
@@ -421,7 +416,7 @@ def test_the_title_of_a_plan_for_any_model_says_so() -> None:
 
 def test_brackets_and_markup_are_shown_as_they_stand() -> None:
     model_id = "x[bold]y[/bold] <b>z</b>&"
-    planned = made("big", registry={"providers": {"a": row({"big": model_id})}})
+    planned = made("big", registry={"providers": {"a": provider_row({"big": model_id})}})
     assert model_id in str(planned)
     shown = planned._repr_html_()
     assert "<b>z" not in shown
@@ -444,7 +439,7 @@ def test_a_notebook_shows_the_same_table() -> None:
 
 SEVERAL = {
     "providers": {
-        "a": row(
+        "a": provider_row(
             {
                 "big": [
                     {"id": "a-free", "tier": "free"},
@@ -454,8 +449,8 @@ SEVERAL = {
                 ]
             }
         ),
-        "b": row({"big": "b-big"}),
-        "server": row({}, kind="local"),
+        "b": provider_row({"big": "b-big"}),
+        "server": provider_row({}, kind="local"),
     },
     "auto_model_priority": ["big"],
 }
@@ -491,7 +486,7 @@ def test_an_entry_past_its_shutdown_is_no_route_even_when_it_is_asked_for() -> N
 def test_a_route_names_what_is_there_in_its_place() -> None:
     registry = {
         "providers": {
-            "a": row(
+            "a": provider_row(
                 {
                     "big": ["a-big", {"id": "a-dated", "snapshot": "1"}, {"id": "f", "tier": "x"}],
                     "old": "a-old",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from factories import provider_row, route
 from inference_providers.credentials import Keys
 from inference_providers.errors import (
     ConfigError,
@@ -18,24 +19,12 @@ from inference_providers.local import discovery
 from inference_providers.registry.registry import Registry
 from inference_providers.routing.resolver import Resolver
 from inference_providers.testing import FakeProvider
-from inference_providers.types import Needs, Plan, Route, Selection
+from inference_providers.types import Needs, Plan, Selection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = "sk-canary-0123456789"
-
-
-def row(models: dict, key: str | None = None, url: str = "https://a.test/v1", **fields) -> dict:
-    endpoint = {"protocol": "openai-chat", "base_url": url}
-    auth = {"any_of": [[key] if key else []]}
-    return {
-        "name": "A",
-        "auth": auth,
-        "endpoints": {"default": endpoint},
-        "models": models,
-        **fields,
-    }
 
 
 def resolver(
@@ -65,22 +54,22 @@ either = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"
 @pytest.mark.parametrize("argument", ["only", "exclude", "order"])
 def test_an_unknown_provider_id_is_refused_and_its_argument_named(argument: str) -> None:
     with pytest.raises(ConfigError, match=f"^{argument}: 'b' is not a provider"):
-        resolver({"a": row({"m": "x"})}, **{argument: ("b",)})
+        resolver({"a": provider_row({"m": "x"})}, **{argument: ("b",)})
 
 
 def test_a_key_given_for_an_unknown_provider_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigError, match=r"^api_keys: 'b' is not a provider") as caught:
-        resolver({"a": row({"m": "x"})}, given={"b": SECRET})
+        resolver({"a": provider_row({"m": "x"})}, given={"b": SECRET})
     assert SECRET not in str(caught.value)
 
 
 def test_an_unknown_model_is_refused() -> None:
     with pytest.raises(UnknownModelError, match="did you mean 'model'"):
-        resolver({"a": row({"model": "x"})}, "modell")
+        resolver({"a": provider_row({"model": "x"})}, "modell")
 
 
 def test_a_protocol_the_caller_cannot_speak_is_a_reason() -> None:
-    registry = Registry.load({"providers": {"a": row({"m": "x"})}})
+    registry = Registry.load({"providers": {"a": provider_row({"m": "x"})}})
     unsupported_protocols = {"openai-chat": "install it"}
     made = Resolver(
         Selection(models=("m",)), registry, Keys(environ={}), lambda _: unsupported_protocols
@@ -92,7 +81,7 @@ def test_a_protocol_the_caller_cannot_speak_is_a_reason() -> None:
 
 
 def test_access_binds_the_key_to_the_hosts_of_its_provider() -> None:
-    provider = row({"m": "x"}, "A_KEY")
+    provider = provider_row({"m": "x"}, "A_KEY")
     provider["endpoints"]["eu"] = {"protocol": "openai-chat", "base_url": "https://eu.a.test/v1"}
     made = resolver({"a": provider}, "m", environ={"A_KEY": SECRET})
     access = made.access(made.plan().routes[0])
@@ -104,14 +93,14 @@ def test_access_binds_the_key_to_the_hosts_of_its_provider() -> None:
 
 
 def test_access_without_a_key_has_none() -> None:
-    made = resolver({"a": row({"m": "x"})}, "m")
+    made = resolver({"a": provider_row({"m": "x"})}, "m")
     access = made.access(made.plan().routes[0])
     assert (access.base_url, access.key) == ("https://a.test/v1", None)
 
 
 def test_a_key_that_was_unset_after_planning_is_said() -> None:
     environ = {"A_KEY": SECRET}
-    made = resolver({"a": row({"m": "x"}, "A_KEY")}, "m", environ=environ)
+    made = resolver({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
     route = made.plan().routes[0]
     del environ["A_KEY"]
     with pytest.raises(ConfigError, match=r"^a: set A_KEY"):
@@ -120,7 +109,7 @@ def test_a_key_that_was_unset_after_planning_is_said() -> None:
 
 def test_a_key_set_later_is_used() -> None:
     environ: dict[str, str] = {}
-    made = resolver({"a": row({"m": "x"}, "A_KEY")}, "m", environ=environ)
+    made = resolver({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
     assert made.plan().routes == ()
     environ["A_KEY"] = SECRET
     assert [str(route) for route in made.plan().routes] == ["a/m"]
@@ -139,7 +128,7 @@ def test_a_key_set_later_is_used() -> None:
 def test_a_url_is_filled_with_the_model_id_and_variables(
     template: str, model_id: str, filled: str
 ) -> None:
-    provider = row({"m": model_id}, url=template)
+    provider = provider_row({"m": model_id}, base_url=template)
     provider["auth"] = {"any_of": [["ACCOUNT", "ADDRESS", "A_KEY"]]}
     environ = {"ACCOUNT": "acc", "ADDRESS": "https://own.a.test/", "A_KEY": SECRET}
     made = resolver({"a": provider}, "m", environ=environ)
@@ -150,7 +139,7 @@ def test_a_url_is_filled_with_the_model_id_and_variables(
 
 @pytest.mark.parametrize("name", ["evil.test/", "evil.test#", "evil.test?", "x@evil.test/x"])
 def test_no_value_filled_into_a_url_changes_whose_host_it_is(name: str) -> None:
-    provider = row({"m": name}, "A_KEY", url="https://{model_id}.a.test/v1")
+    provider = provider_row({"m": name}, "A_KEY", base_url="https://{model_id}.a.test/v1")
     made = resolver({"a": provider}, "m", environ={"A_KEY": SECRET})
     with pytest.raises(ConfigError, match=r"has left '\.a\.test'"):
         made.access(made.plan().routes[0])
@@ -158,7 +147,7 @@ def test_no_value_filled_into_a_url_changes_whose_host_it_is(name: str) -> None:
 
 def test_the_key_of_a_local_server_goes_where_it_was_found() -> None:
     with FakeProvider(models=("m",)) as fake:
-        provider = row({}, "A_KEY", url=fake.base_url, kind="local")
+        provider = provider_row({}, "A_KEY", base_url=fake.base_url, kind="local")
         made = resolver({"a": provider}, "a/m", environ={"A_KEY": SECRET})
         access = made.access(made.plan().routes[0])
         assert access.base_url == fake.base_url
@@ -168,19 +157,9 @@ def test_the_key_of_a_local_server_goes_where_it_was_found() -> None:
 
 
 def test_the_embedded_model_without_its_file_says_what_to_run() -> None:
-    made = resolver({"e": row({"m": "no-such.gguf"}, kind="embedded")}, "m")
-    registry = Registry.load({"providers": {"a": row({"m": "x"})}})
-    entry = registry.entries("a", "m")[0]
-    route = Route(
-        model="m",
-        provider="e",
-        model_id="no-such.gguf",
-        kind="embedded",
-        endpoint=registry.providers["a"].endpoints["default"],
-        model_info=entry,
-    )
+    made = resolver({"e": provider_row({"m": "no-such.gguf"}, kind="embedded")}, "m")
     with pytest.raises(LocalServerError, match="run `autoprovider local install`"):
-        made.access(route)
+        made.access(route("e", model_id="no-such.gguf", kind="embedded"))
 
 
 @pytest.mark.usefixtures("weights_file")
@@ -201,12 +180,12 @@ async def test_the_embedded_server_starts_when_its_route_is_accessed() -> None:
 
 def test_the_routes_key_is_taken_out_of_an_error() -> None:
     environ = {"A_KEY": SECRET}
-    made = resolver({"a": row({"m": "x"}, "A_KEY")}, "m", environ=environ)
+    made = resolver({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
     route = made.plan().routes[0]
     error = ValueError(f"401: bad key {SECRET}")
     made.scrub(route, error)
     assert str(error) == "401: bad key [A_KEY]"
-    given = resolver({"a": row({"m": "x"}, "A_KEY")}, "m", given={"a": SECRET})
+    given = resolver({"a": provider_row({"m": "x"}, "A_KEY")}, "m", given={"a": SECRET})
     error = ValueError(f"401: bad key {SECRET}")
     given.scrub(route, error)
     assert str(error) == "401: bad key [api_keys['a']]"
@@ -246,8 +225,8 @@ async def test_local_servers_are_asked_only_where_that_is_called_for(
 ) -> None:
     with FakeProvider(models=("m",)) as fake:
         providers = {
-            "a": row({"m": "x"}, "A_KEY"),
-            "s": row({}, url=fake.base_url, kind="local"),
+            "a": provider_row({"m": "x"}, "A_KEY"),
+            "s": provider_row({}, base_url=fake.base_url, kind="local"),
         }
         environ = {"A_KEY": SECRET} if keyed else {}
         made = resolver(providers, *models, environ=environ, **selection)
@@ -262,7 +241,7 @@ async def test_a_look_is_believed_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with FakeProvider(models=("m",)) as fake:
-        made = resolver({"s": row({}, url=fake.base_url, kind="local")}, "s/m")
+        made = resolver({"s": provider_row({}, base_url=fake.base_url, kind="local")}, "s/m")
         for _ in range(3):
             assert len((await planned(made, is_async=is_async)).routes) == 1
         assert len(fake.listings) == 1
@@ -273,7 +252,7 @@ async def test_a_look_is_believed_for_a_while(
 
 def test_needs_do_not_send_it_looking_twice() -> None:
     with FakeProvider(models=("m",)) as fake:
-        made = resolver({"s": row({}, url=fake.base_url, kind="local")}, "s/m")
+        made = resolver({"s": provider_row({}, base_url=fake.base_url, kind="local")}, "s/m")
         assert len(made.plan(Needs(tools=True)).routes) == 1
         assert len(made.plan().routes) == 1
     assert len(fake.listings) == 1
@@ -282,7 +261,7 @@ def test_needs_do_not_send_it_looking_twice() -> None:
 # The last resort
 
 
-EMBEDDED = {"e": row({"tiny": "tiny.gguf"}, kind="embedded")}
+EMBEDDED = {"e": provider_row({"tiny": "tiny.gguf"}, kind="embedded")}
 
 
 @pytest.fixture
@@ -320,6 +299,8 @@ def test_nothing_is_said_where_it_is_not_the_last_resort(
     models: tuple, environ: dict, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        made = resolver({"a": row({"m": "x"}, "A_KEY"), **EMBEDDED}, *models, environ=environ)
+        made = resolver(
+            {"a": provider_row({"m": "x"}, "A_KEY"), **EMBEDDED}, *models, environ=environ
+        )
         assert len(made.plan().routes) == 1
     assert caplog.records == []

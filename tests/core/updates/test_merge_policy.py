@@ -14,6 +14,7 @@ import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
+from factories import provider_row
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError, RegistryError
 from inference_providers.registry import loader, validation
@@ -31,34 +32,32 @@ if TYPE_CHECKING:
     from inference_providers.registry.loader import Document
 
 
-def row(models: dict, key: str | None, url: str, **fields: Any) -> dict:
-    return {
-        "name": "P",
-        "auth": {"any_of": [[key] if key else []], **fields.pop("auth", {})},
-        "endpoints": {"default": {"protocol": "openai-chat", "base_url": url}},
-        "models": models,
-        **fields,
-    }
-
-
 WHEEL: dict[str, Any] = {
     "generated_at": "2026-11-01T00:00:00Z",
     "providers": {
-        "first": row(
+        "first": provider_row(
             {"big": "big-1", "small": {"id": "small-1", "cost": {"in": 1, "out": 2}}},
             "FIRST_API_KEY",
-            "https://api.first.test/v1",
+            base_url="https://api.first.test/v1",
         ),
-        "cloud": row(
-            {"big": "c/big"}, None, "https://{CLOUD_REGION}.cloud.test/{CLOUD_ACCOUNT}/v1",
+        "cloud": provider_row(
+            {"big": "c/big"}, None, base_url="https://{CLOUD_REGION}.cloud.test/{CLOUD_ACCOUNT}/v1",
             auth={"any_of": [["CLOUD_ACCOUNT", "CLOUD_REGION", "CLOUD_TOKEN"]]},
         ),
-        "templated": row({"big": "t-big"}, "TEMPLATED_KEY", "https://{model_id}.templated.test/v1"),
-        "shy": row({"big": "s-big"}, "SHY_KEY", "https://shy.test/v1", auth={"opt_in": True}),
-        "first-cn": row({"big": "big-1"}, "FIRST_API_KEY", "https://api.first.cn/v1",
-                        variant_of="first"),
-        "mine": row({}, None, "http://127.0.0.1:1/v1", kind="local"),
-        "inside": row({"tiny": "tiny.gguf"}, None, "http://127.0.0.1/v1", kind="embedded"),
+        "templated": provider_row(
+            {"big": "t-big"}, "TEMPLATED_KEY", base_url="https://{model_id}.templated.test/v1"
+        ),
+        "shy": provider_row(
+            {"big": "s-big"}, "SHY_KEY", base_url="https://shy.test/v1", auth={"opt_in": True}
+        ),
+        "first-cn": provider_row(
+            {"big": "big-1"}, "FIRST_API_KEY", base_url="https://api.first.cn/v1",
+            variant_of="first",
+        ),
+        "mine": provider_row({}, None, base_url="http://127.0.0.1:1/v1", kind="local"),
+        "inside": provider_row(
+            {"tiny": "tiny.gguf"}, None, base_url="http://127.0.0.1/v1", kind="embedded"
+        ),
     },
     "retired_providers": {"dead": {"note": "use first"}},
     "retired_models": {"old": {"replaced_by": ["big"]}},
@@ -252,7 +251,7 @@ def test_quirks_of_a_model_reach_into_no_parameter_of_the_sdk(quirks: dict, stay
 # Providers that only the download knows
 
 
-NEW = row({"big": "b"}, "OPENAI_API_KEY", "https://api.new.test/v1")
+NEW = provider_row({"big": "b"}, "OPENAI_API_KEY", base_url="https://api.new.test/v1")
 
 
 def test_a_new_provider_is_left_out_until_it_is_allowed_for_its_host() -> None:
@@ -333,7 +332,9 @@ def test_an_allowed_provider_does_not_take_a_key_that_is_anothers() -> None:
 
 def test_newcomers_come_with_what_to_write_to_allow_them() -> None:
     new = {**copy.deepcopy(WHEEL)}
-    new["providers"].update(new=NEW, dead=NEW, odd=row({}, None, "http://127.0.0.1/v1"))
+    new["providers"].update(
+        new=NEW, dead=NEW, odd=provider_row({}, None, base_url="http://127.0.0.1/v1")
+    )
     found = list(merge_policy.newcomers(TRUSTED, document(new)))
     assert found == [("new", "api.new.test")]
     assert merge_policy.allowances(f"{p}@{host}" for p, host in found) == {"new": "api.new.test"}

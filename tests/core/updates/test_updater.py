@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from factories import provider_row
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError, FetchError, UpdateError
 from inference_providers.registry import loader
@@ -34,13 +35,7 @@ def negative_price() -> dict[str, Any]:
 
 
 def registry(day: int = 20, models: int = 4, **fields: Any) -> dict[str, Any]:
-    endpoint = {"protocol": "openai-chat", "base_url": "https://a.test/v1"}
-    row = {
-        "name": "A",
-        "auth": {"any_of": [["A_KEY"]]},
-        "endpoints": {"default": endpoint},
-        "models": {f"m-{n}": f"id-{n}" for n in range(models)},
-    }
+    row = provider_row({f"m-{n}": f"id-{n}" for n in range(models)}, "A_KEY")
     made = {"generated_at": f"2026-11-{day:02}T00:00:00Z", "providers": {"a": row}}
     return {**made, **fields}
 

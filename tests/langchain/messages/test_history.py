@@ -16,7 +16,8 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from inference_providers.types import Endpoint, Model, Quirks, Route
+import factories
+from inference_providers.types import Quirks, Route
 from langchain_autoprovider.messages.history import (
     ATTACHMENT_HEADING,
     MISSING_RESULT,
@@ -37,14 +38,7 @@ IMAGE = {"type": "image", "base64": PNG, "mime_type": "image/png"}
 
 
 def route(protocol: str = "openai-chat", **fields: Any) -> Route:
-    return Route(
-        model="m",
-        provider="here",
-        model_id="m-id",
-        endpoint=Endpoint(protocol=protocol, base_url="http://127.0.0.1/v1"),
-        model_info=Model(id="m-id"),
-        **fields,
-    )
+    return factories.route("here", protocol=protocol, model_id="m-id", **fields)
 
 
 def call(id_: str | None, name: str = "add") -> Any:

@@ -26,7 +26,8 @@ from langchain_mistralai import ChatMistralAI
 from langchain_openai.chat_models.base import _construct_lc_result_from_responses_api
 from openai.types.responses import Response
 
-from inference_providers.types import Endpoint, Model, Quirks, Route
+import factories
+from inference_providers.types import Quirks, Route
 from langchain_autoprovider.messages.history import adapt_history
 from langchain_autoprovider.protocols.openai import OpenAIRoute
 
@@ -257,13 +258,11 @@ def route(name: str) -> Route:
         "mistral": "mistral",
     }.get(name, "openai-chat")
     quirks = {"deepseek": Quirks(replay_reasoning=True), "openai": Quirks()}
-    return Route(
-        model="m",
-        provider=name,
+    return factories.route(
+        name,
+        protocol=protocol,
         model_id=f"{name}-model",
-        endpoint=Endpoint(protocol=protocol, base_url="http://127.0.0.1/v1"),
         quirks=quirks.get(name, Quirks()),
-        model_info=Model(id="m"),
     )
 
 

@@ -14,7 +14,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_mistralai import ChatMistralAI
 
-from inference_providers.types import Endpoint, Model, Quirks, Route
+import factories
+from inference_providers.types import Quirks, Route
 from langchain_autoprovider.messages.history import adapt_history
 from langchain_autoprovider.messages.message_format import message_format_of
 from langchain_autoprovider.protocols.openai import OpenAIRoute
@@ -84,14 +85,8 @@ messages: Any = st.lists(
     max_size=8,
 )
 routes = st.builds(
-    lambda protocol, provider, quirks, kind: Route(
-        model="m",
-        provider=provider,
-        model_id="m-id",
-        kind=kind,
-        endpoint=Endpoint(protocol=protocol, base_url="http://127.0.0.1/v1"),
-        quirks=quirks,
-        model_info=Model(id="m-id"),
+    lambda protocol, provider, quirks, kind: factories.route(
+        provider, protocol=protocol, model_id="m-id", quirks=quirks, kind=kind
     ),
     st.sampled_from(PROTOCOLS),
     st.sampled_from(tuple(PROVIDERS)),

@@ -16,7 +16,7 @@ from langchain_autoprovider import AutoChatModel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
+    from factories import Pair
 
 
 @tool

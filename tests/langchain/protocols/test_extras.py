@@ -16,8 +16,7 @@ from langchain_autoprovider.protocols.table import PROTOCOLS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
-
+    from factories import Pair
     from langchain_autoprovider import AutoChatModel
 
 NEEDING = {name: row for name, row in PROTOCOLS.items() if row.extra}
@@ -40,7 +39,7 @@ def endpoints(pair: Pair, protocol: str, *, compatible: bool) -> dict[str, Any]:
 
 def model_over(pair: Pair, protocol: str, *, compatible: bool) -> AutoChatModel:
     row = {"endpoints": endpoints(pair, protocol, compatible=compatible)}
-    return pair.speaking(protocol, row=row, only=["first"])
+    return pair.model_over(protocol, row=row, only=["first"])
 
 
 async def test_the_compatible_endpoint_answers(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Pair
+    from factories import Pair
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_call_that_responses_cut_at_the_callers_limit_is_whole(
         "tool_choice": "auto", "parallel_tool_calls": True,
     }  # fmt: skip
     pair.plays(Reply(body=body))
-    said = pair.speaking("openai-responses", suffix="/v1").invoke("1 + 2?")
+    said = pair.model_over("openai-responses", suffix="/v1").invoke("1 + 2?")
     assert said.response_metadata["autoprovider"]["provider"] == answers
     assert bool(said.invalid_tool_calls) is (answers == "first")
 

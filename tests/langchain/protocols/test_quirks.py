@@ -20,7 +20,7 @@ from langchain_autoprovider.protocols.quirks import OF_HISTORY, RULES, applied
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
+    from factories import Pair
 
 FIELDS = [field.name for field in msgspec.structs.fields(Quirks)]
 

@@ -19,8 +19,7 @@ from langchain_autoprovider.protocols import openai as openai_protocol
 from langchain_autoprovider.protocols.table import PROTOCOLS, Protocol
 
 if TYPE_CHECKING:
-    from conftest import Pair
-
+    from factories import Pair
     from langchain_autoprovider import AutoChatModel
 
 FIELDS = [field.name for field in msgspec.structs.fields(Protocol)]
@@ -48,7 +47,7 @@ def telepathy(monkeypatch: pytest.MonkeyPatch) -> Protocol:
 
 
 def telepath(pair: Pair, **row: Any) -> AutoChatModel:
-    return pair.speaking(NAME, suffix="/v1", only=["first"], row=row)
+    return pair.model_over(NAME, suffix="/v1", only=["first"], row=row)
 
 
 @pytest.mark.parametrize("field", FIELDS)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Pair
+    from factories import Pair
 
 SSE = {"content-type": "text/event-stream"}
 
@@ -108,7 +108,7 @@ async def test_anthropics_error_in_a_stream_moves_on_before_output(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     pair.plays(sse({"type": "message_start", "message": MESSAGE}, OVERLOADED))
-    answer = await ask(pair.speaking("anthropic", streaming=True), "Hi")
+    answer = await ask(pair.model_over("anthropic", streaming=True), "Hi")
     assert answer.text == "from second"
     assert classes(answer) == [("first", "overloaded"), ("second", None)]
 
@@ -119,14 +119,14 @@ async def test_anthropics_error_in_a_stream_interrupts_after_output(
     text = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "A"}}
     pair.plays(sse({"type": "message_start", "message": MESSAGE}, text, OVERLOADED))
     with pytest.raises(StreamInterrupted) as caught:
-        await ask(pair.speaking("anthropic", streaming=True), "Hi")
+        await ask(pair.model_over("anthropic", streaming=True), "Hi")
     assert caught.value.partial.text == "A"
     assert not pair.second.requests
 
 
 def test_anthropic_is_asked_for_as_much_as_the_registry_says(pair: Pair) -> None:
     pair.plays(Reply(status=529, body=OVERLOADED))
-    pair.speaking("anthropic", facts={"output": 1234}).invoke("Hi")
+    pair.model_over("anthropic", model_info={"output": 1234}).invoke("Hi")
     assert pair.first.requests[0].body["max_tokens"] == 1234
 
 
@@ -147,7 +147,7 @@ async def test_gemini_calls_two_tools_at_once(pair: Pair) -> None:
     for body in (of_gemini(*calls), of_gemini(calls[0], finish=None)):
         last = [] if body["candidates"][0].get("finishReason") else [of_gemini(calls[1])]
         pair.plays(sse(body, *last))
-        model = pair.speaking("google-genai").bind_tools([get_weather])
+        model = pair.model_over("google-genai").bind_tools([get_weather])
         chunks = list(model.stream("Weather?"))
         answer = sum(chunks[1:], start=chunks[0])
         assert [call["args"]["city"] for call in answer.tool_calls] == ["A", "B"]
@@ -156,16 +156,16 @@ async def test_gemini_calls_two_tools_at_once(pair: Pair) -> None:
 async def test_a_prompt_that_gemini_blocks_is_a_refusal(pair: Pair) -> None:
     pair.plays(Reply(body={"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "x"}))
     with pytest.raises(Exception, match="the prompt was refused"):
-        pair.speaking("google-genai").invoke("Hi")
+        pair.model_over("google-genai").invoke("Hi")
     pair.plays(Reply(body={"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "x"}))
-    answer = pair.speaking("google-genai", fallback_on_content_filter=True).invoke("Hi")
+    answer = pair.model_over("google-genai", fallback_on_content_filter=True).invoke("Hi")
     assert classes(answer) == [("first", "content_filtered"), ("second", None)]
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1beta", "/v1beta/"])
 def test_geminis_address_may_name_its_version(pair: Pair, suffix: str) -> None:
     pair.plays(Reply(body=of_gemini({"text": "ok"})))
-    pair.speaking("google-genai", suffix=suffix).invoke("Hi")
+    pair.model_over("google-genai", suffix=suffix).invoke("Hi")
     assert pair.first.requests[0].path == "/v1beta/models/first-id:generateContent"
 
 
@@ -208,7 +208,7 @@ async def test_bedrocks_exception_in_a_stream_is_told(pair: Pair, kind: str) -> 
     start = aws_event({"role": "assistant"}, **EVENT, **{"event-type": "messageStart"})
     named = {"message-type": "exception", "exception-type": kind}
     pair.plays(Reply(body=start + aws_event({"message": "Sorry"}, **named)))
-    chunks = list(pair.speaking("bedrock").stream("Hi"))
+    chunks = list(pair.model_over("bedrock").stream("Hi"))
     assert classes(chunks[-1]) == [("first", EXCEPTIONS[kind]), ("second", None)]
 
 
@@ -216,7 +216,7 @@ def test_bedrock_sends_bytes_as_text_and_the_models_name_in_the_path(pair: Pair)
     pair.plays(Reply(status=503, body={"message": "Sorry"}))
     image = {"type": "image", "base64": "aGVsbG8=", "mime_type": "image/png"}
     facts = {"id": "us.anthropic.claude-x:0", "input": ["text", "image"]}
-    model = pair.speaking("bedrock", facts=facts)
+    model = pair.model_over("bedrock", model_info=facts)
     model.invoke([("human", [{"type": "text", "text": "Look"}, image])])
     (request,) = pair.first.requests
     assert request.path == "/model/us.anthropic.claude-x%3A0/converse"
@@ -242,7 +242,7 @@ def test_bedrock_demands_a_tool_as_the_model_allows(
         return ""
 
     pair.plays(Reply(status=503, body={"message": "Sorry"}))
-    model = pair.speaking("bedrock", facts={"id": model_id})
+    model = pair.model_over("bedrock", model_info={"id": model_id})
     model.bind_tools([get_weather, other], tool_choice=choice).invoke("Hi")
     config = pair.first.requests[0].body["toolConfig"]
     assert config["toolChoice"] == spelled
@@ -259,7 +259,9 @@ async def test_a_model_that_does_not_stream_tool_calls_is_asked_for_the_whole(pa
     }
     pair.plays(Reply(body=body))
     facts = {"id": "meta.llama3-1-70b-instruct-v1:0"}
-    chunks = list(pair.speaking("bedrock", facts=facts).bind_tools([get_weather]).stream("Hi"))
+    chunks = list(
+        pair.model_over("bedrock", model_info=facts).bind_tools([get_weather]).stream("Hi")
+    )
     answer = sum(chunks[1:], start=chunks[0])
     assert [call["args"] for call in answer.tool_calls] == [{"city": "A"}]
     assert pair.first.requests[0].path.endswith("/converse")
@@ -280,4 +282,4 @@ async def test_a_stream_that_cohere_ends_with_an_error_is_no_answer(
         )
     )
     with pytest.raises(StreamInterrupted, match="it broke"):
-        await ask(pair.speaking("cohere", streaming=True), "Hi")
+        await ask(pair.model_over("cohere", streaming=True), "Hi")

@@ -20,8 +20,7 @@ from inference_providers.testing import Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
-
+    from factories import Pair
     from inference_providers.testing import Request
 
 WORDS = ("Hello", " from", " the", " wire")
@@ -505,7 +504,7 @@ def attempts(answer: Any) -> list[tuple[str, str | None]]:
 
 
 def model_over(pair: Pair, dialect: Dialect, **kwargs: Any) -> Any:
-    return pair.speaking(dialect.protocol, suffix=dialect.suffix, **kwargs)
+    return pair.model_over(dialect.protocol, suffix=dialect.suffix, **kwargs)
 
 
 def sole(pair: Pair) -> Request:

@@ -16,7 +16,7 @@ from langchain_autoprovider.requests.needs import needs_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Pair
+    from factories import Pair
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
@@ -137,10 +137,10 @@ def test_a_vendors_own_tool_goes_only_where_there_are_words_for_it(
     pair.plays(Reply(status=503))
     said = rf"its protocol '{others}' has no tool"
     with pytest.raises(NoRouteError, match=said):
-        pair.speaking(others, only=["first"]).bind_tools([own]).invoke("Hi")
+        pair.model_over(others, only=["first"]).bind_tools([own]).invoke("Hi")
     assert not pair.first.requests
     protocol, suffix = theirs
-    model = pair.speaking(protocol, suffix=suffix, only=["first"], max_retries=0)
+    model = pair.model_over(protocol, suffix=suffix, only=["first"], max_retries=0)
     with pytest.raises(AllRoutesFailed):
         model.bind_tools([own]).invoke("Hi")
     kinds = {"googleSearch", own.get("type")}

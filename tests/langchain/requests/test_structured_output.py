@@ -14,16 +14,16 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+import factories
 from inference_providers import AllRoutesFailed, NoRouteError, StreamInterrupted
 from inference_providers.testing import FakeProvider, Reply
-from inference_providers.types import Endpoint, Model, Quirks, Route
 from langchain_autoprovider import AutoChatModel
 from langchain_autoprovider.requests.tools import bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Pair
+    from factories import Pair
 
 
 class Person(BaseModel):
@@ -282,7 +282,7 @@ def test_tools_that_are_bound_as_any_field_are_taken(pair: Pair) -> None:
 )
 def test_anthropics_one_call_at_a_time_is_kept(pair: Pair, protocol: str, choice: Any) -> None:
     pair.plays(Reply(status=503))
-    model = pair.speaking(protocol, suffix="/v1", only=["first"], max_retries=0)
+    model = pair.model_over(protocol, suffix="/v1", only=["first"], max_retries=0)
     one = {"type": "auto", "disable_parallel_tool_use": True}
     with pytest.raises(AllRoutesFailed):
         model.bind_tools([add], tool_choice=one).invoke("Hi")
@@ -308,7 +308,7 @@ MARK = {"cache_control": {"type": "ephemeral"}}
 @pytest.mark.parametrize("protocol", ["anthropic", "openai-chat"])
 def test_a_tools_cache_marker_goes_where_it_is_read(pair: Pair, protocol: str, given: Any) -> None:
     pair.plays(Reply(status=503))
-    model = pair.speaking(protocol, suffix="/v1", only=["first"], max_retries=0)
+    model = pair.model_over(protocol, suffix="/v1", only=["first"], max_retries=0)
     with pytest.raises(AllRoutesFailed):
         model.bind_tools([given]).invoke("Hi")
     (sent,) = pair.first.requests[0].body["tools"]
@@ -382,21 +382,11 @@ def test_strict_tools_are_strict(pair: Pair) -> None:
     assert sent["function"]["strict"] is True
 
 
-def route(protocol: str, **facts: Any) -> Route:
-    return Route(
-        model="m-1",
-        provider="p",
-        model_id="m",
-        endpoint=Endpoint(protocol=protocol, base_url="https://p.example/v1"),
-        quirks=Quirks(),
-        model_info=Model(id="m", **facts),
-    )
-
-
 @pytest.mark.filterwarnings("ignore")  # what vendors' classes warn of is theirs
 def test_a_vendor_without_schemas_is_asked_by_a_tool() -> None:
     claude = ChatAnthropic(model="claude-sonnet-4-5", api_key="k")
     fields = {"shape": {"schema": SCHEMA, "tool": TOOL, "strict": None}}
-    made = bound(claude, route("anthropic", structured=False, tools=True), fields)
+    route = factories.route(protocol="anthropic", model_info={"structured": False, "tools": True})
+    made = bound(claude, route, fields)
     assert made["tool_choice"] == {"type": "tool", "name": "add"}
     assert isinstance(add, BaseTool)
