@@ -115,8 +115,12 @@ def test_it_is_the_last_resort_and_says_so_once(caplog: pytest.LogCaptureFixture
         trace = model.invoke("Hello").response_metadata["autoprovider"]
     assert trace["provider"] == "embedded"
     said = [record.getMessage() for record in caplog.records]
-    nobody = "No provider has a key and no local server answers"
-    assert said == [f"{nobody}: 'smollm2-135m' answers from this machine"]
+    assert said == [
+        (
+            "No provider has a key and no local server was found;"
+            " the embedded model 'smollm2-135m' answers on this machine"
+        )
+    ]
 
 
 def test_it_is_not_the_last_resort_where_a_key_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,15 +84,16 @@ class FailoverState:
         active = [c for c in stored if c is not None and now < max(c.until, c.probe_until)]
         return max(active, key=lambda cooldown: cooldown.until, default=None)
 
-    def active_cooldowns(self, routes: Iterable[Route], now: float) -> dict[Route, Cooldown]:
-        """Return those of `routes` that are cooling down, each with its longest cooldown."""
+    def active_cooldowns(self, now: float) -> dict[CooldownKey, Cooldown]:
+        """Return every cooldown that keeps routes from being tried now, by its key."""
         if not self._cooldowns:
             return {}
-        return {
-            route: cooldown
-            for route in routes
-            if (cooldown := self.active_cooldown(route, now)) is not None
-        }
+        with self._lock:
+            return {
+                key: cooldown
+                for key, cooldown in self._cooldowns.items()
+                if now < max(cooldown.until, cooldown.probe_until)
+            }
 
     def claim(self, route: Route, now: float, probe_timeout_s: float, tokens: int = 0) -> bool:
         """Claim `route` for one call with a prompt of about `tokens` tokens.

@@ -1,316 +1,286 @@
-"""Registry, keys and needs make a plan. Pure: the same inputs give the same plan.
+"""Turn candidates into the plan of one request. Pure: the same inputs give the same plan.
 
-A candidate becomes a route when its provider is wanted, its key is set, its
-protocol is spoken (or that of its OpenAI-compatible endpoint), it is not past its
-shutdown date, and it offers what the request needs. Every other candidate is named
-with its reason.
+A planner works out only what changed since its last plan:
+
+* The candidates depend on the environment, the date and the models on this machine. They are looked
+  for again when one of these changes, which the next plan always sees.
+* The shortlist depends on what a request needs as well. One is kept for each combination of needs.
+* Cooldowns, measured latencies and chance are applied to each plan. A cooldown costs a look-up; a
+  route without one costs nothing.
 """
 
 from __future__ import annotations
 
 import math
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inference_providers.errors import UnknownModelError
-from inference_providers.model_names.canonical import canonical_name
-from inference_providers.registry.entries import Target
-from inference_providers.types import (
-    ANYTHING,
-    NOT_IN_ONLY,
-    ON_THIS_MACHINE,
-    Endpoint,
-    LocalModels,
-    Model,
-    Needs,
-    Plan,
-    Provider,
-    Route,
-    Selection,
-    Skipped,
-    Unavailable,
-)
+from inference_providers.failover.cooldowns import cooldown_keys
+from inference_providers.routing.candidates import LAST_RESORT, Scope, Survey
+from inference_providers.types import ANYTHING, Model, Needs, Plan, Route, Selection, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from datetime import date
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from inference_providers.credentials import Keys
+    from inference_providers.failover.cooldowns import Cooldown, CooldownKey
+    from inference_providers.registry.entries import Target
     from inference_providers.registry.registry import Registry
+    from inference_providers.routing.context import PlanningContext
 
-__all__ = [
-    "COMPATIBLE",
-    "PlanningContext",
-    "plan",
-    "stick",
-]
-
-COMPATIBLE = "openai"
-"""The name of an endpoint where a provider answers its own models as OpenAI does."""
+__all__ = ["Planner", "plan", "stick"]
 
 EXPLORED_SHARE = 0.05
-"""How often `sort="latency"` tries a route that was slow, which may have become fast."""
+"""Share of plans in which `sort="latency"` puts a slow route first: it may have become fast."""
 
-_NOT_ASKED = Unavailable(reason="not asked; pass local=True, or name it")
-_LAST_RESORT = "the embedded model is the last resort; name it to use it"
+_MAX_SHORTLISTS = 32
+"""Shortlists kept, one for each combination of needs. Programs use a handful."""
 
-
-class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan depends on beside the registry: keys, this machine, today.
-
-    Attributes:
-        found: What a look at this machine showed, by provider id. A local provider
-            that is not in it was not asked.
-        unsupported_protocols: Protocols that cannot be spoken here, each with what to do.
-        resting: Says why a route rests now, if it does.
-        latency_ms: What a route has taken to its first output, on the average.
-        chance: Returns a number from 0 to 1, for `sort="random"` and for exploring.
-    """
-
-    keys: Keys
-    today: date
-    found: Mapping[str, LocalModels | Unavailable] = {}
-    unsupported_protocols: Mapping[str, str] = {}
-    cooling_down: Callable[[Route], str | None] = lambda _: None
-    latency_ms: Callable[[Route], float | None] = lambda _: None
-    chance: Callable[[], float] = lambda: 1.0
+_RouteId = tuple[str, str]
+"""Provider and model id; a plan has one route for each."""
 
 
 def plan(
-    selection: Selection, registry: Registry, around: PlanningContext, *, needs: Needs = ANYTHING
+    selection: Selection,
+    registry: Registry,
+    context: PlanningContext,
+    *,
+    needs: Needs = ANYTHING,
+    unsupported_protocols: Mapping[str, str] | None = None,
 ) -> Plan:
-    """Order every usable route to the models of `selection`.
-
-    Models go in the order asked, providers in that of `selection.order`, then of
-    `selection.sort`, then of the registry. No models means the registry's priority
-    list, then whatever this machine serves; the embedded model is then used only where
-    nothing else is left. Of a whole provider's reason to be skipped, one row is kept.
+    """Return the plan for a single request. For more than one, keep a `Planner`.
 
     Raises:
-        UnknownModelError: No provider in the registry lists a model.
+        UnknownModelError: No provider in the registry lists a model of `selection`.
     """
-    planner = _Planner(selection, registry, around, needs)
-    asked = [registry.target(name, local=selection.local) for name in selection.models]
-    routes: dict[tuple[str, str], Route] = {}
-    skipped: dict[tuple[str, str], Skipped] = {}
-    for target in asked or planner.any_targets():
-        for judged in planner.candidates(target):
-            if isinstance(judged, Route):
-                routes.setdefault((judged.provider, judged.model_id), judged)
+    return Planner(selection, registry, unsupported_protocols).plan(context, needs)
+
+
+def stick(plan: Plan, conversation: str, last_route: Callable[[str], _RouteId | None]) -> Plan:
+    """Return `plan` for a conversation: the route that answered it last goes first."""
+    preferred = last_route(conversation)
+    routes = sorted(plan.routes, key=lambda route: _id_of(route) != preferred)
+    return msgspec.structs.replace(plan, routes=tuple(routes), conversation=conversation)
+
+
+class Planner:
+    """Plans the requests of one selection.
+
+    Args:
+        selection: The models, and the providers that may serve them.
+        registry: Resolves the models' names, and lists the providers.
+        unsupported_protocols: Protocols that cannot be used here, each with what to do.
+
+    Raises:
+        UnknownModelError: No provider in the registry lists a model of `selection`.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        registry: Registry,
+        unsupported_protocols: Mapping[str, str] | None = None,
+    ) -> None:
+        self._selection = selection
+        self._scope = Scope(selection, registry, unsupported_protocols or {})
+        self._models = tuple(target.model for target in self.targets)
+        self._candidates: _Candidates | None = None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What the names of the selection mean; empty when it names no model."""
+        return self._scope.targets
+
+    def plan(self, context: PlanningContext, needs: Needs = ANYTHING) -> Plan:
+        """Order the routes that are usable now.
+
+        Models go in the order of the selection, providers in that of `selection.order`, then of
+        `selection.sort`, then of the registry. A selection without models means the registry's
+        priority list, then what this machine serves; the embedded model is used only when nothing
+        else is left. A reason that holds for a whole provider is given once.
+        """
+        shortlist = self._shortlist(self._current_candidates(context), needs)
+        routes = shortlist.routes
+        if self._selection.sort in {"latency", "random"}:
+            routes = self._sorted(routes, context)
+        cooling = shortlist.cooling_down(context.cooldowns) if context.cooldowns else {}
+        if not cooling:
+            return Plan(
+                models=self._models, routes=routes, skipped=shortlist.skipped, tokens=needs.context
+            )
+        waiting = tuple(route for route in routes if _id_of(route) in cooling)
+        reasons = (cooling[_id_of(route)].reason(context.now) for route in waiting)
+        skipped = map(_skip, waiting, reasons)
+        return Plan(
+            models=self._models,
+            routes=tuple(route for route in routes if _id_of(route) not in cooling),
+            skipped=(*skipped, *shortlist.skipped),
+            cooling_down=waiting,
+            tokens=needs.context,
+        )
+
+    def _current_candidates(self, context: PlanningContext) -> _Candidates:
+        environment = context.keys.environment_state()
+        candidates = self._candidates
+        if candidates is None or not candidates.are_current(context, environment):
+            survey = Survey(self._scope, context)
+            candidates = _Candidates(context, environment, survey.candidates())
+            self._candidates = candidates
+        return candidates
+
+    def _shortlist(self, candidates: _Candidates, needs: Needs) -> _Shortlist:
+        if needs.context > candidates.smallest_window:
+            return self._fitting(candidates, needs)
+        if needs.context:  # the prompt fits every window, so its length makes no difference
+            needs = msgspec.structs.replace(needs, context=0)
+        kept = candidates.shortlists
+        shortlist = kept.get(needs)
+        if shortlist is None:
+            shortlist = self._fitting(candidates, needs)
+            if len(kept) >= _MAX_SHORTLISTS:
+                kept.clear()
+            kept[needs] = shortlist
+        return shortlist
+
+    def _fitting(self, candidates: _Candidates, needs: Needs) -> _Shortlist:
+        """Drop the routes that lack what a request needs, and sort the others."""
+        routes: list[Route] = []
+        skipped: list[Skipped] = []
+        for candidate in candidates.all:
+            if isinstance(candidate, Skipped):
+                skipped.append(candidate)
+            elif (lack := _lack(candidate, needs)) is not None:
+                skipped.append(lack)
             else:
-                skipped.setdefault((judged.provider, judged.reason), judged)
-    if not asked and any(route.kind != "embedded" for route in routes.values()):
-        for key, route in list(routes.items()):
-            if route.kind == "embedded":
-                del routes[key]
-                skipped[key] = _skip(route.provider, route.model, _LAST_RESORT)
-    ordered = _sorted(list(routes.values()), selection, around)
-    resting = {route: why for route in ordered if (why := around.cooling_down(route))}
-    at_rest = (_skip(route.provider, route.model, why) for route, why in resting.items())
-    return Plan(
-        models=tuple(target.model for target in asked),
-        routes=tuple(route for route in ordered if route not in resting),
-        skipped=(*at_rest, *skipped.values()),
-        cooling_down=tuple(resting),
-        tokens=needs.context,
-    )
+                routes.append(candidate)
+        if not self.targets and any(route.kind != "embedded" for route in routes):
+            skipped += [_skip(route, LAST_RESORT) for route in routes if route.kind == "embedded"]
+            routes = [route for route in routes if route.kind != "embedded"]
+        once: dict[tuple[str, str], Skipped] = {}
+        for skip in skipped:
+            once.setdefault((skip.provider, skip.reason), skip)
+        return _Shortlist(self._sorted(routes), tuple(once.values()))
 
+    def _sorted(
+        self, routes: Sequence[Route], context: PlanningContext | None = None
+    ) -> tuple[Route, ...]:
+        """Sort the routes of each model among themselves; equals keep their order."""
+        position = {model: n for n, model in enumerate(dict.fromkeys(r.model for r in routes))}
 
-def _sorted(routes: list[Route], selection: Selection, around: PlanningContext) -> list[Route]:
-    """Sort the routes of each model among themselves; equals keep their order."""
-    models = list(dict.fromkeys(route.model for route in routes))
-    rank = {provider_id: n for n, provider_id in enumerate(selection.order)}
+        def place(route: Route) -> tuple[int, int, float]:
+            rank = self._scope.rank(route.provider)
+            return position[route.model], rank, self._sort_value(route, context)
 
-    def worth(route: Route) -> float:
-        """Return what a route is sorted by: less goes first."""
-        match selection.sort:
+        return tuple(sorted(routes, key=place))
+
+    def _sort_value(self, route: Route, context: PlanningContext | None) -> float:
+        """Return what `sort` orders a route by, smallest first.
+
+        Latency and chance need a context; without one, routes keep their order.
+        """
+        match self._selection.sort:
             case "price":
                 cost = route.model_info.cost
                 return cost.input + cost.output if cost else math.inf
-            case "latency":
-                # A route nobody has measured comes first; any may get another chance.
-                known = around.latency_ms(route) or 0.0
-                return -1.0 if around.chance() < EXPLORED_SHARE else known
-            case "random":
-                return around.chance()
+            case "latency" if context:
+                # An unmeasured route comes first, and any route may get another chance.
+                explored = context.chance() < EXPLORED_SHARE
+                return -1.0 if explored else context.latency_ms(route) or 0.0
+            case "random" if context:
+                return context.chance()
             case _:
                 return 0.0
 
-    def place(route: Route) -> tuple[int, int, float]:
-        return models.index(route.model), rank.get(route.provider, len(rank)), worth(route)
 
-    return sorted(routes, key=place)
-
-
-def stick(made: Plan, conversation: str, kept: Callable[[str], tuple[str, str] | None]) -> Plan:
-    """Return `made` for one conversation: the route that is kept for it goes first."""
-    place = kept(conversation)
-    routes = sorted(made.routes, key=lambda route: (route.provider, route.model_id) != place)
-    return msgspec.structs.replace(made, routes=tuple(routes), conversation=conversation)
-
-
-class _Planner:
-    """The four inputs of a plan, and the judging of candidates by them."""
+class _Candidates:
+    """The candidates, what they were looked for with, and the shortlists made of them."""
 
     def __init__(
-        self, selection: Selection, registry: Registry, around: PlanningContext, needs: Needs
+        self, context: PlanningContext, environment: int, candidates: Iterable[Route | Skipped]
     ) -> None:
-        self.selection = selection
-        self.registry = registry
-        self.around = around
-        self.needs = needs
-        rank = {provider_id: n for n, provider_id in enumerate(selection.order)}
-        self._in_order = sorted(registry.providers, key=lambda p: rank.get(p, len(rank)))
-        self._local = {p for p, row in registry.providers.items() if row.kind in ON_THIS_MACHINE}
-        self._opened: dict[str, tuple[str | None, str | None]] = {}
+        self._keys = context.keys
+        self._environment = environment
+        self._today = context.today
+        self._local_models = context.local_models
+        self.all = tuple(candidates)
+        self.shortlists: dict[Needs, _Shortlist] = {}
+        windows = (c.model_info.context for c in self.all if isinstance(c, Route))
+        self.smallest_window = min((size for size in windows if size), default=math.inf)
 
-    def any_targets(self) -> Iterator[Target]:
-        """Yield what to aim at when no model is named."""
-        for name in self.registry.document.auto_model_priority:
-            with suppress(UnknownModelError):  # the user's own file may list fewer providers
-                yield self.registry.target(name)
-        for provider_id, found in self.around.found.items():
-            for model_id in found.models if isinstance(found, LocalModels) else ():
-                yield Target(canonical_name(model_id), provider_id)
-
-    def candidates(self, target: Target) -> Iterator[Route | Skipped]:
-        """Yield each provider that may serve `target`, as a route or with its reason."""
-        listing = {*self.registry.models.get(target.model, ()), *self._local, target.provider}
-        for provider_id in self._in_order:
-            if provider_id in listing and target.provider in {None, provider_id}:
-                for offer in self._offers(target, provider_id):
-                    yield self._judged(target, provider_id, offer)
-
-    def _key_of(self, provider_id: str) -> tuple[str | None, str | None]:
-        """Return the variable of a provider's key, or why there is none, as `Keys` tells."""
-        if provider_id not in self._opened:
-            provider = self.registry.providers[provider_id]
-            self._opened[provider_id] = self.around.keys.variable(provider_id, provider)
-        return self._opened[provider_id]
-
-    def _offers(self, target: Target, provider_id: str) -> Iterator[Model | Unavailable]:
-        """Yield what a provider serves under the name, or why it cannot be told."""
-        entries = self.registry.entries_for(provider_id, target)
-        provider = self.registry.providers[provider_id]
-        kind = provider.kind
-        if not entries and provider.accepts_any_model:
-            yield Model(id=target.model, input=())
-            return
-        if kind not in ON_THIS_MACHINE:
-            alive = tuple(entry for entry in entries if not self._is_over(entry))
-            yield from (alive or entries)[:1]
-            return
-        if not entries and (target.snapshot or target.tier):
-            return
-        found = self.around.found.get(provider_id, _NOT_ASKED)
-        concerned = entries or target.provider or kind == "local"
-        if isinstance(found, LocalModels):
-            facts = {entry.id: entry for entry in entries}
-            names = {target.model.lower(), canonical_name(target.model)}
-            meant = [
-                model_id
-                for model_id in found.models
-                if not names.isdisjoint((model_id.lower(), canonical_name(model_id)))
-            ]
-            yield from (facts.get(model_id, Model(id=model_id, input=())) for model_id in meant)
-            if concerned and not meant and self.selection.models:
-                yield Unavailable(reason=f"does not serve {target.model!r}; load it there")
-        elif concerned:
-            yield found
-
-    def _judged(
-        self, target: Target, provider_id: str, offer: Model | Unavailable
-    ) -> Route | Skipped:
-        provider = self.registry.providers[provider_id]
-        if reason := self._unwanted(target, provider_id, provider):
-            return _skip(provider_id, target.model, reason)
-        if isinstance(offer, Unavailable):
-            return _skip(provider_id, target.model, offer.reason)
-        endpoint = self._spoken(provider, provider.endpoints[offer.endpoint])
-        variable, reason = self._key_of(provider_id)
-        if not reason and (unset := self.around.keys.unset(endpoint.base_url)):
-            reason = f"set {' and '.join(unset)}"
-        reason = reason or self._unsaid(endpoint.protocol) or self._unfit(offer)
-        if reason:
-            return _skip(provider_id, target.model, reason)
-        if offer.context and offer.context < self.needs.context:
-            reason = f"holds {offer.context:,} tokens, and the prompt has {self.needs.context:,}"
-            return Skipped(
-                provider=provider_id, model=target.model, reason=reason, context=offer.context
-            )
-        found = self.around.found.get(provider_id)
-        if isinstance(found, LocalModels):
-            endpoint = msgspec.structs.replace(endpoint, base_url=found.base_url)
-        return Route(
-            model=target.model,
-            provider=provider_id,
-            model_id=offer.id,
-            endpoint=endpoint,
-            kind=provider.kind,
-            key_variable=variable,
-            key_fingerprint=self.around.keys.mark(provider_id, variable),
-            quirks=endpoint.quirks or offer.quirks or provider.quirks,
-            limits=offer.limits or provider.limits,
-            model_info=offer,
-            replacement=self._instead(provider_id, target.model, offer),
+    def are_current(self, context: PlanningContext, environment: int) -> bool:
+        """Whether a look with `context` would find the same ones."""
+        return (
+            self._environment == environment
+            and self._keys is context.keys
+            and self._today == context.today
+            and self._local_models == context.local_models
         )
 
-    def _instead(self, provider_id: str, model: str, offer: Model) -> str | None:
-        """Name another entry of the provider, or what replaces the model."""
-        for entry in self.registry.entries(provider_id, model):
-            if entry.id != offer.id and entry.tier == offer.tier and not self._is_over(entry):
-                return f"{provider_id}/{entry.id}"
-        retired = self.registry.document.retired_models.get(model)
-        return next(iter(retired.replaced_by), None) if retired else None
 
-    def _spoken(self, provider: Provider, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint named `openai` in place of one whose protocol is not spoken."""
-        compatible = provider.endpoints.get(COMPATIBLE, endpoint)
-        unsupported_protocols = self.around.unsupported_protocols
-        if (
-            endpoint.protocol in unsupported_protocols
-            and compatible.protocol not in unsupported_protocols
-        ):
-            return compatible
-        return endpoint
+class _Shortlist:
+    """The routes that fit what a request needs, sorted, and the candidates that do not."""
 
-    def _unwanted(self, target: Target, provider_id: str, provider: Provider) -> str | None:
-        selection = self.selection
-        if selection.only and provider_id not in selection.only:
-            return NOT_IN_ONLY
-        if provider_id in selection.exclude:
-            return "excluded"
-        named = provider_id in (*selection.only, *selection.order, target.provider)
-        variable, _ = self._key_of(provider_id)
-        if (provider.auth.opt_in or variable in provider.auth.opt_in_variables) and not named:
-            return "its key is often set for other reasons; name it in only= or order= to use it"
-        if provider.variant_of and not named:
-            return f"is {provider.variant_of!r} elsewhere; name it in only= or order= to use it"
+    def __init__(self, routes: tuple[Route, ...], skipped: tuple[Skipped, ...]) -> None:
+        self.routes = routes
+        self.skipped = skipped
+        self._by_cooldown_key: dict[CooldownKey, list[_RouteId]] | None = None
+
+    def cooling_down(self, cooldowns: Mapping[CooldownKey, Cooldown]) -> dict[_RouteId, Cooldown]:
+        """Return the routes that a cooldown holds back, each with the one that ends last."""
+        if self._by_cooldown_key is None:
+            self._by_cooldown_key = _by_cooldown_key(self.routes)
+        cooling: dict[_RouteId, Cooldown] = {}
+        for key, cooldown in cooldowns.items():
+            for route_id in self._by_cooldown_key.get(key, ()):
+                longest = cooling.setdefault(route_id, cooldown)
+                if longest.until < cooldown.until:
+                    cooling[route_id] = cooldown
+        return cooling
+
+
+def _by_cooldown_key(routes: Iterable[Route]) -> dict[CooldownKey, list[_RouteId]]:
+    index: dict[CooldownKey, list[_RouteId]] = {}
+    for route in routes:
+        for key in cooldown_keys(route).values():
+            index.setdefault(key, []).append(_id_of(route))
+    return index
+
+
+def _lack(route: Route, needs: Needs) -> Skipped | None:
+    """Return a route as skipped when it is known to lack something a request needs.
+
+    What is unknown about a model never rules it out.
+    """
+    model = route.model_info
+    if reason := _ruled_out(route, needs) or _missing_feature(model, needs):
+        return _skip(route, reason)
+    if model.context and model.context < needs.context:
+        reason = f"holds {model.context:,} tokens, and the prompt has {needs.context:,}"
+        return _skip(route, reason, context=model.context)
+    return None
+
+
+def _ruled_out(route: Route, needs: Needs) -> str | None:
+    if not needs.ruled_out_protocols:
         return None
-
-    def _is_over(self, entry: Model) -> bool:
-        return entry.shutdown is not None and entry.shutdown <= self.around.today
-
-    def _unsaid(self, protocol: str) -> str | None:
-        return self.around.unsupported_protocols.get(protocol) or dict(
-            self.needs.ruled_out_protocols
-        ).get(protocol)
-
-    def _unfit(self, entry: Model) -> str | None:
-        if self._is_over(entry):
-            return f"{entry.id!r} was shut down on {entry.shutdown}"
-        if self.needs.tools and entry.tools is False:
-            return "does not offer tools"
-        if self.needs.structured and entry.structured is False:
-            return "does not offer structured output; ask by a tool"
-        if self.needs.structured_or_tools and entry.structured is False and entry.tools is False:
-            return "offers neither structured output nor tools"
-        if entry.input and (lacking := self.needs.input.difference(entry.input)):
-            return f"does not take {' or '.join(sorted(lacking))} input"
-        return None
+    return dict(needs.ruled_out_protocols).get(route.endpoint.protocol)
 
 
-def _skip(provider_id: str, model: str, reason: str) -> Skipped:
-    return Skipped(provider=provider_id, model=model, reason=reason)
+def _missing_feature(model: Model, needs: Needs) -> str | None:
+    if needs.tools and model.tools is False:
+        return "does not offer tools"
+    if needs.structured and model.structured is False:
+        return "does not offer structured output; use a tool instead"
+    if needs.structured_or_tools and model.structured is False and model.tools is False:
+        return "offers neither structured output nor tools"
+    if model.input and (missing := needs.input.difference(model.input)):
+        return f"does not take {' or '.join(sorted(missing))} input"
+    return None
+
+
+def _id_of(route: Route) -> _RouteId:
+    return route.provider, route.model_id
+
+
+def _skip(route: Route, reason: str, **fields: Any) -> Skipped:
+    return Skipped(provider=route.provider, model=route.model, reason=reason, **fields)

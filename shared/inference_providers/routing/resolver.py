@@ -1,10 +1,14 @@
-"""Wires registry, keys, this machine and protocols: selection → plan → access."""
+"""Answer, for one selection, who serves it now and how to reach them.
+
+Wires registry, keys, this machine and cooldowns to the planner: selection → plan → access. Planning
+reads no file and opens no connection, unless the selection names what is on this machine or nothing
+else can serve it; `aplan` then looks in a thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 import re
 import time
@@ -16,10 +20,12 @@ from urllib.parse import urlsplit
 from inference_providers.credentials import Key
 from inference_providers.errors import ConfigError, LocalServerError
 from inference_providers.failover.state import PROCESS_STATE
-from inference_providers.local import discovery, llama_server, weights
+from inference_providers.local import llama_server, weights
 from inference_providers.routing import install_check
 from inference_providers.routing.backend import Access
-from inference_providers.routing.planner import PlanningContext, plan, stick
+from inference_providers.routing.context import PlanningContext
+from inference_providers.routing.local_lookups import LocalLookups
+from inference_providers.routing.planner import Planner, stick
 from inference_providers.types import ANYTHING
 
 if TYPE_CHECKING:
@@ -28,31 +34,29 @@ if TYPE_CHECKING:
     from inference_providers.credentials import Keys
     from inference_providers.failover.state import FailoverState
     from inference_providers.registry.registry import Registry
-    from inference_providers.types import LocalModels, Needs, Plan, Route, Selection, Unavailable
+    from inference_providers.types import Needs, Plan, Route, Selection
 
 __all__ = ["Resolver"]
-
-FOUND_FOR_S = 30.0
-"""How long a look at this machine's servers is believed."""
-FILES_FOR_S = 2.0
-"""How long a look for the embedded model's files is; it costs as much as the rest of a plan."""
 
 logger = logging.getLogger(__name__)
 
 
 class Resolver:
-    """Answers, for one selection, who would serve it now and how to reach them.
+    """Plans the requests of one selection and gives access to their routes.
+
+    Names are resolved once, here.
 
     Args:
-        selection: Which models, and which providers may serve them.
+        selection: The models, and the providers that may serve them.
         registry: Where they are looked up.
         keys: The keys at hand.
-        unsupported_protocols: Returns the registry's protocols that the caller cannot use, and why.
+        unsupported_protocols: Returns the registry's protocols that the caller cannot use, each
+            with what to do.
         state: Cooldowns, rate limits and latencies; those of the process unless given.
 
     Raises:
         UnknownModelError: A model of the selection is unknown or retired.
-        ConfigError: `only`, `exclude`, `order` or `api_keys` name no provider.
+        ConfigError: `only`, `exclude`, `order` or `api_keys` contain an unknown provider.
     """
 
     def __init__(
@@ -68,39 +72,47 @@ class Resolver:
         self.registry = registry
         self.keys = keys
         self.state = state
-        self._unspoken = unsupported_protocols(registry)
-        self._servers: Mapping[str, LocalModels | Unavailable] = {}
-        self._looked_at = -math.inf
-        self._files: Mapping[str, LocalModels | Unavailable] = {}
-        self._files_looked_at = -math.inf
-        self._said_last_resort = False
         for argument in ("only", "exclude", "order"):
             registry.check_providers(getattr(selection, argument), argument)
         registry.check_providers(keys.given, "api_keys")
-        self._targets = [registry.target(n, local=selection.local) for n in selection.models]
+        self._unsupported = unsupported_protocols(registry)
+        self._planner = Planner(selection, registry, self._unsupported)
+        self._local = LocalLookups(selection, registry, keys, self._planner.targets)
+        self._warned_of: tuple[Route, ...] = ()
+        self._warned_of_last_resort = False
 
     def plan(self, needs: Needs = ANYTHING, conversation: str | None = None) -> Plan:
-        """Return the plan for a request now; looks for local servers where that is called for.
+        """Return the plan for a request now.
 
-        The route that answered `conversation` before goes first.
+        Looks for models on this machine where they are named, or nothing else is left. The
+        route that answered `conversation` last goes first.
         """
-        made = self._plan(needs)
-        if self._must_look(made):
-            self._look()
-            made = self._plan(needs)
-        return self._stuck(self._announced(made), conversation)
-
-    def known(self) -> Plan:
-        """Return the plan from what is known by now: no server is looked for."""
-        return self._plan(ANYTHING)
+        if due := self._local.due():
+            self._local.look(due)
+        plan = self._plan(needs)
+        if due := self._local.due_for(plan):
+            self._local.look(due)
+            plan = self._plan(needs)
+        return self._finished(plan, conversation)
 
     async def aplan(self, needs: Needs = ANYTHING, conversation: str | None = None) -> Plan:
         """Return the plan, as `plan` does, without blocking the event loop."""
-        made = self._plan(needs)
-        if self._must_look(made):
-            await asyncio.to_thread(self._look)
-            made = self._plan(needs)
-        return self._stuck(self._announced(made), conversation)
+        if due := self._local.due():
+            await asyncio.to_thread(self._local.look, due)
+        plan = self._plan(needs)
+        if due := self._local.due_for(plan):
+            await asyncio.to_thread(self._local.look, due)
+            plan = self._plan(needs)
+        return self._finished(plan, conversation)
+
+    def known(self) -> Plan:
+        """Return the plan from what is known by now: no server is looked for.
+
+        Outside an event loop, the embedded model's files are looked for if it is named.
+        """
+        if not _in_event_loop() and (due := self._local.due() & {"files"}):
+            self._local.look(due)
+        return self._plan(ANYTHING)
 
     def access(self, route: Route) -> Access:
         """Return where to reach a route and with which key; starts the embedded server.
@@ -136,76 +148,38 @@ class Resolver:
             key.scrub_error(error)
 
     def _plan(self, needs: Needs) -> Plan:
-        around = PlanningContext(
+        now = time.monotonic()
+        context = PlanningContext(
             keys=self.keys,
             today=datetime.now(UTC).date(),
-            found={**self._servers, **self._embedded_found()},
-            unsupported_protocols=self._unspoken,
-            cooling_down=self._why_resting,
+            local_models=self._local.models,
+            cooldowns=self.state.active_cooldowns(now),
+            now=now,
             latency_ms=self.state.latency_ms,
             chance=random.random,
         )
-        return plan(self.selection, self.registry, around, needs=needs)
+        return self._planner.plan(context, needs)
 
-    def _embedded_found(self) -> Mapping[str, LocalModels | Unavailable]:
-        now = time.monotonic()
-        if now - self._files_looked_at > FILES_FOR_S:
-            self._files = {
-                provider_id: discovery.find_embedded(provider, self.keys)
-                for provider_id, provider in self.registry.providers.items()
-                if provider.kind == "embedded"
-            }
-            self._files_looked_at = now
-        return self._files
+    def _finished(self, plan: Plan, conversation: str | None) -> Plan:
+        if plan.routes is not self._warned_of:
+            self._warn(plan)
+            self._warned_of = plan.routes
+        return plan if conversation is None else stick(plan, conversation, self.state.preferred_route)
 
-    def _stuck(self, made: Plan, conversation: str | None) -> Plan:
-        return (
-            made if conversation is None else stick(made, conversation, self.state.preferred_route)
-        )
-
-    def _why_resting(self, route: Route) -> str | None:
-        now = time.monotonic()
-        rest = self.state.active_cooldown(route, now)
-        return rest.reason(now) if rest else None
-
-    def _must_look(self, made: Plan) -> bool:
-        servers = self._local_ids()
-        if not servers or time.monotonic() - self._looked_at < FOUND_FOR_S:
-            return False
-        named = {target.provider for target in self._targets}
-        named.update(self.selection.only, self.selection.order)
-        if self.selection.local or named.intersection(servers):
-            return True
-        if self.selection.models:
-            return not (made.routes or made.cooling_down)
-        return all(route.kind == "embedded" for route in (*made.routes, *made.cooling_down))
-
-    def _look(self) -> None:
-        self._servers = discovery.find_servers(self._local_ids(), self.registry, self.keys)
-        self._looked_at = time.monotonic()
-
-    def _local_ids(self) -> list[str]:
-        """Return the local servers that the selection lets serve."""
-        return [
-            provider_id
-            for provider_id in self.selection.only or self.registry.providers
-            if self.registry.providers[provider_id].kind == "local"
-            and provider_id not in self.selection.exclude
-        ]
-
-    def _announced(self, made: Plan) -> Plan:
-        last_resort = not made.models and made.routes and made.routes[0].kind == "embedded"
-        if last_resort and not self._said_last_resort:
-            self._said_last_resort = True
+    def _warn(self, plan: Plan) -> None:
+        """Warn once of the last resort, and of endpoints that replace an unsupported one."""
+        last_resort = not plan.models and plan.routes and plan.routes[0].kind == "embedded"
+        if last_resort and not self._warned_of_last_resort:
+            self._warned_of_last_resort = True
             logger.warning(
-                "No provider has a key and no local server answers: %r answers from this machine",
-                made.routes[0].model,
+                "No provider has a key and no local server was found;"
+                " the embedded model %r answers on this machine",
+                plan.routes[0].model,
             )
-        for route in made.routes:
-            own = self.registry.providers[route.provider].endpoints[route.model_info.endpoint]
-            if own.protocol != route.endpoint.protocol:
-                _say_compatible_once(route.provider, self._unspoken[own.protocol])
-        return made
+        for route in plan.routes:
+            listed = self.registry.providers[route.provider].endpoints[route.model_info.endpoint]
+            if listed.protocol != route.endpoint.protocol:
+                _warn_of_fallback_once(route.provider, self._unsupported[listed.protocol])
 
     def _embedded(self, route: Route) -> Access:
         path = weights.find(route.model_id)
@@ -243,5 +217,13 @@ class Resolver:
 
 
 @cache
-def _say_compatible_once(provider_id: str, reason: str) -> None:
-    logger.warning("%s: %s; its OpenAI-compatible endpoint is used until then", provider_id, reason)
+def _warn_of_fallback_once(provider_id: str, reason: str) -> None:
+    logger.warning("%s: %s; using its OpenAI-compatible endpoint instead", provider_id, reason)
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

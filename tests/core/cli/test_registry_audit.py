@@ -13,7 +13,8 @@ from inference_providers.cli.registry_audit import Finding, compared, mending, v
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.planner import PlanningContext, plan
+from inference_providers.routing.context import PlanningContext
+from inference_providers.routing.planner import plan
 from inference_providers.testing import FakeProvider
 from inference_providers.types import Selection
 

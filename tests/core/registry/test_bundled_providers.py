@@ -15,7 +15,8 @@ from inference_providers.errors import UnknownModelError
 from inference_providers.model_names.canonical import canonical_name
 from inference_providers.registry.entries import Target
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.planner import PlanningContext, plan
+from inference_providers.routing.context import PlanningContext
+from inference_providers.routing.planner import plan
 from inference_providers.types import ON_THIS_MACHINE, Selection
 from langchain_autoprovider.protocols.table import PROTOCOLS
 from registry_builder import overlay

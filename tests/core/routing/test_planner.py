@@ -13,7 +13,8 @@ from factories import provider_row
 from inference_providers.credentials import Keys
 from inference_providers.errors import NoRouteError, UnknownModelError
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.planner import PlanningContext, plan
+from inference_providers.routing.context import PlanningContext
+from inference_providers.routing.planner import plan
 from inference_providers.types import LocalModels, Needs, Plan, Quirks, Selection, Unavailable
 
 TODAY = date(2026, 11, 22)
@@ -47,11 +48,16 @@ def made(
     around = PlanningContext(
         keys=Keys(environ=environ),
         today=TODAY,
-        found=found or {},
-        unsupported_protocols=unsupported_protocols or {},
+        local_models=found or {},
     )
     chosen = Selection(models=models, **selection)
-    return plan(chosen, Registry.load(registry), around, needs=needs or Needs())
+    return plan(
+        chosen,
+        Registry.load(registry),
+        around,
+        needs=needs or Needs(),
+        unsupported_protocols=unsupported_protocols,
+    )
 
 
 def routes(planned: Plan) -> list[str]:
@@ -128,7 +134,7 @@ def test_a_provider_with_an_ambient_key_is_used_when_named(needed: dict) -> None
     assert routes(made("a/big", registry=registry, environ=environ)) == ["a/big"]
     planned = made("big", registry=registry, environ=environ)
     assert planned.routes == ()
-    assert "name it in only= or order=" in reasons(planned)["a"]
+    assert "opt in with only= or order=" in reasons(planned)["a"]
 
 
 def test_one_variable_of_several_may_be_ambient() -> None:
@@ -138,7 +144,7 @@ def test_one_variable_of_several_may_be_ambient() -> None:
     [route] = made("big", registry=registry, environ=both).routes
     assert route.key_variable == "A_KEY"
     planned = made("big", registry=registry, environ={"SHARED_KEY": "s"})
-    assert "name it in only= or order=" in reasons(planned)["a"]
+    assert "opt in with only= or order=" in reasons(planned)["a"]
     [route] = made("a/big", registry=registry, environ={"SHARED_KEY": "s"}).routes
     assert route.key_variable == "SHARED_KEY"
 
@@ -164,7 +170,9 @@ def test_a_twin_of_another_provider_is_used_when_named() -> None:
     }
     planned = made("big", registry={"providers": rows})
     assert routes(planned) == ["a/big"]
-    assert reasons(planned)["a-cn"] == "is 'a' elsewhere; name it in only= or order= to use it"
+    assert (
+        reasons(planned)["a-cn"] == "regional or plan variant of 'a'; opt in with only= or order="
+    )
     named = made("big", registry={"providers": rows}, order=("a-cn",))
     assert routes(named) == ["a-cn/big", "a/big"]
 
@@ -247,7 +255,7 @@ def test_an_edition_that_lives_stands_in_for_one_that_was_shut_down() -> None:
         (
             Needs(structured=True),
             {"structured": False},
-            "does not offer structured output; ask by a tool",
+            "does not offer structured output; use a tool instead",
         ),
         (Needs(input=frozenset({"image"})), {"input": ["text"]}, "does not take image input"),
         (Needs(input=frozenset({"pdf", "image"})), {}, "does not take image or pdf input"),
@@ -270,7 +278,7 @@ def test_what_a_route_is_known_to_lack_rules_it_out(
 
 
 def test_a_local_server_that_was_not_asked_is_named() -> None:
-    assert reasons(made("big"))["server"] == "not asked; pass local=True, or name it"
+    assert reasons(made("big"))["server"] == "not checked; pass local=True, or name it"
 
 
 def test_a_local_server_that_was_not_found_gives_its_reason() -> None:
@@ -336,7 +344,7 @@ def test_no_route_names_the_model_and_every_reason() -> None:
         planned.require()
     assert str(caught.value) == (
         "No usable route to 'big': a: set A_KEY; b: B_KEY is empty: set it to a key, or unset it;"
-        " c: excluded; server: not asked; pass local=True, or name it"
+        " c: excluded; server: not checked; pass local=True, or name it"
     )
 
 
@@ -367,8 +375,8 @@ def test_every_reason_says_what_to_do_or_what_is() -> None:
         assert planned.skipped, name
         seen.update(skip.reason for skip in planned.skipped)
     known = (
-        r"set [A-Z0-9_]+( and [A-Z0-9_]+)*|not asked; .*|'.*' was shut down on .*"
-        r"|(?:is '.*' elsewhere|its key .*); name it in only= or order= to use it"
+        r"set [A-Z0-9_]+( and [A-Z0-9_]+)*|not checked; .*|'.*' was shut down on .*"
+        r"|(?:regional or plan variant of '.*'|its key .*); opt in with only= or order="
     )
     assert {reason for reason in seen if not re.fullmatch(known, reason)} == set()
 

@@ -19,7 +19,8 @@ from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError, RegistryError
 from inference_providers.registry import loader, validation
 from inference_providers.registry.registry import Registry
-from inference_providers.routing.planner import PlanningContext, plan
+from inference_providers.routing.context import PlanningContext
+from inference_providers.routing.planner import plan
 from inference_providers.routing.resolver import Resolver
 from inference_providers.testing import FakeProvider
 from inference_providers.types import LocalModels, Model, Selection
@@ -479,7 +480,7 @@ def sent(registry: Registry, environ: Environment) -> Iterator[tuple[str, str]]:
     """Yield host and key of every call that any name could lead to, and each URL with `""`."""
     keys = Keys(environ=environ)
     found = {"mine": LocalModels(base_url="http://127.0.0.1:1/v1", models=("big",))}
-    around = PlanningContext(keys=keys, today=date(2026, 11, 22), found=found)
+    around = PlanningContext(keys=keys, today=date(2026, 11, 22), local_models=found)
     asked: list[tuple[str, ...]] = [(), *((name,) for name in registry.models)]
     asked += [(f"{p}/{name}",) for p, row in registry.providers.items() for name in row.models]
     resolver = Resolver(Selection(), registry, keys, lambda _: {})

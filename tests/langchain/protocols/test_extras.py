@@ -27,7 +27,7 @@ def absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """A protocol whose package is not installed."""
     package = NEEDING[request.param].package
     monkeypatch.setitem(sys.modules, package, None)
-    resolver._say_compatible_once.cache_clear()
+    resolver._warn_of_fallback_once.cache_clear()
     return request.param
 
 
