@@ -20,7 +20,7 @@ from langchain_core.exceptions import (
     ModelRateLimitError,
 )
 
-from inference_providers.errors import AllRoutesFailed, NoRouteError
+from inference_providers.errors import AllRoutesFailed, NoRouteError, PromptTooLongError
 from inference_providers.failover.engine import Errors
 from inference_providers.failures.classes import Classification, FailureClass
 
@@ -65,7 +65,7 @@ class AllRoutesUnreachable(AllRoutesFailed, ModelConnectionError):
     """Every route failed, the last one without any HTTP response."""
 
 
-class PromptTooLong(NoRouteError, ContextOverflowError):
+class PromptTooLong(PromptTooLongError, ContextOverflowError):
     """The prompt exceeds the context window of every route; the message has the numbers."""
 
 
@@ -82,6 +82,10 @@ _BY_FAILURE_CLASS: dict[str | None, type[AllRoutesFailed]] = {
 
 class LangChainErrors(Errors):
     """The exceptions that end a call, in LangChain's terms."""
+
+    def no_route(self, error: NoRouteError) -> NoRouteError:
+        """Return the error for a plan without routes; a prompt that is too long is an overflow."""
+        return PromptTooLong(*error.args) if isinstance(error, PromptTooLongError) else error
 
     def none_answered(
         self, message: str, attempts: Sequence[AttemptRecord], retry_after: float | None

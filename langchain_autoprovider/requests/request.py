@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage
 
 from inference_providers.errors import InvalidResponseError
 from inference_providers.failover.engine import failover
-from langchain_autoprovider.errors import LangChainErrors, PromptTooLong
+from langchain_autoprovider.errors import LangChainErrors
 from langchain_autoprovider.messages.history import adapt_history
 from langchain_autoprovider.messages.streaming import record_answer, truncated_call
 from langchain_autoprovider.protocols import connections
@@ -60,19 +60,7 @@ class Request(NamedTuple):
     accepts: Callable[[list[Generation]], Any] | None = None
 
     def engine(self, plan: Plan) -> Engine:
-        """Return the policy that asks the routes of `plan`.
-
-        Raises:
-            PromptTooLong: No route is left, and some only because of their window.
-        """
-        windows = [skip.context for skip in plan.skipped if skip.context]
-        if windows and not (plan.routes or plan.cooling_down):
-            msg = (
-                f"The prompt has {self.needs.context:,} tokens at the least, the largest window"
-                f" of {len(windows)} usable routes holds {max(windows):,}; shorten it, or name a"
-                " model with a larger one"
-            )
-            raise PromptTooLong(msg)
+        """Return the failover engine over the routes of `plan`."""
         return failover(
             plan,
             state=self.resolver.state,

@@ -1,24 +1,25 @@
-"""Every error this package raises on purpose.
+"""Every error that this package raises on purpose.
 
 ```
 InferenceProvidersError
-├── ConfigError                          before any network
-│   ├── RegistryError (ValueError)       file, JSON path, got / expected
-│   ├── UnknownModelError (LookupError)  unknown or retired name; did you mean …?
-│   ├── NoRouteError                     one line per candidate: why it was skipped
-│   ├── KeyBindingError                  a key was about to go to a host that is not its own
-│   └── MissingPackageError (ImportError) the pip line to run
-├── LocalServerError                     a server on this machine does not start or answer
-├── FetchError                           something cannot be fetched within its limits
-├── UpdateError                          a registry that was fetched is refused; says why
-├── InvalidResponseError                    a success that is no answer: HTML, no choices, cut stream
-├── AllRoutesFailed                      every attempt failed; one line each
-└── StreamInterrupted                    a stream broke after output began
+├── ConfigError                           before any network
+│   ├── RegistryError (ValueError)        file, JSON path, got / expected
+│   ├── UnknownModelError (LookupError)   unknown or retired name; did you mean …?
+│   ├── NoRouteError                      one reason for each candidate: what to set or change
+│   │   └── PromptTooLongError            the prompt fits the window of no route
+│   ├── KeyBindingError                   a key was about to go to a URL it is not bound to
+│   └── MissingPackageError (ImportError) the pip command to run
+├── LocalServerError                      a server on this machine does not start or answer
+├── FetchError                            a download failed, or exceeded its limits
+├── UpdateError                           a downloaded registry is refused; says why
+├── InvalidResponseError                  HTTP 200 without a usable answer: HTML, no choices
+├── AllRoutesFailed                       every attempt failed; one line each
+└── StreamInterrupted                     a stream broke after output had begun
 ```
 
-A request that is itself wrong (HTTP 400) is none of these: the provider's own
-exception is raised again, so `except openai.BadRequestError` keeps working.
-Messages name variables, models and providers; they never hold a key.
+A request that is itself wrong (HTTP 400) is none of these: the provider's own exception is raised
+again, so `except openai.BadRequestError` keeps working. Messages name variables, models and
+providers, never a key.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ __all__ = [
     "LocalServerError",
     "MissingPackageError",
     "NoRouteError",
+    "PromptTooLongError",
     "RegistryError",
     "StreamInterrupted",
     "UnknownModelError",
@@ -47,42 +49,46 @@ __all__ = [
 
 
 def one_line(text: str) -> str:
-    """Return a text from outside as a message may hold it: on one line, steering no terminal."""
+    """Escape untrusted text for a message: one line, no control characters."""
     return "".join(
         char if char.isprintable() else " " if char.isspace() else repr(char)[1:-1] for char in text
     ).strip()
 
 
 class InferenceProvidersError(Exception):
-    """Base of everything raised here on purpose."""
+    """Base of every error that this package raises on purpose."""
 
 
 class ConfigError(InferenceProvidersError):
-    """What was asked for cannot work as it stands; nothing was contacted.
+    """The configuration cannot work as it is; nothing was contacted.
 
-    No `ValueError`: calls raise it, too, and LlamaIndex's query engines take one of those for
-    an answer that does not parse, and go on without it.
+    This is not a `ValueError`, because calls raise it, too: LlamaIndex's query engines take a
+    `ValueError` for an answer that does not parse, and continue without it.
     """
 
 
 class RegistryError(ConfigError, ValueError):
-    """A registry file is not what it should be."""
+    """A registry file is invalid; the message has the file, the JSON path and what was expected."""
 
 
 class UnknownModelError(ConfigError, LookupError):
-    """No provider in the registry lists the model, or it is retired."""
+    """No provider in the registry lists the model, or the model is retired."""
 
 
 class NoRouteError(ConfigError):
     """The model is known, but nothing in this environment can serve it."""
 
 
+class PromptTooLongError(NoRouteError):
+    """The prompt fits the window of no route; the message has the numbers."""
+
+
 class KeyBindingError(ConfigError):
-    """A key was about to be sent to a host it does not belong to."""
+    """A key was about to be sent to a URL that it is not bound to."""
 
 
 class MissingPackageError(ConfigError, ImportError):
-    """An optional package is not installed; the message holds the pip line."""
+    """An optional package is not installed; the message has the pip command."""
 
 
 class LocalServerError(InferenceProvidersError):
@@ -90,18 +96,18 @@ class LocalServerError(InferenceProvidersError):
 
 
 class FetchError(InferenceProvidersError):
-    """A server does not give what it was asked for, within limits of size and time."""
+    """A download failed, or exceeded its limits of size and time."""
 
 
 class UpdateError(InferenceProvidersError):
-    """A registry that was fetched, or kept from before, is refused; says why."""
+    """A downloaded or cached registry is refused; the message says why."""
 
 
 class InvalidResponseError(InferenceProvidersError):
-    """The provider reported success, but what came is not an answer.
+    """The provider reported success, but its response is not a usable answer.
 
     Attributes:
-        body: What came, decoded, where it may hold an error; its code then says what is meant.
+        body: The decoded response where it may contain an error, whose code tells what went wrong.
     """
 
     def __init__(self, message: str, *, body: Any = None) -> None:
@@ -112,9 +118,10 @@ class InvalidResponseError(InferenceProvidersError):
 class AllRoutesFailed(InferenceProvidersError):  # noqa: N818 - the name says it; "Error" adds nothing
     """Every route that could be tried failed.
 
+    The last provider's own exception is the `__cause__`.
+
     Attributes:
-        attempts: What was tried, in order, as `inference_providers.types.AttemptRecord`.
-            The last provider's own exception is the `__cause__`.
+        attempts: The attempts in order, as `inference_providers.failover.events.AttemptRecord`.
         retry_after: Seconds until the first of the routes may be tried again, if known.
     """
 
@@ -130,7 +137,7 @@ class StreamInterrupted(InferenceProvidersError):  # noqa: N818 - it names an ev
     """A stream broke after output had begun, so no other route was tried.
 
     Attributes:
-        partial: What was received, joined, in the caller's own message type.
+        partial: The output received so far, joined, in the caller's message type.
         route: The route that was streaming.
     """
 

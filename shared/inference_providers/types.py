@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from msgspec import Meta, Struct, field
 
 from inference_providers import tables
-from inference_providers.errors import NoRouteError
+from inference_providers.errors import NoRouteError, PromptTooLongError
 
 __all__ = [
     "ANYTHING",
@@ -306,18 +306,27 @@ class Plan(Value, frozen=True, kw_only=True):
     tokens: int = 0
 
     def require(self) -> Self:
-        """Return the plan itself.
+        """Return the plan if it has a route, be it in a cooldown.
 
         Raises:
-            NoRouteError: It has no route. The message gives each candidate's reason, without
-                those that `only` rules out where there are others.
+            PromptTooLongError: The prompt is longer than every window of a route that would
+                otherwise be usable.
+            NoRouteError: There is no route for other reasons, all of which are in the message.
+                Providers that `only` rules out are named only if there are no others.
         """
         if self.routes or self.cooling_down:
             return self
+        if windows := [skip.context for skip in self.skipped if skip.context]:
+            msg = (
+                f"The prompt has at least {self.tokens:,} tokens; the largest window of"
+                f" {len(windows)} usable routes holds {max(windows):,}. Shorten it, or name a"
+                " model with a larger window"
+            )
+            raise PromptTooLongError(msg)
         names = ", ".join(map(repr, self.models)) or "any model"
         skipped = [skip for skip in self.skipped if skip.reason != NOT_IN_ONLY] or self.skipped
         reasons = "; ".join(f"{skip.provider}: {skip.reason}" for skip in skipped)
-        msg = f"No usable route to {names}: {reasons or 'no provider is left to ask'}"
+        msg = f"No usable route to {names}: {reasons or 'the registry lists no provider'}"
         raise NoRouteError(msg)
 
     def table(self) -> tables.Table:

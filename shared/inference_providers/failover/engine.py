@@ -20,7 +20,7 @@ import math
 from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from inference_providers.errors import AllRoutesFailed, StreamInterrupted
+from inference_providers.errors import AllRoutesFailed, NoRouteError, StreamInterrupted
 from inference_providers.failover.events import (
     Attempt,
     AttemptRecord,
@@ -85,7 +85,11 @@ def failover(  # noqa: PLR0913 - all but the plan are named
         Exception: The provider's own, where the request itself is at fault.
     """
     errors = errors or Errors()
-    course = _Course(plan.require(), state or FailoverState(), settings, now)
+    try:
+        plan.require()
+    except NoRouteError as error:
+        raise errors.no_route(error) from None
+    course = _Course(plan, state or FailoverState(), settings, now)
     route = yield from course.opening()
     while route is not None:
         step = course.step(route)
@@ -113,6 +117,10 @@ def failover(  # noqa: PLR0913 - all but the plan are named
 
 class Errors:
     """The exceptions a call ends with; an adapter's subclass adds its framework's."""
+
+    def no_route(self, error: NoRouteError) -> NoRouteError:
+        """Return the error for a plan without routes."""
+        return error
 
     def none_answered(
         self, message: str, attempts: Sequence[AttemptRecord], retry_after: float | None

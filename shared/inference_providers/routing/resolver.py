@@ -164,7 +164,9 @@ class Resolver:
         if plan.routes is not self._warned_of:
             self._warn(plan)
             self._warned_of = plan.routes
-        return plan if conversation is None else stick(plan, conversation, self.state.preferred_route)
+        return (
+            plan if conversation is None else stick(plan, conversation, self.state.preferred_route)
+        )
 
     def _warn(self, plan: Plan) -> None:
         """Warn once of the last resort, and of endpoints that replace an unsupported one."""

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from factories import route
 from inference_providers import health, reset_health
+from inference_providers.failover.cooldowns import cooldown_keys
 from inference_providers.failover.state import PROCESS_STATE, FailoverState
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings

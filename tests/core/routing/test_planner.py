@@ -356,7 +356,9 @@ def test_no_route_names_whom_only_rules_out_where_nobody_else_is_left() -> None:
 
 
 def test_no_route_to_any_model_says_so() -> None:
-    with pytest.raises(NoRouteError, match=r"^No usable route to any model: no provider is left"):
+    with pytest.raises(
+        NoRouteError, match=r"^No usable route to any model: the registry lists no provider"
+    ):
         made(registry={"providers": {}}).require()
 
 

@@ -45,7 +45,7 @@ async def test_a_prompt_nobody_holds_is_a_context_overflow(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     model = over(pair, {"context": 100}, {"context": 200})
-    numbers = r"833 tokens at the least, .* holds 200"
+    numbers = r"at least 833 tokens; .* holds 200"
     with pytest.raises(ContextOverflowError, match=numbers) as told:
         await ask(model, "word " * 1000)
     assert isinstance(told.value, NoRouteError)
