@@ -33,8 +33,12 @@ from langchain_autoprovider.protocols.response_format import Method, neutral_for
 from langchain_autoprovider.requests.needs import needs_of
 from langchain_autoprovider.requests.profile import profile_of
 from langchain_autoprovider.requests.request import Request, traced
-from langchain_autoprovider.requests.structured_output import answers, asked, parser_for
-from langchain_autoprovider.requests.tools import neutral
+from langchain_autoprovider.requests.structured_output import (
+    parse_with,
+    parser_for,
+    structured_output_fields,
+)
+from langchain_autoprovider.requests.tools import to_openai_tool
 from langchain_autoprovider.routed_model import RoutedModel
 
 if TYPE_CHECKING:
@@ -207,7 +211,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         """
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        return self.bind(tools=[neutral(tool, strict) for tool in tools], **kwargs)
+        return self.bind(tools=[to_openai_tool(tool, strict=strict) for tool in tools], **kwargs)
 
     def with_structured_output(
         self,
@@ -239,11 +243,11 @@ class AutoChatModel(RoutedModel, BaseChatModel):
             msg = f"method={method!r} is none of {', '.join(map(repr, get_args(Method)))}"
             raise ValueError(msg)
         parser = parser_for(schema, method)
-        fields = {**asked(schema, method, strict=strict), **kwargs}
+        fields = {**structured_output_fields(schema, method, strict=strict), **kwargs}
         model = self.model_copy() if fallback_on_parse_error else self
         if fallback_on_parse_error:
             model._accepts = parser.parse_result
-        return answers(model.bind(**fields), parser, include_raw=include_raw)
+        return parse_with(parser, model.bind(**fields), include_raw=include_raw)
 
     def get_num_tokens(self, text: str) -> int:
         """Estimate the tokens of a text, at four characters each.

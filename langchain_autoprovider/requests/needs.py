@@ -1,4 +1,4 @@
-"""What a request requires of a route, read off its messages and fields."""
+"""What a request requires of a route, determined from its messages and fields."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-__all__ = ["needs_of", "vendors_own"]
+    from langchain_autoprovider.protocols.table import ToolVendor
 
-CHARS_PER_TOKEN = 6
-"""English text has about four. A route is passed over only where the prompt is surely
-too long for it; one that is nearly so is the provider's to judge."""
+__all__ = ["builtin_tool_name", "needs_of"]
 
-_KINDS = {
+MAX_CHARS_PER_TOKEN = 6
+"""English text has about four characters per token. A route is skipped only if the prompt
+certainly exceeds its context window; in doubt the provider decides."""
+
+_MEDIA_OF_BLOCK = {
     "image": "image",
     "image_url": "image",
     "input_image": "image",
@@ -27,73 +29,97 @@ _KINDS = {
     "input_audio": "audio",
     "video": "video",
 }
-_DOCUMENTS = frozenset({"document", "file", "input_file"})
-_FUNCTIONS = ("name", "toolSpec")
-"""What the only field of a function may be, in OpenAI's form and in Bedrock's."""
+_DOCUMENT_BLOCKS = frozenset({"document", "file", "input_file"})
+_FUNCTION_KEYS = ("name", "toolSpec")
+"""Keys of a function that has one key only: OpenAI's and Bedrock's."""
 
-_ANTHROPICS = re.compile(r".*_20\d{6}|mcp_toolset")
+_ANTHROPIC_TOOL = re.compile(r".*_20\d{6}|mcp_toolset")
+"""Anthropic puts a date into the types of its built-in tools: `web_search_20250305`."""
+
+_TEXT = frozenset({"text"})
 
 
 def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Needs:
-    """Return what a route must offer to be asked this."""
-    kinds = {"text"}
-    ruled_out_protocols: set[tuple[str, str]] = set()
-    tools = fields.get("tools") or ()
-    chars = sum(len(str(tool)) for tool in tools)
-    for tool in tools:
-        ruled_out_protocols.update(_foreign(tool))
+    """Return what a route must offer to be sent these messages with these request fields."""
+    chars = 0
+    blocks: list[dict[str, Any]] = []
     for message in messages:
-        if isinstance(message.content, str):
-            chars += len(message.content)
+        content = message.content
+        if isinstance(content, str):
+            chars += len(content)
             continue
-        for block in message.content:
-            if isinstance(block, str):
-                chars += len(block)
+        for part in content:
+            if isinstance(part, str):
+                chars += len(part)
             else:
-                chars += len(str(block.get("text") or ""))
-                kinds.update(_kind(block))
-                ruled_out_protocols.update(_linked(block))
+                chars += len(str(part.get("text") or ""))
+                blocks.append(part)
+    tools = fields.get("tools") or ()
+    for tool in tools:
+        chars += len(str(tool))
     return Needs(
         tools=bool(tools),
         structured="response_format" in fields,
-        structured_or_tools="shape" in fields,
-        input=frozenset(kinds),
-        context=chars // CHARS_PER_TOKEN,
-        ruled_out_protocols=tuple(sorted(ruled_out_protocols)),
+        structured_or_tools="answer_schema" in fields,
+        input=_TEXT.union(*map(_media, blocks)) if blocks else _TEXT,
+        context=chars // MAX_CHARS_PER_TOKEN,
+        ruled_out_protocols=_ruled_out_protocols(blocks, tools) if blocks or tools else (),
     )
 
 
-def vendors_own(tool: Any) -> str | None:
-    """Name the kind of a tool that its vendor carries out itself; a function has none."""
+def builtin_tool_name(tool: Any) -> str | None:
+    """Return the name of a tool that the vendor runs itself; `None` for a function."""
     if not isinstance(tool, dict) or "input_schema" in tool:
         return None
-    if "type" not in tool and len(tool) == 1 and tool.keys().isdisjoint(_FUNCTIONS):
-        return str(next(iter(tool)))  # Gemini's: {"google_search": {}}
+    if "type" not in tool and len(tool) == 1 and tool.keys().isdisjoint(_FUNCTION_KEYS):
+        return str(next(iter(tool)))  # Gemini's form: {"google_search": {}}
     kind = tool.get("type", "function")
-    return None if kind in {"function", "object"} else str(kind)  # a tool, or a JSON schema
+    return None if kind in {"function", "object"} else str(kind)  # "object" is a JSON schema
 
 
-def _foreign(tool: Any) -> Iterator[tuple[str, str]]:
-    if (kind := vendors_own(tool)) is None:
+def _media(block: Mapping[str, Any]) -> frozenset[str]:
+    """Return the kinds of media in a content block, as the registry names them."""
+    kind = str(block.get("type"))
+    if kind in _DOCUMENT_BLOCKS:
+        types = (
+            f"{block.get('mime_type', '')} {block.get('media_type', '')} {block.get('file', '')}"
+        )
+        return frozenset({"pdf"}) if "pdf" in types else frozenset()
+    return frozenset({_MEDIA_OF_BLOCK[kind]}) if kind in _MEDIA_OF_BLOCK else frozenset()
+
+
+def _ruled_out_protocols(
+    blocks: Iterable[Mapping[str, Any]], tools: Iterable[Any]
+) -> tuple[tuple[str, str], ...]:
+    """Return the protocols that cannot express the request, each with what to do instead."""
+    ruled_out: set[tuple[str, str]] = set()
+    for block in blocks:
+        ruled_out.update(_without_urls_for(block))
+    for tool in tools:
+        if name := builtin_tool_name(tool):
+            ruled_out.update(_without_builtin_tool(name, _vendor_of(name, tool)))
+    return tuple(sorted(ruled_out))
+
+
+def _without_urls_for(block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "url" not in block:
         return
-    vendor = "anthropic" if _ANTHROPICS.fullmatch(kind) else "openai"
-    vendor = "google" if kind in tool else vendor
+    kind = str(block.get("type"))
+    for name, protocol in PROTOCOLS.items():
+        if kind in protocol.no_urls_for:
+            yield name, f"its protocol {name!r} does not accept {kind} by URL; pass the bytes"
+
+
+def _without_builtin_tool(tool_name: str, vendor: ToolVendor) -> Iterator[tuple[str, str]]:
     for name, protocol in PROTOCOLS.items():
         if protocol.builtin_tools != vendor:
-            yield name, f"its protocol {name!r} has no tool {kind!r}; give a function"
+            yield (
+                name,
+                (f"its protocol {name!r} has no built-in tool {tool_name!r}; pass a function tool"),
+            )
 
 
-def _linked(block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    kind = str(block.get("type"))
-    if "url" in block:
-        for name, protocol in PROTOCOLS.items():
-            if kind in protocol.no_urls_for:
-                yield name, f"its protocol {name!r} takes no {kind} by URL; give its bytes"
-
-
-def _kind(block: Mapping[str, Any]) -> set[str]:
-    kind = str(block.get("type"))
-    if kind in _DOCUMENTS:
-        said = f"{block.get('mime_type', '')} {block.get('media_type', '')} {block.get('file', '')}"
-        return {"pdf"} if "pdf" in said else set()
-    return {_KINDS[kind]} if kind in _KINDS else set()
+def _vendor_of(tool_name: str, tool: Mapping[str, Any]) -> ToolVendor:
+    if tool_name in tool:
+        return "google"
+    return "anthropic" if _ANTHROPIC_TOOL.fullmatch(tool_name) else "openai"

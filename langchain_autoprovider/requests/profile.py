@@ -1,8 +1,8 @@
-"""What every route of a chain can do, as a LangChain model profile.
+"""What all routes of a plan can do, as a LangChain model profile.
 
-The smallest window, and a capability only where each route is known to have it: what
-plans by a profile must not be surprised by the route that answers. What is not known
-of a route is left out.
+The profile has the smallest context window, and a capability only if every route is known
+to have it. So whatever plans by the profile is right about the route that answers. A
+capability that is unknown for one route is left out.
 """
 
 from __future__ import annotations
@@ -22,18 +22,13 @@ _INPUTS = ("text", "image", "audio", "video", "pdf")
 
 
 def profile_of(routes: Sequence[Route]) -> ModelProfile | None:
-    """Return what all of `routes` can do; `None` where there are none."""
+    """Return what all of `routes` can do, or `None` if there are no routes."""
     if not routes:
         return None
-    facts = [route.model_info for route in routes]
-    windows = [fact.context for fact in facts if fact.context]
-    lengths = [fact.output for fact in facts if fact.output]
-    names = list(dict.fromkeys(route.model for route in routes))
-    made: dict[str, int | str | bool | None] = {
-        "name": ", ".join(names),
-        "max_input_tokens": min(windows, default=None),
-        "max_output_tokens": min(lengths, default=None),
-        "tool_calling": _all(fact.tools for fact in facts),
+    infos = [route.model_info for route in routes]
+    names = dict.fromkeys(route.model for route in routes)
+    capabilities = {
+        "tool_calling": _all(info.tools for info in infos),
         "tool_choice": _all(
             route.model_info.tools and route.quirks.forced_tool_choice for route in routes
         ),
@@ -41,16 +36,29 @@ def profile_of(routes: Sequence[Route]) -> ModelProfile | None:
             route.model_info.structured and route.quirks.response_format == "json_schema"
             for route in routes
         ),
-        "reasoning_output": _all(fact.reasoning for fact in facts),
+        "reasoning_output": _all(info.reasoning for info in infos),
     }
     for kind in _INPUTS:
-        made[f"{kind}_inputs"] = _all(kind in fact.input if fact.input else None for fact in facts)
-    return cast("ModelProfile", {name: value for name, value in made.items() if value is not None})
+        capabilities[f"{kind}_inputs"] = _all(
+            kind in info.input if info.input else None for info in infos
+        )
+    profile: dict[str, int | str | bool | None] = {
+        "name": ", ".join(names),
+        "max_input_tokens": _smallest(info.context for info in infos),
+        "max_output_tokens": _smallest(info.output for info in infos),
+        **capabilities,
+    }
+    return cast("ModelProfile", {key: v for key, v in profile.items() if v is not None})
 
 
-def _all(known: Iterable[bool | None]) -> bool | None:
-    """Return whether all are; `None` where that is not known of each."""
-    each = list(known)
-    if False in each:
+def _smallest(limits: Iterable[int | None]) -> int | None:
+    """Return the smallest of the known limits, in tokens."""
+    return min((limit for limit in limits if limit), default=None)
+
+
+def _all(values: Iterable[bool | None]) -> bool | None:
+    """Whether all values are true; `None` if some are unknown and none is false."""
+    known = set(values)
+    if False in known:
         return False
-    return None if None in each else True
+    return None if None in known else True

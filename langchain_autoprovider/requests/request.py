@@ -20,7 +20,7 @@ from langchain_autoprovider.errors import LangChainErrors
 from langchain_autoprovider.messages.history import adapt_history
 from langchain_autoprovider.messages.streaming import record_answer, truncated_call
 from langchain_autoprovider.protocols import connections
-from langchain_autoprovider.requests.tools import bound
+from langchain_autoprovider.requests.tools import fields_for_route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -124,7 +124,9 @@ class Request(NamedTuple):
         fields = {**self.fields, "timeout": min(attempt.timeout_s, silence_s)}
         if attempt.without:
             fields["without"] = attempt.without
-        return adapt_history(self.messages, attempt.route), bound(model, attempt.route, fields)
+        return adapt_history(self.messages, attempt.route), fields_for_route(
+            model, attempt.route, fields
+        )
 
 
 def traced(

@@ -1,8 +1,8 @@
-"""Answers in the shape of a schema, whichever way the route that answers can be asked.
+"""Structured output: request fields that ask for a schema, and parsers of the answers.
 
-* `function_calling`, `json_schema` and `json_mode` ask every route the same way.
-* `None` leaves it to the route: `shape` is bound, and `langchain_autoprovider.requests.tools`
-  makes of it the best the route is known to do.
+* The methods `function_calling`, `json_schema` and `json_mode` are the same for every route.
+* Without a method the request has the field `answer_schema`. When a route is tried,
+  `langchain_autoprovider.requests.tools` replaces it by the best that the route supports.
 """
 
 from __future__ import annotations
@@ -31,70 +31,83 @@ if TYPE_CHECKING:
     from langchain_core.outputs import Generation
     from langchain_core.runnables import Runnable
 
-__all__ = ["answers", "asked", "parser_for"]
+__all__ = ["parse_with", "parser_for", "structured_output_fields"]
 
 
-class AnswerParser(BaseCumulativeTransformOutputParser[Any]):
-    """Parses an answer that came as a tool call, or else as text; tells a refusal from both."""
+class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
+    """Parses an answer that is a tool call or text, and raises for a refusal."""
 
-    # Parsers, but a field of their type would have pydantic build them anew.
-    of_call: Any
-    of_text: Any
+    # Typed as parsers, pydantic would copy them.
+    tool_call_parser: Any
+    text_parser: Any
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        """Return what the answer holds; `None` while a part of one holds nothing yet.
+        """Return the parsed answer, or `None` while a partial answer holds nothing yet.
 
         Raises:
-            OutputParserException: It does not fit the schema.
-            ModelRefusalError: The model refused to give one.
+            OutputParserException: The answer does not match the schema.
+            ModelRefusalError: The model refused to answer.
         """
         message = result[0].message if isinstance(result[0], ChatGeneration) else None
-        if message and (said := message.additional_kwargs.get("refusal")):
-            raise _refusal(said, message)  # in a stream it comes whole, at the end
-        is_call = bool(getattr(message, "tool_calls", None))
-        chosen = self.of_call if is_call else self.of_text
-        return chosen.parse_result(result, partial=partial)
+        if message and (refusal := message.additional_kwargs.get("refusal")):
+            raise _refusal_error(refusal, message)  # a stream delivers it whole, at its end
+        is_tool_call = bool(getattr(message, "tool_calls", None))
+        parser = self.tool_call_parser if is_tool_call else self.text_parser
+        return parser.parse_result(result, partial=partial)
 
     def parse(self, text: str) -> Any:
         """Parse an answer that is text."""
-        return self.of_text.parse(text)
+        return self.text_parser.parse(text)
 
 
-def asked(
+def structured_output_fields(
     schema: dict[str, Any] | type, method: Method | None, *, strict: bool | None
 ) -> dict[str, Any]:
-    """Return the request fields that ask for `schema`, in a neutral form."""
-    spec = convert_to_json_schema(schema)
-    noted = {"kwargs": {"method": method or "json_schema"}, "schema": spec}
-    fields: dict[str, Any] = {"ls_structured_output_format": noted}
+    """Return the request fields that ask for `schema`, in OpenAI's form."""
+    json_schema = convert_to_json_schema(schema)
+    fields: dict[str, Any] = {
+        "ls_structured_output_format": {  # for LangSmith
+            "kwargs": {"method": method or "json_schema"},
+            "schema": json_schema,
+        }
+    }
     if method is None:
         tool = convert_to_openai_tool(schema, strict=strict)
-        return {**fields, "shape": {"schema": spec, "tool": tool, "strict": strict}}
-    if method == "function_calling":
+        fields["answer_schema"] = {"schema": json_schema, "tool": tool, "strict": strict}
+    elif method == "function_calling":
         tool = convert_to_openai_tool(schema, strict=strict)
-        return {**fields, "tools": [tool], "tool_choice": tool["function"]["name"]}
-    return {**fields, "response_format": response_format(spec, method, strict)}
+        fields.update(tools=[tool], tool_choice=tool["function"]["name"])
+    else:
+        fields["response_format"] = response_format(json_schema, method, strict)
+    return fields
 
 
 def parser_for(schema: dict[str, Any] | type, method: Method | None) -> BaseOutputParser[Any]:
-    """Return what makes an object of `schema` from an answer asked for with `method`."""
-    of_call: BaseOutputParser[Any] = JsonOutputKeyToolsParser(
-        key_name=convert_to_openai_tool(schema)["function"]["name"], first_tool_only=True
-    )
-    of_text: BaseOutputParser[Any] = JsonOutputParser()
+    """Return the parser of answers to a request for `schema` with `method`."""
+    tool_call_parser: BaseOutputParser[Any]
+    text_parser: BaseOutputParser[Any]
     if isinstance(schema, type) and is_basemodel_subclass(schema):
-        of_call = PydanticToolsParser(tools=[schema], first_tool_only=True)
-        of_text = PydanticOutputParser[Any](pydantic_object=schema)
-    if method is None:
-        return AnswerParser(of_call=of_call, of_text=of_text)
-    parser = of_call if method == "function_calling" else of_text
-    return AnswerParser(of_call=parser, of_text=parser)
+        tool_call_parser = PydanticToolsParser(tools=[schema], first_tool_only=True)
+        text_parser = PydanticOutputParser[Any](pydantic_object=schema)
+    else:
+        tool_name = convert_to_openai_tool(schema)["function"]["name"]
+        tool_call_parser = JsonOutputKeyToolsParser(key_name=tool_name, first_tool_only=True)
+        text_parser = JsonOutputParser()
+    if method == "function_calling":
+        text_parser = tool_call_parser
+    elif method is not None:
+        tool_call_parser = text_parser
+    return StructuredOutputParser(tool_call_parser=tool_call_parser, text_parser=text_parser)
 
 
-def answers(
-    model: Runnable[LanguageModelInput, Any], parser: BaseOutputParser[Any], *, include_raw: bool
+def parse_with(
+    parser: BaseOutputParser[Any], model: Runnable[LanguageModelInput, Any], *, include_raw: bool
 ) -> Runnable[LanguageModelInput, Any]:
-    """Return `model` with its answers parsed, and with `include_raw` beside them as they came."""
+    """Return `model` followed by `parser`.
+
+    With `include_raw` the runnable returns `raw`, `parsed` and `parsing_error`, and does not
+    raise for an answer that cannot be parsed.
+    """
     if not include_raw:
         return model | parser
     parsed = RunnablePassthrough.assign(
@@ -104,10 +117,14 @@ def answers(
     return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
 
-def _refusal(said: str, message: BaseMessage) -> Exception:
-    """Return LangChain's error for a refusal, which its own parsers tell since 1.7.5."""
+def _refusal_error(refusal: str, message: BaseMessage) -> Exception:
+    """Return the error that LangChain's own parsers raise for a refusal since 1.7.5."""
     kind = getattr(exceptions, "ModelRefusalError", None)
     if kind is None:  # langchain-core before 1.7.5
-        return exceptions.OutputParserException(f"The model refused: {said}", llm_output=said)
-    error: Exception = kind.from_refusal({"type": "refusal", "refusal": said}, raw_message=message)
+        return exceptions.OutputParserException(
+            f"The model refused to answer: {refusal}", llm_output=refusal
+        )
+    error: Exception = kind.from_refusal(
+        {"type": "refusal", "refusal": refusal}, raw_message=message
+    )
     return error

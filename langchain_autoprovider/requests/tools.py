@@ -1,7 +1,7 @@
-"""Neutral request fields → what the class of one route takes.
+"""Request fields in OpenAI's form → what the LangChain class of one route accepts.
 
-Tools, `tool_choice`, `response_format` and `shape` stay as they were given until a route
-is tried: then the class that speaks its protocol binds them.
+`tools`, `tool_choice`, `response_format` and `answer_schema` stay in OpenAI's form until a
+route is tried. Then the class of that route's protocol binds them.
 """
 
 from __future__ import annotations
@@ -12,85 +12,98 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_autoprovider.protocols.response_format import response_format
-from langchain_autoprovider.requests.needs import vendors_own
+from langchain_autoprovider.requests.needs import builtin_tool_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from langchain_core.language_models import BaseChatModel
 
     from inference_providers.types import Route
 
-__all__ = ["bound", "neutral"]
+__all__ = ["fields_for_route", "to_openai_tool"]
 
-_OF_TOOLS = ("tool_choice", "parallel_tool_calls")
-_ANTHROPICS = ("any", "auto", "none", "tool")
-"""Types of `tool_choice` as Anthropic spells it, for which LangChain has plain words."""
-_OF_ANTHROPICS_TOOLS = ("type", "name", "description", "input_schema", "strict")
+_TOOL_FIELDS = ("tool_choice", "parallel_tool_calls")
+_ANTHROPIC_CHOICES = ("any", "auto", "none", "tool")
+"""Types of Anthropic's `tool_choice`, which LangChain writes as plain strings."""
+_ANTHROPIC_TOOL_KEYS = ("type", "name", "description", "input_schema", "strict")
 
 
-def neutral(tool: Any, strict: bool | None) -> dict[str, Any]:  # noqa: FBT001
-    """Return a tool in OpenAI's form; a vendor's own stays, for the class that knows it.
+def to_openai_tool(tool: Any, *, strict: bool | None) -> dict[str, Any]:
+    """Return a tool in OpenAI's form; a vendor's built-in tool is returned unchanged.
 
-    What a vendor alone knows of a function goes along as `extras`, LangChain's word for it.
+    Keys that only one vendor knows, such as `cache_control`, are kept as `extras`, which is
+    LangChain's name for them.
     """
-    if vendors_own(tool):
-        own: dict[str, Any] = tool
-        return own
-    made = convert_to_openai_tool(tool, strict=strict)
+    if builtin_tool_name(tool):
+        builtin: dict[str, Any] = tool
+        return builtin
+    openai_tool = convert_to_openai_tool(tool, strict=strict)
     extras = tool.extras if isinstance(tool, BaseTool) else None
     if isinstance(tool, dict) and "input_schema" in tool:
-        extras = {name: tool[name] for name in tool if name not in _OF_ANTHROPICS_TOOLS}
-    return {**made, "extras": extras} if extras else made
+        extras = {key: tool[key] for key in tool if key not in _ANTHROPIC_TOOL_KEYS}
+    return {**openai_tool, "extras": extras} if extras else openai_tool
 
 
-def bound(model: BaseChatModel, route: Route, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `fields` as `model` takes them in a call on `route`."""
-    made = dict(fields)
-    if shape := made.pop("shape", None):
-        made.update(_shaped(route, shape))
-    return _with_tools(model, made)
-
-
-def _shaped(route: Route, shape: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask for a shape in the best way the route can: unknown is taken for able."""
-    facts, quirks = route.model_info, route.quirks
-    if facts.structured is not False and quirks.response_format == "json_schema":
-        return {"response_format": response_format(shape["schema"], "json_schema", shape["strict"])}
-    if facts.tools is not False:
-        tool = shape["tool"]
-        return {"tools": [tool], "tool_choice": tool["function"]["name"]}
-    return {"response_format": response_format(shape["schema"], "json_mode", None)}
-
-
-def _with_tools(model: BaseChatModel, fields: dict[str, Any]) -> dict[str, Any]:
+def fields_for_route(
+    model: BaseChatModel, route: Route, fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the request fields as `model`, the class of `route`'s protocol, accepts them."""
+    fields = dict(fields)
+    if answer_schema := fields.pop("answer_schema", None):
+        fields.update(_structured_output_fields(route, answer_schema))
     tools = fields.pop("tools", None)
-    of_tools = {name: fields.pop(name) for name in _OF_TOOLS if name in fields}
-    if not tools:  # an empty list of them is refused, and so is the choice of one
+    tool_fields = {name: fields.pop(name) for name in _TOOL_FIELDS if name in fields}
+    if not tools:  # providers refuse an empty list, and a choice without tools
         return fields
-    choice = of_tools.get("tool_choice")
-    if isinstance(choice, dict) and choice.get("type") in _ANTHROPICS:
-        of_tools["tool_choice"] = choice.get("name", choice["type"])
+    return {**fields, **_bound_tool_fields(model, tools, tool_fields)}
+
+
+def _structured_output_fields(route: Route, answer_schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Request structured output in the best way the route supports; unknown counts as supported."""
+    schema, strict = answer_schema["schema"], answer_schema["strict"]
+    model_info, quirks = route.model_info, route.quirks
+    if model_info.structured is not False and quirks.response_format == "json_schema":
+        return {"response_format": response_format(schema, "json_schema", strict)}
+    if model_info.tools is not False:
+        tool = answer_schema["tool"]
+        return {"tools": [tool], "tool_choice": tool["function"]["name"]}
+    return {"response_format": response_format(schema, "json_mode", None)}
+
+
+def _bound_tool_fields(
+    model: BaseChatModel, tools: Iterable[Any], tool_fields: dict[str, Any]
+) -> Mapping[str, Any]:
+    """Return what `model.bind_tools` makes of the tools."""
+    choice = tool_fields.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") in _ANTHROPIC_CHOICES:
+        tool_fields["tool_choice"] = choice.get("name", choice["type"])
         if choice.get("disable_parallel_tool_use"):
-            of_tools.setdefault("parallel_tool_calls", False)
-    binding: Any = model.bind_tools([_bare(tool) for tool in tools], **of_tools)
-    _tell_extras(model, tools, binding.kwargs)
-    return {**fields, **binding.kwargs}
+            tool_fields.setdefault("parallel_tool_calls", False)
+    binding: Any = model.bind_tools([_without_extras(tool) for tool in tools], **tool_fields)
+    _restore_extras(model, tools, binding.kwargs.get("tools", ()))
+    bound: Mapping[str, Any] = binding.kwargs
+    return bound
 
 
-def _bare(tool: Any) -> Any:
-    return {n: tool[n] for n in tool if n != "extras"} if isinstance(tool, dict) else tool
+def _without_extras(tool: Any) -> Any:
+    if not isinstance(tool, dict):
+        return tool
+    return {key: value for key, value in tool.items() if key != "extras"}
 
 
-def _tell_extras(model: BaseChatModel, tools: Any, made: Mapping[str, Any]) -> None:
-    """Put on the tools that a class has made what it knows of their extras."""
-    if not (known := getattr(model, "tool_extras", None)):
+def _restore_extras(
+    model: BaseChatModel, tools: Iterable[Any], bound_tools: Iterable[dict[str, Any]]
+) -> None:
+    """Add to the bound tools those of their extras that the class of `model` understands."""
+    supported: frozenset[str] = getattr(model, "tool_extras", frozenset())
+    if not supported:
         return
-    extras = {
+    extras_by_name = {
         tool["function"]["name"]: tool["extras"]
         for tool in tools
         if isinstance(tool, dict) and {"extras", "function"} <= tool.keys()
     }
-    for tool in made.get("tools", ()):
-        told = extras.get(tool.get("name"), {})
-        tool.update({name: told[name] for name in told if name in known})
+    for bound_tool in bound_tools:
+        extras = extras_by_name.get(bound_tool.get("name"), {})
+        bound_tool.update({key: extras[key] for key in extras if key in supported})

@@ -76,14 +76,15 @@ def test_without_a_row_a_protocol_is_unsupported(pair: Pair) -> None:
 
 @pytest.mark.usefixtures("telepathy")
 def test_a_row_says_whose_builtin_tools_a_protocol_names(pair: Pair) -> None:
-    with pytest.raises(NoRouteError, match=f"its protocol '{NAME}' has no tool 'web_search'"):
+    reason = f"its protocol '{NAME}' has no built-in tool 'web_search'"
+    with pytest.raises(NoRouteError, match=reason):
         telepath(pair).bind_tools([{"type": "web_search"}]).invoke("Hi")
 
 
 @pytest.mark.usefixtures("telepathy")
 def test_a_row_says_what_a_protocol_cannot_take_by_url(pair: Pair) -> None:
     block = {"type": "video", "url": "https://example.com/a.mp4"}
-    with pytest.raises(NoRouteError, match=f"its protocol '{NAME}' takes no video by URL"):
+    with pytest.raises(NoRouteError, match=f"its protocol '{NAME}' does not accept video by URL"):
         telepath(pair, models={"m-1": {"id": "first-id", "input": ["text", "video"]}}).invoke(
             [HumanMessage([block])]
         )

@@ -100,7 +100,7 @@ LINKS = [
 async def test_who_takes_no_urls_of_such_is_told_and_not_asked(
     pair: Pair, ask: Callable[..., Any], block: dict[str, Any], kind: str
 ) -> None:
-    said = rf"first: its protocol 'openai-chat' takes no {kind} by URL; give its bytes"
+    said = rf"first: its protocol 'openai-chat' does not accept {kind} by URL; pass the bytes"
     with pytest.raises(NoRouteError, match=said):
         await ask(pair.model(), [HumanMessage([{"type": "text", "text": "Read"}, block])])
     assert not pair.first.requests
@@ -135,7 +135,7 @@ def test_a_vendors_own_tool_goes_only_where_there_are_words_for_it(
     pair: Pair, own: Any, theirs: tuple[str, str], others: str
 ) -> None:
     pair.plays(Reply(status=503))
-    said = rf"its protocol '{others}' has no tool"
+    said = rf"its protocol '{others}' has no built-in tool"
     with pytest.raises(NoRouteError, match=said):
         pair.model_over(others, only=["first"]).bind_tools([own]).invoke("Hi")
     assert not pair.first.requests

@@ -18,7 +18,7 @@ import factories
 from inference_providers import AllRoutesFailed, NoRouteError, StreamInterrupted
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
-from langchain_autoprovider.requests.tools import bound
+from langchain_autoprovider.requests.tools import fields_for_route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +95,7 @@ async def test_each_route_is_asked_in_the_best_way_it_can(
     sent = able.second.requests[-1].body
     assert sent["tool_choice"] == {"type": "function", "function": {"name": "Person"}}
     assert "response_format" not in sent
-    assert "shape" not in str(sent)
+    assert "answer_schema" not in str(sent)
     raw = await ask(shaped.first, "Who?")
     assert isinstance(raw, AIMessage)
 
@@ -385,8 +385,8 @@ def test_strict_tools_are_strict(pair: Pair) -> None:
 @pytest.mark.filterwarnings("ignore")  # what vendors' classes warn of is theirs
 def test_a_vendor_without_schemas_is_asked_by_a_tool() -> None:
     claude = ChatAnthropic(model="claude-sonnet-4-5", api_key="k")
-    fields = {"shape": {"schema": SCHEMA, "tool": TOOL, "strict": None}}
+    fields = {"answer_schema": {"schema": SCHEMA, "tool": TOOL, "strict": None}}
     route = factories.route(protocol="anthropic", model_info={"structured": False, "tools": True})
-    made = bound(claude, route, fields)
+    made = fields_for_route(claude, route, fields)
     assert made["tool_choice"] == {"type": "tool", "name": "add"}
     assert isinstance(add, BaseTool)
