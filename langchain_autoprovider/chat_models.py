@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Unpack, get_args
 
 import msgspec
@@ -27,12 +28,20 @@ from inference_providers.errors import ConfigError
 from inference_providers.failover import drivers
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from langchain_autoprovider.messages.fingerprint import conversation_fingerprint
-from langchain_autoprovider.messages.streaming import ChunkInspector, result_as_chunk
+from langchain_autoprovider.messages.streaming import MessageChunkInspector, result_as_chunk
 from langchain_autoprovider.options import ChatModelOptions, ModelNames, arguments_section
 from langchain_autoprovider.protocols.response_format import Method, neutral_format
 from langchain_autoprovider.requests.needs import needs_of
 from langchain_autoprovider.requests.profile import profile_of
-from langchain_autoprovider.requests.request import Request, traced
+from langchain_autoprovider.requests.request import (
+    Request,
+    add_trace,
+    aopen_stream,
+    asend,
+    open_stream,
+    send,
+    start_failover,
+)
 from langchain_autoprovider.requests.structured_output import (
     parse_with,
     parser_for,
@@ -141,7 +150,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     streaming: bool = False
     """Whether `invoke` streams internally, so that callbacks receive every token."""
 
-    _accepts: Callable[[list[Generation]], Any] | None = PrivateAttr(default=None)
+    _parse: Callable[[list[Generation]], Any] | None = PrivateAttr(default=None)
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", ignored_types=(_ProfileOfRoutes,)
@@ -151,7 +160,8 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         profile = _ProfileOfRoutes()
 
     # LangChain's caches identify a model by `_serialized`, which the base class computes once.
-    _derived: ClassVar[tuple[str, ...]] = (*RoutedModel._derived, "_serialized")
+    _computed_once: ClassVar[tuple[str, ...]] = ("_serialized", "_settings", "_request_fields")
+    _derived: ClassVar[tuple[str, ...]] = (*RoutedModel._derived, *_computed_once)
 
     def __init__(self, model: ModelNames = None, **options: Unpack[ChatModelOptions]) -> None:
         arguments: Any = options
@@ -159,7 +169,8 @@ class AutoChatModel(RoutedModel, BaseChatModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        self.__dict__.pop("_serialized", None)
+        for derived in self._computed_once:
+            self.__dict__.pop(derived, None)
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -246,7 +257,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         fields = {**structured_output_fields(schema, method, strict=strict), **kwargs}
         model = self.model_copy() if fallback_on_parse_error else self
         if fallback_on_parse_error:
-            model._accepts = parser.parse_result
+            model._parse = parser.parse_result
         return parse_with(parser, model.bind(**fields), include_raw=include_raw)
 
     def get_num_tokens(self, text: str) -> int:
@@ -294,14 +305,15 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs)
-        plan = request.resolver.plan(request.needs, request.conversation)
+        resolver = request.resolver
+        plan = resolver.plan(request.needs, request.conversation)
 
-        def send(attempt: Attempt) -> ChatResult:
-            return request.send(attempt, run_manager)
+        def send_to(attempt: Attempt) -> ChatResult:
+            return send(request, attempt, run_manager)
 
-        engine = request.engine(plan)
-        answer = drivers.call(engine, send, request.resolver.scrub)
-        return traced(*answer, plan, request.resolver.state)
+        engine = start_failover(request, plan)
+        result, attempts = drivers.call(engine, send_to, resolver.scrub)
+        return add_trace(result, attempts, plan, resolver.state)
 
     async def _agenerate(
         self,
@@ -311,14 +323,15 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs)
-        plan = await request.resolver.aplan(request.needs, request.conversation)
+        resolver = request.resolver
+        plan = await resolver.aplan(request.needs, request.conversation)
 
-        async def send(attempt: Attempt) -> ChatResult:
-            return await request.asend(attempt, run_manager)
+        async def send_to(attempt: Attempt) -> ChatResult:
+            return await asend(request, attempt, run_manager)
 
-        engine = request.engine(plan)
-        answer = await drivers.acall(engine, send, request.resolver.scrub)
-        return traced(*answer, plan, request.resolver.state)
+        engine = start_failover(request, plan)
+        result, attempts = await drivers.acall(engine, send_to, resolver.scrub)
+        return add_trace(result, attempts, plan, resolver.state)
 
     def _stream(
         self,
@@ -327,17 +340,17 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk]:
-        if self._accepts:  # only a whole answer can be accepted
+        if self._parse:  # only a whole answer can be parsed
             yield result_as_chunk(self._generate(messages, stop, **kwargs))
             return
         request = self._request(messages, stop, kwargs)
-        plan = request.resolver.plan(request.needs, request.conversation)
-        engine = request.engine(plan)
+        resolver = request.resolver
+        plan = resolver.plan(request.needs, request.conversation)
         yield from drivers.stream(
-            engine,
-            request.open,
-            lambda: ChunkInspector(plan, request.resolver.state),
-            request.resolver.scrub,
+            start_failover(request, plan),
+            partial(open_stream, request),
+            partial(MessageChunkInspector, plan, resolver.state),
+            resolver.scrub,
             request.settings,
         )
 
@@ -348,17 +361,17 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        if self._accepts:
+        if self._parse:  # only a whole answer can be parsed
             yield result_as_chunk(await self._agenerate(messages, stop, **kwargs))
             return
         request = self._request(messages, stop, kwargs)
-        plan = await request.resolver.aplan(request.needs, request.conversation)
-        engine = request.engine(plan)
+        resolver = request.resolver
+        plan = await resolver.aplan(request.needs, request.conversation)
         chunks = drivers.astream(
-            engine,
-            request.aopen,
-            lambda: ChunkInspector(plan, request.resolver.state),
-            request.resolver.scrub,
+            start_failover(request, plan),
+            partial(aopen_stream, request),
+            partial(MessageChunkInspector, plan, resolver.state),
+            resolver.scrub,
             request.settings,
         )
         async with aclosing(chunks):
@@ -368,30 +381,34 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> Request:
-        own = {
-            name: value for name in _REQUEST_FIELDS if (value := getattr(self, name)) is not None
-        }
-        fields = {**own, **kwargs}
-        if (shape := neutral_format(fields.pop("response_format", None))) is not None:
-            fields["response_format"] = shape
+        """Return one call's request: this model's settings, and over them the call's own."""
+        fields = {**self._request_fields, **kwargs}
+        response_format = neutral_format(fields.pop("response_format", None))
+        if response_format is not None:
+            fields["response_format"] = response_format
         # A call may name another model, as `bind(model=...)` does.
-        chosen = self._for_model(fields.pop("model")) if "model" in fields else self
+        model = self._for_model(fields.pop("model")) if "model" in fields else self
         settings = self._settings
         if (timeout := fields.pop("timeout", None)) is not None:
             settings = msgspec.structs.replace(settings, timeout_s=float(timeout))
-        needs = needs_of(messages, fields)
         return Request(
-            chosen._resolver,
-            messages,
-            stop or self.stop,
-            fields,
-            settings,
-            needs,
-            conversation_fingerprint(messages) if self.sticky else None,
-            self._accepts,
+            resolver=model._resolver,
+            messages=messages,
+            stop=stop or self.stop,
+            fields=fields,
+            settings=settings,
+            needs=needs_of(messages, fields),
+            conversation=conversation_fingerprint(messages) if self.sticky else None,
+            parse=self._parse,
         )
 
-    @property
+    @cached_property
+    def _request_fields(self) -> dict[str, Any]:
+        """The request fields that are set on the model."""
+        values = {name: getattr(self, name) for name in _REQUEST_FIELDS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @cached_property
     def _settings(self) -> FailoverSettings:
         return FailoverSettings(
             max_attempts=self.max_attempts,

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from inference_providers.errors import ConfigError, InvalidResponseError
 from inference_providers.failover import drivers
 from inference_providers.failover.engine import failover
-from inference_providers.failover.trace import trace
+from inference_providers.failover.trace import build_trace
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Skipped
 from langchain_autoprovider.errors import LangChainErrors
@@ -186,7 +186,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         self._seen = len(vectors[0])
         if self.on_trace:
             tokens = (answer.usage.prompt_tokens, 0) if answer.usage else None
-            self.on_trace(trace(plan, tried, tokens))
+            self.on_trace(build_trace(plan, tried, tokens))
         return vectors
 
     def _engine(self, plan: Plan) -> Engine:

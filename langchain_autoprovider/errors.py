@@ -87,7 +87,7 @@ class LangChainErrors(Errors):
         """Return the error for a plan without routes; a prompt that is too long is an overflow."""
         return PromptTooLong(*error.args) if isinstance(error, PromptTooLongError) else error
 
-    def none_answered(
+    def all_routes_failed(
         self, message: str, attempts: Sequence[AttemptRecord], retry_after: float | None
     ) -> AllRoutesFailed:
         """Return the error that fits the last attempt.

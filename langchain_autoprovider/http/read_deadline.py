@@ -1,8 +1,9 @@
-"""Reads that end when the driver says so, for clients of httpx and of its successor httpx2.
+"""Blocking reads that end when the driver says so, for the clients of httpx and httpx2.
 
 A synchronous client's own timeout bounds the silence between two bytes, not the call. Here
-each read of a connection first asks what is left (`inference_providers.failover.read_deadline`). The
-seam is httpcore's network backend, the same in both generations; neither is imported.
+each read of a connection first asks how much time the attempt has left (see
+`inference_providers.failover.read_deadline`). The seam is httpcore's network backend, which
+is the same in both generations. Neither is imported.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from inference_providers.failover.read_deadline import patience
+from inference_providers.failover.read_deadline import current_deadline
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -21,71 +22,68 @@ __all__ = ["bound_reads"]
 
 
 def bound_reads(client: Any) -> None:
-    """Make the reads of a synchronous httpx client heed the running attempt's patience."""
+    """Make the reads of a synchronous httpx client keep the running attempt's deadline."""
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - no public seam
         pool = getattr(transport, "_pool", None)
         if pool is not None:
-            pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
+            pool._network_backend = _BoundBackend(pool._network_backend)  # noqa: SLF001
 
 
-class _Backend:
+class _BoundBackend:
     """A network backend whose connections are bounded."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
 
-    def connect_tcp(self, *args: Any, **kwargs: Any) -> _Connection:
-        return _Connection(self._backend.connect_tcp(*args, **kwargs))
+    def connect_tcp(self, *args: Any, **kwargs: Any) -> _BoundConnection:
+        return _BoundConnection(self._backend.connect_tcp(*args, **kwargs))
 
-    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _Connection:
-        return _Connection(self._backend.connect_unix_socket(*args, **kwargs))
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _BoundConnection:
+        return _BoundConnection(self._backend.connect_unix_socket(*args, **kwargs))
 
     def sleep(self, seconds: float) -> None:
         self._backend.sleep(seconds)
 
 
-class _Connection:
-    """A connection of which each read takes no longer than the attempt may."""
+class _BoundConnection:
+    """A connection whose reads take no longer than the attempt may."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self.write = stream.write
+        self.close = stream.close
+        self.get_extra_info = stream.get_extra_info
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return what has come; fail when the attempt has no time left, or is given up."""
-        told = patience()
-        if told is None:
-            return self._read(max_bytes, timeout)
-        left_s = told.left_s()
-        if left_s <= 0:
-            raise self._too_late()
-        with told.read(self._shut):
-            return self._read(max_bytes, left_s if timeout is None else min(timeout, left_s))
+        """Return the bytes that have arrived.
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, timeout)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(self, *args: Any, **kwargs: Any) -> _Connection:
-        return _Connection(self._stream.start_tls(*args, **kwargs))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-    def _read(self, max_bytes: int, timeout: float | None) -> bytes:
-        data: bytes = self._stream.read(max_bytes, timeout)
+        Raises:
+            ReadTimeout: The attempt has no time left, or was cancelled; httpcore's own class.
+        """
+        read: Any = self._stream.read
+        if (deadline := current_deadline()) is None:
+            data: bytes = read(max_bytes, timeout)
+            return data
+        remaining_s = deadline.remaining_s()
+        if remaining_s <= 0:
+            raise _read_timeout(type(self._stream))
+        deadline.begin_read(self._shut_down)
+        try:
+            data = read(max_bytes, remaining_s if timeout is None else min(timeout, remaining_s))
+        finally:
+            deadline.end_read()
         return data
 
-    def _too_late(self) -> Exception:
-        """Return the exception that this connection's library raises for a read in vain."""
-        error: Exception = _library(type(self._stream)).ReadTimeout("the attempt's time is over")
-        return error
+    def start_tls(self, *args: Any, **kwargs: Any) -> _BoundConnection:
+        return _BoundConnection(self._stream.start_tls(*args, **kwargs))
 
-    def _shut(self) -> None:
-        with suppress(OSError):  # the other side was faster
+    def _shut_down(self) -> None:
+        with suppress(OSError):  # the server was faster
             self.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
-def _library(of: type) -> ModuleType:
-    return sys.modules[of.__module__.partition(".")[0]]
+def _read_timeout(stream: type) -> Exception:
+    """Return the `ReadTimeout` of the library that a stream's class belongs to."""
+    library: ModuleType = sys.modules[stream.__module__.partition(".")[0]]
+    error: Exception = library.ReadTimeout("the attempt's time is over")
+    return error

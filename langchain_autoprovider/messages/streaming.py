@@ -15,8 +15,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 
-from inference_providers.failover.stream_buffer import Look
-from inference_providers.failover.trace import trace
+from inference_providers.failover.stream_buffer import ChunkSignals
+from inference_providers.failover.trace import build_trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FINISH_KEYS",
-    "ChunkInspector",
+    "MessageChunkInspector",
     "record_answer",
     "result_as_chunk",
     "truncated_call",
@@ -44,7 +44,7 @@ _TRUNCATED = "a tool call's arguments are cut short: {!r}"
 _EXCERPT_CHARS = 80
 
 
-class ChunkInspector:
+class MessageChunkInspector:
     """Inspects the chunks of one stream, and adds up the tokens they report.
 
     Refusals are held back until the last chunk: in LangChain's event streams a refusal is one
@@ -60,7 +60,7 @@ class ChunkInspector:
         self._model_provider: str | None = None
         self._arguments: dict[object, str] = {}
 
-    def look(self, chunk: ChatGenerationChunk) -> Look:
+    def inspect(self, chunk: ChatGenerationChunk) -> ChunkSignals:
         """Return what a chunk contains; remove a refusal from it, and note its tokens."""
         message = chunk.message
         self._content_is_list = isinstance(message.content, list)
@@ -76,7 +76,7 @@ class ChunkInspector:
         metadata = message.response_metadata
         info = chunk.generation_info or {}
         finish = any(metadata.get(key) or info.get(key) for key in FINISH_KEYS)
-        return Look(output=output, finish=finish)
+        return ChunkSignals(output=output, finish=finish)
 
     def fault(self) -> str | None:
         """Return what is wrong with the tool calls of a stream that has ended, if anything."""
@@ -98,12 +98,12 @@ class ChunkInspector:
             merged.message.additional_kwargs["refusal"] = self._refusal
         return _with_invalid_calls(merged.message)
 
-    def last(self, tried: tuple[AttemptRecord, ...]) -> ChatGenerationChunk:
+    def final_chunk(self, attempts: tuple[AttemptRecord, ...]) -> ChatGenerationChunk:
         """Return the chunk that ends a stream: it carries the trace and a held-back refusal."""
         message = AIMessageChunk(
             content=[] if self._content_is_list else "",
             response_metadata={
-                "autoprovider": record_answer(self._plan, tried, self._tokens, self._state)
+                "autoprovider": record_answer(self._plan, attempts, self._tokens, self._state)
             },
             chunk_position="last",
         )
@@ -151,14 +151,14 @@ def truncated_call(result: ChatResult) -> str | None:
 
 def record_answer(
     plan: Plan,
-    tried: Sequence[AttemptRecord],
+    attempts: Sequence[AttemptRecord],
     tokens: tuple[int, int] | None,
     state: FailoverState,
 ) -> dict[str, Any]:
-    """Count an answer's tokens against its route's rate limits, and return the trace."""
+    """Count an answer's tokens against its route's rate limits in `state`; return the trace."""
     if tokens is not None:
-        state.record_tokens(tried[-1].route, sum(tokens))
-    return trace(plan, tried, tokens)
+        state.record_tokens(attempts[-1].route, sum(tokens))
+    return build_trace(plan, attempts, tokens)
 
 
 def result_as_chunk(result: ChatResult) -> ChatGenerationChunk:

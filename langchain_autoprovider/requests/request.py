@@ -1,16 +1,18 @@
-"""One call of an `AutoChatModel`, as each of its routes is asked it.
+"""One call of an `AutoChatModel`: the neutral request, and how a route is asked it.
 
-The request stays neutral until a route is tried: tools are bound by the route's own
-class, which knows how its protocol spells them, and the conversation is made acceptable
-to it.
+* A `Request` names no provider. Only when a route is tried are its tools bound by the
+  route's own class, and the conversation adapted to what that provider accepts.
+* The inner model's `_generate` and `_stream` are called, not `invoke` and `stream`: those
+  would report each token and each token count to the callbacks a second time.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
@@ -37,17 +39,31 @@ if TYPE_CHECKING:
     from inference_providers.settings import FailoverSettings
     from inference_providers.types import Needs, Plan
 
-__all__ = ["Request", "traced"]
+__all__ = [
+    "Request",
+    "add_trace",
+    "aopen_stream",
+    "asend",
+    "open_stream",
+    "send",
+    "start_failover",
+]
+
+_ERRORS = LangChainErrors()
 
 
-class Request(NamedTuple):
-    """Messages, stop words, request fields and what they need, and the resolver of routes.
+class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What one call asks for.
 
-    `conversation` names what goes on with one provider where it can, and `accepts` makes
-    of an answer what was asked for; one that it cannot parse is none.
-
-    The inner model's `_generate` and `_stream` are called, not `invoke` and `stream`:
-    those would report every token and every token count a second time.
+    Attributes:
+        resolver: Finds the routes and their keys.
+        messages: The conversation.
+        stop: Stop words.
+        fields: Request fields in OpenAI's form, such as `temperature` and `tools`.
+        settings: The failover numbers for this call.
+        needs: What the request requires of a route.
+        conversation: Fingerprint of the conversation, if it should stay with one route.
+        parse: Parses an answer; one that does not parse counts as an invalid response.
     """
 
     resolver: Resolver
@@ -57,85 +73,102 @@ class Request(NamedTuple):
     settings: FailoverSettings
     needs: Needs
     conversation: str | None = None
-    accepts: Callable[[list[Generation]], Any] | None = None
-
-    def engine(self, plan: Plan) -> Engine:
-        """Return the failover engine over the routes of `plan`."""
-        return failover(
-            plan,
-            state=self.resolver.state,
-            settings=self.settings,
-            now=time.monotonic(),
-            errors=LangChainErrors(),
-        )
-
-    def send(self, attempt: Attempt, run_manager: CallbackManagerForLLMRun | None) -> ChatResult:
-        """Ask one route."""
-        model = connections.connect(attempt.route, self.resolver.access(attempt.route))
-        messages, fields = self._asked(model, attempt)
-        return self._accepted(model._generate(messages, self.stop, run_manager, **fields))
-
-    async def asend(
-        self, attempt: Attempt, run_manager: AsyncCallbackManagerForLLMRun | None
-    ) -> ChatResult:
-        """Ask one route, on the running event loop."""
-        access = await self.resolver.aaccess(attempt.route)
-        model = await connections.aconnect(attempt.route, access)
-        messages, fields = self._asked(model, attempt)
-        return self._accepted(await model._agenerate(messages, self.stop, run_manager, **fields))
-
-    def open(self, attempt: Attempt) -> Generator[ChatGenerationChunk]:
-        """Open a stream on one route; callbacks are the outer model's to call."""
-        model = connections.connect(attempt.route, self.resolver.access(attempt.route))
-        messages, fields = self._asked(model, attempt, self._longest_silence_s)
-        yield from model._stream(messages, self.stop, **fields)
-
-    async def aopen(self, attempt: Attempt) -> AsyncGenerator[ChatGenerationChunk]:
-        """Open a stream on one route, on the running event loop."""
-        access = await self.resolver.aaccess(attempt.route)
-        model = await connections.aconnect(attempt.route, access)
-        messages, fields = self._asked(model, attempt, self._longest_silence_s)
-        async for chunk in model._astream(messages, self.stop, **fields):
-            yield chunk
-
-    @property
-    def _longest_silence_s(self) -> float:
-        return max(self.settings.first_token_timeout_s, self.settings.inter_chunk_timeout_s)
-
-    def _accepted(self, result: ChatResult) -> ChatResult:
-        if fault := truncated_call(result):
-            raise InvalidResponseError(fault)
-        if self.accepts is None:
-            return result
-        try:
-            parsed = self.accepts(list(result.generations))
-        except OutputParserException as error:
-            msg = f"the answer does not parse: {error}"
-            raise InvalidResponseError(msg) from error
-        if parsed is None:
-            msg = "the answer holds no call of the tool that was demanded"
-            raise InvalidResponseError(msg)
-        return result
-
-    def _asked(
-        self, model: BaseChatModel, attempt: Attempt, silence_s: float = math.inf
-    ) -> tuple[list[BaseMessage], dict[str, Any]]:
-        """Return the messages and request fields as the route and its class take them."""
-        fields = {**self.fields, "timeout": min(attempt.timeout_s, silence_s)}
-        if attempt.without:
-            fields["without"] = attempt.without
-        return adapt_history(self.messages, attempt.route), fields_for_route(
-            model, attempt.route, fields
-        )
+    parse: Callable[[list[Generation]], Any] | None = None
 
 
-def traced(
-    result: ChatResult, tried: Sequence[AttemptRecord], plan: Plan, state: FailoverState
+def start_failover(request: Request, plan: Plan) -> Engine:
+    """Return the engine that tries the routes of `plan`."""
+    return failover(
+        plan,
+        state=request.resolver.state,
+        settings=request.settings,
+        now=time.monotonic(),
+        errors=_ERRORS,
+    )
+
+
+def send(
+    request: Request, attempt: Attempt, run_manager: CallbackManagerForLLMRun | None
 ) -> ChatResult:
-    """Put the trace on the answer's messages."""
+    """Ask one route for a whole answer.
+
+    Raises:
+        InvalidResponseError: The answer has a truncated tool call, or does not parse.
+    """
+    model = connections.connect(attempt.route, request.resolver.access(attempt.route))
+    messages, fields = _adapt(request, model, attempt)
+    result = model._generate(messages, request.stop, run_manager, **fields)
+    _check_result(request, result)
+    return result
+
+
+async def asend(
+    request: Request, attempt: Attempt, run_manager: AsyncCallbackManagerForLLMRun | None
+) -> ChatResult:
+    """Ask one route for a whole answer, on the running event loop; see `send`."""
+    access = await request.resolver.aaccess(attempt.route)
+    model = await connections.aconnect(attempt.route, access)
+    messages, fields = _adapt(request, model, attempt)
+    result = await model._agenerate(messages, request.stop, run_manager, **fields)
+    _check_result(request, result)
+    return result
+
+
+def open_stream(request: Request, attempt: Attempt) -> Generator[ChatGenerationChunk]:
+    """Stream the answer of one route. The outer model calls the callbacks."""
+    model = connections.connect(attempt.route, request.resolver.access(attempt.route))
+    messages, fields = _adapt(request, model, attempt, _longest_silence_s(request.settings))
+    yield from model._stream(messages, request.stop, **fields)
+
+
+async def aopen_stream(request: Request, attempt: Attempt) -> AsyncGenerator[ChatGenerationChunk]:
+    """Stream the answer of one route, on the running event loop; see `open_stream`."""
+    access = await request.resolver.aaccess(attempt.route)
+    model = await connections.aconnect(attempt.route, access)
+    messages, fields = _adapt(request, model, attempt, _longest_silence_s(request.settings))
+    async for chunk in model._astream(messages, request.stop, **fields):
+        yield chunk
+
+
+def add_trace(
+    result: ChatResult, attempts: Sequence[AttemptRecord], plan: Plan, state: FailoverState
+) -> ChatResult:
+    """Put the trace on the messages of an answer, and count its tokens."""
     for generation in result.generations:
         message = generation.message
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
         tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else None
-        message.response_metadata["autoprovider"] = record_answer(plan, tried, tokens, state)
+        message.response_metadata["autoprovider"] = record_answer(plan, attempts, tokens, state)
     return result
+
+
+def _adapt(
+    request: Request, model: BaseChatModel, attempt: Attempt, read_timeout_s: float = math.inf
+) -> tuple[list[BaseMessage], dict[str, Any]]:
+    """Return the messages and request fields in the form that the route's class takes."""
+    fields = {**request.fields, "timeout": min(attempt.timeout_s, read_timeout_s)}
+    if attempt.without:
+        fields["without"] = attempt.without
+    return adapt_history(request.messages, attempt.route), fields_for_route(
+        model, attempt.route, fields
+    )
+
+
+def _longest_silence_s(settings: FailoverSettings) -> float:
+    return max(settings.first_token_timeout_s, settings.inter_chunk_timeout_s)
+
+
+def _check_result(request: Request, result: ChatResult) -> None:
+    """Raise `InvalidResponseError` for an answer that cannot be used."""
+    if fault := truncated_call(result):
+        raise InvalidResponseError(fault)
+    if request.parse is None:
+        return
+    try:
+        parsed = request.parse(list(result.generations))
+    except OutputParserException as error:
+        msg = f"the answer does not parse: {error}"
+        raise InvalidResponseError(msg) from error
+    if parsed is None:
+        msg = "the answer does not call the required tool"
+        raise InvalidResponseError(msg)

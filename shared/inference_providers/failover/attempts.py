@@ -1,8 +1,11 @@
-"""One attempt under way: asked for a whole answer or a stream, with and without an event loop.
+"""One attempt under way: a call or a stream, with or without an event loop.
 
-`lead` asks until there is an answer or a first output, `outcome` says what became of it,
-`drop` ends it when another was faster. The only `except Exception`: a failure of the
-provider becomes a value here, and the policy says which ones raise.
+* `run` goes on until there is an answer, or the first output of a stream.
+* `outcome` is how the attempt ended; `None` while it is under way.
+* `cancel` ends an attempt when another one was faster.
+
+The only `except Exception` of failover is here: a provider's failure becomes a value, and
+the engine decides what it means. Cancellation, Ctrl-C and `GeneratorExit` pass through.
 """
 
 from __future__ import annotations
@@ -10,24 +13,25 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from inference_providers.failover.events import Success
-from inference_providers.failover.read_deadline import Patience
-from inference_providers.failover.stream_buffer import Reading, failure, ms_since
+from inference_providers.failover.events import Failure, Success
+from inference_providers.failover.read_deadline import ReadDeadline
+from inference_providers.failover.stream_buffer import StreamBuffer, elapsed_ms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from inference_providers.failover.events import Attempt, Outcome
-    from inference_providers.failover.stream_buffer import Reader
+    from inference_providers.failover.stream_buffer import ChunkInspector
     from inference_providers.settings import FailoverSettings
     from inference_providers.types import Route
 
     Scrub = Callable[[Route, Exception], None]
-    """MessageFormat the route's key out of an exception's texts, in place."""
+    """Removes the route's key from the texts of an exception, in place."""
 
-__all__ = ["AsyncCall", "AsyncStream", "Call", "Stream"]
+__all__ = ["AsyncCallAttempt", "AsyncStreamAttempt", "CallAttempt", "StreamAttempt"]
 
 A = TypeVar("A")
 C = TypeVar("C")
@@ -35,176 +39,184 @@ C = TypeVar("C")
 _END: Any = object()
 
 
-class _Asked:
-    """What is asked, since when, and in the end what became of it."""
-
-    def __init__(self, attempt: Attempt, scrub: Scrub) -> None:
-        self.attempt = attempt
-        self.outcome: Outcome | None = None
-        self.started = time.monotonic()
-        self._scrub = scrub
-
-
-class _Read(_Asked, Generic[C]):
-    """A stream that is read, and what of it is held until it counts."""
-
-    def __init__(
-        self, attempt: Attempt, reader: Reader[C], scrub: Scrub, settings: FailoverSettings
-    ) -> None:
-        super().__init__(attempt, scrub)
-        self.held: list[C] = []
-        self.reader = reader
-        self._reading = Reading(reader, attempt, settings)
-
-
-class Call(_Asked, Generic[A]):
-    """One route asked for a whole answer."""
+class CallAttempt(Generic[A]):
+    """One call of one route for a whole answer."""
 
     answer: A
 
     def __init__(self, attempt: Attempt, send: Callable[[Attempt], A], scrub: Scrub) -> None:
-        super().__init__(attempt, scrub)
+        self.attempt = attempt
+        self.outcome: Outcome | None = None
+        self.started_at = time.monotonic()
         self._send = send
-        deadline = self.started + attempt.timeout_s
-        self._patience = Patience(lambda: deadline - time.monotonic())
+        self._scrub = scrub
+        self._deadline = ReadDeadline(self.started_at + attempt.timeout_s)
 
-    def lead(self) -> None:
-        """Ask, and wait for the answer."""
+    def run(self) -> None:
+        """Send the request and wait for the answer."""
         try:
-            with self._patience:
+            with self._deadline:
                 self.answer = self._send(self.attempt)
-        except Exception as error:  # noqa: BLE001 - the engine says which ones raise
+        except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
             self._scrub(self.attempt.route, error)
-            self.outcome = failure(error, self.started)
+            self.outcome = _call_failure(error, self.started_at)
         else:
-            self.outcome = Success(ms=ms_since(self.started), at=time.monotonic())
+            self.outcome = _call_success(self.started_at)
 
-    def drop(self) -> None:
-        """End it from another thread."""
-        self._patience.give_up()
+    def cancel(self) -> None:
+        """End the call, from another thread."""
+        self._deadline.cancel()
 
 
-class AsyncCall(_Asked, Generic[A]):
-    """One route asked for a whole answer, on an event loop."""
+class AsyncCallAttempt(Generic[A]):
+    """One call of one route for a whole answer, on an event loop."""
 
     answer: A
 
     def __init__(
         self, attempt: Attempt, send: Callable[[Attempt], Awaitable[A]], scrub: Scrub
     ) -> None:
-        super().__init__(attempt, scrub)
+        self.attempt = attempt
+        self.outcome: Outcome | None = None
+        self.started_at = time.monotonic()
         self._send = send
+        self._scrub = scrub
 
-    async def lead(self) -> None:
-        """Ask, and wait for the answer."""
+    async def run(self) -> None:
+        """Send the request and wait for the answer."""
         timeout_s = self.attempt.timeout_s
         try:
             async with asyncio.timeout(timeout_s):
                 self.answer = await self._send(self.attempt)
-        except Exception as error:  # noqa: BLE001 - the engine says which ones raise
+        except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
             self._scrub(self.attempt.route, error)
-            said = _worded(error, f"no answer within {timeout_s:.3g} s")
-            self.outcome = failure(said, self.started)
+            error = _with_message(error, f"no answer within {timeout_s:.3g} s")
+            self.outcome = _call_failure(error, self.started_at)
         else:
-            self.outcome = Success(ms=ms_since(self.started), at=time.monotonic())
+            self.outcome = _call_success(self.started_at)
 
-    async def drop(self) -> None:
-        """Do nothing more: its task has been cancelled."""
+    async def cancel(self) -> None:
+        """Do nothing: the task that runs the call has been cancelled."""
 
 
-class Stream(_Read[C]):
-    """One route's stream."""
+class StreamAttempt(Generic[C]):
+    """One stream of one route."""
 
     def __init__(
         self,
         attempt: Attempt,
         open_stream: Callable[[Attempt], Generator[C]],
-        reader: Reader[C],
+        inspector: ChunkInspector[C],
         scrub: Scrub,
         settings: FailoverSettings,
     ) -> None:
-        super().__init__(attempt, reader, scrub, settings)
+        self.attempt = attempt
+        self.inspector = inspector
+        self.outcome: Outcome | None = None
+        self.ready: list[C] = []
+        self.started_at = time.monotonic()
+        self._buffer = StreamBuffer(inspector, attempt, settings, self.started_at)
         self._chunks = open_stream(attempt)
-        self._patience = Patience(self._reading.patience_s)
+        self._scrub = scrub
+        self._deadline = ReadDeadline(self._buffer.deadline)
 
-    def lead(self) -> None:
-        """Read up to the first output, which is then held."""
-        while self.outcome is None and not self.held:
-            self.held = self.pull()
-        if self._patience.gone:
+    def run(self) -> None:
+        """Read up to the first output; the chunks to hand on are then in `ready`."""
+        while self.outcome is None and not self.ready:
+            self.ready = self.read_chunk()
+        if self._deadline.cancelled:
             self._close_if_idle()
 
-    def pull(self) -> list[C]:
-        """Read one chunk; return what may be handed on now."""
+    def read_chunk(self) -> list[C]:
+        """Read one chunk, and return the chunks that may be handed on now."""
+        self._deadline.at = self._buffer.deadline
         try:
-            with self._patience:
+            with self._deadline:
                 chunk = next(self._chunks, _END)
             if chunk is not _END:
-                return self._reading.take(chunk)
-        except Exception as error:  # noqa: BLE001 - the engine says which ones raise
+                return self._buffer.add(chunk, time.monotonic())
+        except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
             self._scrub(self.attempt.route, error)
-            self.outcome = self._reading.fail(error)
+            self.outcome = self._buffer.fail(error, time.monotonic(), datetime.now(UTC))
             return []
-        self.outcome, held = self._reading.end()
-        return held
+        self.outcome, held_back = self._buffer.end(time.monotonic())
+        return held_back
 
     def close(self) -> None:
-        """Close its connection."""
+        """Close the stream and its connection."""
         self._chunks.close()
 
-    def drop(self) -> None:
-        """End it from another thread, which may be just done with its reading."""
-        self._patience.give_up()
-        if self.held:
+    def cancel(self) -> None:
+        """End the stream from another thread; its own thread may just have finished a read."""
+        self._deadline.cancel()
+        if self.ready:
             self._close_if_idle()
 
     def _close_if_idle(self) -> None:
-        with suppress(ValueError):  # the other thread is in it, and about to close it
+        with suppress(ValueError):  # the other thread runs the generator, and will close it
             self.close()
 
 
-class AsyncStream(_Read[C]):
-    """One route's stream, on an event loop."""
+class AsyncStreamAttempt(Generic[C]):
+    """One stream of one route, on an event loop."""
 
     def __init__(
         self,
         attempt: Attempt,
         open_stream: Callable[[Attempt], AsyncGenerator[C]],
-        reader: Reader[C],
+        inspector: ChunkInspector[C],
         scrub: Scrub,
         settings: FailoverSettings,
     ) -> None:
-        super().__init__(attempt, reader, scrub, settings)
+        self.attempt = attempt
+        self.inspector = inspector
+        self.outcome: Outcome | None = None
+        self.ready: list[C] = []
+        self.started_at = time.monotonic()
+        self._buffer = StreamBuffer(inspector, attempt, settings, self.started_at)
         self._chunks = open_stream(attempt)
+        self._scrub = scrub
 
-    async def lead(self) -> None:
-        """Read up to the first output, which is then held."""
-        while self.outcome is None and not self.held:
-            self.held = await self.pull()
+    async def run(self) -> None:
+        """Read up to the first output; the chunks to hand on are then in `ready`."""
+        while self.outcome is None and not self.ready:
+            self.ready = await self.read_chunk()
 
-    async def pull(self) -> list[C]:
-        """Read one chunk; return what may be handed on now."""
+    async def read_chunk(self) -> list[C]:
+        """Read one chunk, and return the chunks that may be handed on now."""
         try:
-            async with asyncio.timeout(self._reading.patience_s()):
+            async with asyncio.timeout(self._buffer.deadline - time.monotonic()):
                 chunk = await anext(self._chunks, _END)
             if chunk is not _END:
-                return self._reading.take(chunk)
-        except Exception as error:  # noqa: BLE001 - the engine says which ones raise
+                return self._buffer.add(chunk, time.monotonic())
+        except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
             self._scrub(self.attempt.route, error)
-            self.outcome = self._reading.fail(_worded(error, self._reading.too_late()))
+            error = _with_message(error, self._buffer.timeout_message())
+            self.outcome = self._buffer.fail(error, time.monotonic(), datetime.now(UTC))
             return []
-        self.outcome, held = self._reading.end()
-        return held
+        self.outcome, held_back = self._buffer.end(time.monotonic())
+        return held_back
 
     async def aclose(self) -> None:
-        """Close its connection."""
+        """Close the stream and its connection."""
         await self._chunks.aclose()
 
-    async def drop(self) -> None:
-        """Close it: its task has been cancelled."""
-        await self._chunks.aclose()
+    async def cancel(self) -> None:
+        """Close the stream: the task that ran it has been cancelled."""
+        await self.aclose()
 
 
-def _worded(error: Exception, what: str) -> Exception:
-    """Give the event loop's own time-out words; it comes without any."""
-    return error if str(error) or not isinstance(error, TimeoutError) else TimeoutError(what)
+def _call_success(started_at: float) -> Success:
+    now = time.monotonic()
+    return Success(ms=elapsed_ms(started_at, now), at=now)
+
+
+def _call_failure(error: Exception, started_at: float) -> Failure:
+    now = time.monotonic()
+    return Failure(error=error, ms=elapsed_ms(started_at, now), at=now, wall_time=datetime.now(UTC))
+
+
+def _with_message(error: Exception, message: str) -> Exception:
+    """Replace the event loop's own `TimeoutError`, which has no message."""
+    is_bare_timeout = isinstance(error, TimeoutError) and not str(error)
+    return TimeoutError(message) if is_bare_timeout else error

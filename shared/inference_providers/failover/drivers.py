@@ -1,8 +1,8 @@
-"""Runs the policy: sync, async, stream and async stream. The only place that sleeps.
+"""Run the engine four ways: sync and async, whole answers and streams.
 
-What an attempt is, is said in `contenders`, what chunks mean in `reading`; a driver carries
-steps to the policy and outcomes back. Cancellation, Ctrl-C and a consumer that stops
-early are no outcomes: they propagate, and a half-read stream is closed.
+A driver carries steps from the engine to attempts, and outcomes back. It is the only code
+that sleeps. Cancellation, Ctrl-C and a consumer that stops early are not outcomes: they
+propagate, and a half-read stream is closed.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from inference_providers.failover.attempts import AsyncCall, AsyncStream, Call, Stream
-from inference_providers.failover.events import Wait, Waited
-from inference_providers.failover.hedging import arun, report, run
+from inference_providers.failover import hedging
+from inference_providers.failover.attempts import (
+    AsyncCallAttempt,
+    AsyncStreamAttempt,
+    CallAttempt,
+    StreamAttempt,
+)
+from inference_providers.failover.events import Race, RaceResult, Wait, Waited
 from inference_providers.settings import DEFAULT_SETTINGS
 
 if TYPE_CHECKING:
@@ -22,8 +27,9 @@ if TYPE_CHECKING:
 
     from inference_providers.failover.attempts import Scrub
     from inference_providers.failover.engine import Engine
-    from inference_providers.failover.events import Attempt, AttemptRecord
-    from inference_providers.failover.stream_buffer import Reader
+    from inference_providers.failover.events import Attempt, AttemptRecord, Outcome
+    from inference_providers.failover.hedging import Loser, Racer
+    from inference_providers.failover.stream_buffer import ChunkInspector
     from inference_providers.settings import FailoverSettings
 
 __all__ = ["acall", "astream", "call", "stream"]
@@ -35,7 +41,7 @@ C = TypeVar("C")
 def call(
     engine: Engine, send: Callable[[Attempt], A], scrub: Scrub
 ) -> tuple[A, tuple[AttemptRecord, ...]]:
-    """Run `engine` with `send`; return the answer and what was tried."""
+    """Run `engine` with `send`; return the answer and the records of all attempts."""
     with closing(engine):
         step = next(engine)
         while True:
@@ -43,11 +49,17 @@ def call(
                 time.sleep(step.seconds)
                 step = engine.send(Waited(at=time.monotonic()))
                 continue
-            leads, lost = run(step, lambda attempt: Call(attempt, send, scrub))
+            loser = None
+            if isinstance(step, Race):
+                racing = hedging.race(step, lambda attempt: CallAttempt(attempt, send, scrub))
+                attempt, loser = racing
+            else:
+                attempt = CallAttempt(step, send, scrub)
+                attempt.run()
             try:
-                step = engine.send(report(leads, lost))
+                step = engine.send(_report(attempt, loser))
             except StopIteration as done:
-                return leads.answer, done.value
+                return attempt.answer, done.value
 
 
 async def acall(
@@ -61,24 +73,30 @@ async def acall(
                 await asyncio.sleep(step.seconds)
                 step = engine.send(Waited(at=time.monotonic()))
                 continue
-            leads, lost = await arun(step, lambda attempt: AsyncCall(attempt, send, scrub))
+            loser = None
+            if isinstance(step, Race):
+                racing = hedging.arace(step, lambda attempt: AsyncCallAttempt(attempt, send, scrub))
+                attempt, loser = await racing
+            else:
+                attempt = AsyncCallAttempt(step, send, scrub)
+                await attempt.run()
             try:
-                step = engine.send(report(leads, lost))
+                step = engine.send(_report(attempt, loser))
             except StopIteration as done:
-                return leads.answer, done.value
+                return attempt.answer, done.value
 
 
 def stream(
     engine: Engine,
     open_stream: Callable[[Attempt], Generator[C]],
-    new_reader: Callable[[], Reader[C]],
+    new_inspector: Callable[[], ChunkInspector[C]],
     scrub: Scrub,
     settings: FailoverSettings = DEFAULT_SETTINGS,
 ) -> Generator[C]:
-    """Run `engine`, yielding chunks; the last one is the reader's, made of what was tried."""
+    """Run `engine`, yielding chunks; the last one is the inspector's `final_chunk`."""
 
-    def opened(attempt: Attempt) -> Stream[C]:
-        return Stream(attempt, open_stream, new_reader(), scrub, settings)
+    def start(attempt: Attempt) -> StreamAttempt[C]:
+        return StreamAttempt(attempt, open_stream, new_inspector(), scrub, settings)
 
     with closing(engine):
         step = next(engine)
@@ -87,29 +105,33 @@ def stream(
                 time.sleep(step.seconds)
                 step = engine.send(Waited(at=time.monotonic()))
                 continue
-            leads, lost = run(step, opened)
-            with closing(leads):
-                yield from leads.held
-                while leads.outcome is None:
-                    yield from leads.pull()
+            loser = None
+            if isinstance(step, Race):
+                attempt, loser = hedging.race(step, start)
+            else:
+                attempt = start(step)
+            with closing(attempt):
+                yield from attempt.ready
+                while attempt.outcome is None:
+                    yield from attempt.read_chunk()
             try:
-                step = engine.send(report(leads, lost))
+                step = engine.send(_report(attempt, loser))
             except StopIteration as done:
-                yield leads.reader.last(done.value)
+                yield attempt.inspector.final_chunk(done.value)
                 return
 
 
 async def astream(
     engine: Engine,
     open_stream: Callable[[Attempt], AsyncGenerator[C]],
-    new_reader: Callable[[], Reader[C]],
+    new_inspector: Callable[[], ChunkInspector[C]],
     scrub: Scrub,
     settings: FailoverSettings = DEFAULT_SETTINGS,
 ) -> AsyncGenerator[C]:
     """Run `engine`, yielding chunks, as `stream` does."""
 
-    def opened(attempt: Attempt) -> AsyncStream[C]:
-        return AsyncStream(attempt, open_stream, new_reader(), scrub, settings)
+    def start(attempt: Attempt) -> AsyncStreamAttempt[C]:
+        return AsyncStreamAttempt(attempt, open_stream, new_inspector(), scrub, settings)
 
     with closing(engine):
         step = next(engine)
@@ -118,15 +140,27 @@ async def astream(
                 await asyncio.sleep(step.seconds)
                 step = engine.send(Waited(at=time.monotonic()))
                 continue
-            leads, lost = await arun(step, opened)
-            async with aclosing(leads):
-                for part in leads.held:
-                    yield part
-                while leads.outcome is None:
-                    for part in await leads.pull():
-                        yield part
+            loser = None
+            if isinstance(step, Race):
+                attempt, loser = await hedging.arace(step, start)
+            else:
+                attempt = start(step)
+            async with aclosing(attempt):
+                for chunk in attempt.ready:
+                    yield chunk
+                while attempt.outcome is None:
+                    for chunk in await attempt.read_chunk():
+                        yield chunk
             try:
-                step = engine.send(report(leads, lost))
+                step = engine.send(_report(attempt, loser))
             except StopIteration as done:
-                yield leads.reader.last(done.value)
+                yield attempt.inspector.final_chunk(done.value)
                 return
+
+
+def _report(attempt: Racer, loser: Loser | None) -> Outcome | RaceResult:
+    """Return what the engine is sent once the decisive attempt has ended."""
+    outcome = cast("Outcome", attempt.outcome)
+    if loser is None:
+        return outcome
+    return RaceResult(loser=loser, decisive=(attempt.attempt, outcome))

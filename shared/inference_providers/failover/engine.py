@@ -1,24 +1,24 @@
-"""The policy: which route next, when to wait, when to stop. A generator without I/O.
+"""The failover engine: which route next, when to wait, when to stop. A generator without I/O.
 
-* It yields an `Attempt`, a `Race` of two or a `Wait`, and is sent what became of it.
-* A failure that another route may not have moves on, and lays a rest on what failed;
-  a request that is itself wrong raises the provider's own exception.
-* Where nothing else is left, a route is probed before its rest is over, if the length of
-  that was our guess and it has lasted a while.
-* The same route is tried again only when there is no other, once, within the retry
-  budget; or with a parameter left out that the provider does not know.
+* It yields an `Attempt`, a `Race` of two or a `Wait`, and is sent the outcome.
+* A failure that other routes may not share starts a cooldown and moves on to the next
+  route. If the request itself is wrong, the provider's own exception is raised.
+* When nothing else is left, a route is probed before its cooldown is over, if we guessed
+  the length and the cooldown has lasted a minimum time.
+* The same route is tried again only if there is no other one: once, within the retry
+  budget; or without a parameter that the provider does not know.
 * One deadline covers the whole call.
-* A stream that broke after output began is never restarted silently.
+* A stream that breaks after its output began is never restarted silently.
 
-Nothing is read or slept here: drivers do that (`inference_providers.failover.drivers`), and
-tests drive it by hand with `next()` and `send()`.
+Nothing is read or slept here. Drivers do that (`inference_providers.failover.drivers`), and
+tests drive the engine by hand with `next()` and `send()`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from inference_providers.errors import AllRoutesFailed, NoRouteError, StreamInterrupted
 from inference_providers.failover.events import (
@@ -27,7 +27,7 @@ from inference_providers.failover.events import (
     Failure,
     Outcome,
     Race,
-    Raced,
+    RaceResult,
     Success,
     Wait,
     Waited,
@@ -44,96 +44,103 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Errors", "failover"]
 
-Engine = Generator[Attempt | Race | Wait, Outcome | Raced | Waited, tuple[AttemptRecord, ...]]
+Engine = Generator[Attempt | Race | Wait, Outcome | RaceResult | Waited, tuple[AttemptRecord, ...]]
 
-MAX_ON_ONE_ROUTE = 2
-_TEXT_LIMIT = 200
-"""Characters of a provider's own words that go into our message."""
-_ESSENTIAL = frozenset(
+MAX_ATTEMPTS_ON_ONLY_ROUTE = 2
+_MESSAGE_CHARS = 200
+"""Characters of a provider's message that go into ours."""
+_ESSENTIAL_PARAMETERS = frozenset(
     {
         *("functions", "input", "messages", "model", "response_format", "stream", "text"),
         *("tool_choice", "tools"),
     }
 )
-"""Parameters that are not left out: without them it would be another request."""
-_MAY_PASS = frozenset({FailureClass.OVERLOADED, FailureClass.INVALID_RESPONSE})
+"""Parameters that are never left out: without them it would be another request."""
+_MAY_PASS_SOON = frozenset({FailureClass.OVERLOADED, FailureClass.INVALID_RESPONSE})
 
 
-def failover(  # noqa: PLR0913 - all but the plan are named
+class Errors:
+    """Builds the exceptions that end a call. An adapter's subclass adds its framework's types."""
+
+    def no_route(self, error: NoRouteError) -> NoRouteError:
+        """Return the error for a plan without a route."""
+        return error
+
+    def all_routes_failed(
+        self, message: str, attempts: Sequence[AttemptRecord], retry_after: float | None
+    ) -> AllRoutesFailed:
+        """Return the error for a call on which every route failed or is cooling down."""
+        return AllRoutesFailed(message, attempts, retry_after)
+
+    def wrong_request(self, error: Exception, classification: Classification) -> Exception:  # noqa: ARG002
+        """Return the error for a request that is itself wrong: the provider's own exception."""
+        return error
+
+
+DEFAULT_ERRORS = Errors()
+
+
+def failover(  # noqa: PLR0913 - all but the plan are keywords
     plan: Plan,
     *,
     state: FailoverState | None = None,
     settings: FailoverSettings = DEFAULT_SETTINGS,
     now: float = 0.0,
     trial: bool = False,
-    errors: Errors | None = None,
+    errors: Errors = DEFAULT_ERRORS,
 ) -> Engine:
-    """Try the routes of `plan` in order; return what was tried once one answered.
+    """Try the routes of `plan` in order until one answers; return the records of all attempts.
 
     Args:
         plan: The routes.
-        state: Who rests; what happens is written there.
-        settings: The numbers.
+        state: Cooldowns, rate limits and latencies; what happens is recorded there.
+        settings: The failover numbers.
         now: The monotonic clock, in seconds; later times come with the outcomes.
-        trial: The request is our own and right, so any failure is the route's.
-        errors: Makes the exceptions it ends with, in a framework's terms.
+        trial: Whether the request is our own and known to be right, so that any failure is
+            the route's.
+        errors: Builds the exceptions that end the call.
 
     Raises:
-        NoRouteError: The plan holds no route.
-        AllRoutesFailed: None answered, or all rest.
-        StreamInterrupted: One broke in the middle of its answer.
-        Exception: The provider's own, where the request itself is at fault.
+        NoRouteError: The plan has no route.
+        AllRoutesFailed: Every route failed or is cooling down.
+        StreamInterrupted: A stream broke after its output began.
+        Exception: The provider's own, if the request itself is wrong.
     """
-    errors = errors or Errors()
     try:
         plan.require()
     except NoRouteError as error:
         raise errors.no_route(error) from None
-    course = _Course(plan, state or FailoverState(), settings, now)
-    route = yield from course.opening()
+    progress = _Progress(plan, state or FailoverState(), settings, now)
+    route = progress.first_route()
+    while route is None and (wait_s := progress.rate_limit_wait_s()) is not None:
+        progress.now = cast("Waited", (yield Wait(seconds=wait_s))).at
+        route = progress.first_route()
     while route is not None:
-        step = course.step(route)
+        step = progress.next_step(route)
         try:
-            sent = yield step
+            report = yield step
         except GeneratorExit:
-            course.give_back(step)
+            progress.release_probes(step)
             raise
-        attempt, outcome = course.decisive(step, cast("Outcome | Raced", sent))
+        attempt, outcome = progress.decisive(step, cast("Outcome | RaceResult", report))
         if isinstance(outcome, Success):
-            return course.answered(attempt, outcome)
-        route, classification = attempt.route, course.failed(attempt, outcome)
+            return progress.record_success(attempt, outcome)
+        failed, classification = attempt.route, progress.record_failure(attempt, outcome)
         if outcome.began:
-            raise course.interrupted(outcome) from outcome.error
-        if course.mended(route, classification):
+            raise progress.stream_interrupted(outcome) from outcome.error
+        if progress.leaves_out_parameter(failed, classification):
+            route = failed
             continue
-        if not (trial or course.moves_on(route, classification)):
-            raise errors.wrong_request(_noted(outcome.error, route), classification)
-        before, route = route, course.next() or course.last_resort()
-        if route is None and (seconds := course.wait(before, classification)) is not None:
-            course.now = cast("Waited", (yield Wait(seconds=seconds))).at
-            route = course.again(before)
-    raise errors.none_answered(*course.summary()) from course.last_error
+        if not (trial or progress.may_move_on(failed, classification)):
+            raise errors.wrong_request(_with_note(outcome.error, failed), classification)
+        route = progress.next_route() or progress.route_to_probe()
+        if route is None and (wait_s := progress.retry_wait_s(failed, classification)) is not None:
+            progress.now = cast("Waited", (yield Wait(seconds=wait_s))).at
+            route = progress.probe(failed)
+    raise errors.all_routes_failed(*progress.summary()) from progress.last_error
 
 
-class Errors:
-    """The exceptions a call ends with; an adapter's subclass adds its framework's."""
-
-    def no_route(self, error: NoRouteError) -> NoRouteError:
-        """Return the error for a plan without routes."""
-        return error
-
-    def none_answered(
-        self, message: str, attempts: Sequence[AttemptRecord], retry_after: float | None
-    ) -> AllRoutesFailed:
-        """Return the error for every route having failed, or resting."""
-        return AllRoutesFailed(message, attempts, retry_after)
-
-    def wrong_request(self, error: Exception, classification: Classification) -> Exception:  # noqa: ARG002
-        """Return the provider's own exception for a request that is itself at fault."""
-        return error
-
-
-class _Course:
+class _Progress:
     """What one call has done so far, and what it may still do."""
 
     def __init__(
@@ -143,131 +150,189 @@ class _Course:
         self.state = state
         self.settings = settings
         self.now = now
-        self.tried: list[AttemptRecord] = []
+        self.attempts: list[AttemptRecord] = []
         self.last_error: Exception | None = None
-        self._left = [*plan.routes, *plan.cooling_down]
+        self._untried = [*plan.routes, *plan.cooling_down]
         self._deadline = now + settings.timeout_s
-        self._has_mended = False
+        self._left_out_parameter = False
 
-    def opening(self) -> Generator[Wait, Any, Route | None]:
-        """Return the first route to try, after a wait where each is only at its limits."""
-        while (route := self._first()) is None and (seconds := self._until_allowed_s()) is not None:
-            self.now = (yield Wait(seconds=seconds)).at
-        return route
+    # Choosing a route
 
-    def _first(self) -> Route | None:
-        """Return the first route that may be tried; where all are overloaded, the soonest."""
-        if (route := self.next()) is not None:
+    def first_route(self) -> Route | None:
+        """Return the first route that may be tried.
+
+        If every route is overloaded, that is the one whose cooldown ends first.
+        """
+        if (route := self.next_route()) is not None:
             return route
-        rests = self._rests()
-        if any(rest.classification.failure_class not in _MAY_PASS for rest, _ in rests):
-            return self.last_resort()
-        return self._soonest((rest, r) for rest, r in rests if self.now >= rest.probe_until)
-
-    def last_resort(self) -> Route | None:
-        """Return a resting route that may answer all the same, where nothing else is left."""
-        if self._is_over():
-            return None
-        rests = self._rests()
-        return self._soonest(
-            each for each in rests if each[0].allows_early_probe(self.now, self.settings)
+        cooldowns = self._cooldowns()
+        if any(c.classification.failure_class not in _MAY_PASS_SOON for c, _ in cooldowns):
+            return self.route_to_probe()
+        return self._probe_soonest(
+            (cooldown, route) for cooldown, route in cooldowns if self.now >= cooldown.probe_until
         )
 
-    def _rests(self) -> list[tuple[Cooldown, Route]]:
-        return [
-            (rest, route)
-            for route in self._left
-            if (rest := self.state.active_cooldown(route, self.now))
-        ]
-
-    def _soonest(self, rests: Iterable[tuple[Cooldown, Route]]) -> Route | None:
-        found = min(rests, key=lambda each: each[0].until, default=None)
-        if found is None:
-            return None
-        self._left.remove(found[1])
-        return self.again(found[1])
-
-    def _is_over(self) -> bool:
-        return len(self.tried) >= self.settings.max_attempts or self.now >= self._deadline
-
-    def _until_allowed_s(self) -> float | None:
-        """Return how long to wait for the first limit to allow a call; `None` for too long."""
-        limited = (rest.until - self.now for rest, _ in self._rests() if rest.is_rate_limit)
-        seconds = min(limited, default=math.inf)
-        longest = min(self.settings.max_wait_s, self._deadline - self.now)
-        return seconds if seconds < longest else None
-
-    def next(self) -> Route | None:
-        """Return the next route that does not rest, if attempts and time are left."""
+    def next_route(self) -> Route | None:
+        """Claim the next route that is not cooling down, if attempts and time are left."""
         if self._is_over():
             return None
-        told = (self.now, self.settings.probe_timeout_s, self.plan.tokens)
-        free = (route for route in self._left if self.state.claim(route, *told))
-        if (route := next(free, None)) is not None:
-            self._left.remove(route)
-        return route
+        for route in self._untried:
+            if self.state.claim(route, self.now, self.settings.probe_timeout_s, self.plan.tokens):
+                self._untried.remove(route)
+                return route
+        return None
 
-    def again(self, route: Route) -> Route:
-        """Return a route to be tried although it rests."""
+    def route_to_probe(self) -> Route | None:
+        """Return a route whose cooldown may be probed early, when no other route is left."""
+        if self._is_over():
+            return None
+        return self._probe_soonest(
+            (cooldown, route)
+            for cooldown, route in self._cooldowns()
+            if cooldown.allows_early_probe(self.now, self.settings)
+        )
+
+    def probe(self, route: Route) -> Route:
+        """Return `route` for an attempt although it is cooling down."""
         self.state.probe(route, self.now, self.settings.probe_timeout_s)
         return route
 
-    def step(self, route: Route) -> Attempt | Race:
-        """Return what the driver is asked to do."""
-        first = self._attempt(route, len(self.tried) + 1)
-        after_s = self._hedge_after_s(route)
-        has_attempts = len(self.tried) + 2 <= self.settings.max_attempts
-        if after_s is None or after_s >= first.timeout_s or not has_attempts:
-            return first
-        if (other := self.next()) is None:
-            return first
-        return Race(first=first, second=self._attempt(other, first.n + 1, after_s), after_s=after_s)
+    def _probe_soonest(self, cooldowns: Iterable[tuple[Cooldown, Route]]) -> Route | None:
+        soonest = min(cooldowns, key=lambda pair: pair[0].until, default=None)
+        if soonest is None:
+            return None
+        _, route = soonest
+        self._untried.remove(route)
+        return self.probe(route)
 
-    def decisive(self, step: Attempt | Race, sent: Outcome | Raced) -> tuple[Attempt, Outcome]:
-        """Return the attempt whose outcome decides; notes what became of the other of a race."""
-        if isinstance(sent, Raced):
-            attempt, outcome = sent.behind
+    def _cooldowns(self) -> list[tuple[Cooldown, Route]]:
+        """Return the untried routes that are cooling down, each with its cooldown."""
+        pairs = ((self.state.active_cooldown(route, self.now), route) for route in self._untried)
+        return [(cooldown, route) for cooldown, route in pairs if cooldown is not None]
+
+    def _is_over(self) -> bool:
+        return len(self.attempts) >= self.settings.max_attempts or self.now >= self._deadline
+
+    # Steps
+
+    def next_step(self, route: Route) -> Attempt | Race:
+        """Return what the driver does next: an attempt, or a race if the call is hedged."""
+        first = self._new_attempt(route, len(self.attempts) + 1)
+        after_s = self._hedge_after_s(route)
+        if after_s is None or after_s >= first.timeout_s:
+            return first
+        has_second_attempt = len(self.attempts) + 2 <= self.settings.max_attempts
+        if not has_second_attempt or (other := self.next_route()) is None:
+            return first
+        second = self._new_attempt(other, first.number + 1, after_s)
+        return Race(first=first, second=second, after_s=after_s)
+
+    def _new_attempt(self, route: Route, number: int, starts_in_s: float = 0.0) -> Attempt:
+        remaining_s = timeout_s = self._deadline - self.now - starts_in_s
+        if number < self.settings.max_attempts and self._has_free_route():
+            timeout_s *= self.settings.attempt_share
+        return Attempt(
+            number=number,
+            route=route,
+            timeout_s=timeout_s,
+            remaining_s=remaining_s,
+            without=self.state.rejected_parameters(route),
+        )
+
+    def _has_free_route(self) -> bool:
+        return any(self.state.active_cooldown(route, self.now) is None for route in self._untried)
+
+    def _hedge_after_s(self, route: Route) -> float | None:
+        if self.settings.hedge_after != "p95":
+            return self.settings.hedge_after
+        p95_ms = self.state.p95_latency_ms(route)
+        return None if p95_ms is None else p95_ms / 1000
+
+    # Waits
+
+    def rate_limit_wait_s(self) -> float | None:
+        """Return the seconds until a rate limit allows a call; `None` if that is too long."""
+        waits = [c.until - self.now for c, _ in self._cooldowns() if c.is_rate_limit]
+        wait_s = min(waits, default=math.inf)
+        return wait_s if wait_s < self._max_wait_s() else None
+
+    def retry_wait_s(self, route: Route, classification: Classification) -> float | None:
+        """Return how long to wait before the only route is tried again; `None` to give up."""
+        settings = self.settings
+        on_route = sum(attempt.route == route for attempt in self.attempts)
+        other_routes_were_tried = on_route < len(self.attempts)
+        limit = min(MAX_ATTEMPTS_ON_ONLY_ROUTE, settings.max_attempts)
+        if other_routes_were_tried or on_route >= limit:
+            return None
+        requested_s = classification.retry_after_s
+        if classification.failure_class is FailureClass.RATE_LIMITED:
+            cost = settings.rate_limit_retry_cost
+            if (cooldown := self.state.active_cooldown(route, self.now)) is not None:
+                wait_s = cooldown.until - self.now
+            else:
+                wait_s = requested_s or settings.rate_limit_cooldown_s
+        elif classification.failure_class in _MAY_PASS_SOON:
+            cost = settings.retry_cost
+            longest_s = min(settings.retry_backoff_max_s, 2 * settings.retry_backoff_s)
+            wait_s = max(longest_s * self.state.jitter(), requested_s or 0.0)
+        else:
+            return None
+        if wait_s > self._max_wait_s():
+            return None
+        return wait_s if self.state.take_retry_tokens(cost, settings.retry_budget) else None
+
+    def _max_wait_s(self) -> float:
+        return min(self.settings.max_wait_s, self._deadline - self.now)
+
+    # Outcomes
+
+    def decisive(
+        self, step: Attempt | Race, report: Outcome | RaceResult
+    ) -> tuple[Attempt, Outcome]:
+        """Return the attempt whose outcome decides; records the other one of a race."""
+        if isinstance(report, RaceResult):
+            attempt, outcome = report.loser
             if isinstance(outcome, Failure):
-                self.failed(attempt, outcome)
+                self.record_failure(attempt, outcome)
             else:
                 self.state.release(attempt.route)
-                self._note(attempt, outcome)
-            return sent.last
-        if isinstance(step, Race):  # the second was not started
+                self._add_record(attempt, outcome)
+            return report.decisive
+        if isinstance(step, Race):  # the second attempt was not started
             self.state.release(step.second.route)
-            self._left.insert(0, step.second.route)
-            return step.first, sent
-        return step, sent
+            self._untried.insert(0, step.second.route)
+            return step.first, report
+        return step, report
 
-    def give_back(self, step: Attempt | Race) -> None:
+    def release_probes(self, step: Attempt | Race) -> None:
         """Give back the probes of a call that was cancelled."""
         for attempt in (step,) if isinstance(step, Attempt) else (step.first, step.second):
             self.state.release(attempt.route)
 
-    def answered(self, attempt: Attempt, outcome: Success) -> tuple[AttemptRecord, ...]:
-        """Note a success; return all that was tried."""
+    def record_success(self, attempt: Attempt, outcome: Success) -> tuple[AttemptRecord, ...]:
+        """Record a success; return the records of all attempts."""
         self.state.record_success(attempt.route, outcome.first_output_ms or outcome.ms)
         if self.plan.conversation:
             self.state.remember_route(self.plan.conversation, attempt.route)
-        self._note(attempt, outcome)
-        return tuple(self.tried)
+        self._add_record(attempt, outcome)
+        return tuple(self.attempts)
 
-    def failed(self, attempt: Attempt, outcome: Failure) -> Classification:
-        """Note a failure; return what it means."""
+    def record_failure(self, attempt: Attempt, outcome: Failure) -> Classification:
+        """Record a failure; return its classification."""
         self.now = max(self.now, outcome.at)
         self.last_error = outcome.error
-        classification = classify(outcome.error, outcome.wall)
+        classification = classify(outcome.error, outcome.wall_time)
         self.state.record_failure(attempt.route, classification, self.now, self.settings)
-        self._note(attempt, outcome, classification)
+        self._add_record(attempt, outcome, classification)
         return classification
 
-    def _note(
+    def _add_record(
         self,
         attempt: Attempt,
         outcome: Outcome | Cancelled,
         classification: Classification | None = None,
     ) -> None:
-        self.tried.append(
+        self.attempts.append(
             AttemptRecord(
                 route=attempt.route,
                 outcome=outcome,
@@ -277,111 +342,94 @@ class _Course:
             )
         )
 
-    def _attempt(self, route: Route, n: int, later_s: float = 0.0) -> Attempt:
-        left_s = self._deadline - self.now - later_s
-        others = n < self.settings.max_attempts and any(
-            self.state.active_cooldown(other, self.now) is None for other in self._left
-        )
-        return Attempt(
-            n=n,
-            route=route,
-            timeout_s=left_s * self.settings.attempt_share if others else left_s,
-            left_s=left_s,
-            without=self.state.rejected_parameters(route),
-        )
+    # After a failure
 
-    def _hedge_after_s(self, route: Route) -> float | None:
-        if self.settings.hedge_after != "p95":
-            return self.settings.hedge_after
-        p95_ms = self.state.p95_latency_ms(route)
-        return None if p95_ms is None else p95_ms / 1000
+    def leaves_out_parameter(self, route: Route, classification: Classification) -> bool:
+        """Whether the same route is tried again without a parameter that it refused.
 
-    def interrupted(self, outcome: Failure) -> StreamInterrupted:
-        """Return the error for a stream that broke after its output began."""
-        last = self.tried[-1]
-        msg = f"The stream was interrupted: {_line(last, outcome)}"
-        return StreamInterrupted(msg, outcome.partial, last.route)
-
-    def mended(self, route: Route, classification: Classification) -> bool:
-        """Say whether to ask the same again without a parameter the provider refuses."""
+        Once per call, and only for a parameter that was not known to be refused.
+        """
         parameter = (classification.parameter or "").split(".")[0]
-        if not parameter or parameter in _ESSENTIAL or self._has_mended or self._is_over():
+        if not parameter or parameter in _ESSENTIAL_PARAMETERS:
             return False
-        self._has_mended = self.state.reject_parameter(route, parameter)
-        return self._has_mended
+        if self._left_out_parameter or self._is_over():
+            return False
+        self._left_out_parameter = self.state.reject_parameter(route, parameter)
+        return self._left_out_parameter
 
-    def moves_on(self, route: Route, classification: Classification) -> bool:
-        """Say whether other routes may do better; keeps only those that may."""
+    def may_move_on(self, route: Route, classification: Classification) -> bool:
+        """Whether other routes may do better; drops the untried routes that may not."""
         window = route.model_info.context or 0
-        if classification.failure_class is FailureClass.CONTEXT_OVERFLOW:
-            self._left = [r for r in self._left if (r.model_info.context or 0) > window]
-            return bool(self._left)
-        if classification.failure_class is FailureClass.REQUEST_TOO_LARGE:
-            self._left = [r for r in self._left if (r.model_info.context or window) >= window]
-        if classification.failure_class is FailureClass.CONTENT_FILTERED:
-            return self.settings.fallback_on_content_filter
-        return classification.failure_class.moves_on
+        match classification.failure_class:
+            case FailureClass.CONTEXT_OVERFLOW:
+                self._untried = [r for r in self._untried if (r.model_info.context or 0) > window]
+                return bool(self._untried)
+            case FailureClass.REQUEST_TOO_LARGE:
+                self._untried = [
+                    r for r in self._untried if (r.model_info.context or window) >= window
+                ]
+                return True
+            case FailureClass.CONTENT_FILTERED:
+                return self.settings.fallback_on_content_filter
+            case failure_class:
+                return failure_class.moves_on
 
-    def wait(self, route: Route, classification: Classification) -> float | None:
-        """Return how long to wait before trying the only route again; `None` for not at all."""
-        settings = self.settings
-        mine = [attempt for attempt in self.tried if attempt.route == route]
-        others_were_tried = len(mine) < len(self.tried)
-        if others_were_tried or len(mine) >= min(MAX_ON_ONE_ROUTE, settings.max_attempts):
-            return None
-        if classification.failure_class is FailureClass.RATE_LIMITED:
-            rest = self.state.active_cooldown(route, self.now)
-            seconds = (
-                rest.until - self.now
-                if rest
-                else classification.retry_after_s or settings.rate_limit_cooldown_s
-            )
-            cost = settings.rate_limit_retry_cost
-        elif classification.failure_class in _MAY_PASS:
-            own = (
-                min(settings.retry_backoff_max_s, 2 * settings.retry_backoff_s)
-                * self.state.jitter()
-            )
-            seconds, cost = max(own, classification.retry_after_s or 0.0), settings.retry_cost
-        else:
-            return None
-        if seconds > min(settings.max_wait_s, self._deadline - self.now):
-            return None
-        return seconds if self.state.take_retry_tokens(cost, settings.retry_budget) else None
+    # How it ends
+
+    def stream_interrupted(self, outcome: Failure) -> StreamInterrupted:
+        """Return the error for a stream that broke after its output began."""
+        record = self.attempts[-1]
+        msg = f"The stream was interrupted: {_describe(record, outcome)}"
+        return StreamInterrupted(msg, outcome.partial, record.route)
 
     def summary(self) -> tuple[str, list[AttemptRecord], float | None]:
-        """Return what was tried, in words and as values, and when to try again."""
-        routes = {*self.plan.routes, *self.plan.cooling_down}
-        rests = {r: rest for r in routes if (rest := self.state.active_cooldown(r, self.now))}
-        soonest = min((rest.until - self.now for rest in rests.values()), default=None)
-        lines = [_line(t, t.outcome) for t in self.tried if isinstance(t.outcome, Failure)]
-        untried = rests.keys() - {attempt.route for attempt in self.tried}
-        lines += sorted(f"{route}: {rests[route].reason(self.now)}" for route in untried)
+        """Return the message, the attempts, and when to try again, if every route failed."""
+        cooldowns = {
+            route: cooldown
+            for route in (*self.plan.routes, *self.plan.cooling_down)
+            if (cooldown := self.state.active_cooldown(route, self.now)) is not None
+        }
+        tried = {attempt.route for attempt in self.attempts}
+        lines = [_describe(a, a.outcome) for a in self.attempts if isinstance(a.outcome, Failure)]
+        lines += sorted(
+            f"{route}: {cooldown.reason(self.now)}"
+            for route, cooldown in cooldowns.items()
+            if route not in tried
+        )
         if self.now >= self._deadline:
             lines.append(f"the deadline of {self.settings.timeout_s:g} s has passed")
-        msg = f"No route answered, {len(self.tried)} tried: {'; '.join(lines)}"
-        return msg, self.tried, None if soonest in {None, float("inf")} else soonest
+        msg = f"No route answered, {len(self.attempts)} tried: {'; '.join(lines)}"
+        waits = (c.until - self.now for c in cooldowns.values() if c.until != math.inf)
+        return msg, self.attempts, min(waits, default=None)
 
 
-def _noted(error: Exception, route: Route) -> Exception:
+def _with_note(error: Exception, route: Route) -> Exception:
     error.add_note(f"autoprovider: raised by {route} as {route.model_id!r}")
     return error
 
 
-def _line(attempt: AttemptRecord, failure: Failure) -> str:
+def _describe(attempt: AttemptRecord, failure: Failure) -> str:
+    """Return one line: the route, the failure, what to do, and the provider's message."""
     advice = ""
     if attempt.failure_class == FailureClass.AUTH_FAILED and attempt.route.key_variable:
         advice = f", check {attempt.route.key_variable}"
     elif attempt.failure_class == FailureClass.MODEL_NOT_FOUND and attempt.route.replacement:
         advice = f", use {attempt.route.replacement!r}"
-    told = (failure.error, _innermost(failure.error) or "")
-    said, inner = (" ".join(str(each).split()) for each in told)
-    words = said if inner in said else f"{said} {inner}"  # SDKs wrap errors of the same words
-    return f"{attempt}{advice}: {words[:_TEXT_LIMIT]}{'…' if len(words) > _TEXT_LIMIT else ''}"
+    message = _one_line(failure.error)
+    cause = _one_line(_root_cause(failure.error) or "")
+    if cause not in message:  # SDKs often wrap an error with the same words
+        message = f"{message} {cause}"
+    if len(message) > _MESSAGE_CHARS:
+        message = f"{message[:_MESSAGE_CHARS]}…"
+    return f"{attempt}{advice}: {message}"
 
 
-def _innermost(error: BaseException) -> BaseException | None:
-    """Return what an exception came from in the end: "Connection error." says little."""
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _root_cause(error: BaseException) -> BaseException | None:
+    """Return the first exception of a chain: an SDK's "Connection error." says little."""
     cause = error.__cause__
     while cause is not None and cause.__cause__ is not None:
         cause = cause.__cause__

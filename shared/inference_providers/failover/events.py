@@ -1,4 +1,11 @@
-"""What a policy asks of a driver, and what became of it: values, failures among them."""
+"""What the engine asks of a driver, and what the driver answers. Values; failures among them.
+
+| the engine yields | the driver sends |
+|---|---|
+| `Attempt` | `Success` or `Failure` |
+| `Race` | `RaceResult`, or the outcome of the first if the second was not started |
+| `Wait` | `Waited` |
+"""
 
 from __future__ import annotations
 
@@ -16,7 +23,7 @@ __all__ = [
     "Failure",
     "Outcome",
     "Race",
-    "Raced",
+    "RaceResult",
     "Success",
     "Wait",
     "Waited",
@@ -24,25 +31,27 @@ __all__ = [
 
 
 class Attempt(Value, frozen=True, kw_only=True):
-    """Asked of a driver: call this route.
+    """Call this route.
 
-    `n` counts from 1. `timeout_s` is how long it may take to answer, or to show output
-    where it streams; `left_s` what is left of the call's deadline, for the rest of a
-    stream. `without` are request parameters the provider refused before.
+    Attributes:
+        number: Counts the attempts of a call from 1.
+        route: The route to call.
+        timeout_s: Time to answer, or to show output for a stream.
+        remaining_s: Time left until the call's deadline, for the rest of a stream.
+        without: Request parameters to leave out: the provider has refused them.
     """
 
-    n: int
+    number: int
     route: Route
     timeout_s: float
-    left_s: float
+    remaining_s: float
     without: tuple[str, ...] = ()
 
 
 class Race(Value, frozen=True, kw_only=True):
-    """Asked of a driver: call the first, and the second where that shows nothing in time.
+    """Call the first route, and the second as well if the first shows no output in time.
 
-    Who shows output first is kept, the other is cancelled. Answered with a `Raced`, or
-    with the outcome of the first where the second was not started.
+    The attempt that shows output first is kept, the other one is cancelled.
     """
 
     first: Attempt
@@ -51,7 +60,7 @@ class Race(Value, frozen=True, kw_only=True):
 
 
 class Wait(Value, frozen=True, kw_only=True):
-    """Asked of a driver: sleep, then say what time it is."""
+    """Sleep, then answer with the time."""
 
     seconds: float
 
@@ -63,7 +72,14 @@ class Waited(Value, frozen=True, kw_only=True):
 
 
 class Success(Value, frozen=True, kw_only=True):
-    """A call that was answered, or a stream that came to its end, at `at`."""
+    """An answered call, or a stream that reached its end.
+
+    Attributes:
+        ms: Duration in milliseconds.
+        at: When it ended, on the monotonic clock in seconds.
+        first_output_ms: Time to the first output of a stream; `None` for a call, and for a
+            stream without output.
+    """
 
     ms: float
     at: float = 0.0
@@ -71,28 +87,33 @@ class Success(Value, frozen=True, kw_only=True):
 
 
 class Failure(Value, frozen=True, kw_only=True):
-    """A call that was not answered, as a value.
+    """A failed attempt.
 
-    `at` is the monotonic clock in seconds, `wall` the time of day. `began` tells that a
-    stream had already shown output; `partial` is what came.
+    Attributes:
+        error: The exception, with the route's key scrubbed from it.
+        ms: Duration in milliseconds.
+        at: When it ended, on the monotonic clock in seconds.
+        wall_time: When it ended, as time of day, to read a Retry-After date.
+        began: Whether a stream had already shown output.
+        partial: That output, joined, in the caller's message type.
     """
 
     error: Exception
     ms: float
     at: float = 0.0
-    wall: datetime | None = None
+    wall_time: datetime | None = None
     began: bool = False
     partial: Any = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Of the SDKs' exceptions few can be unpickled, and they hold the request, with its key.
-        told = {name: getattr(self, name) for name in self.__struct_fields__}
-        told["error"] = InferenceProvidersError(f"{type(self.error).__name__}: {self.error}")
-        return functools.partial(Failure, **told), ()
+        # Few SDK exceptions unpickle, and they hold the request with its key.
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        fields["error"] = InferenceProvidersError(f"{type(self.error).__name__}: {self.error}")
+        return functools.partial(Failure, **fields), ()
 
 
 class Cancelled(Value, frozen=True, kw_only=True):
-    """A call that was given up since another was faster."""
+    """An attempt that was cancelled because another one was faster."""
 
     ms: float
 
@@ -100,18 +121,22 @@ class Cancelled(Value, frozen=True, kw_only=True):
 Outcome = Success | Failure
 
 
-class Raced(Value, frozen=True, kw_only=True):
-    """What became of a race in which both were started; the outcome of `last` decides."""
+class RaceResult(Value, frozen=True, kw_only=True):
+    """How a race ended in which both attempts were started; the `decisive` outcome counts."""
 
-    behind: tuple[Attempt, Failure | Cancelled]
-    last: tuple[Attempt, Success | Failure]
+    loser: tuple[Attempt, Failure | Cancelled]
+    decisive: tuple[Attempt, Success | Failure]
 
 
 class AttemptRecord(Value, frozen=True, kw_only=True):
-    """One finished attempt with what its failure meant.
+    """One finished attempt, with the meaning of its failure. Prints as one line.
 
-    `failure_class` and `status` are `None` where it did not fail. `without` are request
-    parameters that were left out.
+    Attributes:
+        route: The route that was called.
+        outcome: How it ended.
+        without: Request parameters that were left out.
+        failure_class: The failure class; `None` if it did not fail.
+        status: The HTTP status of the failure, if there is one.
     """
 
     route: Route
@@ -124,6 +149,6 @@ class AttemptRecord(Value, frozen=True, kw_only=True):
         if isinstance(self.outcome, Success):
             return f"{self.route}: answered"
         if isinstance(self.outcome, Cancelled):
-            return f"{self.route}: cancelled, another was faster"
-        http = f"HTTP {self.status}" if self.status else type(self.outcome.error).__name__
-        return f"{self.route}: {self.failure_class} ({http})"
+            return f"{self.route}: cancelled, another route was faster"
+        cause = f"HTTP {self.status}" if self.status else type(self.outcome.error).__name__
+        return f"{self.route}: {self.failure_class} ({cause})"

@@ -1,7 +1,8 @@
-"""Two routes at once: the second is asked when the first has shown nothing in time.
+"""Races of two routes: the second is called when the first shows no output in time.
 
-Without an event loop each runs in a thread, and the slower one's connection is shut
-under it; with one each is a task, and the slower one is cancelled.
+Without an event loop each attempt runs in a thread, and the slower one's connection is shut
+down. On an event loop each runs in a task, and the slower one is cancelled. Code for calls
+that are not hedged does not come here.
 """
 
 from __future__ import annotations
@@ -10,141 +11,133 @@ import asyncio
 import contextvars
 import threading
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from inference_providers.failover.events import Attempt, Cancelled, Failure, Race, Raced
-from inference_providers.failover.stream_buffer import ms_since
+from inference_providers.failover.events import Attempt, Cancelled, Failure
+from inference_providers.failover.stream_buffer import elapsed_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inference_providers.failover.events import Outcome
+    from inference_providers.failover.events import Outcome, Race
 
-__all__ = ["arun", "report", "run"]
+__all__ = ["Loser", "arace", "race"]
 
-Lost = tuple[Attempt, Failure | Cancelled]
+Loser = tuple[Attempt, Failure | Cancelled]
+"""The attempt that lost a race, and how it ended."""
 
 
-class Contender(Protocol):
-    """One attempt under way; `outcome` is `None` while a stream is still to be read."""
+class Racer(Protocol):
+    """One attempt of a race; see `inference_providers.failover.attempts`."""
 
     attempt: Attempt
     outcome: Outcome | None
-    started: float
+    started_at: float
 
-    def lead(self) -> Any:
-        """Go on up to the answer, or the first output."""
+    def run(self) -> Any:
+        """Run to the answer, or to the first output of a stream."""
 
-    def drop(self) -> Any:
-        """End it: another was faster."""
-
-
-K = TypeVar("K", bound=Contender)
+    def cancel(self) -> Any:
+        """End the attempt: another one was faster."""
 
 
-def run(step: Attempt | Race, make: Callable[[Attempt], K]) -> tuple[K, Lost | None]:
-    """Ask as `step` says; return who leads, and what became of who fell behind."""
-    if isinstance(step, Attempt):
-        one = make(step)
-        one.lead()
-        return one, None
-    threads = _Threads(make)
-    leads = None
+R = TypeVar("R", bound=Racer)
+
+
+def race(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Loser | None]:
+    """Run a race in threads.
+
+    Returns:
+        The winner, and the loser if the second attempt was started.
+    """
+    threads = _RacingThreads(new_attempt)
+    winner = None
     try:
         threads.start(step.first)
         try:
-            leads = threads.first_ready(step.after_s)
+            winner = threads.next_ready(step.after_s)
         except Empty:
             threads.start(step.second)
-            leads = threads.first_ready()
-            if isinstance(leads.outcome, Failure):
-                leads = threads.first_ready()
+            winner = threads.next_ready()
+            if isinstance(winner.outcome, Failure):
+                winner = threads.next_ready()
     finally:
-        behind = [one for one in threads.started if one is not leads]
-        lost = [_lost(one) for one in behind]
-        for one in behind:
-            one.drop()
-    return leads, next(iter(lost), None)
+        others = [racer for racer in threads.started if racer is not winner]
+        losers = [_as_loser(racer) for racer in others]
+        for racer in others:
+            racer.cancel()
+    return winner, losers[0] if losers else None
 
 
-class _Threads(Generic[K]):
-    """Contenders at work, a thread each."""
+class _RacingThreads(Generic[R]):
+    """The attempts of a race, one thread each."""
 
-    def __init__(self, make: Callable[[Attempt], K]) -> None:
-        self.started: list[K] = []
-        self._make = make
-        self._ready: SimpleQueue[tuple[K, BaseException | None]] = SimpleQueue()
+    def __init__(self, new_attempt: Callable[[Attempt], R]) -> None:
+        self.started: list[R] = []
+        self._new_attempt = new_attempt
+        self._ready: SimpleQueue[tuple[R, BaseException | None]] = SimpleQueue()
 
     def start(self, attempt: Attempt) -> None:
-        one = self._make(attempt)
-        self.started.append(one)
-        work = contextvars.copy_context().run
-        threading.Thread(target=work, args=(self._lead, one), daemon=True).start()
+        racer = self._new_attempt(attempt)
+        self.started.append(racer)
+        run_in_context = contextvars.copy_context().run
+        threading.Thread(target=run_in_context, args=(self._run, racer), daemon=True).start()
 
-    def first_ready(self, timeout_s: float | None = None) -> K:
-        """Return who is next to lead, or to fail; raise what was raised in its thread."""
-        one, error = self._ready.get(timeout=timeout_s)
+    def next_ready(self, timeout_s: float | None = None) -> R:
+        """Return the next attempt with output or a failure; re-raise what its thread raised."""
+        racer, error = self._ready.get(timeout=timeout_s)
         if error is not None:
             raise error
-        return one
+        return racer
 
-    def _lead(self, one: K) -> None:
+    def _run(self, racer: R) -> None:
         try:
-            one.lead()
+            racer.run()
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            self._ready.put((one, error))
+            self._ready.put((racer, error))
         else:
-            self._ready.put((one, None))
+            self._ready.put((racer, None))
 
 
-async def arun(step: Attempt | Race, make: Callable[[Attempt], K]) -> tuple[K, Lost | None]:
-    """Ask as `step` says, as `run` does."""
-    if isinstance(step, Attempt):
-        one = make(step)
-        await one.lead()
-        return one, None
-    started: dict[asyncio.Task[None], K] = {}
+async def arace(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Loser | None]:
+    """Run a race in tasks, as `race` does in threads."""
+    started: dict[asyncio.Task[None], R] = {}
 
     def start(attempt: Attempt) -> asyncio.Task[None]:
-        one = make(attempt)
-        task: asyncio.Task[None] = asyncio.ensure_future(one.lead())
-        started[task] = one
+        racer = new_attempt(attempt)
+        task: asyncio.Task[None] = asyncio.ensure_future(racer.run())
+        started[task] = racer
         return task
 
-    async def first_ready(waiting: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+    async def next_ready(waiting: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         task = next(task for task in started if task in done)
         task.result()
         return task
 
-    leads = None
+    winner = None
     try:
         first = start(step.first)
         await asyncio.wait({first}, timeout=step.after_s)
         if not first.done():
             start(step.second)
-        leads = await first_ready(set(started))
-        if isinstance(started[leads].outcome, Failure) and len(started) > 1:
-            leads = await first_ready(set(started) - {leads})
+        winner = await next_ready(set(started))
+        if isinstance(started[winner].outcome, Failure) and len(started) > 1:
+            winner = await next_ready(set(started) - {winner})
     finally:
-        behind = [task for task in started if task is not leads]
-        lost = [_lost(started[task]) for task in behind]
-        for task in behind:
+        others = [task for task in started if task is not winner]
+        losers = [_as_loser(started[task]) for task in others]
+        for task in others:
             task.cancel()
-        await asyncio.gather(*behind, return_exceptions=True)
-        for task in behind:
-            await started[task].drop()
-    return started[leads], next(iter(lost), None)
+        await asyncio.gather(*others, return_exceptions=True)
+        for task in others:
+            await started[task].cancel()
+    return started[winner], losers[0] if losers else None
 
 
-def report(leads: Contender, lost: Lost | None) -> Outcome | Raced:
-    """Return what the engine is sent once the leading attempt has ended."""
-    decisive = cast("Outcome", leads.outcome)
-    return decisive if lost is None else Raced(behind=lost, last=(leads.attempt, decisive))
-
-
-def _lost(one: Contender) -> Lost:
-    """Say what became of an attempt before it is cancelled."""
-    if isinstance(one.outcome, Failure):
-        return one.attempt, one.outcome
-    return one.attempt, Cancelled(ms=ms_since(one.started))
+def _as_loser(racer: Racer) -> Loser:
+    """Return how an attempt ended before it is cancelled."""
+    if isinstance(racer.outcome, Failure):
+        return racer.attempt, racer.outcome
+    return racer.attempt, Cancelled(ms=elapsed_ms(racer.started_at, monotonic()))

@@ -1,72 +1,74 @@
-"""How long a read may still take: told by a synchronous driver, kept by the transport.
+"""The deadline for blocking reads: set by a synchronous driver, kept by the transport.
 
-An event loop can leave a read that is under way; a blocking read ends by its own timeout
-only, and bytes without meaning start that anew. So the driver says, in a context variable,
-how long the attempt may still take, and the transport asks before each read.
+An event loop can cancel a read that is under way. A blocking read ends only by its own
+timeout, and bytes without meaning, such as keep-alive comments, restart that timeout. So
+the driver publishes the attempt's deadline in a context variable, and the transport asks
+for it before each read.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextvars import Token
 
-__all__ = ["Patience", "patience"]
+__all__ = ["ReadDeadline", "current_deadline"]
 
-_CURRENT: ContextVar[Patience | None] = ContextVar("patience", default=None)
+_CURRENT: ContextVar[ReadDeadline | None] = ContextVar("read_deadline", default=None)
 
 
-class Patience:
-    """How long the reads of one attempt may take, and how to end the one under way.
+class ReadDeadline:
+    """Until when the reads of one attempt may go on, and how to end the one under way.
 
-    Entered around each piece of work on the attempt; not at the same time from two threads.
+    Use it as a context manager around each piece of work on the attempt, in one thread at a
+    time. Another thread may `cancel` it.
 
     Args:
-        left_s: Returns the seconds that are left.
+        at: The deadline on the monotonic clock, in seconds. May be moved between reads.
     """
 
-    def __init__(self, left_s: Callable[[], float]) -> None:
-        self._left_s = left_s
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.cancelled = False
         self._shut: Callable[[], None] | None = None
-        self.gone = False
         self._lock = threading.Lock()
-        self._tokens: list[Token[Patience | None]] = []
+        self._token: Token[ReadDeadline | None] | None = None
 
     def __enter__(self) -> Self:
-        self._tokens.append(_CURRENT.set(self))
+        self._token = _CURRENT.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _CURRENT.reset(self._tokens.pop())
+        if self._token is not None:
+            _CURRENT.reset(self._token)
 
-    def left_s(self) -> float:
-        """Return how many seconds a read may take now; none once it was given up."""
-        return 0.0 if self.gone else self._left_s()
+    def remaining_s(self) -> float:
+        """Return how long the next read may take, in seconds; zero or less for no time left."""
+        return 0.0 if self.cancelled else self.at - time.monotonic()
 
-    @contextmanager
-    def read(self, shut: Callable[[], None]) -> Iterator[None]:
-        """Read within; `shut` is called where that read has to end from another thread."""
+    def begin_read(self, shut: Callable[[], None]) -> None:
+        """Announce a read; `cancel` calls `shut` to end it. Pair with `end_read`."""
         with self._lock:
             self._shut = shut
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._shut = None
 
-    def give_up(self) -> None:
-        """End the attempt from another thread: the read under way, and all that follow."""
+    def end_read(self) -> None:
+        """Note that the read is over."""
         with self._lock:
-            self.gone = True
+            self._shut = None
+
+    def cancel(self) -> None:
+        """End the attempt from another thread: the read under way and all that follow."""
+        with self._lock:
+            self.cancelled = True
             if self._shut is not None:
                 self._shut()
 
 
-def patience() -> Patience | None:
-    """Return what the driver of the running attempt has said, if it said anything."""
+def current_deadline() -> ReadDeadline | None:
+    """Return the deadline of the attempt that runs in this context, if any."""
     return _CURRENT.get()

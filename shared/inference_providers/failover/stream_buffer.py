@@ -1,9 +1,12 @@
-"""What a stream's chunks mean for failover: held back, handed on, or no answer."""
+"""Holds a stream's chunks back until the first output. No I/O; the time is an argument.
+
+* Until output has been seen, another route may still answer, so nothing is handed on.
+* A stream without a finish reason was cut off.
+* Chunks without output do not extend the time to the first output.
+"""
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from inference_providers.errors import InvalidResponseError
@@ -11,124 +14,129 @@ from inference_providers.failover.events import Failure, Success
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from inference_providers.failover.events import Attempt, AttemptRecord, Outcome
     from inference_providers.settings import FailoverSettings
 
-__all__ = ["Look", "Reader", "Reading", "failure", "ms_since"]
+__all__ = ["ChunkInspector", "ChunkSignals", "StreamBuffer", "elapsed_ms"]
 
 C = TypeVar("C")
 
 
-class Look(NamedTuple):
-    """What a chunk shows: text, reasoning or a tool call's name; a finish reason."""
+class ChunkSignals(NamedTuple):
+    """What a chunk holds: output (text, reasoning or a tool call's name), a finish reason."""
 
     output: bool
     finish: bool
 
 
-class Reader(Protocol[C]):
-    """What failover must know of chunks of the caller's type."""
+class ChunkInspector(Protocol[C]):
+    """What failover needs to know about chunks of the caller's type; one inspector per stream."""
 
-    def look(self, chunk: C) -> Look:
-        """Say what a chunk shows. Called once for each, in order."""
+    def inspect(self, chunk: C) -> ChunkSignals:
+        """Return what a chunk holds. Called once for each chunk, in order."""
 
     def fault(self) -> str | None:
-        """Say what is wrong with a stream that ended, such as a tool call cut short."""
+        """Return what is wrong with a stream that ended, such as a truncated tool call."""
 
     def join(self, chunks: Sequence[C]) -> Any:
-        """Make one partial answer of what was received."""
+        """Join the chunks received so far to one partial answer."""
 
-    def last(self, tried: tuple[AttemptRecord, ...]) -> C:
-        """Make the chunk that ends a stream, which carries the trace."""
+    def final_chunk(self, attempts: tuple[AttemptRecord, ...]) -> C:
+        """Return the chunk that ends the stream and carries the trace."""
 
 
-class Reading(Generic[C]):
-    """One stream as it is read: holds chunks back until the first with real output."""
+class StreamBuffer(Generic[C]):
+    """The chunks of one stream, held back until the first output.
 
-    def __init__(self, reader: Reader[C], attempt: Attempt, settings: FailoverSettings) -> None:
-        self._reader = reader
-        self._settings = settings
-        self._started = self._last = time.monotonic()
+    Args:
+        inspector: Knows the chunks.
+        attempt: The attempt that streams, for its time limits.
+        settings: The failover numbers.
+        started_at: When the attempt started, on the monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        inspector: ChunkInspector[C],
+        attempt: Attempt,
+        settings: FailoverSettings,
+        started_at: float,
+    ) -> None:
+        self._inspector = inspector
         self._attempt = attempt
+        self._settings = settings
+        self._started_at = self._last_chunk_at = started_at
         self._first_output_ms: float | None = None
         self._finished = False
         self._received: list[C] = []
 
-    def patience_s(self) -> float:
-        """Return how long the next chunk may take: to the first output, or from the last chunk."""
+    @property
+    def deadline(self) -> float:
+        """When the next chunk is due, on the monotonic clock in seconds."""
         if self._first_output_ms is None:
-            limit = self._settings.first_token_timeout_s
-            until = self._started + min(limit, self._attempt.timeout_s)
-        else:
-            until = min(
-                self._last + self._settings.inter_chunk_timeout_s,
-                self._started + self._attempt.left_s,
-            )
-        return max(0.0, until - time.monotonic())
+            return self._started_at + self._first_output_limit_s
+        return min(
+            self._last_chunk_at + self._settings.inter_chunk_timeout_s,
+            self._started_at + self._attempt.remaining_s,
+        )
 
-    def take(self, chunk: C) -> list[C]:
-        """Note a chunk; return what may be handed on now.
+    def add(self, chunk: C, now: float) -> list[C]:
+        """Add a chunk, and return the chunks that may be handed on now.
 
         Raises:
-            TimeoutError: Chunks come, but no output in time.
+            TimeoutError: Chunks arrive, but no output in time.
         """
-        look = self._reader.look(chunk)
-        self._finished = self._finished or look.finish
+        signals = self._inspector.inspect(chunk)
+        self._finished = self._finished or signals.finish
         self._received.append(chunk)
-        if self._first_output_ms is None and not look.output:
-            if not self.patience_s():
-                raise TimeoutError(self.too_late())
-            return []
-        self._last = time.monotonic()
-        if self._first_output_ms is not None:
-            return [chunk]
-        self._first_output_ms = ms_since(self._started)
-        return list(self._received)
+        if self._first_output_ms is None:
+            if not signals.output:
+                if now >= self.deadline:
+                    raise TimeoutError(self.timeout_message())
+                return []
+            self._first_output_ms = elapsed_ms(self._started_at, now)
+            self._last_chunk_at = now
+            return list(self._received)
+        self._last_chunk_at = now
+        return [chunk]
 
-    def too_late(self) -> str:
-        """Say what has not come in time."""
+    def end(self, now: float) -> tuple[Outcome, list[C]]:
+        """Return the outcome of a stream that ended, and the chunks still held back."""
+        fault = "the stream ended without a finish reason"
+        if self._finished:
+            fault = self._inspector.fault() or ""
+        if fault:
+            return self.fail(InvalidResponseError(fault), now), []
+        success = Success(
+            ms=elapsed_ms(self._started_at, now), at=now, first_output_ms=self._first_output_ms
+        )
+        return success, self._received if self._first_output_ms is None else []
+
+    def fail(self, error: Exception, now: float, wall_time: datetime | None = None) -> Failure:
+        """Return the outcome of a stream that broke."""
+        began = self._first_output_ms is not None
+        return Failure(
+            error=error,
+            ms=elapsed_ms(self._started_at, now),
+            at=now,
+            wall_time=wall_time,
+            began=began,
+            partial=self._inspector.join(self._received) if began else None,
+        )
+
+    def timeout_message(self) -> str:
+        """Return what did not arrive in time."""
         if self._first_output_ms is not None:
             return f"no further output within {self._settings.inter_chunk_timeout_s:g} s"
-        limit = min(self._settings.first_token_timeout_s, self._attempt.timeout_s)
-        return f"no output within {limit:.3g} s"
+        return f"no output within {self._first_output_limit_s:.3g} s"
 
-    def end(self) -> tuple[Outcome, list[C]]:
-        """The stream came to its end: return what became of it, and chunks still held back."""
-        fault = (
-            self._reader.fault() if self._finished else "the stream ended without a finish reason"
-        )
-        if fault:
-            return self.fail(InvalidResponseError(fault)), []
-        held = self._received if self._first_output_ms is None else []
-        success = Success(
-            ms=ms_since(self._started),
-            at=time.monotonic(),
-            first_output_ms=self._first_output_ms,
-        )
-        return success, held
-
-    def fail(self, error: Exception) -> Failure:
-        """The stream broke: return it as a value."""
-        began = self._first_output_ms is not None
-        partial = self._reader.join(self._received) if began else None
-        return failure(error, self._started, began=began, partial=partial)
+    @property
+    def _first_output_limit_s(self) -> float:
+        return min(self._settings.first_token_timeout_s, self._attempt.timeout_s)
 
 
-def failure(
-    error: Exception, started: float, *, began: bool = False, partial: Any = None
-) -> Failure:
-    """Return an exception as a value; `started` is on the monotonic clock."""
-    return Failure(
-        error=error,
-        ms=ms_since(started),
-        at=time.monotonic(),
-        wall=datetime.now(UTC),
-        began=began,
-        partial=partial,
-    )
-
-
-def ms_since(started: float) -> float:
-    """Return the milliseconds since a time on the monotonic clock."""
-    return round((time.monotonic() - started) * 1000, 3)
+def elapsed_ms(started_at: float, now: float) -> float:
+    """Return the milliseconds between two times on the monotonic clock, in seconds."""
+    return round((now - started_at) * 1000, 3)

@@ -1,4 +1,4 @@
-"""What was tried, as the plain dict that rides on the answer."""
+"""The trace: a plain dict on each answer that says which routes were tried and why."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ if TYPE_CHECKING:
     from inference_providers.failover.events import AttemptRecord
     from inference_providers.types import Cost, Plan
 
-__all__ = ["cost_usd", "trace"]
+__all__ = ["build_trace", "cost_usd"]
 
 
-def trace(
-    plan: Plan, tried: Sequence[AttemptRecord], tokens: tuple[int, int] | None = None
+def build_trace(
+    plan: Plan, attempts: Sequence[AttemptRecord], tokens: tuple[int, int] | None = None
 ) -> dict[str, Any]:
-    """Return the record of one answered request.
+    """Return the trace of one answered request.
 
-    `tokens` are the input and output tokens of the answer, where the provider told
-    them. `degraded` says that another model than the first one named answered.
-    An attempt that left out request parameters the provider refuses names them in
-    `without`. `ttft_ms` is the time to the first output of a stream; `cost_usd` is `None` where
-    price or tokens are unknown: no price is better than a wrong one.
+    * `degraded` says whether another model than the first one named has answered.
+    * An attempt that left out request parameters lists them in `without`.
+    * `ttft_ms` is the time to the first output of a stream.
+    * `cost_usd` is `None` when the price or the tokens are unknown, rather than wrong.
+
+    Args:
+        plan: The plan of the request.
+        attempts: All attempts; the last one succeeded.
+        tokens: Input and output tokens of the answer, if the provider reported them.
     """
-    route, outcome = tried[-1].route, tried[-1].outcome
+    route, outcome = attempts[-1].route, attempts[-1].outcome
     return {
         "model": route.model,
         "provider": route.provider,
         "model_id": route.model_id,
-        "degraded": route.model != next(iter(plan.models), route.model),
-        "attempts": [_attempt(attempt) for attempt in tried],
+        "degraded": bool(plan.models) and route.model != plan.models[0],
+        "attempts": [_attempt_entry(attempt) for attempt in attempts],
         "skipped": [
             {"provider": skip.provider, "model": skip.model, "reason": skip.reason}
             for skip in plan.skipped
@@ -42,8 +46,15 @@ def trace(
     }
 
 
-def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
-    told = {
+def cost_usd(cost: Cost | None, tokens: tuple[int, int] | None) -> float | None:
+    """Return the price of one answer in USD, or `None` if it is unknown."""
+    if cost is None or tokens is None:
+        return None
+    return (tokens[0] * cost.input + tokens[1] * cost.output) / 1_000_000
+
+
+def _attempt_entry(attempt: AttemptRecord) -> dict[str, Any]:
+    entry: dict[str, Any] = {
         "provider": attempt.route.provider,
         "model": attempt.route.model,
         "model_id": attempt.route.model_id,
@@ -52,11 +63,6 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
         "status": attempt.status,
         "ms": attempt.outcome.ms,
     }
-    return {**told, "without": list(attempt.without)} if attempt.without else told
-
-
-def cost_usd(cost: Cost | None, tokens: tuple[int, int] | None) -> float | None:
-    """Return the price of one answer in USD, or `None` when it cannot be known."""
-    if cost is None or tokens is None:
-        return None
-    return (tokens[0] * cost.input + tokens[1] * cost.output) / 1_000_000
+    if attempt.without:
+        entry["without"] = list(attempt.without)
+    return entry

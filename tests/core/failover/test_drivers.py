@@ -14,7 +14,7 @@ from inference_providers.errors import AllRoutesFailed, InvalidResponseError, St
 from inference_providers.failover import drivers
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import Attempt, AttemptRecord, Success
-from inference_providers.failover.stream_buffer import Look
+from inference_providers.failover.stream_buffer import ChunkSignals
 from inference_providers.settings import FailoverSettings
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ HELLO = [ROLE, Chunk("Hel"), Chunk(""), Chunk("lo"), FINISH]
 
 
 class ChunkInspector:
-    def look(self, chunk: Chunk) -> Look:
-        return Look(output=bool(chunk.text), finish=chunk.finish)
+    def inspect(self, chunk: Chunk) -> ChunkSignals:
+        return ChunkSignals(output=bool(chunk.text), finish=chunk.finish)
 
     def fault(self) -> str | None:
         return None
@@ -41,8 +41,8 @@ class ChunkInspector:
     def join(self, chunks: Sequence[Chunk]) -> str:
         return "".join(chunk.text for chunk in chunks)
 
-    def last(self, tried: tuple[AttemptRecord, ...]) -> Chunk:
-        return Chunk(tried=tried)
+    def final_chunk(self, attempts: tuple[AttemptRecord, ...]) -> Chunk:
+        return Chunk(tried=attempts)
 
 
 Script = dict[str, Any]

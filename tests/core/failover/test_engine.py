@@ -23,7 +23,7 @@ from inference_providers.failover.events import (
     Cancelled,
     Failure,
     Race,
-    Raced,
+    RaceResult,
     Success,
     Wait,
     Waited,
@@ -52,7 +52,7 @@ def ended(engine, outcome) -> tuple:
 
 def test_the_first_route_is_tried_first_and_an_answer_ends_it() -> None:
     engine = failover(PLAN)
-    assert next(engine) == Attempt(n=1, route=A, timeout_s=300, left_s=600)
+    assert next(engine) == Attempt(number=1, route=A, timeout_s=300, remaining_s=600)
     tried = ended(engine, ANSWERED)
     assert [(t.route, t.outcome, t.failure_class) for t in tried] == [(A, ANSWERED, None)]
     assert str(tried[0]) == "a/m: answered"
@@ -76,7 +76,7 @@ def test_the_first_route_is_tried_first_and_an_answer_ends_it() -> None:
 def test_a_failure_another_route_may_not_have_moves_on(error: Exception) -> None:
     engine = failover(PLAN)
     next(engine)
-    assert engine.send(failed(error)) == Attempt(n=2, route=B, timeout_s=300, left_s=600)
+    assert engine.send(failed(error)) == Attempt(number=2, route=B, timeout_s=300, remaining_s=600)
     tried = ended(engine, ANSWERED)
     assert [t.route for t in tried] == [A, B]
     assert tried[0].failure_class is not None
@@ -346,7 +346,9 @@ def test_the_only_route_is_asked_once_more_after_a_wait() -> None:
     next(engine)
     waiting = engine.send(failed(http_error(503), at=1.0))
     assert waiting == Wait(seconds=0.5)
-    assert engine.send(Waited(at=1.5)) == Attempt(n=2, route=A, timeout_s=598.5, left_s=598.5)
+    assert engine.send(Waited(at=1.5)) == Attempt(
+        number=2, route=A, timeout_s=598.5, remaining_s=598.5
+    )
     with pytest.raises(AllRoutesFailed, match="2 tried"):
         engine.send(failed(http_error(503), at=2.0))
 
@@ -385,8 +387,8 @@ def test_retries_of_the_only_route_have_a_budget() -> None:
 
 def test_no_attempt_begins_after_the_deadline() -> None:
     engine = failover(PLAN, settings=FailoverSettings(timeout_s=5.0), now=100.0)
-    assert next(engine).left_s == 5.0
-    assert engine.send(failed(http_error(503), at=103.0)).left_s == pytest.approx(2.0)
+    assert next(engine).remaining_s == 5.0
+    assert engine.send(failed(http_error(503), at=103.0)).remaining_s == pytest.approx(2.0)
     with pytest.raises(AllRoutesFailed, match="the deadline of 5 s has passed"):
         engine.send(failed(TimeoutError("late"), at=105.0))
 
@@ -396,7 +398,7 @@ def test_an_attempt_leaves_time_for_the_routes_after_it() -> None:
     assert next(engine).timeout_s == 4.0
     assert engine.send(failed(TimeoutError("late"), at=4.0)).timeout_s == 2.0
     last = engine.send(failed(TimeoutError("late"), at=6.0))
-    assert (last.timeout_s, last.left_s) == (2.0, 2.0), "nobody comes after the last"
+    assert (last.timeout_s, last.remaining_s) == (2.0, 2.0), "nobody comes after the last"
 
 
 def test_the_only_route_and_the_last_attempt_have_all_the_time_that_is_left() -> None:
@@ -421,8 +423,8 @@ BEHIND = Cancelled(ms=3.0)
 def test_a_hedged_attempt_names_the_next_route_as_well() -> None:
     race = next(failover(PLAN, settings=HEDGED))
     assert race == Race(
-        first=Attempt(n=1, route=A, timeout_s=300, left_s=600),
-        second=Attempt(n=2, route=B, timeout_s=299, left_s=598),
+        first=Attempt(number=1, route=A, timeout_s=300, remaining_s=600),
+        second=Attempt(number=2, route=B, timeout_s=299, remaining_s=598),
         after_s=2.0,
     )
 
@@ -431,9 +433,9 @@ def test_the_slower_of_two_is_in_the_record_and_does_not_rest() -> None:
     health = FailoverState()
     engine = failover(PLAN, settings=HEDGED, state=health)
     race = next(engine)
-    tried = ended(engine, Raced(behind=(race.first, BEHIND), last=(race.second, ANSWERED)))
+    tried = ended(engine, RaceResult(loser=(race.first, BEHIND), decisive=(race.second, ANSWERED)))
     assert [(t.route, t.outcome) for t in tried] == [(A, BEHIND), (B, ANSWERED)]
-    assert str(tried[0]) == "a/m: cancelled, another was faster"
+    assert str(tried[0]) == "a/m: cancelled, another route was faster"
     assert health.active_cooldown(A, 0.0) is None
 
 
@@ -441,9 +443,11 @@ def test_a_first_that_fails_before_the_second_starts_moves_on_as_ever() -> None:
     engine = failover(PLAN, settings=HEDGED)
     next(engine)
     race = engine.send(failed(http_error(503)))
-    assert (race.first.route, race.second.route, race.first.n) == (B, C, 2)
+    assert (race.first.route, race.second.route, race.first.number) == (B, C, 2)
     last = engine.send(failed(http_error(503)))
-    assert last == Attempt(n=3, route=C, timeout_s=600, left_s=600), "no other is left to race"
+    assert last == Attempt(number=3, route=C, timeout_s=600, remaining_s=600), (
+        "no other is left to race"
+    )
 
 
 def test_two_that_fail_in_a_race_are_two_attempts_and_both_rest() -> None:
@@ -451,8 +455,8 @@ def test_two_that_fail_in_a_race_are_two_attempts_and_both_rest() -> None:
     engine = failover(PLAN, settings=HEDGED, state=health)
     race = next(engine)
     lost = failed(http_error(503), at=3.0)
-    after = engine.send(Raced(behind=(race.first, lost), last=(race.second, lost)))
-    assert (after.n, after.route) == (3, C)
+    after = engine.send(RaceResult(loser=(race.first, lost), decisive=(race.second, lost)))
+    assert (after.number, after.route) == (3, C)
     assert health.active_cooldown(A, 3.0)
     assert health.active_cooldown(B, 3.0)
 
@@ -542,7 +546,7 @@ def test_a_refused_parameter_is_left_out_once_and_remembered(
     engine = failover(PLAN, state=health)
     assert next(engine).without == ()
     again = engine.send(failed(http_error(400)))
-    assert (again.route, again.n, again.without) == (A, 2, ("seed",))
+    assert (again.route, again.number, again.without) == (A, 2, ("seed",))
     with pytest.raises(HTTPError):
         engine.send(failed(http_error(400)))
     assert next(failover(PLAN, state=health)).without == ("seed",)

@@ -8,7 +8,7 @@ from msgspec import structs
 from factories import plan, route
 from inference_providers.errors import AllRoutesFailed
 from inference_providers.failover.engine import Engine, failover
-from inference_providers.failover.events import Cancelled, Failure, Race, Raced, Success, Wait
+from inference_providers.failover.events import Cancelled, Failure, Race, RaceResult, Success, Wait
 from inference_providers.failover.state import FailoverState
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
@@ -53,7 +53,7 @@ def test_who_loses_a_race_gives_its_probe_back() -> None:
     assert health.active_cooldown(A, NOW), "the race has the probe"
     lost, won = Cancelled(ms=1.0), Success(ms=1.0)
     with pytest.raises(StopIteration):
-        engine.send(Raced(behind=(race.first, lost), last=(race.second, won)))
+        engine.send(RaceResult(loser=(race.first, lost), decisive=(race.second, won)))
     assert health.active_cooldown(A, NOW) is None
 
 

@@ -21,7 +21,7 @@ from inference_providers.failover.events import (
     Cancelled,
     Failure,
     Race,
-    Raced,
+    RaceResult,
     Success,
     Wait,
     Waited,
@@ -145,9 +145,9 @@ def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all t
         race = step if isinstance(step, Race) else None
         step = step.first if isinstance(step, Race) else step
         assert isinstance(step, Attempt)
-        assert step.n == len(asked) + 1 <= settings.max_attempts
-        assert step.left_s == pytest.approx(begun + settings.timeout_s - now)
-        assert 0 < step.timeout_s <= step.left_s
+        assert step.number == len(asked) + 1 <= settings.max_attempts
+        assert step.remaining_s == pytest.approx(begun + settings.timeout_s - now)
+        assert 0 < step.timeout_s <= step.remaining_s
         if step.route in resting and step.route is not waited_for:
             free = [r for r in routes if r not in resting and r not in asked]
             assert not free, "a resting route was tried while another was free"
@@ -162,7 +162,7 @@ def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all t
         classification, seconds, is_cancelled = current
         second = race.second if race and seconds > race.after_s else None
         if second is not None:
-            assert second.n == step.n + 1 <= settings.max_attempts
+            assert second.number == step.number + 1 <= settings.max_attempts
             assert second.route not in resting, "a resting route was asked as well"
             assert second.route not in asked
             asked.append(second.route)
@@ -178,11 +178,11 @@ def checked_call(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one loop with all t
         )
         if second is not None:
             behind = sent if isinstance(sent, Failure) else Cancelled(ms=1.0)
-            sent = Raced(behind=(step, behind), last=(second, sent))
+            sent = RaceResult(loser=(step, behind), decisive=(second, sent))
         current = next(script, None)
     assert now <= begun + settings.timeout_s + 1e-6
     after = ends(health, routes, now)
-    answered = isinstance(sent.last[1] if isinstance(sent, Raced) else sent, Success)
+    answered = isinstance(sent.decisive[1] if isinstance(sent, RaceResult) else sent, Success)
     for resting_route, until in before.items():
         if until > now and not (answered and asked and resting_route == asked[-1]):
             assert after.get(resting_route, -math.inf) >= until, "a rest shrank"

@@ -1,58 +1,67 @@
-"""Patience: what a synchronous driver tells the transport, and how another thread ends a read."""
+"""ReadDeadline: what a synchronous driver tells the transport; another thread may cancel it."""
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
+import time
 
-from inference_providers.failover.read_deadline import Patience, patience
-
-
-def test_nobody_is_in_a_hurry_outside_of_an_attempt() -> None:
-    assert patience() is None
-    with Patience(lambda: 3.0) as outer:
-        assert patience() is outer
-        with Patience(lambda: 1.0) as inner:
-            assert patience() is inner
-        assert patience() is outer
-        assert outer.left_s() == 3.0
-    assert patience() is None
+from inference_providers.failover.read_deadline import ReadDeadline, current_deadline
 
 
-def test_another_thread_has_its_own() -> None:
-    seen: list[Patience | None] = []
-    with Patience(lambda: 1.0):
-        thread = threading.Thread(target=lambda: seen.append(patience()))
+def test_current_deadline_is_that_of_the_innermost_attempt() -> None:
+    assert current_deadline() is None
+    with ReadDeadline(math.inf) as outer:
+        assert current_deadline() is outer
+        with ReadDeadline(math.inf) as inner:
+            assert current_deadline() is inner
+        assert current_deadline() is outer
+    assert current_deadline() is None
+
+
+def test_current_deadline_is_not_shared_between_threads() -> None:
+    seen: list[ReadDeadline | None] = []
+    with ReadDeadline(math.inf):
+        thread = threading.Thread(target=lambda: seen.append(current_deadline()))
         thread.start()
         thread.join()
     assert seen == [None]
 
 
-def test_giving_up_ends_the_read_under_way_and_all_that_follow() -> None:
+def test_remaining_s_follows_a_deadline_that_is_moved() -> None:
+    deadline = ReadDeadline(time.monotonic() - 1.0)
+    assert deadline.remaining_s() < 0
+    deadline.at += 3600
+    assert 0 < deadline.remaining_s() < 3600
+
+
+def test_cancel_ends_the_read_under_way_and_all_that_follow() -> None:
     ours, theirs = socket.socketpair()
-    said = Patience(lambda: 60.0)
-    reading, got = threading.Event(), []
+    deadline = ReadDeadline(math.inf)
+    reading, received = threading.Event(), []
 
     def read() -> None:
-        with said.read(lambda: ours.shutdown(socket.SHUT_RDWR)):
-            reading.set()
-            got.append(ours.recv(1))
+        deadline.begin_read(lambda: ours.shutdown(socket.SHUT_RDWR))
+        reading.set()
+        received.append(ours.recv(1))
+        deadline.end_read()
 
     thread = threading.Thread(target=read)
     thread.start()
     reading.wait()
-    said.give_up()
+    deadline.cancel()
     thread.join(timeout=10)
-    assert got == [b""]
-    assert said.left_s() == 0.0
+    assert received == [b""]
+    assert deadline.remaining_s() == 0.0
     ours.close()
     theirs.close()
 
 
-def test_giving_up_after_a_read_leaves_its_connection_alone() -> None:
+def test_cancel_after_a_read_leaves_its_connection_alone() -> None:
     shut: list[str] = []
-    said = Patience(lambda: 60.0)
-    with said.read(lambda: shut.append("shut")):
-        pass
-    said.give_up()
+    deadline = ReadDeadline(math.inf)
+    deadline.begin_read(lambda: shut.append("shut"))
+    deadline.end_read()
+    deadline.cancel()
     assert shut == []

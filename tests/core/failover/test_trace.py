@@ -9,7 +9,7 @@ import pytest
 import factories
 from factories import route
 from inference_providers.failover.events import AttemptRecord, Cancelled, Failure, Success
-from inference_providers.failover.trace import cost_usd, trace
+from inference_providers.failover.trace import build_trace, cost_usd
 from inference_providers.types import Cost, Plan, Route, Skipped
 
 KEYS = {
@@ -32,7 +32,7 @@ def plan(*models: str) -> Plan:
 
 
 def test_the_trace_has_exactly_the_documented_keys_and_values() -> None:
-    made = trace(plan("m"), [refused(route("a")), answered(route("b"))])
+    made = build_trace(plan("m"), [refused(route("a")), answered(route("b"))])
     assert set(made) == KEYS
     assert made == {
         "model": "m",
@@ -52,7 +52,7 @@ def test_the_trace_has_exactly_the_documented_keys_and_values() -> None:
 
 
 def test_the_trace_is_json_and_holds_nothing_of_errors_or_keys() -> None:
-    made = trace(plan("m"), [refused(route("a")), answered(route("b"))], (1, 2))
+    made = build_trace(plan("m"), [refused(route("a")), answered(route("b"))], (1, 2))
     assert json.loads(json.dumps(made)) == made
     assert "sk-canary" not in json.dumps(made)
 
@@ -66,17 +66,17 @@ def test_another_model_than_the_first_named_is_a_degraded_answer(
     served: str,
     degraded: bool,
 ) -> None:
-    assert trace(plan(*asked), [answered(route("a", model=served))])["degraded"] is degraded
+    assert build_trace(plan(*asked), [answered(route("a", model=served))])["degraded"] is degraded
 
 
 def test_the_time_to_the_first_output_is_the_answering_streams() -> None:
-    made = trace(plan("m"), [refused(route("a")), answered(route("b"), first_output_ms=7.25)])
+    made = build_trace(plan("m"), [refused(route("a")), answered(route("b"), first_output_ms=7.25)])
     assert made["ttft_ms"] == 7.25
 
 
 def test_the_cost_is_that_of_the_route_that_answered() -> None:
     dear, cheap = Cost(input=10, output=40), Cost(input=0.5, output=2)
-    made = trace(
+    made = build_trace(
         plan("m"),
         [
             refused(route("a", model_info={"cost": dear})),
@@ -106,14 +106,14 @@ def test_no_price_is_better_than_a_wrong_one(
 def test_an_attempt_names_the_parameters_it_left_out() -> None:
     mended = AttemptRecord(route=route("a"), outcome=Success(ms=1.0), without=("seed",))
     refused_it = refused(route("a"))
-    first, second = trace(plan("m"), [refused_it, mended])["attempts"]
+    first, second = build_trace(plan("m"), [refused_it, mended])["attempts"]
     assert "without" not in first
     assert second["without"] == ["seed"]
 
 
 def test_an_attempt_that_was_too_slow_is_cancelled() -> None:
     slow = AttemptRecord(route=route("a"), outcome=Cancelled(ms=7.5))
-    first, _ = trace(plan("m"), [slow, answered(route("b"))])["attempts"]
+    first, _ = build_trace(plan("m"), [slow, answered(route("b"))])["attempts"]
     assert (first["outcome"], first["class"], first["status"], first["ms"]) == (
         "cancelled", None, None, 7.5,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from inference_providers.local import llama_server
 from inference_providers.testing import Reply
 from inference_providers.types import Plan
 from langchain_autoprovider import AutoChatModel
-from langchain_autoprovider.messages.streaming import ChunkInspector
+from langchain_autoprovider.messages.streaming import MessageChunkInspector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,8 +174,8 @@ def test_whole_calls_without_a_number_are_not_taken_for_one_that_is_cut() -> Non
         {"name": "add", "args": "{}", "id": call_id, "index": None, "type": "tool_call_chunk"}
         for call_id in ("one", "two")
     ]
-    reader = ChunkInspector(Plan(models=(), routes=(), skipped=()), FailoverState())
-    reader.look(ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls)))
+    reader = MessageChunkInspector(Plan(models=(), routes=(), skipped=()), FailoverState())
+    reader.inspect(ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls)))
     assert reader.fault() is None
 
 
