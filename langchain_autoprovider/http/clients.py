@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from inference_providers.credentials import is_loopback
+from inference_providers.credentials import UrlOrigin, is_loopback
 from inference_providers.errors import KeyBindingError
 from inference_providers.failures.retry_after import window_reset_s
 from inference_providers.settings import DEFAULT_SETTINGS
@@ -81,11 +81,12 @@ def guard(access: Access) -> Callable[[Any], None]:
     It waits for a connection no longer than for any other, which not every SDK lets one
     say, and holds back what an SDK would send elsewhere.
     """
-    host = urlsplit(access.base_url).hostname
+    origin = UrlOrigin.of(access.base_url)
 
     def hook(request: Any) -> None:
-        if request.url.host != host:
-            msg = f"a request for {host!r} was about to go to {request.url.host!r}"
+        target = UrlOrigin.of(str(request.url))
+        if target != origin:
+            msg = f"a request for {str(origin)!r} was about to go to {str(target)!r}"
             raise KeyBindingError(msg)
         limits = request.extensions.get("timeout") or {}
         if limits.get("connect") is None or limits["connect"] > DEFAULT_SETTINGS.connect_timeout_s:

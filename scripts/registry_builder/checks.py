@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from inference_providers.credentials import is_loopback
+from inference_providers.credentials import UrlOrigin
 from inference_providers.errors import RegistryError
 from inference_providers.model_names.canonical import canonical_name
 from inference_providers.registry import loader
@@ -62,8 +61,9 @@ def _of_endpoints(overlay: Overlay) -> Iterator[str]:
             if protocol not in PROTOCOLS:
                 known = ", ".join(sorted(PROTOCOLS))
                 yield f"{where}: protocol {protocol!r} is unknown; known are {known}"
-            at_home = row.kind in _ON_THIS_MACHINE and is_loopback(urlsplit(url).hostname or "")
-            if not (url.startswith("https://") or at_home):
+            origin = UrlOrigin.of(url)
+            is_local = row.kind in _ON_THIS_MACHINE and origin is not None and origin.is_loopback
+            if not (url.startswith("https://") or is_local):
                 yield f"{where}: {url!r} is not https; a key must not travel in the open"
 
 

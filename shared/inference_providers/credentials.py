@@ -1,10 +1,12 @@
-"""Keys: the only reader of the environment.
+"""API keys: where they come from, and where they may go.
 
-* A key belongs to hosts. `Key.value_for(url)` gives the value for its own hosts
-  only, and only over TLS or on this machine.
-* A key masks itself wherever it is printed, and cannot be pickled: models carry
-  the names of variables and look the values up where they run.
-* Values are read when used, so a key may be set after a model was made.
+* This is the only module that reads the environment.
+* A key belongs to the origins of its provider's base URLs: scheme, host and port. It is sent to no
+  other origin, and only over TLS or on this machine. `UrlOrigin` is the one place for that rule;
+  registry validation, updates, discovery and the HTTP hooks use it.
+* A key masks itself wherever it is printed, and cannot be pickled. Models hold the names of
+  variables, and the values are looked up in the process that makes the call.
+* Values are read on use, so a key may be set after a model was created.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import ipaddress
 import os
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 from urllib.parse import urlsplit
 
 from inference_providers.errors import ConfigError, KeyBindingError
@@ -25,58 +27,110 @@ if TYPE_CHECKING:
 
     from inference_providers.types import Provider
 
-__all__ = ["Key", "Keys", "in_braces", "is_loopback", "secret_of"]
+__all__ = ["Key", "Keys", "UrlOrigin", "is_loopback", "secret_variable", "template_variables"]
 
-_SALT = secrets.token_bytes(16)
+_FINGERPRINT_KEY = secrets.token_bytes(16)
 _MASK = "**********"
-_SHORTEST_SCRUBBED = 6
-"""Shorter values are left in texts: replacing "test" everywhere garbles the message."""
+_MIN_SCRUBBED_LENGTH = 6
+"""Shorter values stay in texts: replacing every "test" would garble the message."""
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?")
+
+
+class UrlOrigin(NamedTuple):
+    """Scheme, host and port of a URL, as in RFC 6454; the default port is filled in."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    @classmethod
+    def of(cls, url: str) -> Self | None:
+        """Return the origin of `url`, or `None` if it has no valid host and port."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            return None
+        if not parts.hostname or port == 0:
+            return None
+        return cls(parts.scheme, parts.hostname, port or _DEFAULT_PORTS.get(parts.scheme))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host can only be this machine."""
+        return is_loopback(self.host)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether nobody on the way can read what is sent there: https, or this machine."""
+        return self.scheme == "https" or self.is_loopback
+
+    def __str__(self) -> str:
+        """Return host and port; the scheme and its default port are left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only be this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Key:
-    """A secret that goes to its own hosts and shows itself nowhere.
+    """A secret that is sent to its own origins only, and is never shown.
+
+    Args:
+        variable: The environment variable it came from, for messages.
+        value: The secret.
+        urls: The URLs whose origins it belongs to.
 
     Attributes:
-        variable: The environment variable it came from, for messages.
-        fingerprint: Tells two values apart without telling either; differs per process.
+        fingerprint: Distinguishes two values without revealing them; differs per process.
     """
 
-    __slots__ = ("_hosts", "_value", "fingerprint", "variable")
+    __slots__ = ("_origins", "_value", "fingerprint", "variable")
 
-    def __init__(self, variable: str, value: str, hosts: Iterable[str]) -> None:
+    def __init__(self, variable: str, value: str, urls: Iterable[str]) -> None:
         self.variable = variable
         self._value = value
-        self._hosts = frozenset(hosts)
+        self._origins = frozenset(filter(None, map(UrlOrigin.of, urls)))
         self.fingerprint = _fingerprint(value)
 
     def value_for(self, url: str) -> str:
         """Return the value, to be sent to `url`.
 
         Raises:
-            KeyBindingError: `url` is not one of the key's hosts, or is not encrypted.
+            KeyBindingError: `url` has another origin than the key, or is not encrypted.
         """
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if host not in self._hosts:
-            own = ", ".join(sorted(self._hosts)) or "no host"
-            msg = f"{self.variable} belongs to {own} and is not sent to {host!r}"
-            raise KeyBindingError(msg)
-        if parts.scheme != "https" and not is_loopback(host):
-            msg = f"{self.variable} is not sent to {host!r} unencrypted; use an https URL"
-            raise KeyBindingError(msg)
+        origin = UrlOrigin.of(url)
+        if origin not in self._origins or not origin.is_secure:
+            raise KeyBindingError(self._refusal(origin))
         return self._value
 
+    def _refusal(self, origin: UrlOrigin | None) -> str:
+        is_same_host = origin is not None and origin.host in {own.host for own in self._origins}
+        if origin and is_same_host and not origin.is_secure:
+            return f"{self.variable} is not sent to {origin.host!r} unencrypted; use an https URL"
+        owners = ", ".join(sorted(map(str, self._origins))) or "no host"
+        target = str(origin) if origin else "a URL without a host"
+        return f"{self.variable} belongs to {owners} and is not sent to {target!r}"
+
     def scrub(self, text: str) -> str:
-        """Return `text` with the value, should it stand there, replaced by the variable's name."""
-        if len(self._value) < _SHORTEST_SCRUBBED:
+        """Return `text` with the key's value replaced by the variable's name."""
+        if len(self._value) < _MIN_SCRUBBED_LENGTH:
             return text
         return text.replace(self._value, f"[{self.variable}]")
 
     def scrub_error(self, error: BaseException) -> None:
-        """Scrub an exception in place, with its body and what it was raised from.
+        """Scrub an exception in place, with its attributes, causes and contexts.
 
-        Providers echo keys in the bodies of their 401s, and SDKs put those into the
-        exception's text.
+        Providers echo keys in the bodies of their 401s, and SDKs copy those into the exception.
         """
         seen: set[int] = set()
         pending: list[BaseException | None] = [error]
@@ -85,22 +139,26 @@ class Key:
             if link is None or id(link) in seen:
                 continue
             seen.add(id(link))
-            link.args = tuple(self._scrubbed(part) for part in link.args)
-            for name in {"message", *vars(link)}:  # where an SDK keeps a body is its own affair
-                if isinstance(value := getattr(link, name, None), str | dict | list):
-                    with contextlib.suppress(AttributeError):  # a property made of `args`
-                        setattr(link, name, self._scrubbed(value))
+            self._scrub_one(link)
             pending += (link.__cause__, link.__context__)
             if isinstance(link, BaseExceptionGroup):
                 pending += link.exceptions
 
-    def _scrubbed(self, value: Any) -> Any:
+    def _scrub_one(self, error: BaseException) -> None:
+        error.args = tuple(self._scrub_value(part) for part in error.args)
+        for name in {"message", *vars(error)}:  # SDKs differ in where they keep the body
+            value = getattr(error, name, None)
+            if isinstance(value, str | dict | list):
+                with contextlib.suppress(AttributeError):  # a property computed from `args`
+                    setattr(error, name, self._scrub_value(value))
+
+    def _scrub_value(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.scrub(value)
         if isinstance(value, dict):
-            return {self._scrubbed(k): self._scrubbed(v) for k, v in value.items()}
+            return {self._scrub_value(k): self._scrub_value(v) for k, v in value.items()}
         if isinstance(value, list):
-            return [self._scrubbed(item) for item in value]
+            return [self._scrub_value(item) for item in value]
         return value
 
     def __repr__(self) -> str:
@@ -112,19 +170,19 @@ class Key:
         return format(repr(self), spec)
 
     def __reduce__(self) -> NoReturn:
-        msg = f"{self.variable} is not pickled; set it where the model runs"
+        msg = f"{self.variable} cannot be pickled; set it in the process that runs the model"
         raise TypeError(msg)
 
 
 class Keys:
-    """The keys at hand: those given by provider id, then the environment's.
+    """The available keys: those passed by the program, then those of the environment.
 
     Args:
-        given: Key values by provider id; they stand before the environment.
-        environ: Where variables are read; `os.environ` unless told.
+        given: Keys by provider id; they take precedence over the environment.
+        environ: The variables, `os.environ` by default.
 
     Raises:
-        ConfigError: A given key cannot be a key (empty, or holds white space).
+        ConfigError: A given key is empty, or contains a character that no key has.
     """
 
     def __init__(
@@ -133,7 +191,7 @@ class Keys:
         self._given = dict(given or {})
         self._environ = os.environ if environ is None else environ
         for provider_id, value in self._given.items():
-            if fault := _fault(value):
+            if fault := _key_fault(value):
                 msg = f"api_keys[{provider_id!r}] {fault}"
                 raise ConfigError(msg)
 
@@ -142,62 +200,97 @@ class Keys:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The ids of the providers whose keys were given, not read."""
+        """The ids of the providers whose keys the program passed."""
         return tuple(self._given)
 
-    def setting(self, *variables: str) -> str | None:
-        """Return the value of the first of these variables that is set and not empty.
+    def environment_state(self) -> int:
+        """Return a number that changes whenever a variable is set, changed or unset."""
+        # `os.environ` keeps the variables in one dict, `_data`. Hashing all of it costs less than
+        # ten look-ups, each of which encodes a name and decodes a value.
+        variables = getattr(self._environ, "_data", self._environ)
+        return hash(frozenset(dict(variables).items()))
 
-        For addresses and paths; keys are found with `key`.
+    def setting(self, *variables: str) -> str | None:
+        """Return the first of these variables that is set and not empty, without whitespace.
+
+        For addresses and paths; `key` is for keys.
         """
         values = (self._environ.get(variable, "").strip() for variable in variables)
         return next((value for value in values if value), None)
 
     def unset(self, template: str) -> tuple[str, ...]:
-        """Return the variables that a URL template names and that are not set."""
-        return tuple(name for name in in_braces(template) if not self.setting(name))
+        """Return the variables in a URL template that are not set."""
+        return tuple(name for name in template_variables(template) if not self.setting(name))
+
+    def fill(self, template: str, *, model_id: str) -> str:
+        """Return a base URL with its `{model_id}` and `{VARIABLE}` filled in.
+
+        A value may be a part of the host, but it cannot move the end of the host: what follows
+        the last placeholder there is the domain that the key belongs to.
+
+        Raises:
+            ConfigError: A variable is not set, or a value changes where the URL leads.
+        """
+        if "{" not in template:
+            return template
+        if unset := self.unset(template):
+            msg = f"set {' and '.join(unset)}"
+            raise ConfigError(msg)
+
+        def value(match: re.Match[str]) -> str:
+            return model_id if match[1] == "model_id" else self._host_or_path(match[1])
+
+        filled = re.sub(r"\{(\w+)\}", value, template)
+        template_host = urlsplit(template).netloc
+        host = re.sub(r"\{(\w+)\}", value, template_host)
+        # Parsers disagree about backslashes and '@', so a host is letters, digits, '.', '_', '-'.
+        if not _HOST_AND_PORT.fullmatch(host) or urlsplit(filled).netloc != host:
+            domain = template_host.rpartition("}")[2] or template_host
+            msg = (
+                f"its base URL expands to {filled!r}, which is outside {domain!r},"
+                " the only place its key may be sent to"
+            )
+            raise ConfigError(msg)
+        return filled
+
+    def _host_or_path(self, variable: str) -> str:
+        """Return a variable's value for a URL. A host may be written as its https address."""
+        value = self.setting(variable) or ""
+        without_scheme = value.removeprefix("https://")
+        return value if without_scheme == value else without_scheme.removesuffix("/")
 
     def variable(self, provider_id: str, provider: Provider) -> tuple[str | None, str | None]:
-        """Say which variable opens a provider, without giving the value.
+        """Return which variable holds a provider's key, without reading out its value.
 
         Returns:
-            `(variable, None)` when usable, `(None, None)` when no key is needed, and
-            `(None, reason)` when one is missing or faulty; the reason says what to do.
+            `(variable, None)` if the key can be used, `(None, None)` if none is needed, and
+            `(None, reason)` if one is missing or faulty; the reason says what to do.
         """
         if provider_id in self._given:
             return f"api_keys[{provider_id!r}]", None
         faults: list[str] = []
         for names in provider.auth.any_of:
-            values = {name: self._environ.get(name) for name in names}
             if not names:
                 return None, None
-            if all(value is not None for value in values.values()):
-                found = [
-                    f"{name} {fault}" for name, value in values.items() if (fault := _fault(value))
-                ]
-                if not found:
-                    return secret_of(names, provider), None
-                faults += found
+            if any(self._environ.get(name) is None for name in names):
+                continue
+            faults_here = self._faults(names)
+            if not faults_here:
+                return secret_variable(names, provider), None
+            faults += faults_here
         return None, "; ".join(faults) or f"set {' and '.join(provider.auth.any_of[0])}"
 
-    def environment_state(self) -> int:
-        """Return a number that changes whenever a variable is set, changed or unset.
-
-        It reads all variables at once: `os.environ` keeps them in one dict (`_data`), a hash of
-        which costs less than a look-up of ten names.
-        """
-        variables = getattr(self._environ, "_data", self._environ)
-        return hash(frozenset(dict(variables).items()))
+    def _faults(self, names: Iterable[str]) -> list[str]:
+        faults = ((name, _key_fault(self._environ.get(name))) for name in names)
+        return [f"{name} {fault}" for name, fault in faults if fault]
 
     def fingerprint(self, provider_id: str, variable: str | None) -> str | None:
         """Return what distinguishes the values of a provider's key without revealing them."""
-        if variable is None:
-            return None
-        value = self._given.get(provider_id) or self._environ.get(variable)
+        value = self._value(provider_id, variable)
         return _fingerprint(value) if value else None
 
-    def key(self, provider_id: str, provider: Provider, hosts: Iterable[str]) -> Key | None:
-        """Return the key of a provider bound to `hosts`, or `None` when it needs none.
+    def key(self, provider_id: str, provider: Provider, urls: Iterable[str]) -> Key | None:
+        """Return the key of a provider, bound to `urls`, or `None` if it needs no key.
 
         Raises:
             ConfigError: The key is missing or faulty now.
@@ -208,41 +301,37 @@ class Keys:
             raise ConfigError(msg)
         if variable is None:
             return None
-        value = self._given.get(provider_id) or self._environ[variable]
-        return Key(variable, value, hosts)
+        return Key(variable, self._value(provider_id, variable) or "", urls)
+
+    def _value(self, provider_id: str, variable: str | None) -> str | None:
+        if variable is None:
+            return None
+        return self._given.get(provider_id) or self._environ.get(variable)
 
 
-def _fingerprint(value: str) -> str:
-    return hashlib.blake2b(value.encode(), key=_SALT, digest_size=8).hexdigest()
-
-
-def in_braces(template: str) -> tuple[str, ...]:
-    """Return the variables a URL template names; `{model_id}` is none."""
+def template_variables(template: str) -> tuple[str, ...]:
+    """Return the environment variables in a URL template, which `{model_id}` is not."""
     names = dict.fromkeys(re.findall(r"\{(\w+)\}", template))
     return tuple(name for name in names if name != "model_id")
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address can only mean this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _fault(value: str | None) -> str | None:
-    if not value:
-        return "is empty: set it to a key, or unset it"
-    if "\n" in value or "\r" in value:
-        return "holds a line break: set it again without"
-    if not re.fullmatch(r"[!-~]+", value):
-        return "holds white space or a character no key has: set it again without"
-    return None
-
-
-def secret_of(names: tuple[str, ...], provider: Provider) -> str:
-    """Of variables that are set together, the secret is the one no URL names."""
-    in_urls = {name for e in provider.endpoints.values() for name in in_braces(e.base_url)}
+def secret_variable(names: tuple[str, ...], provider: Provider) -> str:
+    """Return which of the variables of one alternative holds the secret: the last not in a URL."""
+    urls = (endpoint.base_url for endpoint in provider.endpoints.values())
+    in_urls = {name for url in urls for name in template_variables(url)}
     return next((name for name in reversed(names) if name not in in_urls), names[-1])
+
+
+def _fingerprint(value: str) -> str:
+    return hashlib.blake2b(value.encode(), key=_FINGERPRINT_KEY, digest_size=8).hexdigest()
+
+
+def _key_fault(value: str | None) -> str | None:
+    """Return what is wrong with a key's value, if anything."""
+    if not value:
+        return "is empty; set it to a key, or unset it"
+    if "\n" in value or "\r" in value:
+        return "contains a line break; set it again without it"
+    if not re.fullmatch(r"[!-~]+", value):
+        return "contains whitespace or a non-ASCII character; set it again without it"
+    return None

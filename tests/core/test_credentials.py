@@ -1,4 +1,4 @@
-"""A key goes to its own hosts and shows itself nowhere."""
+"""A key goes to its own origins only, and is shown nowhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from msgspec import structs
 
 import factories
-from inference_providers.credentials import Key, Keys, in_braces, is_loopback
+from inference_providers.credentials import Key, Keys, UrlOrigin, is_loopback, template_variables
 from inference_providers.errors import ConfigError, KeyBindingError
 from inference_providers.registry.registry import Registry
 from inference_providers.routing.resolver import Resolver
@@ -35,11 +35,11 @@ def provider(*any_of: tuple[str, ...], url: str = "https://api.test/v1") -> Prov
     return Provider(name="P", auth=Auth(any_of=any_of), endpoints={"default": endpoint})
 
 
-def key(*hosts: str) -> Key:
-    return Key("P_API_KEY", SECRET, hosts or ("api.test",))
+def key(*urls: str) -> Key:
+    return Key("P_API_KEY", SECRET, urls or ("https://api.test/v1",))
 
 
-# Host binding
+# Binding to origins
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def key(*hosts: str) -> Key:
         "https://api.test",
         "https://api.test/v1/chat?x=1",
         "https://API.TEST/v1",
-        "https://api.test:8443/v1",
+        "https://api.test:443/v1",
         "https://user:pw@api.test/v1",
     ],
 )
-def test_a_key_goes_to_its_own_host(url: str) -> None:
+def test_value_for_gives_a_key_to_its_own_origin(url: str) -> None:
     assert key().value_for(url) == SECRET
 
 
@@ -60,6 +60,7 @@ def test_a_key_goes_to_its_own_host(url: str) -> None:
     "url",
     [
         "https://evil.test/v1",
+        "https://api.test:8443/v1",
         "https://api.test.evil.test/v1",
         "https://evil-api.test/v1",
         "https://sub.api.test/v1",
@@ -74,11 +75,13 @@ def test_a_key_goes_to_its_own_host(url: str) -> None:
         "https://127.0.0.1/v1",
         "https:///api.test",
         "https:api.test",
+        "https://api.test:x/v1",
+        "https://api.test:0/v1",
         "api.test",
         "",
     ],
 )
-def test_a_key_is_not_sent_to_another_host(url: str) -> None:
+def test_value_for_refuses_another_origin(url: str) -> None:
     with pytest.raises(KeyBindingError, match=r"P_API_KEY belongs to api\.test") as caught:
         key().value_for(url)
     assert SECRET not in str(caught.value)
@@ -87,28 +90,47 @@ def test_a_key_is_not_sent_to_another_host(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["http://api.test/v1", "ftp://api.test", "//api.test", "HTTP://api.test"]
 )
-def test_a_key_is_not_sent_unencrypted(url: str) -> None:
+def test_value_for_refuses_an_unencrypted_url(url: str) -> None:
     with pytest.raises(KeyBindingError, match="unencrypted; use an https URL"):
         key().value_for(url)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_on_this_machine_a_key_needs_no_encryption(host: str) -> None:
-    assert key(host.strip("[]")).value_for(f"http://{host}:8080/v1") == SECRET
+def test_value_for_needs_no_tls_on_this_machine(host: str) -> None:
+    bound = key(f"http://{host}:8080/v1")
+    assert bound.value_for(f"http://{host}:8080/v1/chat") == SECRET
+    with pytest.raises(KeyBindingError, match=r"P_API_KEY belongs to .*:8080 and is not sent to"):
+        bound.value_for(f"http://{host}:8081/v1")
 
 
-def test_a_key_without_hosts_goes_nowhere() -> None:
+def test_value_for_gives_a_key_to_the_port_of_its_url() -> None:
+    bound = key("https://api.test:8443/v1")
+    assert bound.value_for("https://api.test:8443/v1") == SECRET
+    with pytest.raises(KeyBindingError, match=r"belongs to api\.test:8443 and is not sent to 'api"):
+        bound.value_for("https://api.test/v1")
+
+
+@pytest.mark.parametrize("url", ["http://api.test/v1", "http://gpu.lan:8000/v1"])
+def test_value_for_refuses_plain_http_even_to_its_own_origin(url: str) -> None:
+    with pytest.raises(KeyBindingError, match="unencrypted; use an https URL"):
+        key(url).value_for(url)
+
+
+def test_value_for_refuses_every_url_for_a_key_without_urls() -> None:
     with pytest.raises(KeyBindingError, match="belongs to no host"):
         Key("K", SECRET, ()).value_for("https://api.test")
 
 
-def test_no_key_of_the_bundled_registry_goes_to_another_providers_host() -> None:
+def test_no_bundled_key_goes_to_another_providers_host() -> None:
     registry = Registry.load()
     remote = {p: row for p, row in registry.providers.items() if row.kind not in ON_THIS_MACHINE}
     values = {p: f"sk-canary-of-{p}" for p in remote}
     urls = {p: [e.base_url for e in row.endpoints.values()] for p, row in remote.items()}
     filled_in = {
-        name: "own" for of_one in urls.values() for url in of_one for name in in_braces(url)
+        name: "own"
+        for of_one in urls.values()
+        for url in of_one
+        for name in template_variables(url)
     }
     resolver = Resolver(Selection(), registry, Keys(values, environ=filled_in), lambda _: {})
     urls = {p: [re.sub(r"\{\w+\}", "own", url) for url in of_one] for p, of_one in urls.items()}
@@ -146,42 +168,42 @@ def test_no_key_of_the_bundled_registry_goes_to_another_providers_host() -> None
         lambda k: f"{k!r:>60}",
         lambda k: f"{k:>60}",
         "{}".format,
-        lambda k: "%s %r" % (k, k),  # noqa: UP031 - an old way of printing is one, too
+        lambda k: "%s %r" % (k, k),  # noqa: UP031 - an old way of formatting, but still one
         lambda k: json.dumps([k], default=str),
         lambda k: repr({"key": [k]}),
         lambda k: str(dir(k)),
     ],
 )
-def test_a_key_masks_itself_where_it_is_shown(show) -> None:
+def test_key_masks_itself_wherever_it_is_shown(show) -> None:
     shown = show(key())
     assert SECRET not in shown
     assert SECRET[:8] not in shown
 
 
-def test_a_key_has_no_dict_to_look_into() -> None:
+def test_key_has_no_dict() -> None:
     with pytest.raises(TypeError):
         vars(key())
 
 
 @pytest.mark.parametrize("copier", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_key_is_not_pickled_or_copied(copier) -> None:
-    with pytest.raises(TypeError, match="P_API_KEY is not pickled; set it where") as caught:
+def test_key_is_not_pickled_or_copied(copier) -> None:
+    with pytest.raises(TypeError, match="P_API_KEY cannot be pickled; set it in") as caught:
         copier(key())
     assert SECRET not in str(caught.value)
 
 
-def test_keys_show_whose_they_are_and_no_value() -> None:
+def test_keys_show_their_providers_and_no_value() -> None:
     keys = Keys({"groq": SECRET}, environ={"A": SECRET})
     assert repr(keys) == "Keys(given=['groq'])"
 
 
-def test_a_logged_key_is_masked(caplog: pytest.LogCaptureFixture) -> None:
+def test_key_is_masked_in_logs(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("x").warning("using %s and %r", key(), key())
     assert "P_API_KEY" in caplog.text
     assert SECRET not in caplog.text
 
 
-def test_fingerprints_tell_values_apart_and_nothing_else() -> None:
+def test_fingerprint_distinguishes_values_and_reveals_none() -> None:
     one, same, other = key(), Key("OTHER", SECRET, ()), Key("P_API_KEY", SECRET + "x", ())
     assert one.fingerprint == same.fingerprint != other.fingerprint
     assert one.fingerprint not in SECRET
@@ -190,12 +212,12 @@ def test_fingerprints_tell_values_apart_and_nothing_else() -> None:
 # Scrubbing
 
 
-def test_a_key_is_taken_out_of_a_text() -> None:
+def test_scrub_replaces_a_key_in_a_text() -> None:
     assert key().scrub(f"bad key {SECRET}, {SECRET}!") == "bad key [P_API_KEY], [P_API_KEY]!"
     assert key().scrub("nothing here") == "nothing here"
 
 
-def test_a_very_short_value_is_left_where_it_stands() -> None:
+def test_scrub_leaves_a_very_short_value() -> None:
     assert Key("K", "test", ()).scrub("test the tests") == "test the tests"
 
 
@@ -206,7 +228,7 @@ class ProviderError(Exception):
         self.body = body
 
 
-class MadeOfArgsError(Exception):
+class ComputedMessageError(Exception):
     @property
     def message(self) -> str:
         return self.args[0]
@@ -223,17 +245,17 @@ def chained(error: BaseException, cause: BaseException | None = None) -> BaseExc
 @pytest.mark.parametrize(
     "error",
     [
-        chained(ValueError(f"said {SECRET}", 5, [SECRET])),
+        chained(ValueError(f"key {SECRET}", 5, [SECRET])),
         chained(ProviderError(f"401: {SECRET}", {"error": {"m": [f"Bearer {SECRET}"], SECRET: 1}})),
         chained(ProviderError("401", f"<html>{SECRET}</html>")),
         chained(ProviderError("401", [{"error": SECRET}])),
         chained(ValueError("outer"), cause=ProviderError(f"cause {SECRET}", {"k": SECRET})),
         chained(ValueError("outer"), cause=chained(ValueError("mid"), cause=ValueError(SECRET))),
         chained(ExceptionGroup("group", [ValueError(SECRET), ProviderError("x", {"a": SECRET})])),
-        chained(MadeOfArgsError(f"said {SECRET}")),
+        chained(ComputedMessageError(f"key {SECRET}")),
     ],
 )
-def test_a_key_is_taken_out_of_an_exception_and_all_behind_it(error: BaseException) -> None:
+def test_scrub_error_covers_causes_contexts_and_bodies(error: BaseException) -> None:
     error.add_note(f"a note with {SECRET}")
     printed = "".join(traceback.format_exception(error))
     assert SECRET in printed
@@ -241,28 +263,28 @@ def test_a_key_is_taken_out_of_an_exception_and_all_behind_it(error: BaseExcepti
     printed = "".join(traceback.format_exception(error))
     assert SECRET not in printed
     assert "[P_API_KEY]" in printed
-    behind = error
-    while behind is not None:
-        assert SECRET not in repr(behind) + str(getattr(behind, "body", ""))
-        assert SECRET not in repr(behind.__context__)
-        behind = behind.__cause__
+    link = error
+    while link is not None:
+        assert SECRET not in repr(link) + str(getattr(link, "body", ""))
+        assert SECRET not in repr(link.__context__)
+        link = link.__cause__
 
 
-def test_scrubbing_ends_where_causes_form_a_circle() -> None:
+def test_scrub_error_ends_where_causes_form_a_cycle() -> None:
     one, two = ValueError(SECRET), ValueError(SECRET)
     one.__cause__, two.__cause__ = two, one
     key().scrub_error(one)
     assert (str(one), str(two)) == ("[P_API_KEY]", "[P_API_KEY]")
 
 
-def test_what_is_no_text_in_an_exception_stays_as_it_is() -> None:
+def test_scrub_error_leaves_values_that_are_not_text() -> None:
     body = {"n": 5, "ok": None, "list": [1.5, True]}
     error = ProviderError("m", body)
     key().scrub_error(error)
     assert error.body == body
 
 
-# Which variable opens a provider
+# Which variable holds a key
 
 
 @pytest.mark.parametrize(
@@ -279,7 +301,7 @@ def test_what_is_no_text_in_an_exception_stays_as_it_is() -> None:
         ([("ID", "KEY")], {"ID": "i", "KEY": "k"}, "KEY"),
     ],
 )
-def test_the_first_alternative_that_is_whole_opens_a_provider(
+def test_variable_is_of_the_first_complete_alternative(
     any_of: list, environ: dict, variable: str | None
 ) -> None:
     assert Keys(environ=environ).variable("p", provider(*any_of)) == (variable, None)
@@ -291,82 +313,91 @@ def test_the_first_alternative_that_is_whole_opens_a_provider(
         ([("A",)], {}, "set A"),
         ([("A",), ("B",)], {}, "set A"),
         ([("A", "B")], {"A": "x"}, "set A and B"),
-        ([("A",)], {"A": ""}, "A is empty: set it to a key, or unset it"),
-        ([("A",)], {"A": "k\n"}, "A holds a line break: set it again without"),
-        ([("A",)], {"A": "k\r\nX-Evil: 1"}, "A holds a line break: set it again without"),
-        ([("A",)], {"A": " k"}, "A holds white space or a character no key has"),
-        ([("A",)], {"A": "k k"}, "A holds white space"),
-        ([("A",)], {"A": "\t"}, "A holds white space"),
-        ([("A",)], {"A": "schlüssel"}, "A holds white space or a character no key has"),
-        ([("A",)], {"A": "k\x00"}, "a character no key has"),
-        ([("A",)], {"A": "“quoted”"}, "a character no key has"),
-        ([("A",)], {"A": "\udcff"}, "a character no key has"),
+        ([("A",)], {"A": ""}, "A is empty; set it to a key, or unset it"),
+        ([("A",)], {"A": "k\n"}, "A contains a line break; set it again without it"),
+        ([("A",)], {"A": "k\r\nX-Evil: 1"}, "A contains a line break; set it again without it"),
+        ([("A",)], {"A": " k"}, "A contains whitespace or a non-ASCII character"),
+        ([("A",)], {"A": "k k"}, "A contains whitespace"),
+        ([("A",)], {"A": "\t"}, "A contains whitespace"),
+        ([("A",)], {"A": "schlüssel"}, "A contains whitespace or a non-ASCII character"),
+        ([("A",)], {"A": "k\x00"}, "a non-ASCII character"),
+        ([("A",)], {"A": "“quoted”"}, "a non-ASCII character"),
+        ([("A",)], {"A": "\udcff"}, "a non-ASCII character"),
         (
             [("A",), ("B",)],
             {"A": "", "B": " "},
-            "A is empty: set it to a key, or unset it; B holds",
+            "A is empty; set it to a key, or unset it; B contains",
         ),
         ([("A", "B")], {"A": "x", "B": ""}, "B is empty"),
     ],
 )
-def test_a_missing_or_faulty_key_says_what_to_do(any_of: list, environ: dict, reason: str) -> None:
+def test_variable_says_what_to_do_about_a_faulty_key(
+    any_of: list, environ: dict, reason: str
+) -> None:
     keys = Keys(environ=environ)
-    variable, said = keys.variable("p", provider(*any_of))
+    variable, message = keys.variable("p", provider(*any_of))
     assert variable is None
-    assert said.startswith(reason) or reason in said
+    assert reason in message
     with pytest.raises(ConfigError, match=r"^p: ") as caught:
-        keys.key("p", provider(*any_of), ["api.test"])
-    assert said in str(caught.value)
+        keys.key("p", provider(*any_of), ["https://api.test"])
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["https://{ID}.test/v1", "https://api.test/{ID}/v1"])
 @pytest.mark.parametrize("names", [("ID", "KEY"), ("KEY", "ID")])
-def test_of_variables_set_together_the_one_no_url_names_is_the_key(
-    url: str, names: tuple[str, str]
-) -> None:
+def test_variable_is_the_one_that_no_url_contains(url: str, names: tuple[str, str]) -> None:
     keys = Keys(environ={"ID": "account", "KEY": SECRET})
     assert keys.variable("p", provider(names, url=url)) == ("KEY", None)
 
 
-def test_a_variable_that_only_makes_the_url_is_still_found() -> None:
+def test_variable_may_be_one_that_the_url_contains() -> None:
     keys = Keys(environ={"ID": "account"})
     assert keys.variable("p", provider(("ID",), url="https://{ID}.test/v1")) == ("ID", None)
 
 
-def test_a_given_key_stands_before_the_environment() -> None:
+def test_given_key_takes_precedence_over_the_environment() -> None:
     keys = Keys({"p": SECRET}, environ={"A": "from-environment"})
     assert keys.variable("p", provider(("A",))) == ("api_keys['p']", None)
-    assert keys.key("p", provider(("A",)), ["api.test"]).value_for("https://api.test") == SECRET
-    assert keys.key("q", provider(("A",)), ["api.test"]).variable == "A"
+    assert (
+        keys.key("p", provider(("A",)), ["https://api.test"]).value_for("https://api.test")
+        == SECRET
+    )
+    assert keys.key("q", provider(("A",)), ["https://api.test"]).variable == "A"
     assert keys.given == ("p",)
 
 
 @pytest.mark.parametrize("value", ["", " ", "k\n", "k k", "ü"])
-def test_a_faulty_given_key_is_refused_at_once(value: str) -> None:
-    with pytest.raises(ConfigError, match=r"^api_keys\['p'\] (is empty|holds)"):
+def test_keys_refuse_a_faulty_given_key_at_once(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"^api_keys\['p'\] (is empty|contains)"):
         Keys({"p": value}, environ={})
 
 
-def test_a_key_is_read_when_it_is_used() -> None:
+def test_key_is_read_when_it_is_used() -> None:
     environ: dict[str, str] = {}
     keys = Keys(environ=environ)
     assert keys.variable("p", provider(("A",)))[1] == "set A"
     environ["A"] = SECRET
-    assert keys.key("p", provider(("A",)), ["api.test"]).value_for("https://api.test") == SECRET
+    assert (
+        keys.key("p", provider(("A",)), ["https://api.test"]).value_for("https://api.test")
+        == SECRET
+    )
     environ["A"] = "another"
-    assert keys.key("p", provider(("A",)), ["api.test"]).value_for("https://api.test") == "another"
+    assert (
+        keys.key("p", provider(("A",)), ["https://api.test"]).value_for("https://api.test")
+        == "another"
+    )
 
 
-def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_read_the_process_environment_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("P_TEST_KEY", SECRET)
     assert Keys().variable("p", provider(("P_TEST_KEY",))) == ("P_TEST_KEY", None)
 
 
-def test_a_provider_without_keys_has_no_key() -> None:
-    assert Keys(environ={}).key("p", provider(()), ["api.test"]) is None
+def test_key_is_none_for_a_provider_without_keys() -> None:
+    assert Keys(environ={}).key("p", provider(()), ["https://api.test"]) is None
 
 
-def test_a_setting_is_the_first_variable_that_is_not_empty() -> None:
+def test_setting_is_the_first_variable_that_is_not_empty() -> None:
     keys = Keys(environ={"A": " ", "B": " host ", "C": "c"})
     assert keys.setting("X", "A", "B", "C") == "host"
     assert keys.setting("X", "A") is None
@@ -389,5 +420,74 @@ def test_a_setting_is_the_first_variable_that_is_not_empty() -> None:
         ("", False),
     ],
 )
-def test_only_names_of_this_machine_are_loopback(host: str, answer: bool) -> None:
+def test_is_loopback_only_for_names_of_this_machine(host: str, answer: bool) -> None:
     assert is_loopback(host) is answer
+
+
+# Origins and templates
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://API.test/v1", "api.test"),
+        ("https://api.test:443", "api.test"),
+        ("https://api.test:8443/v1", "api.test:8443"),
+        ("http://127.0.0.1:80/v1", "127.0.0.1"),
+        ("http://[::1]:8080/v1", "[::1]:8080"),
+        ("https://user:pw@api.test/", "api.test"),
+    ],
+)
+def test_url_origin_shows_host_and_unusual_port(url: str, shown: str) -> None:
+    assert str(UrlOrigin.of(url)) == shown
+
+
+@pytest.mark.parametrize("url", ["", "api.test", "https://", "https://a.test:x", "http://[::1"])
+def test_url_origin_is_none_without_host_and_port(url: str) -> None:
+    assert UrlOrigin.of(url) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "secure"),
+    [
+        ("https://api.test", True),
+        ("http://api.test", False),
+        ("http://localhost:1", True),
+        ("ftp://api.test", False),
+        ("http://192.168.1.5", False),
+    ],
+)
+def test_url_origin_is_secure_over_tls_or_on_this_machine(url: str, secure: bool) -> None:
+    origin = UrlOrigin.of(url)
+    assert origin is not None
+    assert origin.is_secure is secure
+
+
+def test_fill_returns_a_url_without_placeholders_as_it_is() -> None:
+    assert Keys(environ={}).fill("https://api.test/v1", model_id="m") == "https://api.test/v1"
+
+
+def test_fill_names_every_variable_that_is_unset() -> None:
+    with pytest.raises(ConfigError, match=r"^set ONE and TWO$"):
+        Keys(environ={"TWO": " "}).fill("https://{ONE}.test/{TWO}/{model_id}", model_id="m")
+
+
+# The environment as a whole
+
+
+def test_environment_state_changes_with_every_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = Keys()
+    states = [keys.environment_state()]
+    monkeypatch.setenv("P_TEST_KEY", "one")
+    states.append(keys.environment_state())
+    monkeypatch.setenv("P_TEST_KEY", "two")
+    states.append(keys.environment_state())
+    monkeypatch.delenv("P_TEST_KEY")
+    assert len(set(states)) == 3
+    assert keys.environment_state() == states[0]
+
+
+def test_environment_state_sees_a_value_move_to_another_variable() -> None:
+    assert (
+        Keys(environ={"A": "k"}).environment_state() != Keys(environ={"B": "k"}).environment_state()
+    )

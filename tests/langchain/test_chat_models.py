@@ -291,7 +291,7 @@ def test_a_key_may_be_set_after_the_model_was_made(
         ({"model": "groq/gpt-4o"}, UnknownModelError, "'groq' does not list 'gpt-4o'"),
         ({"only": ["grok"]}, ConfigError, "only: 'grok' is not a provider; did you mean 'groq'"),
         ({"api_keys": {"groq": ""}}, ConfigError, r"api_keys\['groq'\] is empty"),
-        ({"api_keys": {"groq": "a\nb"}}, ConfigError, r"api_keys\['groq'\] holds a line break"),
+        ({"api_keys": {"groq": "a\nb"}}, ConfigError, r"api_keys\['groq'\] contains a line break"),
         ({"registry": "/nowhere.json"}, RegistryError, "/nowhere.json: cannot be read"),
         ({"registry": {"providers": {"x": {"name": 5}}}}, RegistryError, r"\$\.providers\.x\.name"),
     ],

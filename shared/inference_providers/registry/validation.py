@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from inference_providers.credentials import in_braces, is_loopback, secret_of
+from inference_providers.credentials import UrlOrigin, secret_variable, template_variables
 from inference_providers.registry.entries import entries_in
 from inference_providers.types import Model
 
@@ -100,7 +100,8 @@ def _expected_url(url: str, provider: Provider) -> str | None:
     if not _URL.fullmatch(filled):
         return "an http(s) URL"
     is_keyless_server = provider.kind == "local" and provider.auth.any_of == ((),)
-    if parts.scheme == "https" or is_loopback(parts.hostname or "") or is_keyless_server:
+    origin = UrlOrigin.of(filled)
+    if is_keyless_server or (origin is not None and origin.is_secure):
         return None
     return "an https URL; http is for this machine, and for kind 'local' without a key"
 
@@ -153,7 +154,7 @@ def _variables(provider: Provider) -> Iterator[tuple[str, str]]:
         for name in names:
             yield _KEYS_FIELD, name
     for endpoint_name, endpoint in provider.endpoints.items():
-        for name in in_braces(endpoint.base_url):
+        for name in template_variables(endpoint.base_url):
             yield f"endpoints.{endpoint_name}.base_url", name
         for name in endpoint.base_url_env:
             yield f"endpoints.{endpoint_name}.base_url_env", name
@@ -166,7 +167,9 @@ def variable_complaints(
     for provider_id, provider in providers.items():
         variables = [*_variables(provider)]
         in_urls = {name for field, name in variables if field != _KEYS_FIELD}
-        keys = {secret_of(names, provider) for names in provider.auth.any_of if names} - in_urls
+        keys = {
+            secret_variable(names, provider) for names in provider.auth.any_of if names
+        } - in_urls
         readable = permitted.get(provider_id, frozenset()) | _ALWAYS_READABLE
         for field, name in variables:
             path = f"$.providers.{provider_id}.{field}"

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 import time
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from inference_providers.credentials import Key
 from inference_providers.errors import ConfigError, LocalServerError
@@ -117,19 +115,26 @@ class Resolver:
     def access(self, route: Route) -> Access:
         """Return where to reach a route and with which key; starts the embedded server.
 
+        The key is bound to the origins of all its provider's endpoints, for a local server to
+        that of the address where it was found.
+
         Raises:
-            ConfigError: The key is missing now.
+            ConfigError: The key is missing now, or a variable leads the URL to another host.
             LocalServerError: The embedded model does not start.
         """
         if route.kind == "embedded":
-            return self._embedded(route)
+            return self._start_embedded(route)
         provider = self.registry.providers[route.provider]
-        base_url = self._filled(route.endpoint.base_url, route)
-        bound = [base_url] if route.kind == "local" else [
-            self._filled(endpoint.base_url, route) for endpoint in provider.endpoints.values()
-        ]  # fmt: skip
-        hosts = [urlsplit(url).hostname or "" for url in bound]
-        return Access(base_url, self.keys.key(route.provider, provider, hosts), self.state)
+        templates = {route.endpoint.base_url}
+        if route.kind != "local":
+            templates |= {endpoint.base_url for endpoint in provider.endpoints.values()}
+        try:
+            urls = {url: self.keys.fill(url, model_id=route.model_id) for url in templates}
+        except ConfigError as error:
+            msg = f"{route}: {error}"
+            raise ConfigError(msg) from None
+        key = self.keys.key(route.provider, provider, urls.values())
+        return Access(urls[route.endpoint.base_url], key, self.state)
 
     async def aaccess(self, route: Route) -> Access:
         """Return access, as `access` does, without blocking the event loop."""
@@ -138,11 +143,11 @@ class Resolver:
         return self.access(route)
 
     def scrub(self, route: Route, error: Exception) -> None:
-        """Take the route's key out of an exception's texts, in place."""
+        """Remove the route's key from an exception's texts, in place."""
         provider = self.registry.providers[route.provider]
         try:
             key = self.keys.key(route.provider, provider, ())
-        except ConfigError:  # unset since the call: nothing is left to compare with
+        except ConfigError:  # unset since the call, so there is nothing to compare with
             return
         if key:
             key.scrub_error(error)
@@ -183,39 +188,14 @@ class Resolver:
             if listed.protocol != route.endpoint.protocol:
                 _warn_of_fallback_once(route.provider, self._unsupported[listed.protocol])
 
-    def _embedded(self, route: Route) -> Access:
+    def _start_embedded(self, route: Route) -> Access:
         path = weights.find(route.model_id)
         if path is None:
             msg = f"{route.model_id!r} is not installed; run `autoprovider local install`"
             raise LocalServerError(msg)
         server = llama_server.start(path, model=route.model)
-        host = urlsplit(server.base_url).hostname or ""
-        key = Key("the embedded server's key", server.key, [host])
+        key = Key("the embedded server's key", server.key, [server.base_url])
         return Access(server.base_url, key, self.state)
-
-    def _filled(self, url: str, route: Route) -> str:
-        """Put values into a URL's `{model_id}` and `{VARIABLE}`; the host stays the template's."""
-        if unset := self.keys.unset(url):
-            msg = f"{route}: set {' and '.join(unset)}"
-            raise ConfigError(msg)
-
-        def value(match: re.Match[str]) -> str:
-            if match[1] == "model_id":
-                return route.model_id
-            said = self.keys.setting(match[1]) or ""
-            # Some write a host as its address: DATABRICKS_HOST is "https://….databricks.com/".
-            address = said.removeprefix("https://")
-            return said if address == said else address.removesuffix("/")
-
-        filled = re.sub(r"\{(\w+)\}", value, url)
-        fixed = urlsplit(url).netloc.rpartition("}")[2]
-        # A backslash or '@' would be read as a host's end by one parser and not by another.
-        host = re.sub(r"\{(\w+)\}", value, urlsplit(url).netloc)
-        stays = re.fullmatch(r"[A-Za-z0-9._-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?", host)
-        if not stays or urlsplit(filled).netloc != host:
-            msg = f"{route}: {filled!r} has left {fixed!r}, to which its key belongs"
-            raise ConfigError(msg)
-        return filled
 
 
 @cache

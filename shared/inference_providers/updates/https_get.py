@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from inference_providers.credentials import is_loopback
+from inference_providers.credentials import UrlOrigin
 from inference_providers.errors import FetchError, one_line
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def _followed(url: str, headers: dict[str, str], limits: _Limits) -> Answer:
         for _ in range(limits.redirects + 1):
             at = urlsplit(url)
             session.trust_env = at.scheme == "https"  # no proxy leads to this machine
-            if at.scheme != "https" and not is_loopback(at.hostname or ""):
+            origin = UrlOrigin.of(url)
+            if origin is None or not origin.is_secure:
                 msg = f"{url!r} is no https URL"
                 raise FetchError(msg)
             try:

@@ -151,7 +151,7 @@ def test_a_wrong_name_is_told_in_one_line(args: list[str], code: int, message: s
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("", "GROQ_API_KEY is empty"), ("gsk\nx", "GROQ_API_KEY holds a line break: set it again")],
+    [("", "GROQ_API_KEY is empty"), ("gsk\nx", "GROQ_API_KEY contains a line break; set it again")],
 )
 def test_a_faulty_key_is_told(value: str, message: str) -> None:
     done = run("ask", "x", "-m", "groq/gpt-oss-120b", env={"GROQ_API_KEY": value})

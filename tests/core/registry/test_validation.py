@@ -257,5 +257,5 @@ def test_no_value_in_a_url_moves_its_host(region: str) -> None:
     environ = {"CLOUD_API_KEY": "k", "CLOUD_REGION": region}
     registry = Registry.load({"providers": rows})
     made = Resolver(Selection(models=("m",)), registry, Keys(environ=environ), lambda _: {})
-    with pytest.raises(Exception, match=r"has left '\.cloud\.test'"):
+    with pytest.raises(Exception, match=r"which is outside '\.cloud\.test'"):
         made.access(made.plan().routes[0])

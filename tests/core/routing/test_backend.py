@@ -63,7 +63,9 @@ def test_protocols_that_cannot_be_spoken_are_named_with_what_to_do() -> None:
 
 
 def test_a_client_has_the_routes_address_and_key() -> None:
-    access = Access("https://p.test/v1", Key("P_KEY", "sk-canary", ["p.test"]), FailoverState())
+    access = Access(
+        "https://p.test/v1", Key("P_KEY", "sk-canary", ["https://p.test/v1"]), FailoverState()
+    )
     with find_backend().client(route("p"), access) as client:
         assert type(client) is openai.OpenAI
         assert (str(client.base_url), client.api_key) == ("https://p.test/v1/", "sk-canary")

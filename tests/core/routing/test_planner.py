@@ -343,7 +343,7 @@ def test_no_route_names_the_model_and_every_reason() -> None:
     with pytest.raises(NoRouteError) as caught:
         planned.require()
     assert str(caught.value) == (
-        "No usable route to 'big': a: set A_KEY; b: B_KEY is empty: set it to a key, or unset it;"
+        "No usable route to 'big': a: set A_KEY; b: B_KEY is empty; set it to a key, or unset it;"
         " c: excluded; server: not checked; pass local=True, or name it"
     )
 

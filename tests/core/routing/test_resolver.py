@@ -147,7 +147,7 @@ def test_a_url_is_filled_with_the_model_id_and_variables(
 def test_no_value_filled_into_a_url_changes_whose_host_it_is(name: str) -> None:
     provider = provider_row({"m": name}, "A_KEY", base_url="https://{model_id}.a.test/v1")
     made = resolver({"a": provider}, "m", environ={"A_KEY": SECRET})
-    with pytest.raises(ConfigError, match=r"has left '\.a\.test'"):
+    with pytest.raises(ConfigError, match=r"which is outside '\.a\.test'"):
         made.access(made.plan().routes[0])
 
 
