@@ -1,4 +1,4 @@
-"""LangChain chat models and embeddings that find their provider in the user's environment.
+"""LangChain chat models and embeddings whose provider the environment decides.
 
 ```python
 from langchain_autoprovider import AutoChatModel
@@ -12,7 +12,7 @@ try:
 except ImportError as error:
     msg = (
         "The original distribution 'inference-providers' has overwritten autoprovider's core."
-        " Mend it with: pip uninstall inference-providers"
+        " To fix this, run: pip uninstall inference-providers"
         " && pip install --force-reinstall --no-deps autoprovider"
     )
     raise ImportError(msg) from error

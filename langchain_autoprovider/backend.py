@@ -1,8 +1,10 @@
-"""The core's port to protocol code, answered with LangChain's models."""
+"""The core's `Backend`: routes are called with the models of this package."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from inference_providers.routing.backend import Piece
 from langchain_autoprovider.chat_models import AutoChatModel
@@ -22,10 +24,10 @@ __all__ = ["BACKEND", "LangChainBackend"]
 
 
 class LangChainBackend:
-    """Speaks to routes as `AutoChatModel` does."""
+    """Calls routes as `AutoChatModel` does."""
 
     def unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
-        """Return the registry's protocols that cannot be spoken here, each with what to do."""
+        """Return the registry's protocols that cannot be used, each with what to do."""
         return connections.unsupported_protocols(registry)
 
     def model_listing(self, protocol: str) -> ModelListing | None:
@@ -34,24 +36,18 @@ class LangChainBackend:
         return row.model_listing if row else None
 
     def client(self, route: Route, access: Access) -> Any:
-        """Return an `openai.OpenAI` client, or an object with its `chat.completions.create`."""
+        """Return an `openai.OpenAI` client, or an object with `chat.completions.create`."""
         return connections.client(route, access)
 
     def chat(self, selection: Selection, registry: Registry) -> Chat:
-        """Return what answers over all routes of `selection`."""
-        return _Chat(
-            AutoChatModel(
-                selection.models,
-                only=selection.only,
-                exclude=selection.exclude,
-                order=selection.order,
-                local=selection.local,
-                registry=registry,
-            )
-        )
+        """Return a chat that fails over between all routes of `selection`."""
+        options = msgspec.structs.asdict(selection)
+        return _Chat(AutoChatModel(options.pop("models"), registry=registry, **options))
 
 
 class _Chat:
+    """`AutoChatModel` behind the core's `Chat` interface."""
+
     def __init__(self, model: AutoChatModel) -> None:
         self._model = model
 

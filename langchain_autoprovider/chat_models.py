@@ -1,4 +1,4 @@
-"""`AutoChatModel`: a chat model named by what it is, served by whom the environment allows."""
+"""`AutoChatModel`: name a model, and the environment decides which provider serves it."""
 
 from __future__ import annotations
 
@@ -65,6 +65,12 @@ __all__ = ["AutoChatModel"]
 
 CHARS_PER_TOKEN = 4
 _REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
+_IDENTIFYING_FIELDS = (
+    *("model", "only", "exclude", "order", "sort", "local"),
+    *_REQUEST_FIELDS,
+    "stop",
+)
+"""What LangChain's tracers are receive about the model on every call."""
 
 
 class _ProfileOfRoutes:
@@ -90,29 +96,30 @@ class _ProfileOfRoutes:
 
 
 class AutoChatModel(RoutedModel, BaseChatModel):
-    """A chat model that is named, and served by whichever provider holds a key.
+    """A chat model that any provider with an API key may serve.
 
-    Routes are tried in order until one answers, also in streams: a stream commits at
-    its first output. What was tried is in `response_metadata["autoprovider"]`.
+    A call tries the routes to the model in order until one answers. A stream can change the
+    route until its first output. The attempts are listed in
+    `response_metadata["autoprovider"]`.
 
-    A name is canonical (`llama-3.3-70b`), a provider's own id
-    (`meta-llama/Llama-3.3-70B-Instruct`), or pinned to a provider
-    (`groq/llama-3.3-70b`). Several names are a list of preferences; none means the
-    best model the environment can reach, and in the end a small embedded one.
+    A model is named by its canonical name (`llama-3.3-70b`), by a provider's own id
+    (`meta-llama/Llama-3.3-70B-Instruct`), or pinned to a provider (`groq/llama-3.3-70b`).
+    Several names are tried in order of preference. Without a name, the best model that the
+    environment's keys can reach is used, or a small embedded one if there are no keys.
 
-    Keys are read from the environment when they are used. The object holds names of
-    variables only, so it can be pickled, unless keys were given by `api_keys`.
+    API keys are read from the environment when they are needed. The object itself holds only
+    the names of variables, so it can be pickled, unless keys were passed as `api_keys`.
 
     ```python
     llm = AutoChatModel("mixtral-8x7b", temperature=0)
-    llm.explain()                       # who would serve, who would not, and why
+    llm.explain()                       # who would serve it, who would not, and why
     llm.invoke("Hello").response_metadata["autoprovider"]["provider"]
     ```
 
     Raises:
-        UnknownModelError: A name is unknown or retired; says what is near.
-        ConfigError: A provider id or a given key cannot be right.
-        RegistryError: The registry file is not what it should be.
+        UnknownModelError: A model is unknown or retired; the message suggests others.
+        ConfigError: A provider id is unknown, or a key is malformed.
+        RegistryError: The registry cannot be read or is invalid.
     """
 
     temperature: float | None = None
@@ -191,16 +198,16 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         return self
 
     def as_fallbacks(self) -> RunnableWithFallbacks[LanguageModelInput, AIMessage]:
-        """Return LangChain's own fallback chain over one model per route.
+        """Return LangChain's own fallback chain, with one model per current route.
 
-        For who wants LangChain's mechanism: it keeps no chat model's interface.
+        The chain is a plain runnable and lacks most methods of a chat model.
 
         Raises:
-            ConfigError: There are fewer than two routes to make a chain of.
+            ConfigError: There are fewer than two routes.
         """
         pinned = [self._for_model(f"{route.provider}/{route.model_id}") for route in self.routes]
         if len(pinned) < 2:  # noqa: PLR2004 - a chain has a first and a next
-            msg = f"{self.model_name!r} has {len(pinned)} routes now; a fallback chain needs two"
+            msg = f"a fallback chain needs two routes; {self.model_name!r} has {len(pinned)} now"
             raise ConfigError(msg)
         return pinned[0].with_fallbacks(pinned[1:])
 
@@ -212,12 +219,18 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Bind tools, in a neutral form that each route's own class translates when called.
+        """Return a runnable whose calls offer these tools to the model.
+
+        Tools are kept in OpenAI's form; each route's own class translates them when it is
+        tried.
 
         Args:
-            tools: What `convert_to_openai_tool` takes: tools, functions, classes, dicts.
-            tool_choice: `"auto"`, `"none"`, `"any"`, a tool's name, or OpenAI's dict.
-            strict: Whether arguments must match the tool's schema exactly.
+            tools: Tools, functions, pydantic classes or dicts, as `convert_to_openai_tool`
+                accepts them, or a vendor's built-in tools such as `{"type": "web_search"}`.
+            tool_choice: `"auto"`, `"none"`, `"any"`, a tool's name, or the dict of OpenAI or
+                Anthropic.
+            strict: Whether the arguments must match the tool's schema exactly. By default the
+                provider's.
             **kwargs: Further request fields, such as `parallel_tool_calls`.
         """
         if tool_choice is not None:
@@ -234,37 +247,39 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         fallback_on_parse_error: bool = False,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """Return a runnable that answers in the shape of `schema`.
+        """Return a runnable whose answers match `schema`.
 
         Args:
             schema: A pydantic class, a `TypedDict`, or a JSON schema with a title.
-            method: `function_calling`, `json_schema` or `json_mode`; `None` for the best
-                that the route which is tried can do.
-            include_raw: Return `{"raw", "parsed", "parsing_error"}` and never raise for
-                an answer that does not parse.
-            strict: Whether the provider is asked to enforce the schema.
-            fallback_on_parse_error: Whether an answer that does not parse counts as a broken one,
-                so that the next route is asked. A stream then has the whole answer at once.
+            method: `"function_calling"`, `"json_schema"` or `"json_mode"`. By default each
+                route uses the best one that it supports.
+            include_raw: Whether to return a dict of `raw`, `parsed` and `parsing_error`,
+                instead of raising for an answer that does not parse.
+            strict: Whether the provider should enforce the schema. By default the provider's.
+            fallback_on_parse_error: Whether an answer that does not parse counts as an invalid
+                response, so that the next route is tried. A stream then yields one chunk.
             **kwargs: Further request fields.
 
         Raises:
-            ValueError: `method` is none of these.
+            ValueError: `method` is unknown.
         """
-        if method not in {None, *get_args(Method)}:
-            msg = f"method={method!r} is none of {', '.join(map(repr, get_args(Method)))}"
+        methods = get_args(Method)
+        if method is not None and method not in methods:
+            msg = f"unknown method {method!r}; use one of {', '.join(map(repr, methods))}"
             raise ValueError(msg)
         parser = parser_for(schema, method)
         fields = {**structured_output_fields(schema, method, strict=strict), **kwargs}
-        model = self.model_copy() if fallback_on_parse_error else self
+        model = self
         if fallback_on_parse_error:
+            model = self.model_copy()
             model._parse = parser.parse_result
         return parse_with(parser, model.bind(**fields), include_raw=include_raw)
 
     def get_num_tokens(self, text: str) -> int:
-        """Estimate the tokens of a text, at four characters each.
+        """Estimate the number of tokens in a text, at four characters per token.
 
-        Vendors count differently, and which one will answer is not known yet; exact
-        numbers are in an answer's `usage_metadata`.
+        Tokenizers differ, and the provider that will answer is not known yet. Exact numbers
+        are in the answer's `usage_metadata`.
         """
         if self.custom_get_token_ids:
             return super().get_num_tokens(text)
@@ -273,12 +288,12 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
-        """Estimate the tokens of messages and tools, as `get_num_tokens` does."""
+        """Estimate the number of tokens in messages and tools, as `get_num_tokens` does."""
         return count_tokens_approximately(messages, tools=list(tools) if tools else None)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Return that LangChain may write it down; keys are left out."""
+        """Allow LangChain to serialize the model; API keys are left out."""
         return True
 
     @property
@@ -287,9 +302,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return self.model_dump(
-            include={"model", "only", "exclude", "order", "sort", "local", *_REQUEST_FIELDS, "stop"}
-        )
+        return {name: self.__dict__[name] for name in _IDENTIFYING_FIELDS}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)

@@ -1,6 +1,6 @@
-"""`AutoEmbeddings`: vectors of one model, from whichever provider serves it.
+"""`AutoEmbeddings`: embeddings by one model, from any provider that serves it.
 
-Vectors of two models cannot be compared, nor can those of two lengths. So it fails over
+Vectors of different models, or of different lengths, cannot be compared. So a call fails over
 between providers of the same model and dimension only, never to another model.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["AutoEmbeddings"]
 
 
-class _Vector(msgspec.Struct):
+class _Embedding(msgspec.Struct):
     embedding: list[float]
     index: int = 0
 
@@ -46,147 +46,164 @@ class _Usage(msgspec.Struct):
     prompt_tokens: int = 0
 
 
-class _Answer(msgspec.Struct):
-    data: list[_Vector]
+class _Response(msgspec.Struct):
+    """The parts of OpenAI's response that matter here."""
+
+    data: list[_Embedding]
     usage: _Usage | None = None
 
 
 class AutoEmbeddings(RoutedModel, Embeddings):
-    """Embeddings by one model, served by whichever provider of it holds a key.
+    """Embeddings by one model, which any provider with an API key may serve.
 
-    A name is as for `AutoChatModel`. Several may be given to pin several providers of one
-    model; a list of different models is refused.
+    Models are named as in `AutoChatModel`. Several names are accepted only if they pin several
+    providers of the same model.
 
     ```python
     embeddings = AutoEmbeddings("text-embedding-3-small")
-    embeddings.explain()                       # who would serve, who would not, and why
+    embeddings.explain()                       # who would serve it, who would not, and why
     embeddings.embed_documents(["first text", "second text"])
     ```
 
     Raises:
-        UnknownModelError: A name is unknown or retired; says what is near.
-        ConfigError: No model is named, or different ones.
-        RegistryError: The registry file is not what it should be.
+        UnknownModelError: The model is unknown or retired; the message suggests others.
+        ConfigError: No model is named, or several different ones.
+        RegistryError: The registry cannot be read or is invalid.
     """
 
     dimensions: int | None = Field(default=None, ge=1)
-    """Length of the vectors, where the model can shorten them; else it is the model's own."""
+    """Length of the vectors, if the model can shorten them. By default the model's own."""
     batch_size: int = Field(default=64, ge=1)
-    """Texts of one request; longer lists are sent in several, one after the other."""
+    """Maximum number of texts per request; longer lists are sent in several requests."""
     timeout: float = Field(default=DEFAULT_SETTINGS.timeout_s, gt=0)
-    """Seconds one request may take, over all attempts and waits."""
+    """Seconds that one request may take, over all attempts and waits."""
     on_trace: Callable[[dict[str, Any]], None] | None = Field(
         default=None, exclude=True, repr=False
     )
-    """Called with the trace of each request: vectors have no place for it."""
+    """Called with the trace of each request, since vectors have no place for it."""
 
-    _seen: int | None = PrivateAttr(default=None)
+    _observed_lengths: dict[str, int] = PrivateAttr(default_factory=dict)
+    """The length of the vectors received so far, by model."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     def __init__(self, model: ModelNames = None, **options: Unpack[EmbeddingsOptions]) -> None:
         arguments: Any = options
         super().__init__(model, **arguments)
-        meant = {self._resolver.registry.target(name).model for name in self._selection.models}
-        if len(meant) != 1:
-            named = f"{', '.join(map(repr, sorted(meant)))} are" if meant else "none is"
-            msg = f"Embeddings are of one model, and {named} named; name one"
+        models = self._canonical_models()
+        if not models:
+            msg = "embeddings need the name of a model: AutoEmbeddings('text-embedding-3-small')"
+            raise ConfigError(msg)
+        if len(models) > 1:
+            names = ", ".join(map(repr, sorted(map(str, models))))
+            msg = f"embeddings of different models cannot be compared: name one of {names}"
             raise ConfigError(msg)
 
     def explain(self) -> Plan:
         """Return who would serve this model now, and why the others would not."""
-        return self._fitting(self._resolver.plan())
+        return self._with_one_length(self._resolver.plan())
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return a vector for each text, in their order.
+        """Return one vector per text, in the same order.
 
         Raises:
             NoRouteError: No provider of the model can be used.
-            AllRoutesFailed: None answered.
+            AllRoutesFailed: Every provider failed.
         """
         vectors: list[list[float]] = []
-        for part in self._parts(texts):
-            vectors += self._embedded(part)
+        for batch in self._batches(texts):
+            vectors += self._embed(batch)
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """Return the vector of one text; as `embed_documents`."""
+        """Return the vector of one text, as `embed_documents` does."""
         return self.embed_documents([text])[0]
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return a vector for each text, without blocking the event loop."""
+        """Return one vector per text, as `embed_documents` does, on the event loop."""
         vectors: list[list[float]] = []
-        for part in self._parts(texts):
-            vectors += await self._aembedded(part)
+        for batch in self._batches(texts):
+            vectors += await self._aembed(batch)
         return vectors
 
     async def aembed_query(self, text: str) -> list[float]:
-        """Return the vector of one text, without blocking the event loop."""
+        """Return the vector of one text, as `embed_documents` does, on the event loop."""
         return (await self.aembed_documents([text]))[0]
 
-    def _parts(self, texts: Sequence[str]) -> Iterator[list[str]]:
+    def _batches(self, texts: Sequence[str]) -> Iterator[list[str]]:
         for start in range(0, len(texts), self.batch_size):
             yield list(texts[start : start + self.batch_size])
 
-    def _embedded(self, texts: list[str]) -> list[list[float]]:
+    def _embed(self, texts: list[str]) -> list[list[float]]:
         plan = self.explain()
 
-        def send(attempt: Attempt) -> _Answer:
+        def send(attempt: Attempt) -> _Response:
             access = self._resolver.access(attempt.route)
             model: Any = connections.connect(attempt.route, access)
-            return self._read(model.root_client.post(**self._call(attempt, texts)), texts)
+            body = model.root_client.post(**self._post_arguments(attempt, texts))
+            return self._checked_response(body, texts)
 
-        return self._told(plan, *drivers.call(self._engine(plan), send, self._resolver.scrub))
+        outcome = drivers.call(self._engine(plan), send, self._resolver.scrub)
+        return self._report(plan, *outcome)
 
-    async def _aembedded(self, texts: list[str]) -> list[list[float]]:
-        plan = self._fitting(await self._resolver.aplan())
+    async def _aembed(self, texts: list[str]) -> list[list[float]]:
+        plan = self._with_one_length(await self._resolver.aplan())
 
-        async def send(attempt: Attempt) -> _Answer:
+        async def send(attempt: Attempt) -> _Response:
             access = await self._resolver.aaccess(attempt.route)
             model: Any = await connections.aconnect(attempt.route, access)
-            body = await model.root_async_client.post(**self._call(attempt, texts))
-            return self._read(body, texts)
+            body = await model.root_async_client.post(**self._post_arguments(attempt, texts))
+            return self._checked_response(body, texts)
 
-        done = await drivers.acall(self._engine(plan), send, self._resolver.scrub)
-        return self._told(plan, *done)
+        outcome = await drivers.acall(self._engine(plan), send, self._resolver.scrub)
+        return self._report(plan, *outcome)
 
-    def _call(self, attempt: Attempt, texts: list[str]) -> dict[str, Any]:
-        """Return OpenAI's request, without what not every provider takes."""
+    def _post_arguments(self, attempt: Attempt, texts: list[str]) -> dict[str, Any]:
+        """Return the arguments of the OpenAI client's `post`.
+
+        Its `embeddings.create` would add parameters that not every provider accepts.
+        """
         body: dict[str, Any] = {"model": attempt.route.model_id, "input": texts}
         if self.dimensions and "dimensions" not in attempt.without:
             body["dimensions"] = self.dimensions
-        timeout = {"timeout": attempt.timeout_s}
-        return {"path": "/embeddings", "cast_to": object, "body": body, "options": timeout}
+        options = {"timeout": attempt.timeout_s}
+        return {"path": "/embeddings", "cast_to": object, "body": body, "options": options}
 
-    def _read(self, body: Any, texts: list[str]) -> _Answer:
-        """Return the vectors that a provider answered, in the order of the texts.
+    def _checked_response(self, body: Any, texts: list[str]) -> _Response:
+        """Return a provider's response with its vectors in the order of the texts.
 
         Raises:
-            InvalidResponseError: They are not what was asked for.
+            InvalidResponseError: Vectors are missing, or have the wrong length.
         """
         try:
-            answer = msgspec.convert(body, _Answer)
+            response = msgspec.convert(body, _Response)
         except msgspec.ValidationError as error:
-            msg = f"no embeddings: {error}"
+            msg = f"the response holds no embeddings: {error}"
             raise InvalidResponseError(msg, body=body) from error
-        answer.data.sort(key=lambda vector: vector.index)
-        lengths = {len(vector.embedding) for vector in answer.data}
-        if len(answer.data) != len(texts) or len(lengths) > 1:
-            msg = f"{len(answer.data)} vectors of {len(lengths)} lengths for {len(texts)} texts"
+        response.data.sort(key=lambda item: item.index)
+        lengths = {len(item.embedding) for item in response.data}
+        if len(response.data) != len(texts) or len(lengths) > 1:
+            msg = (
+                f"the response holds {len(response.data)} vectors of {len(lengths)} different"
+                f" lengths for {len(texts)} texts"
+            )
             raise InvalidResponseError(msg)
-        if (wanted := self._dimension()) and lengths != {wanted}:
-            msg = f"vectors have {lengths.pop()} dimensions, not {wanted}"
+        expected = self._expected_length()
+        if expected and lengths != {expected}:
+            msg = f"vectors have {lengths.pop()} dimensions, not {expected}"
             raise InvalidResponseError(msg)
-        return answer
+        return response
 
-    def _told(
-        self, plan: Plan, answer: _Answer, tried: tuple[AttemptRecord, ...]
+    def _report(
+        self, plan: Plan, response: _Response, attempts: tuple[AttemptRecord, ...]
     ) -> list[list[float]]:
-        vectors = [vector.embedding for vector in answer.data]
-        self._seen = len(vectors[0])
+        """Remember the vectors' length, pass on the trace, and return the vectors."""
+        vectors = [item.embedding for item in response.data]
+        if self.dimensions is None:
+            self._observed_lengths[self._canonical_model] = len(vectors[0])
         if self.on_trace:
-            tokens = (answer.usage.prompt_tokens, 0) if answer.usage else None
-            self.on_trace(build_trace(plan, tried, tokens))
+            tokens = (response.usage.prompt_tokens, 0) if response.usage else None
+            self.on_trace(build_trace(plan, attempts, tokens))
         return vectors
 
     def _engine(self, plan: Plan) -> Engine:
@@ -200,35 +217,49 @@ class AutoEmbeddings(RoutedModel, Embeddings):
             errors=LangChainErrors(),
         )
 
-    def _fitting(self, plan: Plan) -> Plan:
+    def _with_one_length(self, plan: Plan) -> Plan:
         """Return the plan without routes whose vectors have another length."""
-        fitting = tuple(route for route in plan.routes if self._unfit(route) is None)
-        skipped = tuple(
-            Skipped(provider=route.provider, model=route.model, reason=reason)
-            for route in plan.routes
-            if (reason := self._unfit(route))
+        expected = self._expected_length()
+        routes: list[Route] = []
+        skipped: list[Skipped] = []
+        for route in plan.routes:
+            length = route.model_info.dimensions
+            if self._can_have_length(length, expected):
+                routes.append(route)
+            else:
+                reason = f"its vectors have {length} dimensions, not {expected}"
+                skipped.append(Skipped(provider=route.provider, model=route.model, reason=reason))
+        if not skipped:
+            return plan
+        return msgspec.structs.replace(
+            plan, routes=tuple(routes), skipped=(*skipped, *plan.skipped)
         )
-        return msgspec.structs.replace(plan, routes=fitting, skipped=(*skipped, *plan.skipped))
 
-    def _unfit(self, route: Route) -> str | None:
-        own, wanted = route.model_info.dimensions, self._dimension()
-        can_be_shortened = self.dimensions is not None and own is not None and own > self.dimensions
-        if own in {None, wanted} or wanted is None or can_be_shortened:
-            return None
-        return f"its vectors have {own} dimensions, not {wanted}"
+    def _can_have_length(self, length: int | None, expected: int | None) -> bool:
+        """Whether vectors of this length fit, or can be shortened; unknown lengths fit."""
+        if length is None or expected is None or length == expected:
+            return True
+        return self.dimensions is not None and length > self.dimensions
 
-    def _dimension(self) -> int | None:
-        """Return the length all vectors must have, as far as it is known."""
+    def _expected_length(self) -> int | None:
+        """Return the length that all vectors must have, or `None` if it is not known yet."""
         if self.dimensions:
             return self.dimensions
+        registry, model = self._resolver.registry, self._canonical_model
+        for provider_id in registry.models.get(model, ()):
+            for entry in registry.entries(provider_id, model):
+                if entry.dimensions:
+                    return entry.dimensions
+        return self._observed_lengths.get(model)
+
+    def _canonical_models(self) -> set[str]:
         registry = self._resolver.registry
-        (model,) = {registry.target(name).model for name in self._selection.models}
-        listed = (
-            entry.dimensions
-            for provider_id in registry.models.get(model, ())
-            for entry in registry.entries(provider_id, model)
-        )
-        return next((length for length in listed if length), self._seen)
+        return {registry.target(name).model for name in self._selection.models}
+
+    @property
+    def _canonical_model(self) -> str:
+        (model,) = self._canonical_models()
+        return model
 
     def _load_registry(self) -> Registry:
         return super()._load_registry().embeddings
@@ -236,7 +267,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
     def _unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
         with_embeddings = {name for name, protocol in PROTOCOLS.items() if protocol.embeddings}
         return {
-            name: f"embeddings are not asked over {name!r} by this version; use another provider"
+            name: f"this version cannot request embeddings with the protocol {name!r}"
             for name in registry.protocols - with_embeddings
         }
 

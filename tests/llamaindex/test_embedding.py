@@ -173,7 +173,7 @@ def test_a_model_may_be_named_as_by_other_classes(served: Served) -> None:
 
 
 def test_a_model_must_be_named() -> None:
-    with pytest.raises(ConfigError, match="none is named"):
+    with pytest.raises(ConfigError, match="embeddings need the name of a model"):
         AutoEmbedding()
 
 

@@ -144,7 +144,7 @@ def test_strict_goes_along(able: Able, method: Any, strict: bool | None) -> None
 
 
 def test_an_unknown_method_is_refused(able: Able) -> None:
-    with pytest.raises(ValueError, match="method='by_hand' is none of 'function_calling'"):
+    with pytest.raises(ValueError, match="unknown method 'by_hand'; use one of 'function_calling'"):
         able.model().with_structured_output(Person, method="by_hand")  # type: ignore[arg-type]
 
 
