@@ -26,7 +26,7 @@ from inference_providers.errors import ConfigError
 from inference_providers.routing.resolver import Resolver
 from inference_providers.settings import DEFAULT_SETTINGS
 from inference_providers.types import Plan, Route, Selection, Sort
-from inference_providers.updates.effective_registry import registry_here
+from inference_providers.updates.effective_registry import active_registry
 from langchain_autoprovider.options import ModelNames, RoutingOptions
 from langchain_autoprovider.protocols import connections
 
@@ -143,7 +143,7 @@ class RoutedModel(BaseModel):
         )
 
     def _load_registry(self) -> Registry:
-        return registry_here(self.registry)
+        return active_registry(self.registry)
 
     def _unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
         """Return the registry's protocols that cannot be used, each with what to do instead."""

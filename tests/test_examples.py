@@ -120,7 +120,7 @@ def test_the_registry_pages_commands_and_variables_exist() -> None:
     assert {*re.findall(r"^export (\w+)", bash, re.MULTILINE)} == {*known, updater.ALLOW_VARIABLE}
     allowed = re.search(r"export AUTOPROVIDER_ALLOW_PROVIDERS=(.*)", bash)
     assert allowed
-    assert merge_policy.allowances([allowed[1]])
+    assert merge_policy.allowed_hosts([allowed[1]])
     command = Path(sys.executable).with_name("autoprovider")
     for words in dict.fromkeys(commands):
         done = subprocess.run(

@@ -18,8 +18,8 @@ from inference_providers.registry.registry import Registry
 from inference_providers.routing.backend import find_backend
 from inference_providers.routing.resolver import Resolver
 from inference_providers.types import Selection
-from inference_providers.updates.effective_registry import registry_here
-from inference_providers.updates.updater import source_of
+from inference_providers.updates.effective_registry import active_registry
+from inference_providers.updates.updater import update_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,13 +80,13 @@ class ProviderList:
             replaced = Registry.load(json_override)
             self.registry = replaced if json_merge is None else replaced.merged(json_merge)
         else:
-            updates = source_of(
+            updates = update_source(
                 Keys(),
                 url=update_url,
                 trusted_keys=trusted_keys,
                 allow_providers=allow_providers,
             )
-            self.registry = registry_here(json_merge, updates=updates, refresh=auto_update)
+            self.registry = active_registry(json_merge, updates=updates, refresh=auto_update)
         self._log_level = logging.WARNING if verbose else logging.DEBUG
 
     def __repr__(self) -> str:

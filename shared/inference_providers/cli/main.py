@@ -17,7 +17,7 @@ from inference_providers.local import weights
 from inference_providers.routing.backend import find_backend
 from inference_providers.routing.resolver import Resolver
 from inference_providers.types import Selection
-from inference_providers.updates.effective_registry import registry_here
+from inference_providers.updates.effective_registry import active_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ def ask(
         raise typer.BadParameter("there is none", param_hint="QUESTION")  # noqa: EM101, TRY003 - typer's way
     tried = None
     chat = find_backend().chat(
-        _selection(model, only, exclude, local=local), registry_here(registry)
+        _selection(model, only, exclude, local=local), active_registry(registry)
     )
     try:
         for piece in chat.stream(prompt):
@@ -113,7 +113,7 @@ def explain(
     selection = _selection(model, only, exclude, local=local)
     connector = find_backend()
     plan = Resolver(
-        selection, registry_here(registry), Keys(), connector.unsupported_protocols
+        selection, active_registry(registry), Keys(), connector.unsupported_protocols
     ).plan()
     output.table(plan.table())
     if not plan.routes:
@@ -123,7 +123,7 @@ def explain(
 @app.command()
 def models(registry: registry_commands.RegistryFile = None) -> None:
     """List the models the registry knows, and who serves them."""
-    output.models(registry_here(registry))
+    output.models(active_registry(registry))
 
 
 @app.command()
@@ -133,9 +133,9 @@ def providers(
 ) -> None:
     """List the providers, the variable each reads its key from, and whether it is set."""
     if stats:
-        output.stats(registry_here(registry))
+        output.stats(active_registry(registry))
     else:
-        output.providers(registry_here(registry), Keys())
+        output.providers(active_registry(registry), Keys())
 
 
 app.command("update")(registry_commands.update_registry)

@@ -66,9 +66,9 @@ def update_registry(
 ) -> None:
     """Fetch a newer registry and keep it; it cannot change where a key goes."""
     source = effective_registry.require_source(
-        updater.source_of(Keys(), url=url, trusted_keys=trusted_key)
+        updater.update_source(Keys(), url=url, trusted_keys=trusted_key)
     )
-    new, registry = effective_registry.fetched(source)
+    new, registry = effective_registry.fetch_registry(source)
     bundled = Registry.load()
     added = sorted(registry.models.keys() - bundled.models.keys())
     gone = sorted(bundled.models.keys() - registry.models.keys())
@@ -76,15 +76,15 @@ def update_registry(
         f"The registry of {new.document.generated_at:%Y-%m-%d} has {len(registry.models)} models:"
         f" {len(added)} more than this package's, {len(gone)} gone."
     )
-    for provider_id, host in merge_policy.newcomers(bundled.document, new.document):
+    for provider_id, host in merge_policy.new_providers(bundled.document, new.document):
         if provider_id not in registry.providers:
             typer.echo(
                 f"It also knows {provider_id!r}. To use it, with the key in"
                 f" {merge_policy.key_variable(provider_id)}:"
                 f" {updater.ALLOW_VARIABLE}={provider_id}@{host}"
             )
-    if new.unkept:
-        msg = f"It is not kept: {new.unkept}; free space, or mend its directory"
+    if new.cache_error:
+        msg = f"It is not kept: {new.cache_error}; free space, or mend its directory"
         raise UpdateError(msg)
     if url and Keys().setting(updater.URL_VARIABLE) != url:
         typer.echo(f"It is used wherever {updater.URL_VARIABLE} is set to this URL.")
@@ -100,7 +100,7 @@ def verify_registry(
     registry: RegistryFile = None,
 ) -> None:
     """Ask providers for their models; show what the registry has too many or too few of."""
-    loaded = effective_registry.registry_here(registry)
+    loaded = effective_registry.active_registry(registry)
     findings = registry_audit.verify(loaded, Keys(), provider)
     if not findings:
         msg = "No provider can be asked: no key is set; `autoprovider providers` shows which"

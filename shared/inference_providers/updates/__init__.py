@@ -1,1 +1,1 @@
-"""Fetching a newer registry without letting it redirect a key."""
+"""Newer registries: fetched safely, verified, cached, and limited in what they may change."""

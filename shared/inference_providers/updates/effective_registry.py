@@ -1,10 +1,10 @@
-"""Which registry is in force: the bundled one, and what is laid over it.
+"""The registry in effect: the bundled one with everything that is laid over it.
 
-In this order, each over those before it:
+Four layers, each over the ones before it:
 
 1. the registry of this package;
-2. what was downloaded from `AUTOPROVIDER_REGISTRY_URL`, as far as it may
-   (`inference_providers.updates.merge_policy`);
+2. what was downloaded from `AUTOPROVIDER_REGISTRY_URL`, as far as
+   `inference_providers.updates.merge_policy` lets it change anything;
 3. the file that `AUTOPROVIDER_REGISTRY` names;
 4. what the program passes as `registry=`.
 """
@@ -28,134 +28,143 @@ if TYPE_CHECKING:
     from inference_providers.types import Provider
     from inference_providers.updates.updater import Update, UpdateSource
 
-__all__ = ["REGISTRY_VARIABLE", "fetched", "registry_here", "require_source"]
+__all__ = ["REGISTRY_VARIABLE", "active_registry", "fetch_registry", "require_source"]
 
 REGISTRY_VARIABLE = "AUTOPROVIDER_REGISTRY"
 
 logger = logging.getLogger(__name__)
 
 
-class _Own(NamedTuple):
-    """What the user lays over everything else: a file the environment names, and an argument."""
+class _UserLayers(NamedTuple):
+    """What the user lays over everything else: the file of the environment, and an argument."""
 
     file: str | None
-    source: RegistrySource | None
+    argument: RegistrySource | None
 
 
-def registry_here(
+def active_registry(
     source: RegistrySource | Registry | None = None,
     *,
     updates: UpdateSource | None = None,
     refresh: bool = False,
 ) -> Registry:
-    """Return the registry in force, with `source` on top; a `Registry` is returned as it is.
+    """Return the registry in effect, with `source` on top.
 
     Args:
-        source: A path, JSON text or dict, laid over everything else.
-        updates: Where downloads come from; the environment says where nothing is given.
-        refresh: Fetch first. Trouble is logged in one line, and is no error.
+        source: A path, JSON text or dict to lay over everything else. A `Registry` is
+            returned unchanged.
+        updates: Where downloads come from, instead of the environment's settings.
+        refresh: Whether to fetch first. If that fails, one line is logged and the last
+            good registry is used.
 
     Raises:
-        RegistryError: A file of the user is not what it should be.
-        ConfigError: A setting for updates is not what it should be, or with `refresh`
-            there is none.
+        RegistryError: One of the user's files is not a valid registry.
+        ConfigError: A setting for updates is malformed, or `refresh` has no URL.
     """
     if isinstance(source, Registry):
         return source
     bundled = Registry.load()
     if updates is None:
-        updates = updater.source_of(Keys())
+        updates = updater.update_source(Keys())
     if refresh:
         updates = require_source(updates)
-        new = _fetched_or_kept(updates, bundled.document)
+        update = _fetched_or_cached(updates, bundled.document)
     else:
-        new = updater.kept(updates, bundled.document) if updates else None
-    own = _Own(Keys().setting(REGISTRY_VARIABLE), source)
-    if new is None or updates is None:
-        return _over(bundled, own)
-    # A provider the user describes is the user's alone; nothing of a download's goes into it.
-    mine = _over(bundled, own)
-    described, named = _of_the_user(mine, bundled)
-    allowed = tuple((p, host) for p, host in updates.allowed if p not in described)
+        update = updater.cached_update(updates, bundled.document) if updates else None
+    layers = _UserLayers(Keys().setting(REGISTRY_VARIABLE), source)
+    without_update = _with_user_layers(bundled, layers)
+    if update is None or updates is None:
+        return without_update
+    # A provider that the user describes is the user's alone: the download adds nothing to it.
+    user_providers, user_models = _added_by_user(without_update, bundled)
+    allowed = tuple((p, host) for p, host in updates.allowed if p not in user_providers)
+    updates = updates._replace(allowed=allowed)
     try:
-        return _over(_bounded(bundled, updates._replace(allowed=allowed), new.raw, named), own)
+        return _with_user_layers(_updated(bundled, updates, update.raw, user_models), layers)
     except RegistryError as error:
-        logger.warning("The downloaded registry is not used: it does not fit yours: %s", error)
-        return mine
+        logger.warning("The downloaded registry does not fit yours and is not used: %s", error)
+        return without_update
 
 
-def fetched(updates: UpdateSource) -> tuple[Update, Registry]:
+def fetch_registry(updates: UpdateSource) -> tuple[Update, Registry]:
     """Fetch a newer registry; return it, and the bundled one with what it may change.
 
     Raises:
-        FetchError: It cannot be had.
-        UpdateError: It is refused.
+        FetchError: The server did not send a registry.
+        UpdateError: The registry is refused.
     """
     bundled = Registry.load()
-    new = updater.fetched(updates, bundled.document)
-    return new, _bounded(bundled, updates, new.raw)
+    update = updater.fetch_update(updates, bundled.document)
+    return update, _updated(bundled, updates, update.raw)
 
 
 def require_source(updates: UpdateSource | None) -> UpdateSource:
-    """Return `updates`.
+    """Return `updates`, which must be set.
 
     Raises:
-        ConfigError: There is none, and no address to fall back on.
+        ConfigError: It is `None`, and no registry is published that could be the default.
     """
     if updates is None:
         msg = (
-            "No registry is published for this version to fetch; give the https URL of one"
-            f" in {updater.URL_VARIABLE}, as --url or as update_url="
+            "No registry is published for this version; set the https URL of one in"
+            f" {updater.URL_VARIABLE}, or pass it as --url or update_url="
         )
         raise ConfigError(msg)
     return updates
 
 
-@lru_cache(maxsize=4)  # registries are loaded once, and this is asked for each model object
-def _of_the_user(mine: Registry, bundled: Registry) -> tuple[frozenset[str], frozenset[str]]:
+@lru_cache(maxsize=4)  # registries are loaded once, and every model object asks this
+def _added_by_user(user: Registry, bundled: Registry) -> tuple[frozenset[str], frozenset[str]]:
     """Return the providers that only the user's files know, and the models they name."""
-    described = frozenset(mine.providers.keys() - bundled.providers.keys())
-    theirs = _names(mine.providers[provider_id] for provider_id in described)
-    new = _names(mine.providers.values()) - _names(bundled.providers.values())
-    return described, theirs | new
+    providers = frozenset(user.providers.keys() - bundled.providers.keys())
+    own_models = _model_names(user.providers[provider_id] for provider_id in providers)
+    new_models = _model_names(user.providers.values()) - _model_names(bundled.providers.values())
+    return providers, own_models | new_models
 
 
-def _names(rows: Iterable[Provider]) -> frozenset[str]:
-    """Return the names of all models of some rows, in lower case."""
-    return frozenset(name.lower() for row in rows for name in (*row.models, *row.embeddings))
+def _model_names(providers: Iterable[Provider]) -> frozenset[str]:
+    """Return the names of chat and embedding models, in lower case."""
+    return frozenset(name.lower() for p in providers for name in (*p.models, *p.embeddings))
 
 
-def _over(registry: Registry, own: _Own) -> Registry:
-    if own.file is not None:
+def _with_user_layers(registry: Registry, layers: _UserLayers) -> Registry:
+    """Lay the user's file and argument over a registry.
+
+    Raises:
+        RegistryError: One of them is not a valid registry.
+    """
+    if layers.file is not None:
         try:
-            registry = registry.merged(Path(own.file))
+            registry = registry.merged(Path(layers.file))
         except RegistryError as error:
             msg = f"{REGISTRY_VARIABLE}={error}"
             raise RegistryError(msg) from error
-    return registry if own.source is None else registry.merged(own.source)
+    return registry if layers.argument is None else registry.merged(layers.argument)
 
 
-def _fetched_or_kept(updates: UpdateSource, bundled: Document) -> Update | None:
+def _fetched_or_cached(updates: UpdateSource, bundled: Document) -> Update | None:
     try:
-        new = updater.fetched(updates, bundled)
+        update = updater.fetch_update(updates, bundled)
     except (FetchError, UpdateError) as error:
-        last = updater.kept(updates, bundled)
-        of = last.document if last else bundled
-        logger.warning("The registry is not updated: %s; using that of %s", error, _date(of))
+        last = updater.cached_update(updates, bundled)
+        document = last.document if last else bundled
+        date = f"{document.generated_at:%Y-%m-%d}" if document.generated_at else "unknown date"
+        logger.warning("The registry is not updated: %s; using the one of %s", error, date)
         return last
-    if new.unkept:
-        logger.warning("The new registry is used, but not kept: %s", new.unkept)
-    return new
-
-
-def _date(document: Document) -> str:
-    return f"{document.generated_at:%Y-%m-%d}" if document.generated_at else "no date"
+    if update.cache_error:
+        logger.warning("The new registry is used, but not cached: %s", update.cache_error)
+    return update
 
 
 @lru_cache(maxsize=4)
-def _bounded(
-    bundled: Registry, updates: UpdateSource, raw: bytes, named: frozenset[str] = frozenset()
+def _updated(
+    bundled: Registry,
+    updates: UpdateSource,
+    raw: bytes,
+    user_models: frozenset[str] = frozenset(),
 ) -> Registry:
-    new = updater.opened(raw, updates.trusted_keys).document
-    document = merge_policy.bounded(bundled.document, new, dict(updates.allowed), named)
+    downloaded = updater.decode_update(raw, updates.trusted_keys).document
+    document = merge_policy.apply_download(
+        bundled.document, downloaded, dict(updates.allowed), user_models
+    )
     return Registry.from_document(document, f"{bundled.origin}, updated")

@@ -1,11 +1,10 @@
-"""One GET over TLS, within limits of size and time, to one host.
+"""One GET over TLS to one host, within limits of size and time.
 
-* https only, but for this machine; a redirect is followed on the same host only, and only
-  where asked for.
-* The whole of it takes `deadline_s` at most, however slowly the server drips.
-* The body is taken as it comes: a compressed one is refused, since a small one may
-  unfold to anything.
-* Proxies and certificates are those of the environment; no `.netrc` password goes along.
+* Only https is used, except for this machine. Redirects are followed on the same host only,
+  and only as many as the caller allows.
+* The whole exchange takes at most `deadline_s`, however slowly the server sends.
+* A compressed body is refused, since a small one may expand to any size.
+* Proxies and certificates come from the environment; passwords in `.netrc` are not sent.
 """
 
 from __future__ import annotations
@@ -24,21 +23,28 @@ if TYPE_CHECKING:
 
     import requests
 
-__all__ = ["Answer", "get"]
+__all__ = ["Response", "get"]
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_PART_BYTES = 4096
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+_READ_BYTES = 4096
+_SHORTEST_TIMEOUT_S = 0.001
 
 
-class Answer(NamedTuple):
-    """What a server answered. Header names are in lower case."""
+class Response(NamedTuple):
+    """What a server sent. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-class _Limits(NamedTuple):
+class FetchBudget(NamedTuple):
+    """What one fetch may use: bytes of each body, seconds and redirects in all.
+
+    Attributes:
+        ends: The deadline as a time of `time.monotonic`.
+    """
+
     max_bytes: int
     deadline_s: float
     redirects: int
@@ -52,102 +58,111 @@ def get(
     max_bytes: int,
     deadline_s: float,
     redirects: int = 0,
-) -> Answer:
-    """Return what `url` answers, whatever the status.
+) -> Response:
+    """Return the response to a GET, whatever its status.
 
     Raises:
-        FetchError: No answer, too slow, too large, compressed, or led elsewhere.
+        FetchError: There is no response, or it is too slow, too large, compressed,
+            malformed, or a redirect that may not be followed.
     """
-    limits = _Limits(max_bytes, deadline_s, redirects, time.monotonic() + deadline_s)
-    answers: queue.SimpleQueue[Answer | FetchError] = queue.SimpleQueue()
+    budget = FetchBudget(max_bytes, deadline_s, redirects, time.monotonic() + deadline_s)
+    results: queue.SimpleQueue[Response | FetchError] = queue.SimpleQueue()
     host = urlsplit(url).hostname or url
 
     def run() -> None:
         try:
-            answers.put(_followed(url, dict(headers), limits))
+            results.put(_follow(url, dict(headers), budget))
         except FetchError as error:
-            answers.put(error)
-        except ValueError as error:  # a length, or a place to go on to, that is none
-            answers.put(FetchError(one_line(f"{host} answers what is no HTTP: {error}")))
+            results.put(error)
+        except ValueError as error:  # such as a Content-Length or Location that does not parse
+            message = f"{host} sent a malformed HTTP response: {error}"
+            results.put(FetchError(one_line(message)))
 
-    # Reads have time limits only each by itself, so the whole is watched from outside.
+    # requests limits each read, not the whole exchange, so a second thread watches the clock.
     threading.Thread(target=run, name="autoprovider-fetch", daemon=True).start()
     try:
-        answer = answers.get(timeout=deadline_s)
+        result = results.get(timeout=deadline_s)
     except queue.Empty:
-        msg = f"{host} did not answer within {deadline_s:g} s"
+        msg = f"{host} did not respond within {deadline_s:g} s"
         raise FetchError(msg) from None
-    if isinstance(answer, FetchError):
-        raise answer
-    return answer
+    if isinstance(result, FetchError):
+        raise result
+    return result
 
 
-def _followed(url: str, headers: dict[str, str], limits: _Limits) -> Answer:
-    import requests  # noqa: PLC0415 - a sixth of a second, for who fetches something
-    import urllib3  # noqa: PLC0415 - what requests stands on, and what the body is read from
+def _follow(url: str, headers: dict[str, str], budget: FetchBudget) -> Response:
+    """Send the request, and follow redirects on the same host.
+
+    Raises:
+        FetchError: As for `get`.
+    """
+    import requests  # noqa: PLC0415 - takes a sixth of a second to import
+    import urllib3  # noqa: PLC0415
 
     first = urlsplit(url)
     headers = {"Accept-Encoding": "identity", "User-Agent": "autoprovider", **headers}
     session: Any = requests.Session()
-    session.auth = _as_it_is
-    # It would read a redirect's body to the end, and unfold it, before anybody can look.
+    session.auth = _without_auth  # or requests would look into .netrc
+    # requests would read and decompress the whole body of a redirect.
     session.get_redirect_target = lambda _: None
     with session:
-        for _ in range(limits.redirects + 1):
-            at = urlsplit(url)
-            session.trust_env = at.scheme == "https"  # no proxy leads to this machine
+        for _ in range(budget.redirects + 1):
+            session.trust_env = urlsplit(url).scheme == "https"  # no proxy for this machine
             origin = UrlOrigin.of(url)
             if origin is None or not origin.is_secure:
-                msg = f"{url!r} is no https URL"
+                msg = f"{url!r} is not an https URL"
                 raise FetchError(msg)
             try:
-                answer = _once(session, url, headers, limits)
+                response = _request_once(session, url, headers, budget)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                raise FetchError(_said(url, error, limits)) from error
-            if answer.status not in _REDIRECTS or "location" not in answer.headers:
-                return answer
-            url = urljoin(url, answer.headers["location"])
+                raise FetchError(_failure_message(url, error, budget)) from error
+            if response.status not in _REDIRECT_STATUSES or "location" not in response.headers:
+                return response
+            url = urljoin(url, response.headers["location"])
             if urlsplit(url)[:2] != first[:2]:
-                msg = f"{first.hostname} leads elsewhere, to {urlsplit(url).hostname!r}"
+                msg = f"{first.hostname} redirects to another host, {urlsplit(url).hostname!r}"
                 raise FetchError(msg)
-    msg = f"{first.hostname} redirects more than {limits.redirects} times"
+    msg = f"{first.hostname} redirects more than {budget.redirects} times"
     raise FetchError(msg)
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _without_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _once(session: Any, url: str, headers: dict[str, str], limits: _Limits) -> Answer:
-    left = max(0.001, limits.ends - time.monotonic())
+def _request_once(session: Any, url: str, headers: dict[str, str], budget: FetchBudget) -> Response:
+    """Send one request, and read its body within the budget."""
+    host = urlsplit(url).hostname
+    timeout_s = max(_SHORTEST_TIMEOUT_S, budget.ends - time.monotonic())
     with session.get(
-        url, headers=headers, timeout=left, allow_redirects=False, stream=True
+        url, headers=headers, timeout=timeout_s, allow_redirects=False, stream=True
     ) as response:
-        found = {name.lower(): value for name, value in response.headers.items()}
-        if found.get("content-encoding", "identity").lower() not in {"identity", ""}:
-            msg = f"{urlsplit(url).hostname} answers compressed, which was not asked for"
+        received = {name.lower(): value for name, value in response.headers.items()}
+        if received.get("content-encoding", "identity").lower() not in {"identity", ""}:
+            msg = f"{host} sent a compressed body, although `identity` was requested"
             raise FetchError(msg)
         body = bytearray()
-        # What is there, part by part: a chunk that says it has -1 bytes would else be read whole.
-        while part := response.raw.read1(_PART_BYTES, decode_content=False):
+        # `read` would take a chunk that claims a size of -1 as a whole; `read1` reads parts.
+        while part := response.raw.read1(_READ_BYTES, decode_content=False):
             body += part
-            if len(body) > limits.max_bytes:
-                msg = f"{urlsplit(url).hostname} answers with more than {limits.max_bytes:,} bytes"
+            if len(body) > budget.max_bytes:
+                msg = f"{host} sent more than {budget.max_bytes:,} bytes"
                 raise FetchError(msg)
-            if time.monotonic() > limits.ends:
-                msg = f"{urlsplit(url).hostname} did not end within {limits.deadline_s:g} s"
+            if time.monotonic() > budget.ends:
+                msg = f"{host} did not finish within {budget.deadline_s:g} s"
                 raise FetchError(msg)
-        announced = found.get("content-length", "")
-        if announced.isdigit() and int(announced) != len(body):
-            msg = f"{urlsplit(url).hostname} broke off its answer"
+        length = received.get("content-length", "")
+        if length.isdigit() and int(length) != len(body):
+            msg = f"{host} closed the connection before the end of the body"
             raise FetchError(msg)
-    return Answer(response.status_code, found, bytes(body))
+    return Response(response.status_code, received, bytes(body))
 
 
-def _said(url: str, error: Exception, limits: _Limits) -> str:
-    if time.monotonic() >= limits.ends:  # the one who waits may be later to notice than the read
-        return f"{urlsplit(url).hostname} did not answer within {limits.deadline_s:g} s"
+def _failure_message(url: str, error: Exception, budget: FetchBudget) -> str:
+    host = urlsplit(url).hostname
+    if time.monotonic() >= budget.ends:  # this thread may notice the deadline before `get`
+        return f"{host} did not respond within {budget.deadline_s:g} s"
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
-    return one_line(f"{urlsplit(url).hostname} cannot be reached: {cause}")
+    return one_line(f"{host} cannot be reached: {cause}")

@@ -1,15 +1,15 @@
-"""What a downloaded registry may change: models and their facts, never where a key goes.
+"""What a downloaded registry may change: models and facts about them, never where a key goes.
 
-`bounded(trusted, downloaded)` is the whole of it, and it builds rather than filters: the
-result is the trusted document with these parts taken from the other one.
+`apply_download(trusted, downloaded)` builds its result instead of filtering the download:
+it is the trusted document, with only these parts taken from the downloaded one.
 
-* Of a provider both know: `models` and `embeddings`. Its URLs, protocols, key variables,
-  quirks and everything else stay as they are; a model may name one of its endpoints.
-* Providers on this machine stay as they are: their model ids are names of files.
-* `aliases`, `retired_models`, `auto_model_priority`: names only, none of which pins a
-  provider or hides a model, one of the user's own included.
-* A provider only the other one knows is left out, unless the user has allowed it for one
-  host. It is then reached at that host only, with the key in `ITS_NAME_API_KEY` only.
+* For a provider that both know: `models` and `embeddings`. Its URLs, protocols, key
+  variables, quirks and everything else are unchanged; a model may name one of its endpoints.
+* Providers on this machine are unchanged: their model ids are names of files.
+* `aliases`, `retired_models`, `auto_model_priority`: names only. None of them pins a
+  provider or hides a model, including the user's own.
+* A provider that only the download knows is left out, unless the user has allowed it for
+  one host. Then it is reached at that host only, with the key in `ITS_NAME_API_KEY` only.
 """
 
 from __future__ import annotations
@@ -33,155 +33,168 @@ if TYPE_CHECKING:
     from inference_providers.registry.loader import Document, RetiredModel
     from inference_providers.types import Endpoint
 
-__all__ = ["allowances", "bounded", "key_variable", "model_names", "newcomers"]
+__all__ = [
+    "allowed_hosts",
+    "apply_download",
+    "chat_model_names",
+    "key_variable",
+    "new_providers",
+]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,150}")
-_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9@~][A-Za-z0-9@~._:/+-]{0,250}")
-_PROVIDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}")
+_MODEL_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9@~][A-Za-z0-9@~._:/+-]{0,250}")
+_PROVIDER_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}")
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._-]+)*/?")
-_FIELD = re.compile(r"[a-z][a-z0-9_]{0,60}")
-_NO_FIELDS = frozenset(
+_REQUEST_FIELD = re.compile(r"[a-z][a-z0-9_]{0,60}")
+_SDK_FIELDS = frozenset(
     {
         *("api_base", "api_key", "base_url", "default_headers", "default_query", "endpoint"),
         *("extra_body", "extra_headers", "extra_query", "headers", "http_client", "input"),
         *("messages", "metadata", "model", "organization", "project", "stream", "timeout"),
     }
 )
-"""What no quirk from outside may rename, drop or write into: an SDK gives it a meaning."""
-_COUNTS = frozenset({"best_of", "n"})
-"""How many answers are paid for: nothing is renamed to these, least of all a limit of tokens."""
+"""Request fields that an SDK interprets: no downloaded quirk may rename, drop or write them."""
+_ANSWER_COUNT_FIELDS = frozenset({"best_of", "n"})
+"""How many answers are paid for: no downloaded quirk may rename a field, such as a token
+limit, to one of these."""
 
 
-def bounded(
+def apply_download(
     trusted: Document,
     downloaded: Document,
     allowed: Mapping[str, str] | None = None,
-    named: AbstractSet[str] = frozenset(),
+    user_models: AbstractSet[str] = frozenset(),
 ) -> Document:
     """Return `trusted` with what `downloaded` may change.
 
     Args:
-        trusted: The wheel's registry.
-        downloaded: Any valid document; nothing in it is believed.
+        trusted: The registry of the wheel.
+        downloaded: Any valid document; nothing in it is trusted.
         allowed: Hosts by provider id, for providers that only `downloaded` knows.
-        named: Models of the user's own, none of which becomes an alias of another.
+        user_models: Names of the user's own models, which no alias may replace.
     """
     providers = {
-        provider_id: _with_models(row, downloaded.providers.get(provider_id))
-        for provider_id, row in trusted.providers.items()
+        provider_id: _with_models(provider, downloaded.providers.get(provider_id))
+        for provider_id, provider in trusted.providers.items()
     }
-    protocols = {e.protocol for row in trusted.providers.values() for e in row.endpoints.values()}
-    taken = frozenset().union(*validation.declared_variables(trusted.providers).values())
-    for provider_id, row in downloaded.providers.items():
-        host = (allowed or {}).get(provider_id)
-        known = provider_id in trusted.providers or provider_id in trusted.retired_providers
-        variable = key_variable(provider_id)
-        if host is None or known or variable in taken:
-            continue
-        if newcomer := _newcomer(row, host, variable, protocols):
-            providers[provider_id] = newcomer
-    models = model_names(providers.values())
-    embeddings = {name for row in providers.values() for name in row.embeddings}
+    providers |= _allowed_new_providers(trusted, downloaded, allowed or {})
+    models = chat_model_names(providers.values())
+    embeddings = {name for provider in providers.values() for name in provider.embeddings}
     return msgspec.structs.replace(
         trusted,
         generated_at=downloaded.generated_at,
         providers=providers,
-        aliases=_aliases(trusted, downloaded, models | embeddings, named),
-        retired_models=dict(_retired(trusted, downloaded, models)),
+        aliases=_aliases(trusted, downloaded, models | embeddings, user_models),
+        retired_models=dict(_retired_models(trusted, downloaded, models)),
         auto_model_priority=_priority(trusted, downloaded, models),
     )
 
 
-def newcomers(trusted: Document, downloaded: Document) -> Iterator[tuple[str, str]]:
-    """Yield the providers only `downloaded` knows, each with the host it would be allowed for."""
+def new_providers(trusted: Document, downloaded: Document) -> Iterator[tuple[str, str]]:
+    """Yield the providers that only `downloaded` knows and that the user could allow.
+
+    Each comes with the host to allow it for.
+    """
     hosts: dict[str, str] = {}
-    for provider_id, row in downloaded.providers.items():
-        if provider_id in trusted.providers or not _PROVIDER.fullmatch(provider_id):
+    for provider_id, provider in downloaded.providers.items():
+        if provider_id in trusted.providers or not _PROVIDER_ID.fullmatch(provider_id):
             continue
-        at = {urlsplit(endpoint.base_url).hostname or "" for endpoint in row.endpoints.values()}
-        if len(at) == 1:
-            hosts[provider_id] = at.pop()
-    usable = bounded(trusted, downloaded, hosts).providers
+        urls = [endpoint.base_url for endpoint in provider.endpoints.values()]
+        provider_hosts = {urlsplit(url).hostname or "" for url in urls}
+        if len(provider_hosts) == 1:
+            hosts[provider_id] = provider_hosts.pop()
+    usable = _allowed_new_providers(trusted, downloaded, hosts)
     yield from ((provider_id, host) for provider_id, host in hosts.items() if provider_id in usable)
 
 
-def allowances(said: Iterable[str]) -> dict[str, str]:
-    """Return hosts by provider id, of texts such as `newprovider@api.newprovider.com`.
+def allowed_hosts(settings: Iterable[str]) -> dict[str, str]:
+    """Return hosts by provider id, from settings such as `newprovider@api.newprovider.com`.
 
-    A name alone would not do: another download could give it another host.
+    An id alone is not enough: a later download could give the provider another host.
 
     Raises:
-        ConfigError: One is not of that form.
+        ConfigError: A setting is not of that form.
     """
-    allowed = {}
-    for text in said:
-        provider_id, _, host = text.strip().partition("@")
-        if not (_PROVIDER.fullmatch(provider_id) and _HOST.fullmatch(host)):
+    hosts = {}
+    for setting in settings:
+        provider_id, _, host = setting.strip().partition("@")
+        if not (_PROVIDER_ID.fullmatch(provider_id) and _HOST.fullmatch(host)):
             msg = (
-                f"allow_providers: got {text!r}, expected a provider's id and its host, such as"
+                f"allow_providers: got {setting!r}, expected a provider's id and its host, such as"
                 " 'newprovider@api.newprovider.com'; `autoprovider update` shows them"
             )
             raise ConfigError(msg)
-        allowed[provider_id] = host
-    return allowed
+        hosts[provider_id] = host
+    return hosts
 
 
 def key_variable(provider_id: str) -> str:
-    """Return the only variable from which a provider that was downloaded gets its key."""
+    """Return the only variable that the key of a downloaded provider is read from."""
     return f"{re.sub('[^A-Z0-9]', '_', provider_id.upper())}_API_KEY"
 
 
-def model_names(providers: Iterable[Provider]) -> set[str]:
+def chat_model_names(providers: Iterable[Provider]) -> set[str]:
     """Return the canonical names of all chat models."""
-    return {model for row in providers for model in row.models}
+    return {model for provider in providers for model in provider.models}
 
 
-def _with_models(row: Provider, other: Provider | None) -> Provider:
-    if other is None or row.kind in ON_THIS_MACHINE:
-        return row
+# Models of providers that both know
+
+
+def _with_models(provider: Provider, downloaded: Provider | None) -> Provider:
+    if downloaded is None or provider.kind in ON_THIS_MACHINE:
+        return provider
     return msgspec.structs.replace(
-        row,
-        models=_listings(row.models, other.models, row.endpoints),
-        embeddings=_listings(row.embeddings, other.embeddings, row.endpoints),
+        provider,
+        models=_safe_listings(provider.models, downloaded.models, provider.endpoints),
+        embeddings=_safe_listings(provider.embeddings, downloaded.embeddings, provider.endpoints),
     )
 
 
-def _listings(
-    known: Mapping[str, Listing], other: Mapping[str, Listing], endpoints: Mapping[str, Endpoint]
+def _safe_listings(
+    trusted: Mapping[str, Listing],
+    downloaded: Mapping[str, Listing],
+    endpoints: Mapping[str, Endpoint],
 ) -> dict[str, Listing]:
-    ids = {entry.id for listed in known.values() for entry in entries_in(listed)}
-    made: dict[str, Listing] = {}
-    for name, listed in other.items():
-        if name not in known and not _NAME.fullmatch(name):
+    """Return downloaded models with plain names and ids, at endpoints the provider has."""
+    trusted_ids = {entry.id for listing in trusted.values() for entry in entries_in(listing)}
+    listings: dict[str, Listing] = {}
+    for name, listing in downloaded.items():
+        if name not in trusted and not _NAME.fullmatch(name):
             continue
         entries = tuple(
-            _harmless(entry)
-            for entry in entries_in(listed)
-            if entry.endpoint in endpoints and (entry.id in ids or _ID.fullmatch(entry.id))
+            _safe_entry(entry)
+            for entry in entries_in(listing)
+            if entry.endpoint in endpoints
+            and (entry.id in trusted_ids or _MODEL_ID.fullmatch(entry.id))
         )
         if entries:
-            made[name] = entries if len(entries) > 1 else entries[0]
-    return made
+            listings[name] = entries if len(entries) > 1 else entries[0]
+    return listings
 
 
-def _harmless(entry: Model) -> Model:
-    """Return the entry without what no honest one has: odd quirks, an account's limits."""
+def _safe_entry(entry: Model) -> Model:
+    """Return an entry without fields that no honest download has.
+
+    Those are rate limits, which belong to an account, and odd quirks or labels.
+    """
     entry = msgspec.structs.replace(entry, limits=None)
     if entry.quirks is not None:
-        entry = msgspec.structs.replace(entry, quirks=_harmless_quirks(entry.quirks))
+        entry = msgspec.structs.replace(entry, quirks=_safe_quirks(entry.quirks))
     for field in ("tier", "snapshot", "quantization"):
-        if not _NAME.fullmatch((getattr(entry, field) or "x").lower()):
+        label = getattr(entry, field)
+        if label is not None and not _NAME.fullmatch(label.lower()):
             entry = msgspec.structs.replace(entry, **{field: None})
     return entry
 
 
-def _harmless_quirks(quirks: Quirks | None) -> Quirks | None:
-    """Return quirks none of which reaches into what an SDK gives a meaning, or nothing."""
-    if quirks is None or _COUNTS & {
-        quirks.max_tokens_field,
-        *(own for _, own in quirks.rename_params),
-    }:
+def _safe_quirks(quirks: Quirks | None) -> Quirks | None:
+    """Return quirks that touch only plain request fields, or `None`."""
+    if quirks is None:
+        return None
+    written_fields = {quirks.max_tokens_field, *(new for _, new in quirks.rename_params)}
+    if written_fields & _ANSWER_COUNT_FIELDS:
         return None
     pending = list(msgspec.structs.astuple(quirks))
     while pending:
@@ -189,72 +202,106 @@ def _harmless_quirks(quirks: Quirks | None) -> Quirks | None:
         if isinstance(value, tuple):
             pending += value
         elif isinstance(value, str):
-            if value in _NO_FIELDS or not _FIELD.fullmatch(value):
+            if value in _SDK_FIELDS or not _REQUEST_FIELD.fullmatch(value):
                 return None
         elif not isinstance(value, bool | int | None):
             return None
     return quirks
 
 
-def _newcomer(row: Provider, host: str, variable: str, protocols: set[str]) -> Provider | None:
-    usable = {
+# Providers that only the download knows
+
+
+def _allowed_new_providers(
+    trusted: Document, downloaded: Document, allowed: Mapping[str, str]
+) -> dict[str, Provider]:
+    """Return the new providers that the user allows, each at its allowed host only."""
+    protocols = {e.protocol for p in trusted.providers.values() for e in p.endpoints.values()}
+    taken = frozenset().union(*validation.declared_variables(trusted.providers).values())
+    providers = {}
+    for provider_id, provider in downloaded.providers.items():
+        is_known = provider_id in trusted.providers or provider_id in trusted.retired_providers
+        variable = key_variable(provider_id)
+        if provider_id not in allowed or is_known or variable in taken:
+            continue
+        new = _new_provider(provider, allowed[provider_id], variable, protocols)
+        if new is not None:
+            providers[provider_id] = new
+    return providers
+
+
+def _new_provider(
+    downloaded: Provider, host: str, variable: str, protocols: set[str]
+) -> Provider | None:
+    """Return a downloaded provider that reaches `host` only, or `None` if it is not usable."""
+    endpoints = {
         name: msgspec.structs.replace(
-            endpoint, base_url_env=(), quirks=_harmless_quirks(endpoint.quirks)
+            endpoint, base_url_env=(), quirks=_safe_quirks(endpoint.quirks)
         )
-        for name, endpoint in row.endpoints.items()
-        if _leads_to(endpoint, host) and endpoint.protocol in protocols
+        for name, endpoint in downloaded.endpoints.items()
+        if _is_at_host(endpoint, host) and endpoint.protocol in protocols
     }
-    if "default" not in usable or row.kind not in {"direct", "gateway"}:
+    if "default" not in endpoints or downloaded.kind not in {"direct", "gateway"}:
         return None
     if not validation.is_key_name(variable):
         return None
     return Provider(
-        name=row.name if row.name.isprintable() else host,
-        kind=row.kind,
+        name=downloaded.name if downloaded.name.isprintable() else host,
+        kind=downloaded.kind,
         auth=Auth(any_of=((variable,),)),
-        endpoints=usable,
-        quirks=_harmless_quirks(row.quirks) or Quirks(),
-        models=_listings({}, row.models, usable),
-        embeddings=_listings({}, row.embeddings, usable),
+        endpoints=endpoints,
+        quirks=_safe_quirks(downloaded.quirks) or Quirks(),
+        models=_safe_listings({}, downloaded.models, endpoints),
+        embeddings=_safe_listings({}, downloaded.embeddings, endpoints),
     )
 
 
-def _leads_to(endpoint: Endpoint, host: str) -> bool:
-    """Say whether an endpoint is at `host`, in the one plain way of writing that."""
+def _is_at_host(endpoint: Endpoint, host: str) -> bool:
+    """Whether an endpoint is at `https://host/…`, written in the plainest way."""
     path = endpoint.base_url.removeprefix(f"https://{host}")
-    is_there = path != endpoint.base_url and bool(_PATH.fullmatch(path))
-    return is_there and bool(_PATH.fullmatch(endpoint.models_path)) and not is_loopback(host)
+    is_at_host = path != endpoint.base_url and bool(_PATH.fullmatch(path))
+    return is_at_host and bool(_PATH.fullmatch(endpoint.models_path)) and not is_loopback(host)
+
+
+# Names
 
 
 def _aliases(
-    trusted: Document, downloaded: Document, models: set[str], named: AbstractSet[str]
+    trusted: Document,
+    downloaded: Document,
+    models: set[str],
+    user_models: AbstractSet[str],
 ) -> dict[str, str]:
-    known = {**trusted.aliases, **downloaded.aliases}
+    """Return the aliases that lead to a served or retired model and hide no model."""
+    aliases = {**trusted.aliases, **downloaded.aliases}
     retired = {*trusted.retired_models, *downloaded.retired_models}
     return {
-        alias: meant
-        for alias, meant in known.items()
+        alias: target
+        for alias, target in aliases.items()
         if (alias in trusted.aliases or _NAME.fullmatch(alias))
         and alias not in models
-        and alias not in named
-        and (meant in models or (meant in retired and _NAME.fullmatch(meant)))
+        and alias not in user_models
+        and (target in models or (target in retired and _NAME.fullmatch(target)))
     }
 
 
-def _retired(
+def _retired_models(
     trusted: Document, downloaded: Document, models: set[str]
 ) -> Iterator[tuple[str, RetiredModel]]:
-    """Yield retired models that are not served; of those from outside, without their prose."""
+    """Yield retired models that no provider serves; downloaded ones without their free text."""
     for name, retired in trusted.retired_models.items():
         if name not in models:
             yield name, retired
     for name, retired in downloaded.retired_models.items():
         if name in models or name in trusted.retired_models or not _NAME.fullmatch(name):
             continue
-        instead = tuple(new for new in retired.replaced_by if new in models)
-        yield name, msgspec.structs.replace(retired, replaced_by=instead, note=None, source=None)
+        replaced_by = tuple(new for new in retired.replaced_by if new in models)
+        yield (
+            name,
+            msgspec.structs.replace(retired, replaced_by=replaced_by, note=None, source=None),
+        )
 
 
 def _priority(trusted: Document, downloaded: Document, models: set[str]) -> tuple[str, ...]:
-    wanted = tuple(name for name in downloaded.auto_model_priority if name in models)
-    return wanted or tuple(name for name in trusted.auto_model_priority if name in models)
+    served = tuple(name for name in downloaded.auto_model_priority if name in models)
+    return served or tuple(name for name in trusted.auto_model_priority if name in models)

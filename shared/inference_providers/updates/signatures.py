@@ -1,13 +1,13 @@
-"""Signed registries: made by who hosts one, checked by who trusts their key.
+"""Signed registries: a publisher signs one, and users who trust the publisher's key verify it.
 
 A signed file is `{"signed": TEXT, "signatures": [{"key": …, "signature": …}]}`, where TEXT
-is the JSON of `{"format", "version", "expires", "registry"}`. The signature (Ed25519) is
-over the text's bytes, so nothing has to be written the same way twice, and begins with
-words of our own, so a signature made for something else never counts.
+is the JSON of `{"format", "version", "expires", "registry"}`. The Ed25519 signature covers
+the bytes of TEXT, so no canonical JSON is needed, after a fixed prefix, so a signature made
+for another purpose is not valid here.
 
 * One signature by one trusted key is enough.
-* `version` only ever grows, so an older file that was once right is refused.
-* `expires` is looked at whenever the file is, so nobody can keep you on it for ever.
+* `version` never decreases, so a file that was valid earlier cannot be replayed.
+* `expires` is checked on every read, so nobody can keep a user on an old file for ever.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["Opened", "check_keys", "keygen", "open_file", "sign"]
+__all__ = ["SignedContent", "check_keys", "keygen", "open_file", "sign"]
 
 MAX_VERSION = (1 << 53) - 1
-_CONTEXT = b"autoprovider registry 1\n"
-_PREFIX = "ed25519:"
-_PUBLIC_BYTES = 32
+_SIGNED_PREFIX = b"autoprovider registry 1\n"
+_KEY_PREFIX = "ed25519:"
+_PUBLIC_KEY_BYTES = 32
 _KEY_FILE_MAX_BYTES = 4096
 _INSTALL = "pip install 'autoprovider[signatures]'"
 
@@ -55,8 +55,8 @@ class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     registry: msgspec.Raw
 
 
-class Opened(NamedTuple):
-    """A registry's JSON, and what its signer said of it; no version without a trusted key."""
+class SignedContent(NamedTuple):
+    """A registry's JSON, and what its signer stated; without a trusted key, no version."""
 
     registry: bytes
     version: int | None = None
@@ -67,25 +67,25 @@ def check_keys(trusted_keys: Sequence[str]) -> tuple[str, ...]:
     """Return public keys in one spelling.
 
     Raises:
-        ConfigError: One is no Ed25519 public key.
-        MissingPackageError: There are keys, and nothing installed to check with.
+        ConfigError: A key is not an Ed25519 public key.
+        MissingPackageError: There are keys, but the package to verify with is missing.
     """
     if trusted_keys:
         _ed25519()
-    return tuple(_PREFIX + _encoded(_public_bytes(key)) for key in trusted_keys)
+    return tuple(_KEY_PREFIX + _base64(_public_key_bytes(key)) for key in trusted_keys)
 
 
-def open_file(raw: bytes, trusted_keys: Sequence[str], *, max_bytes: int) -> Opened:
-    """Return what a file holds, signed or not.
+def open_file(raw: bytes, trusted_keys: Sequence[str], *, max_bytes: int) -> SignedContent:
+    """Return the content of a registry file, signed or not.
 
     Args:
         raw: The file.
-        trusted_keys: As `check_keys` gives them. One of them must have signed; with
-            none, signatures are not looked at.
-        max_bytes: What the file may hold.
+        trusted_keys: As `check_keys` returns them. One of them must have signed the file;
+            if there are none, signatures are ignored.
+        max_bytes: The largest size to accept.
 
     Raises:
-        UpdateError: It is not JSON, not signed by a trusted key, or not as it should be.
+        UpdateError: The file is not JSON, malformed, or not signed by a trusted key.
     """
     try:
         plain = strict_json.decode(raw, max_bytes=max_bytes)
@@ -93,7 +93,7 @@ def open_file(raw: bytes, trusted_keys: Sequence[str], *, max_bytes: int) -> Ope
             if trusted_keys:
                 msg = "it is not signed"
                 raise UpdateError(msg)
-            return Opened(raw)
+            return SignedContent(raw)
         envelope = msgspec.convert(plain, _Envelope)
         if trusted_keys:
             _verify(envelope, trusted_keys)
@@ -101,21 +101,22 @@ def open_file(raw: bytes, trusted_keys: Sequence[str], *, max_bytes: int) -> Ope
         strict_json.decode(inner, max_bytes=max_bytes)
         signed = msgspec.json.decode(inner, type=_Signed)
     except (ValueError, msgspec.ValidationError) as error:
-        msg = one_line(f"it is not as it should be: {error}")
+        msg = one_line(f"the file is malformed: {error}")
         raise UpdateError(msg) from error
     if not 0 < signed.version <= MAX_VERSION or signed.expires.tzinfo is None:
-        msg = "its version or expiry is none"
+        msg = "`version` must be 1..2**53-1 and `expires` must have a time zone"
         raise UpdateError(msg)
-    # One that nobody vouches for could be so high that nothing ever followed it.
+    # An unverified version could be so high that no later file would be accepted.
     version = signed.version if trusted_keys else None
-    return Opened(bytes(signed.registry), version, signed.expires)
+    return SignedContent(bytes(signed.registry), version, signed.expires)
 
 
 def keygen(path: Path) -> str:
     """Write a new private key to a new file; return its public key.
 
     Raises:
-        ConfigError: There is a file already, or it cannot be written.
+        ConfigError: The file exists, or cannot be written.
+        MissingPackageError: The package to sign with is missing.
     """
     key: Ed25519PrivateKey = _ed25519().Ed25519PrivateKey.generate()
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - an extra
@@ -130,36 +131,43 @@ def keygen(path: Path) -> str:
     except OSError as error:
         msg = f"{path}: the key cannot be written: {error.strerror or error}"
         raise ConfigError(msg) from error
-    return _public(key)
+    return _public_key(key)
 
 
 def sign(registry: bytes, key_file: Path, *, version: int, expires: datetime) -> bytes:
     """Return a signed file for a registry's JSON.
 
     Raises:
-        ConfigError: The key file or the version is not what it should be.
+        ConfigError: The version is out of range, or the key file is missing or not a key.
+        MissingPackageError: The package to sign with is missing.
     """
     if not 0 < version <= MAX_VERSION:
         msg = f"version: got {version}, expected a number from 1 to {MAX_VERSION}"
         raise ConfigError(msg)
-    key = _private(key_file)
+    key = _private_key(key_file)
     signed = msgspec.json.encode(
         _Signed("autoprovider-registry/1", version, expires, msgspec.Raw(registry))
     )
-    signature = _Signature(_public(key), _encoded(key.sign(_CONTEXT + signed)))
+    signature = _Signature(_public_key(key), _base64(key.sign(_SIGNED_PREFIX + signed)))
     return msgspec.json.encode(_Envelope(signed.decode(), (signature,)))
 
 
 def _verify(envelope: _Envelope, trusted_keys: Sequence[str]) -> None:
+    """Accept an envelope that a trusted key has signed.
+
+    Raises:
+        UpdateError: No trusted key has signed it.
+    """
     ed25519 = _ed25519()
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - an extra
 
+    message = _SIGNED_PREFIX + envelope.signed.encode()
     for signature in envelope.signatures:
         if signature.key not in trusted_keys:
             continue
-        public = ed25519.Ed25519PublicKey.from_public_bytes(_public_bytes(signature.key))
+        public = ed25519.Ed25519PublicKey.from_public_bytes(_public_key_bytes(signature.key))
         try:
-            public.verify(_decoded(signature.signature), _CONTEXT + envelope.signed.encode())
+            public.verify(_base64_bytes(signature.signature), message)
         except (InvalidSignature, ValueError):
             continue
         return
@@ -167,7 +175,7 @@ def _verify(envelope: _Envelope, trusted_keys: Sequence[str]) -> None:
     raise UpdateError(msg)
 
 
-def _private(key_file: Path) -> Ed25519PrivateKey:
+def _private_key(key_file: Path) -> Ed25519PrivateKey:
     ed25519 = _ed25519()
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
 
@@ -178,11 +186,14 @@ def _private(key_file: Path) -> Ed25519PrivateKey:
     except OSError as error:
         msg = f"{key_file}: the key cannot be read: {error.strerror or error}"
         raise ConfigError(msg) from error
-    except (TypeError, ValueError):  # its text is left out: it may quote the file
+    except (TypeError, ValueError):  # the error's text may quote the file
         key = None
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return cast("Ed25519PrivateKey", key)
-    msg = f"{key_file} holds no Ed25519 private key; `autoprovider registry keygen` makes one"
+    msg = (
+        f"{key_file} does not contain an Ed25519 private key; create one with"
+        " `autoprovider registry keygen`"
+    )
     raise ConfigError(msg)
 
 
@@ -195,28 +206,28 @@ def _ed25519() -> Any:
     return ed25519
 
 
-def _public(key: Ed25519PrivateKey) -> str:
-    return _PREFIX + _encoded(key.public_key().public_bytes_raw())
+def _public_key(key: Ed25519PrivateKey) -> str:
+    return _KEY_PREFIX + _base64(key.public_key().public_bytes_raw())
 
 
-def _public_bytes(key: str) -> bytes:
+def _public_key_bytes(key: str) -> bytes:
     try:
-        found = _decoded(key.strip().removeprefix(_PREFIX))
+        public = _base64_bytes(key.strip().removeprefix(_KEY_PREFIX))
     except ValueError:
-        found = b""
-    if len(found) != _PUBLIC_BYTES:
-        # It is not quoted: what is taken for the public half by mistake is the private one.
+        public = b""
+    if len(public) != _PUBLIC_KEY_BYTES:
+        # Not quoted: someone may have passed the private key by mistake.
         msg = (
-            f"trusted_keys: got {len(key)} characters, expected a public key as"
-            f" `registry keygen` prints it, {_PREFIX}…"
+            f"trusted_keys: got {len(key)} characters, expected a public key as printed by"
+            f" `autoprovider registry keygen`, {_KEY_PREFIX}…"
         )
         raise ConfigError(msg)
-    return found
+    return public
 
 
-def _encoded(value: bytes) -> str:
+def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _decoded(text: str) -> bytes:
+def _base64_bytes(text: str) -> bytes:
     return base64.b64decode(text, validate=True)

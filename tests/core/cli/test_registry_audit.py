@@ -123,7 +123,7 @@ def test_no_redirect_is_followed(site, page, status: int) -> None:
 def test_an_answer_without_end_is_given_up(site, page) -> None:
     site.pages["/v1/models"] = page(endless=True)
     (finding,) = verify(registry(site.url("/v1")), keys())
-    assert "answers with more than" in finding.fault
+    assert "sent more than" in finding.fault
 
 
 def test_a_provider_on_this_machine_is_asked_without_tls() -> None:

@@ -55,24 +55,26 @@ def shows(site, page, caches, monkeypatch):
 
 
 def refreshed() -> Registry:
-    return effective_registry.registry_here(refresh=True)
+    return effective_registry.active_registry(refresh=True)
 
 
 def test_with_nothing_set_it_is_the_bundled_one() -> None:
-    assert effective_registry.registry_here() is BUNDLED
-    assert effective_registry.registry_here(BUNDLED.merged(groq("x"))) is BUNDLED.merged(groq("x"))
+    assert effective_registry.active_registry() is BUNDLED
+    assert effective_registry.active_registry(BUNDLED.merged(groq("x"))) is BUNDLED.merged(
+        groq("x")
+    )
 
 
 def test_each_layer_lies_over_those_before_it(shows, tmp_path: Path, monkeypatch) -> None:
-    assert ids(effective_registry.registry_here()) == []
+    assert ids(effective_registry.active_registry()) == []
     shows(downloaded(groq("from-the-download")))
-    assert ids(effective_registry.registry_here()) == [], "nothing is fetched unless asked for"
-    assert ids(refreshed()) == ids(effective_registry.registry_here()) == ["from-the-download"]
+    assert ids(effective_registry.active_registry()) == [], "nothing is fetched unless asked for"
+    assert ids(refreshed()) == ids(effective_registry.active_registry()) == ["from-the-download"]
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(groq("from-the-file")))
     monkeypatch.setenv(effective_registry.REGISTRY_VARIABLE, str(file))
-    assert ids(effective_registry.registry_here()) == ids(refreshed()) == ["from-the-file"]
-    assert ids(effective_registry.registry_here(groq("from-the-program"))) == ["from-the-program"]
+    assert ids(effective_registry.active_registry()) == ids(refreshed()) == ["from-the-file"]
+    assert ids(effective_registry.active_registry(groq("from-the-program"))) == ["from-the-program"]
     assert ids(ProviderList(json_merge=groq("from-the-program")).registry) == ["from-the-program"]
 
 
@@ -121,16 +123,16 @@ def test_what_cannot_be_kept_is_used_and_told(shows, tmp_path: Path, monkeypatch
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert ids(refreshed()) == ["good"]
-    said = "The new registry is used, but not kept: "
+    said = "The new registry is used, but not cached: "
     assert any(record.getMessage().startswith(said) for record in caplog.records)
 
 
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        (b"<html>", 200, "not as it should be"),
-        (b"", 503, "answers HTTP 503"),
-        (downloaded(later=-1), 200, "older than the one of this package"),
+        (b"<html>", 200, "the file is malformed"),
+        (b"", 503, "responded with HTTP 503"),
+        (downloaded(later=-1), 200, "older than the registry of this package"),
     ],
     ids=["html", "503", "older"],
 )
@@ -158,8 +160,8 @@ def test_a_file_that_does_not_fit_the_download_is_the_users_to_win(shows, caplog
     shows(downloaded({"providers": {"openai": {"models": {
         "odd": {"id": "odd", "endpoint": "responses"}}}}}))  # fmt: skip
     refreshed()
-    assert effective_registry.registry_here(mine).providers["openai"].models == {}
-    assert "it does not fit yours" in caplog.text
+    assert effective_registry.active_registry(mine).providers["openai"].models == {}
+    assert "does not fit yours" in caplog.text
 
 
 NEW = {
@@ -187,9 +189,9 @@ def test_a_provider_of_the_download_is_used_when_it_is_allowed_for_its_host(
     allowed = ProviderList(auto_update=True, allow_providers=["new@api.new.test"]).registry
     assert allowed.providers["new"].auth.any_of == (("NEW_API_KEY",),)
     monkeypatch.setenv(updater.ALLOW_VARIABLE, "new@api.new.test")
-    assert "new" in effective_registry.registry_here().providers
+    assert "new" in effective_registry.active_registry().providers
     monkeypatch.setenv(updater.ALLOW_VARIABLE, "new@elsewhere.test")
-    assert "new" not in effective_registry.registry_here().providers
+    assert "new" not in effective_registry.active_registry().providers
 
 
 def test_nothing_of_the_download_goes_into_a_provider_that_the_user_describes(
@@ -200,7 +202,7 @@ def test_nothing_of_the_download_goes_into_a_provider_that_the_user_describes(
     refreshed()
     endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
     mine = {"name": "Mine", "endpoints": {"default": endpoint}, "models": {"own": "x"}}
-    made = effective_registry.registry_here({"providers": {"new": mine}}).providers["new"]
+    made = effective_registry.active_registry({"providers": {"new": mine}}).providers["new"]
     assert made == Registry.load({"providers": {"new": mine}}).providers["new"]
 
 
@@ -214,7 +216,7 @@ def test_no_alias_of_the_download_takes_the_name_of_a_model_of_the_users(
     assert refreshed().target("our-model").model == "gpt-oss-120b"
     endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
     mine = {"name": "Mine", "endpoints": {"default": endpoint}, kind: {name: "x"}}
-    made = effective_registry.registry_here({"providers": {"mine": mine}})
+    made = effective_registry.active_registry({"providers": {"mine": mine}})
     found = made.embeddings if kind == "embeddings" else made
     assert found.target("our-model").model == name
     assert found.models[name] == ("mine",)
@@ -228,7 +230,7 @@ def test_an_alias_of_the_download_may_follow_a_model_that_is_gone(shows) -> None
     assert refreshed().target("gpt-oss-120b").model == "gpt-oss-20b"
     endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
     mine = {"name": "Mine", "endpoints": {"default": endpoint}, "models": {"gpt-oss-120b": "x"}}
-    made = effective_registry.registry_here({"providers": {"mine": mine}})
+    made = effective_registry.active_registry({"providers": {"mine": mine}})
     assert made.target("gpt-oss-120b").model == "gpt-oss-120b"
 
 
@@ -261,5 +263,5 @@ def test_updates_of_a_program_are_its_own(site, page, caches, monkeypatch) -> No
 
 def test_fetching_says_what_is_wrong_where_the_command_asks(shows) -> None:
     shows(b"", 500)
-    with pytest.raises(FetchError, match="answers HTTP 500"):
-        effective_registry.fetched(updater.source_of(Keys()))
+    with pytest.raises(FetchError, match="responded with HTTP 500"):
+        effective_registry.fetch_registry(updater.update_source(Keys()))

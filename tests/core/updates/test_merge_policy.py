@@ -78,7 +78,7 @@ def bounded(change: dict, allowed: dict | None = None) -> Document:
     """Return what the wheel's becomes when a changed copy of it is downloaded."""
     patch = json.dumps(change).encode()
     new = json.loads(loader.merge_patch(json.dumps(WHEEL).encode(), patch, "x"))
-    return merge_policy.bounded(TRUSTED, document(new), allowed)
+    return merge_policy.apply_download(TRUSTED, document(new), allowed)
 
 
 # What may change
@@ -327,7 +327,7 @@ def test_an_allowed_provider_does_not_take_a_key_that_is_anothers() -> None:
     wheel["providers"]["other"] = wheel["providers"].pop("first")
     new = {**copy.deepcopy(wheel)}
     new["providers"]["first"] = NEW
-    made = merge_policy.bounded(document(wheel), document(new), {"first": "api.new.test"})
+    made = merge_policy.apply_download(document(wheel), document(new), {"first": "api.new.test"})
     assert "first" not in made.providers, "FIRST_API_KEY is bound to `other`"
 
 
@@ -336,9 +336,9 @@ def test_newcomers_come_with_what_to_write_to_allow_them() -> None:
     new["providers"].update(
         new=NEW, dead=NEW, odd=provider_row({}, None, base_url="http://127.0.0.1/v1")
     )
-    found = list(merge_policy.newcomers(TRUSTED, document(new)))
+    found = list(merge_policy.new_providers(TRUSTED, document(new)))
     assert found == [("new", "api.new.test")]
-    assert merge_policy.allowances(f"{p}@{host}" for p, host in found) == {"new": "api.new.test"}
+    assert merge_policy.allowed_hosts(f"{p}@{host}" for p, host in found) == {"new": "api.new.test"}
 
 
 def test_very_many_newcomers_are_found_at_once() -> None:
@@ -346,7 +346,7 @@ def test_very_many_newcomers_are_found_at_once() -> None:
     new["providers"].update({f"p{n}": NEW for n in range(2_000)})
     downloaded = document(new)
     begun = time.process_time()
-    assert len(list(merge_policy.newcomers(TRUSTED, downloaded))) == 2_000
+    assert len(list(merge_policy.new_providers(TRUSTED, downloaded))) == 2_000
     assert time.process_time() - begun < 3, "all of the document was gone through for each"
 
 
@@ -357,7 +357,7 @@ def test_very_many_newcomers_are_found_at_once() -> None:
 )  # fmt: skip
 def test_an_allowance_names_provider_and_host(said: str) -> None:
     with pytest.raises(ConfigError, match="expected a provider's id and its host"):
-        merge_policy.allowances([said])
+        merge_policy.allowed_hosts([said])
 
 
 # Everything at once
@@ -511,7 +511,7 @@ def test_no_download_takes_a_key_anywhere_else_or_reads_another_variable(
     downloaded = parsed(new)
     event("valid" if downloaded else "refused as a whole")
     assume(downloaded is not None)
-    made = merge_policy.bounded(TRUSTED, downloaded, allowed)
+    made = merge_policy.apply_download(TRUSTED, downloaded, allowed)
     environ = Environment(VALUES)
     registry = Registry.from_document(made, "it")
     assert msgspec.json.decode(registry.raw, type=loader.Document) == made
@@ -540,7 +540,7 @@ def test_no_download_makes_a_call_reach_another_server(new: dict) -> None:
             downloaded = parsed(json.loads(text))
             if downloaded is None:
                 return
-            made = merge_policy.bounded(document(wheel), downloaded, {"new": "api.new.test"})
+            made = merge_policy.apply_download(document(wheel), downloaded, {"new": "api.new.test"})
             registry = Registry.from_document(made, "it")
             for name in registry.models:
                 AutoChatModel(name, registry=registry, cooldown=False).invoke("Hi")
@@ -563,7 +563,7 @@ def test_the_recorder_sees_what_an_unbounded_download_would_do() -> None:
 
 def test_the_bundled_registry_passes_through_whole() -> None:
     wheel = Registry.load()
-    made = Registry.from_document(merge_policy.bounded(wheel.document, wheel.document), "it")
+    made = Registry.from_document(merge_policy.apply_download(wheel.document, wheel.document), "it")
     assert made.models == wheel.models
     for provider_id, provider in wheel.providers.items():
         for model in provider.models:

@@ -35,7 +35,7 @@ def public(key: Path) -> str:
     return signatures.keygen(key)
 
 
-def opened(raw: bytes, *keys: str) -> signatures.Opened:
+def opened(raw: bytes, *keys: str) -> signatures.SignedContent:
     return signatures.open_file(raw, keys, max_bytes=1 << 20)
 
 
@@ -98,9 +98,9 @@ def test_a_signature_over_the_text_alone_does_not_count(key: Path, public: str) 
     ("raw", "said"),
     [
         (REGISTRY, "it is not signed"),
-        (b"x", "not as it should be"),
-        (b'{"signed": 5, "signatures": []}', "not as it should be"),
-        (b'{"signed": "{}", "signatures": [], "more": 1}', "not as it should be"),
+        (b"x", "the file is malformed"),
+        (b'{"signed": 5, "signatures": []}', "the file is malformed"),
+        (b'{"signed": "{}", "signatures": [], "more": 1}', "the file is malformed"),
         (b'{"signed": "a", "signed": "b", "signatures": []}', "duplicate key"),
     ],
 )
@@ -114,8 +114,8 @@ def test_what_is_no_signed_file_is_refused(public: str, raw: bytes, said: str) -
     [
         ('{"format": "autoprovider-registry/2"}', "format"),
         ('{"format": "autoprovider-registry/1", "version": 1}', "missing required"),
-        (WHOLE.replace('"version": 1', '"version": 0'), "version or expiry"),
-        (WHOLE.replace("00Z", "00"), "version or expiry"),
+        (WHOLE.replace('"version": 1', '"version": 0'), "must be 1..2"),
+        (WHOLE.replace("00Z", "00"), "must be 1..2"),
         ('{"version": 1, "version": 2}', "duplicate key"),
         ("[" * 100_000, "nested"),
     ],
@@ -145,7 +145,7 @@ def test_a_private_key_others_may_read_is_not_used(key: Path, public: str) -> No
 def test_a_key_file_without_a_key_is_told_and_not_quoted(key: Path, content: bytes) -> None:
     key.write_bytes(content)
     key.chmod(0o600)
-    with pytest.raises(ConfigError, match="holds no Ed25519 private key") as caught:
+    with pytest.raises(ConfigError, match="does not contain an Ed25519 private key") as caught:
         signed(key)
     assert caught.value.__cause__ is None
     assert "garbage" not in str(caught.value)

@@ -64,10 +64,10 @@ class Feed:
         self.site.pages["/registry.json"] = self.page(body, **page)
 
     def fetch(self, now: datetime = NOW) -> Update:
-        return updater.fetched(self.source, WHEEL, now=now)
+        return updater.fetch_update(self.source, WHEEL, now=now)
 
     def kept(self, now: datetime = NOW) -> Update | None:
-        return updater.kept(self.source, WHEEL, now=now)
+        return updater.cached_update(self.source, WHEEL, now=now)
 
     @property
     def file(self) -> Path:
@@ -113,15 +113,15 @@ def test_what_has_not_changed_is_not_sent_again(feed: Feed) -> None:
 def test_what_is_kept_and_not_used_is_fetched_anew(feed: Feed, wheel: dict, now: datetime) -> None:
     feed.shows(registry(day=20), headers={"ETag": '"v1"'})
     feed.fetch()
-    assert updater.kept(feed.source, document(wheel), now=now) is None
+    assert updater.cached_update(feed.source, document(wheel), now=now) is None
     with pytest.raises(UpdateError):
-        updater.fetched(feed.source, document(wheel), now=now)
+        updater.fetch_update(feed.source, document(wheel), now=now)
     assert "if-none-match" not in feed.site.asked[1].headers
 
 
 def test_nothing_changed_is_no_answer_where_nothing_is_kept(feed: Feed) -> None:
     feed.shows(b"", status=304)
-    with pytest.raises(FetchError, match="answers HTTP 304"):
+    with pytest.raises(FetchError, match="responded with HTTP 304"):
         feed.fetch()
 
 
@@ -136,20 +136,20 @@ def test_every_url_is_kept_by_itself(feed: Feed) -> None:
     feed.shows(registry())
     feed.fetch()
     other = UpdateSource(feed.site.url("/other.json"))
-    assert updater.kept(other, WHEEL, now=NOW) is None
+    assert updater.cached_update(other, WHEEL, now=NOW) is None
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"<html>", "not as it should be"),
+        (b"<html>", "the file is malformed"),
         (b"[]", "expected `object`"),
         (b'{"a": 1, "a": 1}', "duplicate key"),
         (as_bytes({**registry(), "unknown": 1}), "unknown"),
-        (as_bytes(registry(generated_at=None)), "does not say when it was made"),
-        (as_bytes(registry(day=9)), "older than the one of this package, 2026-11-10"),
-        (as_bytes(registry(day=24)), "2026-11-24, which is in the future"),
-        (as_bytes(registry(models=1)), "it lists 1 models, where this package lists 4"),
+        (as_bytes(registry(generated_at=None)), "has no date"),
+        (as_bytes(registry(day=9)), "older than the registry of this package, 2026-11-10"),
+        (as_bytes(registry(day=24)), "2026-11-24, is in the future"),
+        (as_bytes(registry(models=1)), "it lists 1 models; the registry of this package lists 4"),
         (as_bytes(registry(schema_version=2)), "schema_version: got 2"),
         (as_bytes(negative_price()), r"m-0\.cost\.in: got -1, expected `float` >= 0"),
         (b'{"providers":' * 100_000, "nested more than 16"),
@@ -171,11 +171,14 @@ def test_what_is_not_right_is_refused_and_the_last_good_one_stays(
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ({"status": 500}, "answers HTTP 500"),
-        ({"status": 404}, "answers HTTP 404"),
+        ({"status": 500}, "responded with HTTP 500"),
+        ({"status": 404}, "responded with HTTP 404"),
         ({"endless": True}, "more than 2,097,152 bytes"),
-        ({"headers": {"Content-Encoding": "gzip"}}, "answers compressed"),
-        ({"status": 302, "headers": {"Location": "https://localhost/x"}}, "leads elsewhere"),
+        ({"headers": {"Content-Encoding": "gzip"}}, "sent a compressed body"),
+        (
+            {"status": 302, "headers": {"Location": "https://localhost/x"}},
+            "redirects to another host",
+        ),
         ({"status": 302, "headers": {"Location": "/registry.json"}}, "redirects more than 2 times"),
     ],
     ids=str,
@@ -204,7 +207,9 @@ def test_an_older_one_does_not_take_a_newer_ones_place(feed: Feed) -> None:
     feed.shows(registry(day=20))
     feed.fetch()
     feed.shows(registry(day=19))
-    with pytest.raises(UpdateError, match=r"it is of 2026-11-19 .* and one of 2026-11-20"):
+    with pytest.raises(
+        UpdateError, match=r"it is from 2026-11-19 .*; the cached one is from 2026-11-20"
+    ):
         feed.fetch()
     assert day(feed.kept()) == 20
 
@@ -212,7 +217,7 @@ def test_an_older_one_does_not_take_a_newer_ones_place(feed: Feed) -> None:
 def test_one_that_the_package_has_overtaken_is_silently_not_used(feed: Feed, caplog) -> None:
     feed.shows(registry(day=15))
     feed.fetch()
-    assert updater.kept(feed.source, document(registry(day=16)), now=NOW) is None
+    assert updater.cached_update(feed.source, document(registry(day=16)), now=NOW) is None
     assert caplog.records == []
 
 
@@ -239,7 +244,7 @@ def test_a_poisoned_cache_is_not_used_and_is_mended(feed: Feed, poison: bytes, c
     feed.file.write_bytes(poison)
     assert feed.kept() is None
     (record,) = caplog.records
-    assert record.getMessage().startswith(f"The registry kept in {feed.file} is not used: ")
+    assert record.getMessage().startswith(f"The cached registry {feed.file} is not used: ")
     if b'"2026-11-30' not in poison:  # that one would have to be overtaken
         assert day(feed.fetch()) == 20
         assert day(feed.kept()) == 20
@@ -251,9 +256,9 @@ def test_what_is_wrong_with_the_cache_is_said_once(feed: Feed, caplog) -> None:
     feed.file.unlink()
     feed.file.mkdir()
     assert feed.kept() is feed.kept() is None
-    assert feed.fetch().unkept == f"{feed.file} cannot be written: Is a directory"
+    assert feed.fetch().cache_error == f"{feed.file} cannot be written: Is a directory"
     (record,) = caplog.records
-    assert record.getMessage() == f"The registry kept in {feed.file} is not used: Is a directory"
+    assert record.getMessage() == f"The cached registry {feed.file} is not used: Is a directory"
 
 
 def test_a_link_in_the_files_place_is_not_followed(feed: Feed, tmp_path: Path, caplog) -> None:
@@ -290,8 +295,8 @@ def test_a_home_that_cannot_be_written_keeps_nothing_and_uses_it(
     feed.shows(registry())
     new = feed.fetch()
     assert day(new) == 20
-    assert new.unkept
-    assert new.unkept.startswith(f"{feed.file} cannot be written: ")
+    assert new.cache_error
+    assert new.cache_error.startswith(f"{feed.file} cannot be written: ")
 
 
 CHILD = """
@@ -308,11 +313,11 @@ trusted, _ = loader.decode_document(wheel.encode(), "it")
 source = updater.UpdateSource(url)
 for _ in range(1 if limit else 10):
     try:
-        new = updater.fetched(source, trusted, now=datetime(2026, 11, 22, 12, tzinfo=UTC))
+        new = updater.fetch_update(source, trusted, now=datetime(2026, 11, 22, 12, tzinfo=UTC))
         print(new.document.generated_at.day)
-        print(new.unkept or "", end="", file=sys.stderr)
+        print(new.cache_error or "", end="", file=sys.stderr)
     except updater.UpdateError as error:
-        print("older" if "is kept" in str(error) else error)
+        print("older" if "the cached one" in str(error) else error)
 """
 
 
@@ -380,7 +385,7 @@ def test_a_signed_registry_is_taken(trusting: Feed, key) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "says"), [(6, "its version is 6, and 7 is kept"), (7, None), (8, None)]
+    ("version", "says"), [(6, "its version is 6; the cached one's is 7"), (7, None), (8, None)]
 )
 def test_a_version_never_goes_back(trusting: Feed, key, version: int, says: str | None) -> None:
     trusting.shows(signed(registry(day=12), key[0], version=7))
@@ -398,7 +403,7 @@ def test_a_version_does_not_go_back_when_the_kept_one_has_expired(trusting: Feed
     trusting.shows(signed(registry(), key[0], version=7, days=1))
     trusting.fetch()
     trusting.shows(signed(registry(), key[0], version=6, days=30))
-    with pytest.raises(UpdateError, match="its version is 6, and 7 is kept"):
+    with pytest.raises(UpdateError, match="its version is 6; the cached one's is 7"):
         trusting.fetch(now=NOW + timedelta(days=5))
 
 
@@ -413,8 +418,8 @@ def test_what_has_expired_is_refused_also_from_the_cache(trusting: Feed, key, ca
     trusting.fetch()
     later = NOW + timedelta(days=1)
     assert trusting.kept(now=later) is None
-    assert "it has expired on 2026-11-23" in caplog.text
-    with pytest.raises(UpdateError, match="it has expired"):
+    assert "it expired on 2026-11-23" in caplog.text
+    with pytest.raises(UpdateError, match="it expired"):
         trusting.fetch(now=later)
 
 
@@ -468,10 +473,12 @@ def test_the_environment_says_where_and_whom_to_believe(key) -> None:
         }
     )
     allowed = (("new", "api.new.test"), ("other", "api.other.test"))
-    assert updater.source_of(keys) == UpdateSource("https://own.test/r.json", (key[1],), allowed)
-    given = updater.source_of(keys, url="https://x.test/y", trusted_keys=(), allow_providers=())
+    assert updater.update_source(keys) == UpdateSource(
+        "https://own.test/r.json", (key[1],), allowed
+    )
+    given = updater.update_source(keys, url="https://x.test/y", trusted_keys=(), allow_providers=())
     assert given == UpdateSource("https://x.test/y")
-    assert updater.source_of(Keys(environ={})) is None
+    assert updater.update_source(Keys(environ={})) is None
 
 
 @pytest.mark.parametrize(
@@ -481,7 +488,7 @@ def test_the_environment_says_where_and_whom_to_believe(key) -> None:
 )  # fmt: skip
 def test_a_url_that_is_not_https_is_told_without_its_secrets(url: str) -> None:
     with pytest.raises(ConfigError, match="expected an https URL") as caught:
-        updater.source_of(Keys(environ={updater.URL_VARIABLE: url}))
+        updater.update_source(Keys(environ={updater.URL_VARIABLE: url}))
     assert "canary" not in str(caught.value)
 
 
