@@ -124,7 +124,10 @@ class RoutedModel(BaseModel):
         return self._resolver.plan()
 
     def _for_model(self, model: ModelNames) -> Self:
-        return self.model_copy(update={"model": _normalized("model", model)})
+        """Return a copy for other models, which shares the registry, the keys and the state."""
+        copied = self.model_copy(update={"model": _normalized("model", model)})
+        copied.__dict__["_resolver"] = self._resolver.for_selection(copied._selection)  # noqa: SLF001 - of a copy
+        return copied
 
     @cached_property
     def _resolver(self) -> Resolver:

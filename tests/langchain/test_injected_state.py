@@ -76,3 +76,11 @@ async def test_answer_tokens_count_in_the_injected_state(call: Any) -> None:
     now = time.monotonic()
     assert not state.claim(route, now, 30.0, tokens=1), "the tokens were not counted"
     assert PROCESS_STATE.claim(route, now, 30.0, tokens=1), "they were counted elsewhere"
+
+
+async def test_call_for_another_model_uses_the_injected_state() -> None:
+    state = FailoverState()
+    with FakeProvider(Reply("hello", headers=USED_UP)) as fake:
+        model_with(state, fake).invoke("Hi", model="first/m-1")
+    assert len(state.report(time.monotonic()).rows) == 1
+    assert PROCESS_STATE.report(time.monotonic()).rows == ()

@@ -79,6 +79,17 @@ class Resolver:
         self._warned_of: tuple[Route, ...] = ()
         self._warned_of_last_resort = False
 
+    def for_selection(self, selection: Selection) -> Resolver:
+        """Return a resolver for another selection, with the same registry, keys and state.
+
+        Raises:
+            UnknownModelError: A model of the selection is unknown or retired.
+            ConfigError: `only`, `exclude` or `order` contain an unknown provider.
+        """
+        return Resolver(
+            selection, self.registry, self.keys, lambda _: self._unsupported, self.state
+        )
+
     def plan(self, needs: Needs = ANYTHING, conversation: str | None = None) -> Plan:
         """Return the plan for a request now.
 
