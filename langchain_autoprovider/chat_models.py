@@ -88,7 +88,7 @@ class _ProfileOfRoutes:
         passed_in: ModelProfile | None = model.__dict__.get("profile")
         if passed_in is not None:
             return passed_in
-        plan = model._resolver.known()
+        plan = model.known_plan()
         return profile_of((*plan.routes, *plan.cooling_down))
 
     def __set__(self, model: AutoChatModel, profile: ModelProfile | None) -> None:

@@ -123,6 +123,10 @@ class RoutedModel(BaseModel):
         """
         return self._resolver.plan()
 
+    def known_plan(self) -> Plan:
+        """Return the plan as `explain` does, but look for no model servers on this machine."""
+        return self._resolver.known()
+
     def _for_model(self, model: ModelNames) -> Self:
         """Return a copy for other models, which shares the registry, the keys and the state."""
         copied = self.model_copy(update={"model": _normalized("model", model)})

@@ -1,4 +1,4 @@
-"""LlamaIndex LLMs and embeddings that find their provider in the user's environment.
+"""LlamaIndex LLMs and embeddings, served by the providers that the environment has keys for.
 
 ```python
 from llama_index.core import Settings
@@ -10,11 +10,11 @@ Settings.embed_model = AutoEmbedding("text-embedding-3-small")
 """
 
 try:
-    import llama_index.core as _core  # noqa: F401 - an extra; said here, not by what imports it
+    import llama_index.core as _core  # noqa: F401 - an optional dependency
 except ImportError as error:
     from inference_providers.errors import MissingPackageError
 
-    msg = "No package 'llama-index-core'; run `pip install 'autoprovider[llamaindex]'`"
+    msg = "Package 'llama-index-core' is missing; run `pip install 'autoprovider[llamaindex]'`"
     raise MissingPackageError(msg) from error
 
 from llamaindex_autoprovider.embedding import AutoEmbedding

@@ -1,9 +1,10 @@
-"""`AutoLLM`: LlamaIndex's function calling LLM on `AutoChatModel`'s routes."""
+"""`AutoLLM`: LlamaIndex's function-calling LLM that any provider with a key may serve."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from llama_index.core.base.llms.generic_utils import (
     astream_chat_response_to_completion_response,
@@ -16,20 +17,23 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from pydantic import Field
 
-from langchain_autoprovider import AutoChatModel  # noqa: TC001 - pydantic reads annotations at run time
-from llamaindex_autoprovider.delegate import Standing
-from llamaindex_autoprovider.exchange import (
-    Exchange,
-    arguments_of,
-    calls_of,
-    in_llamaindexs_terms,
-)
+from langchain_autoprovider.chat_models import AutoChatModel
+from langchain_autoprovider.options import ModelNames
 from llamaindex_autoprovider.metadata import metadata_of
+from llamaindex_autoprovider.options import AutoLLMOptions
+from llamaindex_autoprovider.requests import langchain_request
+from llamaindex_autoprovider.responses import (
+    StreamedResponse,
+    arguments_of,
+    chat_response,
+    partial_answer_as_chat_message,
+    tool_calls_of,
+)
+from llamaindex_autoprovider.routed_component import RoutedComponent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from langchain_core.outputs import ChatGenerationChunk
     from llama_index.core.base.llms.types import (
         ChatResponseAsyncGen,
         ChatResponseGen,
@@ -43,64 +47,74 @@ if TYPE_CHECKING:
 __all__ = ["AutoLLM"]
 
 
-class AutoLLM(Standing, FunctionCallingLLM):
-    """A LLM that is named, and served by whichever provider holds a key.
+class AutoLLM(RoutedComponent, FunctionCallingLLM):
+    """An LLM chosen by model name, served by any provider that a key is set for.
 
-    MessageFormat what `AutoChatModel` takes, and stands on one: the same routes, failover and
-    health, shared with every `AutoChatModel` of the process. Further arguments are
-    LlamaIndex's own: `system_prompt`, `callback_manager`, `rate_limiter` and the like.
+    Accepts the arguments of `AutoChatModel` and those of LlamaIndex's LLMs. Routes, failover
+    and cooldowns are those of `AutoChatModel`, and shared with every one in the process.
 
     ```python
     Settings.llm = AutoLLM("mixtral-8x7b", temperature=0)
-    Settings.llm.explain()              # who would serve, who would not, and why
+    Settings.llm.explain()  # who would serve it, who would not, and why
     Settings.llm.complete("Hello").additional_kwargs["autoprovider"]["provider"]
     ```
 
-    A stream that breaks after its first output raises `StreamInterrupted`, whose
-    `partial` is a `ChatMessage`. Settings read as attributes, and cannot be changed;
-    `model_copy(update=...)` makes another one.
+    Settings read as attributes but cannot be assigned; `model_copy(update=...)` returns a
+    changed copy. A stream that breaks off after its first output raises `StreamInterrupted`,
+    whose `partial` is a `ChatMessage`.
 
     Raises:
-        UnknownModelError: A name is unknown or retired; says what is near.
-        ConfigError: A provider id or a given key cannot be right, or an argument is
-            LangChain's own.
-        RegistryError: The registry file is not what it should be.
+        UnknownModelError: A name is unknown or retired; the message suggests similar ones.
+        ConfigError: A provider id or a key is invalid, or an argument belongs to LangChain.
+        RegistryError: The registry file is invalid.
     """
 
-    stands_on: ClassVar[str] = "chat_model"
+    model_field: ClassVar[str] = "chat_model"
 
     chat_model: AutoChatModel = Field(exclude=True, repr=False)
-    """What asks the routes. LangChain's callbacks, caches and tracers do not see it."""
+    """An existing `AutoChatModel` to use instead of settings. Its LangChain callbacks, caches
+    and tracers are not used."""
+
+    def __init__(self, model: ModelNames = None, **options: Unpack[AutoLLMOptions]) -> None:
+        arguments: Any = options
+        super().__init__(model, **arguments)
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name that LlamaIndex writes down."""
+        """Return the name that LlamaIndex writes into dumps."""
         return "AutoLLM"
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What holds for all routes that could serve now; see `facts.metadata_of`."""
-        chat = self.chat_model
-        return metadata_of(chat.explain(), chat.model_name, chat.max_tokens)
+        """The facts that hold for every route that may serve a call now.
+
+        LlamaIndex reads this several times per call, also in event loops, so servers on this
+        machine are looked for only if nothing else can serve, and never in an event loop.
+        """
+        chat_model = self.chat_model
+        plan = chat_model.known_plan()
+        if not (plan.routes or plan.cooling_down or _is_in_event_loop()):
+            plan = chat_model.explain()
+        return metadata_of(plan, model_name=chat_model.model_name, max_tokens=chat_model.max_tokens)
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer messages. `kwargs` are request fields, such as `stop` or `tools`."""
+        """Answer messages; `kwargs` are request fields, such as `stop` or `tools`."""
         return self._chat(messages, kwargs)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Answer a prompt, as `chat` does one message of a user."""
+        """Answer a prompt, sent as one user message."""
         return chat_response_to_completion_response(
-            self._chat(self._as_messages(prompt, formatted), kwargs)
+            self._chat(self._prompt_as_messages(prompt, formatted), kwargs)
         )
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Answer messages as it comes; each response holds all so far, and what is new.
+        """Stream an answer: each response holds all text so far, and the new text as `delta`.
 
-        The last one carries the trace and the tokens. New thoughts are in
-        `additional_kwargs["thinking_delta"]`.
+        New reasoning is in `additional_kwargs["thinking_delta"]`. The last response carries
+        the trace and the token counts.
         """
         return self._stream_chat(messages, kwargs)
 
@@ -111,14 +125,14 @@ class AutoLLM(Standing, FunctionCallingLLM):
         formatted: bool = False,
         **kwargs: Any,
     ) -> CompletionResponseGen:
-        """Answer a prompt as it comes, as `stream_chat` does one message of a user."""
+        """Stream the answer to a prompt, sent as one user message."""
         return stream_chat_response_to_completion_response(
-            self._stream_chat(self._as_messages(prompt, formatted), kwargs)
+            self._stream_chat(self._prompt_as_messages(prompt, formatted), kwargs)
         )
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer messages, as `chat` does."""
+        """Answer messages; `kwargs` are request fields, such as `stop` or `tools`."""
         return await self._achat(messages, kwargs)
 
     @llm_completion_callback()
@@ -128,16 +142,16 @@ class AutoLLM(Standing, FunctionCallingLLM):
         formatted: bool = False,
         **kwargs: Any,
     ) -> CompletionResponse:
-        """Answer a prompt, as `complete` does."""
+        """Answer a prompt, sent as one user message."""
         return chat_response_to_completion_response(
-            await self._achat(self._as_messages(prompt, formatted), kwargs)
+            await self._achat(self._prompt_as_messages(prompt, formatted), kwargs)
         )
 
     @llm_chat_callback()
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
-        """Answer messages as it comes, as `stream_chat` does."""
+        """Stream an answer, as `stream_chat` does."""
         return self._astream_chat(messages, kwargs)
 
     @llm_completion_callback()
@@ -147,9 +161,9 @@ class AutoLLM(Standing, FunctionCallingLLM):
         formatted: bool = False,
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
-        """Answer a prompt as it comes, as `stream_complete` does."""
+        """Stream the answer to a prompt, sent as one user message."""
         return astream_chat_response_to_completion_response(
-            self._astream_chat(self._as_messages(prompt, formatted), kwargs)
+            self._astream_chat(self._prompt_as_messages(prompt, formatted), kwargs)
         )
 
     def get_tool_calls_from_response(
@@ -158,14 +172,14 @@ class AutoLLM(Standing, FunctionCallingLLM):
         error_on_no_tool_call: bool = True,
         **kwargs: Any,
     ) -> list[ToolSelection]:
-        """Return the tool calls of an answer, or of what has come of it.
+        """Return the tool calls of an answer, or of a streamed part of one.
 
         Raises:
-            ValueError: There is none, and there should be.
-            InvalidResponseError: A call's arguments are no JSON object. Without them the
-                tool would run on its defaults.
+            ValueError: There is no call, and `error_on_no_tool_call` is set.
+            InvalidResponseError: The arguments of a call are not a JSON object. LlamaIndex
+                would run the tool without arguments.
         """
-        calls = calls_of(response.message)
+        calls = tool_calls_of(response.message)
         if error_on_no_tool_call and not calls:
             msg = f"Expected at least one tool call, got the text {response.message.content!r}"
             raise ValueError(msg)
@@ -191,8 +205,7 @@ class AutoLLM(Standing, FunctionCallingLLM):
     ) -> dict[str, Any]:
         messages = list(chat_history or ())
         if user_msg is not None:
-            said = ChatMessage(user_msg) if isinstance(user_msg, str) else user_msg
-            messages.append(said)
+            messages.append(ChatMessage(user_msg) if isinstance(user_msg, str) else user_msg)
         request = {
             **kwargs,
             "messages": messages,
@@ -207,49 +220,63 @@ class AutoLLM(Standing, FunctionCallingLLM):
                 request["tool_choice"] = choice
         return request
 
-    def _as_messages(self, prompt: str, formatted: bool) -> list[ChatMessage]:
-        wrap = None if formatted else self.completion_to_prompt
-        whole = wrap(prompt) if wrap else prompt
-        return [ChatMessage(whole)]
+    def _prompt_as_messages(self, prompt: str, formatted: bool) -> list[ChatMessage]:
+        if self.completion_to_prompt and not formatted:
+            prompt = self.completion_to_prompt(prompt)
+        return [ChatMessage(prompt)]
 
-    # The chat model's `_generate` and `_stream` are called, not `invoke` and `stream`: those
-    # would report to LangChain's tracers, answer from its cache, and count every token again
-    # when a LlamaIndex program runs inside a LangChain one.
+    # `_generate` and `_stream` are LangChain's contract for chat models. `invoke` and `stream`
+    # would also report to LangChain's tracers, answer from its cache, and count every token
+    # twice when a LlamaIndex program runs inside a LangChain one.
 
     def _chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
-        asked = Exchange.of(messages, kwargs)
-        result = self.chat_model._generate(asked.messages, asked.stop, None, **asked.fields)
-        return asked.whole(result)
+        request = langchain_request(messages, kwargs)
+        result = self.chat_model._generate(  # noqa: SLF001 - see above
+            request.messages, request.stop, None, **request.fields
+        )
+        return chat_response(result, single_call=request.single_call)
 
     async def _achat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
-        asked = Exchange.of(messages, kwargs)
-        result = await self.chat_model._agenerate(asked.messages, asked.stop, None, **asked.fields)
-        return asked.whole(result)
+        request = langchain_request(messages, kwargs)
+        result = await self.chat_model._agenerate(  # noqa: SLF001
+            request.messages, request.stop, None, **request.fields
+        )
+        return chat_response(result, single_call=request.single_call)
 
     def _stream_chat(
         self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]
     ) -> ChatResponseGen:
-        asked = Exchange.of(messages, kwargs)
-        so_far: ChatGenerationChunk | None = None
-        chunks = self.chat_model._stream(asked.messages, asked.stop, None, **asked.fields)
-        with in_llamaindexs_terms(), closing(chunks):
+        request = langchain_request(messages, kwargs)
+        response = StreamedResponse(single_call=request.single_call)
+        chunks = self.chat_model._stream(  # noqa: SLF001
+            request.messages, request.stop, None, **request.fields
+        )
+        with partial_answer_as_chat_message(), closing(chunks):
             for chunk in chunks:
-                so_far = chunk if so_far is None else so_far + chunk
-                yield asked.part(so_far, chunk)
+                yield response.add(chunk)
 
     async def _astream_chat(
         self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]
     ) -> ChatResponseAsyncGen:
-        asked = Exchange.of(messages, kwargs)
-        so_far: ChatGenerationChunk | None = None
-        chunks = self.chat_model._astream(asked.messages, asked.stop, None, **asked.fields)
-        with in_llamaindexs_terms():
+        request = langchain_request(messages, kwargs)
+        response = StreamedResponse(single_call=request.single_call)
+        chunks = self.chat_model._astream(  # noqa: SLF001
+            request.messages, request.stop, None, **request.fields
+        )
+        with partial_answer_as_chat_message():
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    so_far = chunk if so_far is None else so_far + chunk
-                    yield asked.part(so_far, chunk)
+                    yield response.add(chunk)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         yield from super().__repr_args__()
         if self.system_prompt is not None:
             yield "system_prompt", self.system_prompt
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

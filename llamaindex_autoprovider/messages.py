@@ -1,9 +1,14 @@
-"""LlamaIndex's chat messages ↔ LangChain's, both ways.
+"""LlamaIndex's chat messages ↔ LangChain's.
 
-Nothing that a model reads is lost. What LlamaIndex can say in two ways comes back in
-one: a chatbot or a model is an assistant; tool calls stand behind everything else;
-thoughts that no provider signed stand before it; a refusal is text. What an answer cites
-is in `additional_kwargs["citations"]`.
+Everything that a model reads survives both directions. Where LlamaIndex has two forms of
+one thing, one of them comes back:
+
+* The roles `chatbot` and `model` become `assistant`.
+* Tool calls come after all other blocks.
+* Reasoning that no provider signed comes before all other blocks.
+* A refusal becomes text.
+
+The citations of an answer are in `additional_kwargs["citations"]`.
 """
 
 from __future__ import annotations
@@ -30,80 +35,83 @@ from llama_index.core.base.llms.types import (
 )
 
 from inference_providers.errors import ConfigError
-from llamaindex_autoprovider.blocks import THOUGHTS, to_blocks, to_content
+from llamaindex_autoprovider.content import REASONING_TYPES, to_blocks, to_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llama_index.core.base.llms.types import BaseContentBlock
 
-__all__ = ["from_langchain", "in_openais_form", "thought", "to_langchain"]
+__all__ = ["from_langchain", "reasoning_text", "to_langchain", "to_openai_tool_calls"]
 
 _DEVELOPER = {"__openai_role__": "developer"}
-"""How LangChain marks a system message that is a developer's."""
+"""LangChain's mark on a system message with the role `developer`."""
 
-_OF_ASSISTANTS = frozenset({"reasoning_content", "refusal", "tool_calls"})
-"""What LangChain keeps aside of an assistant's message, and LlamaIndex in blocks."""
+_KWARGS_HELD_BY_BLOCKS = frozenset({"reasoning_content", "refusal", "tool_calls"})
+"""`additional_kwargs` of an answer that LlamaIndex has blocks for."""
 
-_ANSWERED_BY = "answered_by"
-"""Where a message says who gave it, if it holds what only they can read: signed thoughts."""
+_ORIGIN = "answered_by"
+"""Where a message keeps who gave it. Only that route may get its signed reasoning back."""
 
 
 def to_langchain(messages: Iterable[ChatMessage]) -> list[BaseMessage]:
     """Return messages as LangChain's.
 
     Raises:
-        ConfigError: A block cannot be sent, or a tool's message does not say which call
-            it answers.
+        ConfigError: A block cannot be sent, or a tool message does not name its call.
         OSError: A block's file cannot be read.
     """
-    return [_to_langchain(message) for message in messages]
+    return [_to_langchain_message(message) for message in messages]
 
 
 def from_langchain(message: BaseMessage) -> ChatMessage:
     """Return a message as LlamaIndex's.
 
     Raises:
-        ConfigError: There is something that no message or block of LlamaIndex can hold.
+        ConfigError: The message, or a part of it, has no equivalent in LlamaIndex.
     """
-    aside = {name: it for name, it in message.additional_kwargs.items() if it is not None}
+    kwargs = {name: value for name, value in message.additional_kwargs.items() if value is not None}
     if message.name:
-        aside["name"] = message.name
+        kwargs["name"] = message.name
     match message:
         case AIMessage():
-            return _from_assistant(message, aside)
+            return _from_answer(message, kwargs)
         case HumanMessage():
             role = MessageRole.USER
         case SystemMessage():
-            developer = aside.pop("__openai_role__", None) == "developer"
-            role = MessageRole.DEVELOPER if developer else MessageRole.SYSTEM
+            is_developer = kwargs.pop("__openai_role__", None) == "developer"
+            role = MessageRole.DEVELOPER if is_developer else MessageRole.SYSTEM
         case ToolMessage():
             role = MessageRole.TOOL
-            aside["tool_call_id"] = message.tool_call_id
+            kwargs["tool_call_id"] = message.tool_call_id
             if message.status == "error":
-                aside["status"] = message.status
+                kwargs["status"] = message.status
         case FunctionMessage():
             role = MessageRole.FUNCTION
         case _:
-            msg = f"A message of type {message.type!r} has no like in LlamaIndex"
+            msg = f"LlamaIndex has no message like LangChain's of type {message.type!r}"
             raise ConfigError(msg)
-    return ChatMessage(role=role, blocks=list(to_blocks(message.content)), additional_kwargs=aside)
+    blocks = list(to_blocks(message.content))
+    return ChatMessage(role=role, blocks=blocks, additional_kwargs=kwargs)
 
 
-def thought(message: BaseMessage) -> str:
-    """Return what a model thought in a message or a part of one, as text."""
-    plain = message.additional_kwargs.get("reasoning_content")
-    if plain or isinstance(message.content, str):
-        return plain or ""
-    parts = [
-        part for part in message.content if isinstance(part, dict) and part.get("type") in THOUGHTS
+def reasoning_text(message: BaseMessage) -> str:
+    """Return the text of the reasoning in a message or chunk."""
+    text = message.additional_kwargs.get("reasoning_content")
+    if text or isinstance(message.content, str):
+        return text or ""
+    reasoning = [
+        part
+        for part in message.content
+        if isinstance(part, dict) and part.get("type") in REASONING_TYPES
     ]
-    told = (block.content or "" for block in to_blocks(parts) if isinstance(block, ThinkingBlock))
-    return "".join(told)
+    return "".join(
+        block.content or "" for block in to_blocks(reasoning) if isinstance(block, ThinkingBlock)
+    )
 
 
-def in_openais_form(calls: Iterable[ToolCallBlock]) -> list[dict[str, Any]]:
-    """Return tool calls as OpenAI's API has them, which LlamaIndex's core looks for."""
+def to_openai_tool_calls(calls: Iterable[ToolCallBlock]) -> list[dict[str, Any]]:
+    """Return tool calls in the form of OpenAI's API, which LlamaIndex's core reads."""
     return [
         {
             "id": call.tool_call_id,
@@ -119,83 +127,90 @@ def in_openais_form(calls: Iterable[ToolCallBlock]) -> list[dict[str, Any]]:
     ]
 
 
-def _to_langchain(message: ChatMessage) -> BaseMessage:
-    aside = {name: it for name, it in message.additional_kwargs.items() if name != "images"}
-    name = aside.pop("name", None)
+# LlamaIndex → LangChain
+
+
+def _to_langchain_message(message: ChatMessage) -> BaseMessage:
+    kwargs = {name: it for name, it in message.additional_kwargs.items() if name != "images"}
+    name = kwargs.pop("name", None)
     match message.role:
         case MessageRole.USER:
-            return HumanMessage(to_content(message.blocks), name=name, additional_kwargs=aside)
+            return HumanMessage(to_content(message.blocks), name=name, additional_kwargs=kwargs)
         case MessageRole.SYSTEM:
-            return SystemMessage(to_content(message.blocks), name=name, additional_kwargs=aside)
+            return SystemMessage(to_content(message.blocks), name=name, additional_kwargs=kwargs)
         case MessageRole.DEVELOPER:
-            aside |= _DEVELOPER
-            return SystemMessage(to_content(message.blocks), name=name, additional_kwargs=aside)
+            kwargs |= _DEVELOPER
+            return SystemMessage(to_content(message.blocks), name=name, additional_kwargs=kwargs)
         case MessageRole.TOOL | MessageRole.FUNCTION:
-            return _to_result(message, name, aside)
-    return _to_assistant(message, name, aside)
+            return _to_tool_message(message, name, kwargs)
+    return _to_answer(message, name, kwargs)
 
 
-def _to_result(message: ChatMessage, name: str | None, aside: dict[str, Any]) -> BaseMessage:
+def _to_tool_message(message: ChatMessage, name: str | None, kwargs: dict[str, Any]) -> BaseMessage:
     content = to_content(message.blocks)
-    if call_id := aside.pop("tool_call_id", None):
-        status = aside.pop("status", "success")
+    if call_id := kwargs.pop("tool_call_id", None):
         return ToolMessage(
-            content, tool_call_id=call_id, name=name, status=status, additional_kwargs=aside
+            content,
+            tool_call_id=call_id,
+            name=name,
+            status=kwargs.pop("status", "success"),
+            additional_kwargs=kwargs,
         )
     if message.role == MessageRole.FUNCTION and name:
-        return FunctionMessage(content=content, name=name, additional_kwargs=aside)
+        return FunctionMessage(content=content, name=name, additional_kwargs=kwargs)
     msg = (
-        f"A message of role {message.role.value!r} does not say which call it answers;"
-        " give additional_kwargs={'tool_call_id': …}"
+        f"A message with role {message.role.value!r} must name the call it answers:"
+        " set additional_kwargs={'tool_call_id': ...}"
     )
     raise ConfigError(msg)
 
 
-def _to_assistant(message: ChatMessage, name: str | None, aside: dict[str, Any]) -> AIMessage:
-    told = aside.pop("tool_calls", None) or ()
-    thoughts: list[str] = []
-    calls: list[ToolCallBlock] = []
+def _to_answer(message: ChatMessage, name: str | None, kwargs: dict[str, Any]) -> AIMessage:
+    openai_calls = kwargs.pop("tool_calls", None) or ()
+    unsigned_reasoning: list[str] = []
+    call_blocks: list[ToolCallBlock] = []
     other: list[BaseContentBlock] = []
     for block in message.blocks:
         if isinstance(block, ToolCallBlock):
-            calls.append(block)
+            call_blocks.append(block)
         elif isinstance(block, ThinkingBlock) and not block.additional_information:
-            thoughts.append(block.content or "")
+            unsigned_reasoning.append(block.content or "")
         else:
             other.append(block)
-    if thoughts:
-        aside["reasoning_content"] = "\n\n".join(thoughts)
-    asked = [_to_call(call) for call in calls or map(_from_openais_form, told)]
-    origin = aside.pop(_ANSWERED_BY, None) or {}
+    if unsigned_reasoning:
+        kwargs["reasoning_content"] = "\n\n".join(unsigned_reasoning)
+    if not call_blocks:
+        call_blocks = [_from_openai_tool_call(call) for call in openai_calls]
+    calls = [_to_tool_call(block) for block in call_blocks]
     return AIMessage(
         to_content(other),
-        response_metadata=origin,
+        response_metadata=kwargs.pop(_ORIGIN, None) or {},
         name=name,
-        additional_kwargs=aside,
-        tool_calls=[call for call in asked if call["type"] == "tool_call"],
-        invalid_tool_calls=[call for call in asked if call["type"] == "invalid_tool_call"],
+        additional_kwargs=kwargs,
+        tool_calls=[call for call in calls if call["type"] == "tool_call"],
+        invalid_tool_calls=[call for call in calls if call["type"] == "invalid_tool_call"],
     )
 
 
-def _to_call(call: ToolCallBlock) -> ToolCall | InvalidToolCall:
-    arguments = call.tool_kwargs
+def _to_tool_call(block: ToolCallBlock) -> ToolCall | InvalidToolCall:
+    arguments = block.tool_kwargs
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments or "{}")
         except ValueError as error:
             return InvalidToolCall(
                 type="invalid_tool_call",
-                id=call.tool_call_id,
-                name=call.tool_name,
-                args=str(call.tool_kwargs),
+                id=block.tool_call_id,
+                name=block.tool_name,
+                args=str(block.tool_kwargs),
                 error=str(error),
             )
-    return ToolCall(type="tool_call", id=call.tool_call_id, name=call.tool_name, args=arguments)
+    return ToolCall(type="tool_call", id=block.tool_call_id, name=block.tool_name, args=arguments)
 
 
-def _from_openais_form(told: Any) -> ToolCallBlock:
-    """Read a call as older LlamaIndex classes leave it: the OpenAI SDK's object, or a dict."""
-    call = told if isinstance(told, dict) else told.model_dump()
+def _from_openai_tool_call(openai_call: Any) -> ToolCallBlock:
+    """Read a call as older LlamaIndex classes store it: the OpenAI SDK's object, or a dict."""
+    call = openai_call if isinstance(openai_call, dict) else openai_call.model_dump()
     function = call["function"]
     return ToolCallBlock(
         tool_call_id=call.get("id"),
@@ -204,28 +219,33 @@ def _from_openais_form(told: Any) -> ToolCallBlock:
     )
 
 
-def _from_assistant(message: AIMessage, aside: dict[str, Any]) -> ChatMessage:
+# LangChain → LlamaIndex
+
+
+def _from_answer(message: AIMessage, kwargs: dict[str, Any]) -> ChatMessage:
     blocks: list[BaseContentBlock] = []
-    if said := aside.get("reasoning_content"):
-        blocks.append(ThinkingBlock(content=said))
-    if content := message.content or aside.get("refusal"):
+    if reasoning := kwargs.get("reasoning_content"):
+        blocks.append(ThinkingBlock(content=reasoning))
+    if content := message.content or kwargs.get("refusal"):
         blocks += to_blocks(content)
-    blocks += [
-        ToolCallBlock(tool_call_id=call["id"], tool_name=call["name"], tool_kwargs=call["args"])
-        for call in message.tool_calls
-    ]
-    blocks += [
-        ToolCallBlock(
-            tool_call_id=cut["id"], tool_name=cut["name"] or "", tool_kwargs=cut["args"] or ""
+    for call in message.tool_calls:
+        blocks.append(
+            ToolCallBlock(tool_call_id=call["id"], tool_name=call["name"], tool_kwargs=call["args"])
         )
-        for cut in message.invalid_tool_calls
-    ]
-    kept = {name: it for name, it in aside.items() if name not in _OF_ASSISTANTS}
-    if cited := _cited(message.content):
-        kept["citations"] = cited
+    for invalid in message.invalid_tool_calls:
+        blocks.append(
+            ToolCallBlock(
+                tool_call_id=invalid["id"],
+                tool_name=invalid["name"] or "",
+                tool_kwargs=invalid["args"] or "",
+            )
+        )
+    kept = {name: value for name, value in kwargs.items() if name not in _KWARGS_HELD_BY_BLOCKS}
+    if citations := _citations_in(message.content):
+        kept["citations"] = citations
     signed = any(isinstance(it, ThinkingBlock) and it.additional_information for it in blocks)
-    if (signed or kept.keys() - {"name"}) and (origin := _origin(message.response_metadata)):
-        kept[_ANSWERED_BY] = origin
+    if (signed or kept.keys() - {"name"}) and (origin := _origin_of(message.response_metadata)):
+        kept[_ORIGIN] = origin
     return ChatMessage(
         role=MessageRole.ASSISTANT,
         blocks=blocks or [TextBlock(text="")],
@@ -233,18 +253,22 @@ def _from_assistant(message: AIMessage, aside: dict[str, Any]) -> ChatMessage:
     )
 
 
-def _cited(content: str | list[str | dict[str, Any]]) -> list[Any]:
-    """Return what texts cite, as their provider has it; a `TextBlock` has no place for it."""
-    texts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
-    named = (text.get("citations") or text.get("annotations") or [] for text in texts)
-    return [source for sources in named for source in sources]
+def _citations_in(content: str | list[str | dict[str, Any]]) -> list[Any]:
+    """Return the citations of all texts, in their provider's form; a `TextBlock` holds none."""
+    if isinstance(content, str):
+        return []
+    citations: list[Any] = []
+    for block in content:
+        if isinstance(block, dict) and block.get("type") == "text":
+            citations += block.get("citations") or block.get("annotations") or []
+    return citations
 
 
-def _origin(said: dict[str, Any]) -> dict[str, Any]:
-    """Return of an answer's metadata who gave it, which history is translated by."""
+def _origin_of(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an answer's metadata that says who gave it, for `adapt_history`."""
     origin: dict[str, Any] = {
-        name: said[name] for name in ("model_provider", "output_version") if name in said
+        name: metadata[name] for name in ("model_provider", "output_version") if name in metadata
     }
-    if trace := said.get("autoprovider"):
+    if trace := metadata.get("autoprovider"):
         origin["autoprovider"] = {name: trace[name] for name in ("provider", "model_id")}
     return origin

@@ -1,4 +1,4 @@
-"""What LlamaIndex is told of a model: what holds for all routes that could serve it now."""
+"""What LlamaIndex knows about a model: facts that hold for every route that may serve it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
 
 __all__ = ["metadata_of"]
 
-_LARGEST_SHARE = 4
-"""LlamaIndex keeps `num_output` of the window free of prompt: at most a quarter of it."""
+_WINDOW_PER_OUTPUT = 4
+"""LlamaIndex reserves `num_output` tokens of the window; at most a quarter may be reserved."""
+_DEFAULTS = LLMMetadata()
 
 
-def metadata_of(plan: Plan, model_name: str, max_tokens: int | None) -> LLMMetadata:
-    """Return the facts about the routes of `plan`, resting ones included: they come back.
+def metadata_of(plan: Plan, *, model_name: str, max_tokens: int | None) -> LLMMetadata:
+    """Return the metadata of all routes of `plan`, including those in a cooldown.
 
-    * The window is the smallest that is known, so that a prompt made to fill it fits
-      wherever the call ends. Where none is known, LlamaIndex's default holds.
-    * The length of an answer is `max_tokens`, else the smallest limit that is known.
-    * Tools can be called when any route takes them, since a request with tools goes to
-      no other. Without a route it is left to the call to say what is missing.
+    * The context window is the smallest known one, so a prompt that fills it fits wherever the
+      call ends. If none is known, LlamaIndex's default applies.
+    * The length of the answer is `max_tokens`, or else the smallest known limit.
+    * Tools can be called if any route supports them: a request with tools goes to no other.
+      Without any route this is true as well, so that the call can say which key is missing.
     """
-    facts = [route.model_info for route in (*plan.routes, *plan.cooling_down)]
-    unknown = LLMMetadata()
-    window = min((it.context for it in facts if it.context), default=unknown.context_window)
-    limit = min((it.output for it in facts if it.output), default=unknown.num_output)
+    models = [route.model_info for route in (*plan.routes, *plan.cooling_down)]
+    window = min((it.context for it in models if it.context), default=_DEFAULTS.context_window)
+    limit = min((it.output for it in models if it.output), default=_DEFAULTS.num_output)
     return LLMMetadata(
         context_window=window,
-        num_output=max_tokens or min(limit, window // _LARGEST_SHARE),
+        num_output=max_tokens or min(limit, window // _WINDOW_PER_OUTPUT),
         is_chat_model=True,
-        is_function_calling_model=not facts or any(it.tools is not False for it in facts),
+        is_function_calling_model=not models or any(it.tools is not False for it in models),
         model_name=model_name,
     )

@@ -239,6 +239,8 @@ def _tool_calls(message: AIMessage) -> Iterator[ToolCall]:
         if invalid["name"]:
             ids.add(invalid["id"])
             yield ToolCall(name=invalid["name"], args={}, id=invalid["id"], type="tool_call")
+    if isinstance(message.content, str):
+        return
     for block in message.content:
         if not isinstance(block, dict) or block.get("type") != "tool_use" or block["id"] in ids:
             continue

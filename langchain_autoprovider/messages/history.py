@@ -167,7 +167,7 @@ def _match_results(turns: Sequence[_Turn]) -> tuple[dict[int, dict[int, _Result]
                 open_calls[call["id"]] = deque()
             for index, call in enumerate(message.tool_calls):
                 open_calls[call["id"]].append((position, index))
-            if native:
+            if native and isinstance(message.content, list):
                 blocks = [block for block in message.content if isinstance(block, dict)]
                 builtin_ids.update(block.get("call_id") for block in blocks)
         elif isinstance(message, ToolMessage):

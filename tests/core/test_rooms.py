@@ -35,9 +35,9 @@ ROOMS = {
         {"__init__"},
     ),
     "llamaindex_autoprovider": (
-        {"blocks", "delegate", "metadata"},
-        {"embedding", "messages"},
-        {"exchange"},
+        {"content", "metadata", "options"},
+        {"messages", "routed_component"},
+        {"embedding", "requests", "responses"},
         {"llm"},
         {"__init__"},
     ),

@@ -39,9 +39,9 @@ from openai.types.chat import ChatCompletionMessageFunctionToolCall
 from inference_providers import ConfigError
 from llamaindex_autoprovider.messages import (
     from_langchain,
-    in_openais_form,
-    thought,
+    reasoning_text,
     to_langchain,
+    to_openai_tool_calls,
 )
 
 if TYPE_CHECKING:
@@ -201,12 +201,12 @@ def test_a_cache_point_rides_on_the_block_before_it() -> None:
 @pytest.mark.parametrize(
     ("blocks", "told"),
     [
-        ([CitableBlock(title="t", source="s", content="c")], "'CitableBlock' cannot be sent"),
-        ([EPHEMERAL], "here is no such block"),
-        ([TextBlock(text="a"), EPHEMERAL, EPHEMERAL], "here is no such block"),
-        ([ImageBlock()], "ImageBlock holds nothing; give it data, a path or a url"),
-        ([ImageBlock(image=b"\x00\x01?")], "unknown kind of data in this ImageBlock"),
-        ([AudioBlock(audio=b"\x00\x01?")], "unknown kind of data in this AudioBlock"),
+        ([CitableBlock(title="t", source="s", content="c")], "CitableBlock cannot be sent"),
+        ([EPHEMERAL], "this one follows nothing"),
+        ([TextBlock(text="a"), EPHEMERAL, EPHEMERAL], "this one follows nothing"),
+        ([ImageBlock()], "ImageBlock is empty; give it data, a path or a url"),
+        ([ImageBlock(image=b"\x00\x01?")], "The data of this ImageBlock is of an unknown type"),
+        ([AudioBlock(audio=b"\x00\x01?")], "The data of this AudioBlock is of an unknown type"),
     ],
 )
 def test_what_cannot_be_sent_is_an_error(blocks: list[Any], told: str) -> None:
@@ -242,7 +242,7 @@ def test_roles_are_kept() -> None:
 
 @pytest.mark.parametrize("role", ["tool", "function"])
 def test_a_result_must_say_which_call_it_answers(role: str) -> None:
-    with pytest.raises(ConfigError, match=f"role '{role}' does not say which call it answers"):
+    with pytest.raises(ConfigError, match=f"role '{role}' must name the call it answers"):
         to_langchain([ChatMessage("x", role=role)])
 
 
@@ -270,7 +270,9 @@ def test_tool_calls_stand_beside_the_text() -> None:
 
 def test_tool_calls_that_older_classes_left_aside_are_sent() -> None:
     """They write them in OpenAI's form, and blocks beside it say the same."""
-    left = in_openais_form([ToolCallBlock(tool_call_id="c", tool_name="f", tool_kwargs={"a": 1})])
+    left = to_openai_tool_calls(
+        [ToolCallBlock(tool_call_id="c", tool_name="f", tool_kwargs={"a": 1})]
+    )
     sdk = [ChatCompletionMessageFunctionToolCall.model_validate(call) for call in left]
     for told in (left, sdk):
         said = there(ChatMessage(role="assistant", additional_kwargs={"tool_calls": told}))
@@ -374,17 +376,20 @@ def test_signed_thoughts_keep_who_signed_them() -> None:
 
 
 def test_the_thought_of_a_chunk() -> None:
-    assert thought(AIMessage("x", additional_kwargs={"reasoning_content": "hm"})) == "hm"
-    assert thought(AIMessage([{"type": "thinking", "thinking": "a"}, "b"])) == "a"
-    assert thought(AIMessage("x")) == ""
+    assert reasoning_text(AIMessage("x", additional_kwargs={"reasoning_content": "hm"})) == "hm"
+    assert reasoning_text(AIMessage([{"type": "thinking", "thinking": "a"}, "b"])) == "a"
+    assert reasoning_text(AIMessage("x")) == ""
 
 
 @pytest.mark.parametrize(
     ("message", "told"),
     [
-        (AIMessage([{"type": "server_tool_call", "id": "s"}]), "type 'server_tool_call' has no"),
-        (HumanMessage([{"type": "image"}]), "type 'image' has no like"),
-        (RemoveMessage(id="x"), "type 'remove' has no like"),
+        (
+            AIMessage([{"type": "server_tool_call", "id": "s"}]),
+            "no block for LangChain's content block 'server_tool_call'",
+        ),
+        (HumanMessage([{"type": "image"}]), "no block for LangChain's content block 'image'"),
+        (RemoveMessage(id="x"), "no message like LangChain's of type 'remove'"),
     ],
 )
 def test_what_llamaindex_cannot_hold_is_an_error(message: BaseMessage, told: str) -> None:

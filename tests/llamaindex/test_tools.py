@@ -152,10 +152,10 @@ def test_arguments_that_cannot_be_read_never_become_none(pair: Pair) -> None:
     cut = {"name": "multiply", "arguments": '{"a": 3, "b"'}
     pair.plays(Reply("", tool_calls=(cut,), finish_reason="length"))
     llm = pair.llm()
-    with pytest.raises(InvalidResponseError, match="tool 'multiply' are no JSON object"):
+    with pytest.raises(InvalidResponseError, match="tool 'multiply' are not a JSON object"):
         llm.get_tool_calls_from_response(llm.chat_with_tools([TOOL], "3 * 4?"))
     listed = ToolCallBlock(tool_name="multiply", tool_kwargs="[3, 4]")
-    with pytest.raises(InvalidResponseError, match="tool 'multiply' are no JSON object"):
+    with pytest.raises(InvalidResponseError, match="tool 'multiply' are not a JSON object"):
         llm.get_tool_calls_from_response(ChatResponse(message=ChatMessage([listed])))
 
 

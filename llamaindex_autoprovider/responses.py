@@ -1,0 +1,221 @@
+"""LangChain's results and stream chunks → LlamaIndex's chat responses."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBlock, ToolCallBlock
+
+from inference_providers.errors import InvalidResponseError, StreamInterrupted
+from llamaindex_autoprovider.messages import (
+    from_langchain,
+    reasoning_text,
+    to_openai_tool_calls,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+__all__ = [
+    "StreamedResponse",
+    "arguments_of",
+    "chat_response",
+    "partial_answer_as_chat_message",
+    "tool_calls_of",
+]
+
+
+def chat_response(result: ChatResult, *, single_call: bool) -> ChatResponse:
+    """Return a whole answer; with `single_call`, only its first tool call."""
+    generation = result.generations[0]
+    raw = {**(result.llm_output or {}), **_raw_metadata(generation)}
+    return ChatResponse(
+        message=_answer_message(generation.message, single_call=single_call),
+        raw=raw,
+        additional_kwargs=_trace_and_usage(raw),
+    )
+
+
+class StreamedResponse:
+    """Collects the chunks of one stream; LlamaIndex expects all text so far with each of them.
+
+    A chunk that only adds text extends the previous response. Merging the whole stream and
+    converting it again takes several times longer, so it is left to all other chunks.
+
+    Args:
+        single_call: Whether to keep only the first tool call of the answer.
+    """
+
+    def __init__(self, *, single_call: bool) -> None:
+        self._single_call = single_call
+        self._merged: ChatGenerationChunk | None = None
+        self._unmerged: list[ChatGenerationChunk] = []
+        self._response: ChatResponse | None = None
+
+    def add(self, chunk: ChatGenerationChunk) -> ChatResponse:
+        """Return everything that was received so far, with the new text as `delta`."""
+        self._unmerged.append(chunk)
+        previous = self._response
+        if previous is not None and _only_adds_text(chunk, previous):
+            self._response = _with_more_text(previous, chunk.message.text)
+        else:
+            self._response = self._convert(self._merge(), chunk)
+        return self._response
+
+    def _merge(self) -> ChatGenerationChunk:
+        first, *others = self._unmerged
+        if self._merged is None:
+            merged = first + others if others else first
+        else:
+            merged = self._merged + self._unmerged
+        self._merged = merged
+        self._unmerged = []
+        return merged
+
+    def _convert(self, merged: ChatGenerationChunk, new: ChatGenerationChunk) -> ChatResponse:
+        raw = _raw_metadata(merged)
+        kwargs = _trace_and_usage(raw)
+        if new_reasoning := reasoning_text(new.message):
+            kwargs["thinking_delta"] = new_reasoning
+        message: BaseMessage = merged.message
+        is_last = "autoprovider" in raw
+        if not is_last:
+            message = _without_unreadable_calls(message)
+        return ChatResponse(
+            message=_answer_message(message, single_call=self._single_call),
+            delta=new.message.text or new.message.additional_kwargs.get("refusal", ""),
+            raw=raw,
+            additional_kwargs=kwargs,
+        )
+
+
+def _only_adds_text(chunk: ChatGenerationChunk, previous: ChatResponse) -> bool:
+    """Whether a chunk changes nothing of the previous response but its last block's text."""
+    message = chunk.message
+    raw: Any = previous.raw
+    return (
+        isinstance(previous.message.blocks[-1], TextBlock)
+        and isinstance(message, AIMessageChunk)
+        and isinstance(message.content, str)
+        and not message.additional_kwargs
+        and not message.tool_call_chunks
+        and not message.usage_metadata
+        and not chunk.generation_info
+        and message.response_metadata.items() <= raw.items()
+    )
+
+
+def _with_more_text(previous: ChatResponse, delta: str) -> ChatResponse:
+    """Return a response whose last block, a text, continues with `delta`."""
+    *blocks, last = previous.message.blocks
+    text = cast("TextBlock", last).text + delta
+    message = ChatMessage(
+        role=previous.message.role,
+        blocks=[*blocks, TextBlock(text=text)],
+        additional_kwargs=dict(previous.message.additional_kwargs),
+    )
+    raw: Any = previous.raw
+    kwargs = {k: v for k, v in previous.additional_kwargs.items() if k != "thinking_delta"}
+    return ChatResponse(message=message, delta=delta, raw=dict(raw), additional_kwargs=kwargs)
+
+
+@contextmanager
+def partial_answer_as_chat_message() -> Iterator[None]:
+    """Convert the partial answer of a stream that breaks off.
+
+    Raises:
+        StreamInterrupted: The stream broke off; `partial` is a `ChatMessage`.
+    """
+    try:
+        yield
+    except StreamInterrupted as error:
+        if isinstance(error.partial, BaseMessage):
+            error.partial = _joined_texts(from_langchain(error.partial))
+        raise
+
+
+def tool_calls_of(message: ChatMessage) -> list[ToolCallBlock]:
+    """Return a message's tool calls."""
+    return [block for block in message.blocks if isinstance(block, ToolCallBlock)]
+
+
+def arguments_of(call: ToolCallBlock) -> dict[str, Any]:
+    """Return the arguments of a tool call.
+
+    Raises:
+        InvalidResponseError: They are not a JSON object. LlamaIndex would run the tool without
+            arguments.
+    """
+    arguments: Any = call.tool_kwargs
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments or "{}")
+        except ValueError:
+            arguments = None
+    if not isinstance(arguments, dict):
+        msg = (
+            f"The arguments for tool {call.tool_name!r} are not a JSON object: {call.tool_kwargs!r}"
+        )
+        raise InvalidResponseError(msg)
+    return arguments
+
+
+def _answer_message(message: BaseMessage, *, single_call: bool) -> ChatMessage:
+    answer = _joined_texts(from_langchain(message))
+    calls = tool_calls_of(answer)
+    for index, call in enumerate(calls):
+        # LlamaIndex's agents match results with calls by id; some providers send none.
+        call.tool_call_id = call.tool_call_id or f"call_{index}"
+    if single_call and len(calls) > 1:
+        calls = calls[:1]
+        others = [block for block in answer.blocks if not isinstance(block, ToolCallBlock)]
+        answer.blocks = [*others, *calls]
+    if calls:
+        answer.additional_kwargs["tool_calls"] = to_openai_tool_calls(calls)
+    return answer
+
+
+def _joined_texts(message: ChatMessage) -> ChatMessage:
+    """Join adjacent texts of a message in place: LlamaIndex puts line ends between blocks.
+
+    Gemini starts a new part for text that it signs, Anthropic for text with citations.
+    """
+    blocks: list[Any] = []
+    for block in message.blocks:
+        previous = blocks[-1] if blocks else None
+        if isinstance(block, TextBlock) and isinstance(previous, TextBlock):
+            blocks[-1] = TextBlock(text=previous.text + block.text)
+        else:
+            blocks.append(block)
+    message.blocks = blocks
+    return message
+
+
+def _without_unreadable_calls(message: BaseMessage) -> BaseMessage:
+    """Leave out tool calls whose arguments cannot be parsed yet."""
+    if not isinstance(message, AIMessage) or not message.invalid_tool_calls:
+        return message
+    return message.model_copy(update={"invalid_tool_calls": []})
+
+
+def _raw_metadata(generation: ChatGeneration) -> dict[str, Any]:
+    """Return what the provider sent besides the message, with `usage` in OpenAI's form."""
+    message = generation.message
+    raw = {**(generation.generation_info or {}), **message.response_metadata}
+    if isinstance(message, AIMessage) and (usage := message.usage_metadata):
+        raw["usage"] = {
+            "prompt_tokens": usage["input_tokens"],
+            "completion_tokens": usage["output_tokens"],
+            "total_tokens": usage["total_tokens"],
+        }
+    return raw
+
+
+def _trace_and_usage(raw: dict[str, Any]) -> dict[str, Any]:
+    trace = {"autoprovider": raw["autoprovider"]} if "autoprovider" in raw else {}
+    return {**trace, **raw.get("usage", {})}
