@@ -396,9 +396,10 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     ) -> Request:
         """Return one call's request: this model's settings, and over them the call's own."""
         fields = {**self._request_fields, **kwargs}
-        response_format = neutral_format(fields.pop("response_format", None))
-        if response_format is not None:
-            fields["response_format"] = response_format
+        if "response_format" in fields:
+            response_format = neutral_format(fields.pop("response_format"))
+            if response_format is not None:
+                fields["response_format"] = response_format
         # A call may name another model, as `bind(model=...)` does.
         model = self._for_model(fields.pop("model")) if "model" in fields else self
         settings = self._settings

@@ -115,6 +115,8 @@ def attend(client: Any, route: Route, state: FailoverState) -> None:
     """
 
     def heed(response: Any) -> None:
+        if "ratelimit" not in " ".join(response.headers).lower():
+            return
         headers = {name.lower(): value for name, value in response.headers.items()}
         seconds = window_reset_s(headers, datetime.now(UTC), exhausted_only=True)
         if seconds and response.is_success:  # of failures, classifications know more

@@ -64,11 +64,10 @@ class _BoundConnection:
         if (deadline := current_deadline()) is None:
             data: bytes = read(max_bytes, timeout)
             return data
-        remaining_s = deadline.remaining_s()
-        if remaining_s <= 0:
-            raise _read_timeout(type(self._stream))
-        deadline.begin_read(self._shut_down)
+        remaining_s = deadline.begin_read(self._shut_down)
         try:
+            if remaining_s <= 0:
+                raise _read_timeout(type(self._stream))
             data = read(max_bytes, remaining_s if timeout is None else min(timeout, remaining_s))
         finally:
             deadline.end_read()

@@ -62,12 +62,12 @@ _NOT_IN_AUTHOR_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 def adapt_history(messages: Sequence[BaseMessage], route: Route) -> list[BaseMessage]:
     """Return a conversation that the route accepts; messages that need no change are reused."""
-    accepted = message_format_of(route)
-    turns = [
-        _adapt_message(part, route, accepted)
-        for message in messages
-        for part in split_tool_results(message)
-    ]
+    accepted = message_format_of(route.endpoint.protocol, route.kind, route.quirks)
+    turns: list[_Turn] = []
+    for message in messages:
+        is_text = isinstance(message.content, str)
+        parts = (message,) if is_text else split_tool_results(message)
+        turns += [_adapt_message(part, route, accepted) for part in parts]
     adapted = list(_pair_calls_with_results(turns, accepted))
     if accepted.single_system:
         adapted = list(_merge_system_messages(adapted))
@@ -101,7 +101,8 @@ def _adapt_message(message: BaseMessage, route: Route, accepted: MessageFormat) 
     if isinstance(message, AIMessage):
         native = _is_native(message, route, accepted)
         return _Turn(message if native else strip_provider_content(message, accepted), native)
-    if isinstance(message, HumanMessage | SystemMessage):
+    is_text = isinstance(message.content, str)
+    if not is_text and isinstance(message, HumanMessage | SystemMessage):
         content = adapt_content(message.content, accepted)
         if content is not message.content:
             message = message.model_copy(update={"content": content})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from inference_providers.types import Route
+    from inference_providers.types import Kind, Quirks
 
 __all__ = ["MessageFormat", "message_format_of"]
 
@@ -112,11 +113,11 @@ _BY_PROTOCOL: Mapping[str, MessageFormat] = {
 """A protocol that is missing here accepts the least: `MessageFormat()`."""
 
 
-def message_format_of(route: Route) -> MessageFormat:
+@lru_cache(maxsize=1024)
+def message_format_of(protocol: str, kind: Kind, quirks: Quirks) -> MessageFormat:
     """Return what a route accepts: its protocol's format, adjusted by the provider's quirks."""
-    quirks = route.quirks
-    base = _BY_PROTOCOL.get(route.endpoint.protocol, MessageFormat())
-    cache_control = base.cache_control or (base.gateway_cache_control and route.kind == "gateway")
+    base = _BY_PROTOCOL.get(protocol, MessageFormat())
+    cache_control = base.cache_control or (base.gateway_cache_control and kind == "gateway")
     # Only Mistral's models need ids this short, behind any protocol, and with its turn rules.
     short_call_ids = base.short_call_ids or quirks.tool_call_ids == "alnum9"
     return replace(

@@ -21,6 +21,7 @@ from inference_providers.failover.trace import build_trace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import ChatResult
 
     from inference_providers.failover.events import AttemptRecord
@@ -71,11 +72,13 @@ class MessageChunkInspector:
             message.content or message.additional_kwargs.get("reasoning_content") or refusal
         )
         if isinstance(message, AIMessageChunk):
-            output = self._add_tool_calls(message) or output
-            self._add_tokens(message)
-        metadata = message.response_metadata
-        info = chunk.generation_info or {}
-        finish = any(metadata.get(key) or info.get(key) for key in FINISH_KEYS)
+            if message.tool_call_chunks:
+                output = self._add_tool_calls(message) or output
+            if message.usage_metadata:
+                self._add_tokens(message.usage_metadata)
+        finish = any(map(message.response_metadata.get, FINISH_KEYS))
+        if not finish and chunk.generation_info:
+            finish = any(map(chunk.generation_info.get, FINISH_KEYS))
         return ChunkSignals(output=output, finish=finish)
 
     def fault(self) -> str | None:
@@ -123,10 +126,9 @@ class MessageChunkInspector:
             self._arguments[key] = self._arguments.get(key, "") + (call["args"] or "")
         return named
 
-    def _add_tokens(self, message: AIMessageChunk) -> None:
-        if usage := message.usage_metadata:
-            prompt, answer = self._tokens or (0, 0)
-            self._tokens = (prompt + usage["input_tokens"], answer + usage["output_tokens"])
+    def _add_tokens(self, usage: UsageMetadata) -> None:
+        prompt, answer = self._tokens or (0, 0)
+        self._tokens = (prompt + usage["input_tokens"], answer + usage["output_tokens"])
 
 
 def truncated_call(result: ChatResult) -> str | None:

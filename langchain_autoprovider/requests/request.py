@@ -22,7 +22,7 @@ from langchain_autoprovider.errors import LangChainErrors
 from langchain_autoprovider.messages.history import adapt_history
 from langchain_autoprovider.messages.streaming import record_answer, truncated_call
 from langchain_autoprovider.protocols import connections
-from langchain_autoprovider.requests.tools import fields_for_route
+from langchain_autoprovider.requests.tools import NEUTRAL_FIELDS, fields_for_route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -149,9 +149,9 @@ def _adapt(
     fields = {**request.fields, "timeout": min(attempt.timeout_s, read_timeout_s)}
     if attempt.without:
         fields["without"] = attempt.without
-    return adapt_history(request.messages, attempt.route), fields_for_route(
-        model, attempt.route, fields
-    )
+    if not NEUTRAL_FIELDS.isdisjoint(fields):
+        fields = fields_for_route(model, attempt.route, fields)
+    return adapt_history(request.messages, attempt.route), fields
 
 
 def _longest_silence_s(settings: FailoverSettings) -> float:

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
     from inference_providers.types import Route
 
-__all__ = ["fields_for_route", "to_openai_tool"]
+__all__ = ["NEUTRAL_FIELDS", "fields_for_route", "to_openai_tool"]
 
 _TOOL_FIELDS = ("tool_choice", "parallel_tool_calls")
+NEUTRAL_FIELDS = frozenset({"answer_schema", "tools", *_TOOL_FIELDS})
+"""The fields that are translated for each route; a request without them needs no translation."""
 _ANTHROPIC_CHOICES = ("any", "auto", "none", "tool")
 """Types of Anthropic's `tool_choice`, which LangChain writes as plain strings."""
 _ANTHROPIC_TOOL_KEYS = ("type", "name", "description", "input_schema", "strict")

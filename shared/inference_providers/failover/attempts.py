@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from inference_providers.failover.events import Failure, Success
 from inference_providers.failover.read_deadline import ReadDeadline
-from inference_providers.failover.stream_buffer import StreamBuffer, elapsed_ms
+from inference_providers.failover.stream_buffer import StreamBuffer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     Scrub = Callable[[Route, Exception], None]
     """Removes the route's key from the texts of an exception, in place."""
 
-__all__ = ["AsyncCallAttempt", "AsyncStreamAttempt", "CallAttempt", "StreamAttempt"]
+__all__ = [
+    "AsyncCallAttempt",
+    "AsyncStreamAttempt",
+    "CallAttempt",
+    "StreamAttempt",
+    "elapsed_ms",
+]
 
 A = TypeVar("A")
 C = TypeVar("C")
@@ -204,6 +210,11 @@ class AsyncStreamAttempt(Generic[C]):
     async def cancel(self) -> None:
         """Close the stream: the task that ran it has been cancelled."""
         await self.aclose()
+
+
+def elapsed_ms(started_at: float, now: float) -> float:
+    """Return the milliseconds between two times on the monotonic clock, in seconds."""
+    return round((now - started_at) * 1000, 3)
 
 
 def _call_success(started_at: float) -> Success:

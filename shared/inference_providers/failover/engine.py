@@ -240,7 +240,9 @@ class _Progress:
         )
 
     def _has_free_route(self) -> bool:
-        return any(self.state.active_cooldown(route, self.now) is None for route in self._untried)
+        return bool(self._untried) and any(
+            self.state.active_cooldown(route, self.now) is None for route in self._untried
+        )
 
     def _hedge_after_s(self, route: Route) -> float | None:
         if self.settings.hedge_after != "p95":

@@ -14,8 +14,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from inference_providers.failover.attempts import elapsed_ms
 from inference_providers.failover.events import Attempt, Cancelled, Failure
-from inference_providers.failover.stream_buffer import elapsed_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -47,14 +47,15 @@ class ReadDeadline:
         if self._token is not None:
             _CURRENT.reset(self._token)
 
-    def remaining_s(self) -> float:
-        """Return how long the next read may take, in seconds; zero or less for no time left."""
-        return 0.0 if self.cancelled else self.at - time.monotonic()
+    def begin_read(self, shut: Callable[[], None]) -> float:
+        """Announce a read; `cancel` calls `shut` to end it. Pair with `end_read`.
 
-    def begin_read(self, shut: Callable[[], None]) -> None:
-        """Announce a read; `cancel` calls `shut` to end it. Pair with `end_read`."""
+        Returns:
+            How long the read may take, in seconds; zero or less if no time is left.
+        """
         with self._lock:
             self._shut = shut
+            return 0.0 if self.cancelled else self.at - time.monotonic()
 
     def end_read(self) -> None:
         """Note that the read is over."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inference_providers.failover.events import Attempt, AttemptRecord, Outcome
     from inference_providers.settings import FailoverSettings
 
-__all__ = ["ChunkInspector", "ChunkSignals", "StreamBuffer", "elapsed_ms"]
+__all__ = ["ChunkInspector", "ChunkSignals", "StreamBuffer"]
 
 C = TypeVar("C")
 
@@ -65,22 +65,15 @@ class StreamBuffer(Generic[C]):
         started_at: float,
     ) -> None:
         self._inspector = inspector
-        self._attempt = attempt
-        self._settings = settings
-        self._started_at = self._last_chunk_at = started_at
+        self._started_at = started_at
+        self._first_output_limit_s = min(settings.first_token_timeout_s, attempt.timeout_s)
+        self._inter_chunk_limit_s = settings.inter_chunk_timeout_s
+        self._end_at = started_at + attempt.remaining_s
         self._first_output_ms: float | None = None
         self._finished = False
         self._received: list[C] = []
-
-    @property
-    def deadline(self) -> float:
+        self.deadline = started_at + self._first_output_limit_s
         """When the next chunk is due, on the monotonic clock in seconds."""
-        if self._first_output_ms is None:
-            return self._started_at + self._first_output_limit_s
-        return min(
-            self._last_chunk_at + self._settings.inter_chunk_timeout_s,
-            self._started_at + self._attempt.remaining_s,
-        )
 
     def add(self, chunk: C, now: float) -> list[C]:
         """Add a chunk, and return the chunks that may be handed on now.
@@ -96,11 +89,12 @@ class StreamBuffer(Generic[C]):
                 if now >= self.deadline:
                     raise TimeoutError(self.timeout_message())
                 return []
-            self._first_output_ms = elapsed_ms(self._started_at, now)
-            self._last_chunk_at = now
-            return list(self._received)
-        self._last_chunk_at = now
-        return [chunk]
+            self._first_output_ms = self._elapsed_ms(now)
+            ready = list(self._received)
+        else:
+            ready = [chunk]
+        self.deadline = min(now + self._inter_chunk_limit_s, self._end_at)
+        return ready
 
     def end(self, now: float) -> tuple[Outcome, list[C]]:
         """Return the outcome of a stream that ended, and the chunks still held back."""
@@ -109,9 +103,7 @@ class StreamBuffer(Generic[C]):
             fault = self._inspector.fault() or ""
         if fault:
             return self.fail(InvalidResponseError(fault), now), []
-        success = Success(
-            ms=elapsed_ms(self._started_at, now), at=now, first_output_ms=self._first_output_ms
-        )
+        success = Success(ms=self._elapsed_ms(now), at=now, first_output_ms=self._first_output_ms)
         return success, self._received if self._first_output_ms is None else []
 
     def fail(self, error: Exception, now: float, wall_time: datetime | None = None) -> Failure:
@@ -119,7 +111,7 @@ class StreamBuffer(Generic[C]):
         began = self._first_output_ms is not None
         return Failure(
             error=error,
-            ms=elapsed_ms(self._started_at, now),
+            ms=self._elapsed_ms(now),
             at=now,
             wall_time=wall_time,
             began=began,
@@ -129,14 +121,8 @@ class StreamBuffer(Generic[C]):
     def timeout_message(self) -> str:
         """Return what did not arrive in time."""
         if self._first_output_ms is not None:
-            return f"no further output within {self._settings.inter_chunk_timeout_s:g} s"
+            return f"no further output within {self._inter_chunk_limit_s:g} s"
         return f"no output within {self._first_output_limit_s:.3g} s"
 
-    @property
-    def _first_output_limit_s(self) -> float:
-        return min(self._settings.first_token_timeout_s, self._attempt.timeout_s)
-
-
-def elapsed_ms(started_at: float, now: float) -> float:
-    """Return the milliseconds between two times on the monotonic clock, in seconds."""
-    return round((now - started_at) * 1000, 3)
+    def _elapsed_ms(self, now: float) -> float:
+        return round((now - self._started_at) * 1000, 3)

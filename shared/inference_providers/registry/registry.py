@@ -42,6 +42,7 @@ class Registry:
 
     Attributes:
         document: The validated file.
+        providers: Its providers by id, in order of preference.
         origin: What messages call this registry, usually its path.
         raw: The document as JSON in the current schema.
         other_kind: What an error says about a model that is listed under `embeddings`
@@ -52,6 +53,7 @@ class Registry:
         self, document: Document, origin: str, raw: bytes, other_kind: str = _IS_EMBEDDING_MODEL
     ) -> None:
         self.document = document
+        self.providers: Mapping[str, Provider] = document.providers
         self.origin = origin
         self.raw = raw
         self.other_kind = other_kind
@@ -92,11 +94,6 @@ class Registry:
         """Return a new dict that `load` accepts and that describes this registry."""
         document: dict[str, Any] = msgspec.json.decode(self.raw)
         return document
-
-    @property
-    def providers(self) -> Mapping[str, Provider]:
-        """Providers by id, in order of preference."""
-        return self.document.providers
 
     @cached_property
     def models(self) -> Mapping[str, tuple[str, ...]]:

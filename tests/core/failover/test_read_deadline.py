@@ -29,11 +29,11 @@ def test_current_deadline_is_not_shared_between_threads() -> None:
     assert seen == [None]
 
 
-def test_remaining_s_follows_a_deadline_that_is_moved() -> None:
+def test_begin_read_returns_the_time_left_to_a_moved_deadline() -> None:
     deadline = ReadDeadline(time.monotonic() - 1.0)
-    assert deadline.remaining_s() < 0
+    assert deadline.begin_read(print) < 0
     deadline.at += 3600
-    assert 0 < deadline.remaining_s() < 3600
+    assert 0 < deadline.begin_read(print) < 3600
 
 
 def test_cancel_ends_the_read_under_way_and_all_that_follow() -> None:
@@ -53,7 +53,7 @@ def test_cancel_ends_the_read_under_way_and_all_that_follow() -> None:
     deadline.cancel()
     thread.join(timeout=10)
     assert received == [b""]
-    assert deadline.remaining_s() == 0.0
+    assert deadline.begin_read(print) == 0.0
     ours.close()
     theirs.close()
 

@@ -17,7 +17,7 @@ from langchain_mistralai import ChatMistralAI
 import factories
 from inference_providers.types import Quirks, Route
 from langchain_autoprovider.messages.history import adapt_history
-from langchain_autoprovider.messages.message_format import message_format_of
+from langchain_autoprovider.messages.message_format import MessageFormat, message_format_of
 from langchain_autoprovider.protocols.openai import OpenAIRoute
 
 if TYPE_CHECKING:
@@ -104,6 +104,10 @@ FEWER = settings(max_examples=settings().max_examples // 5)
 """A conversation takes long to draw."""
 
 
+def accepted_by(route: Route) -> MessageFormat:
+    return message_format_of(route.endpoint.protocol, route.kind, route.quirks)
+
+
 def texts_of(message: BaseMessage) -> list[str]:
     if isinstance(message.content, str):
         return [message.content]
@@ -153,7 +157,7 @@ def test_each_call_has_one_result_right_behind_it(
 ) -> None:
     waiting: set[str | None] = set()
     seen: set[str | None] = set()
-    pattern = re.compile(message_format_of(route).call_ids)
+    pattern = re.compile(accepted_by(route).call_ids)
     for message in adapt_history(conversation, route):
         if isinstance(message, ToolMessage):
             assert message.tool_call_id in waiting
@@ -182,7 +186,7 @@ def test_no_signature_reaches_another_provider(
             assert (
                 trace["provider"] == route.provider
                 if trace
-                else stamp in message_format_of(route).model_providers
+                else stamp in accepted_by(route).model_providers
             )
 
 

@@ -1,0 +1,133 @@
+"""Counts the Python calls that one healthy, warm call makes in our three packages.
+
+    python benchmarks/call_counts.py                    # the table
+    python benchmarks/call_counts.py --detail invoke    # every call of one row, in order
+
+A provider on loopback answers. Counted are calls of functions, methods, properties,
+comprehensions and generators (each resumption is a call), as `sys.setprofile` reports them.
+A switch is a call into another file than the call before it. Calls in other packages, and
+in other threads, are not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import sys
+import tempfile
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.llms import ChatMessage
+
+import inference_providers
+import langchain_autoprovider
+import llamaindex_autoprovider
+from inference_providers import ProviderList
+from inference_providers.cli.main import app
+from inference_providers.testing import FakeProvider, Reply
+from inference_providers.updates.effective_registry import registry_here
+from langchain_autoprovider import AutoChatModel
+from llamaindex_autoprovider import AutoLLM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+
+ROOTS = {
+    str(Path(str(package.__file__)).parent): package.__name__
+    for package in (inference_providers, langchain_autoprovider, llamaindex_autoprovider)
+}
+WARM_UPS = 3
+
+
+def counted(action: Callable[[], object]) -> list[CodeType]:
+    """Return the code of each call in our packages while `action` runs, in order."""
+    for _ in range(WARM_UPS):
+        action()
+    calls: list[CodeType] = []
+
+    def record(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and is_ours(frame.f_code):
+            calls.append(frame.f_code)
+
+    sys.setprofile(record)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def is_ours(code: CodeType) -> bool:
+    """Return whether a function belongs to one of our packages."""
+    return any(code.co_filename.startswith(root) for root in ROOTS)
+
+
+def place(code: CodeType) -> str:
+    """Return a function's file, with its package in front."""
+    root = next(root for root in ROOTS if code.co_filename.startswith(root))
+    return ROOTS[root] + code.co_filename.removeprefix(root)
+
+
+def actions(fake: FakeProvider, folder: Path) -> dict[str, Callable[[], object]]:
+    """Return what is counted, by the name of its row."""
+    document = {"providers": {"fake": fake.row({"counted-1": "m"})}}
+    file = folder / "registry.json"
+    file.write_text(json.dumps(document))
+    registry = registry_here(document)
+    chat_model = AutoChatModel("counted-1", registry=registry)
+    llm = AutoLLM("counted-1", registry=registry)
+    providers = ProviderList(json_merge=document)
+
+    def ask() -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            app(
+                ["ask", "hi", "--model", "counted-1", "--registry", str(file)],
+                standalone_mode=False,
+            )
+
+    return {
+        "construct": lambda: AutoChatModel("counted-1", registry=registry),
+        "invoke": lambda: chat_model.invoke("hi"),
+        "stream": lambda: list(chat_model.stream("hi")),
+        "AutoLLM.chat": lambda: llm.chat([ChatMessage(content="hi")]),
+        "connect_to_model": lambda: providers.connect_to_model("counted-1"),
+        "ask": ask,
+    }
+
+
+def main() -> None:
+    """Print the table, or all calls of one row."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--detail", metavar="ROW", help="list every call of this row")
+    row = parser.parse_args().detail
+    with FakeProvider(Reply("one two three")) as fake, tempfile.TemporaryDirectory() as folder:
+        table = actions(fake, Path(folder))
+        if row is not None:
+            print_detail(counted(table[row]))
+            return
+        print(f"{'':18}{'calls':>8}{'functions':>11}{'files':>7}{'switches':>10}")
+        for name, action in table.items():
+            calls = counted(action)
+            files = [place(code) for code in calls]
+            switches = sum(a != b for a, b in pairwise(files))
+            counts = f"{len(calls):>8}{len(set(calls)):>11}{len(set(files)):>7}{switches:>10}"
+            print(f"{name:18}{counts}")
+
+
+def print_detail(calls: list[CodeType]) -> None:
+    """Print each call in order, then the files with the most calls."""
+    for code in calls:
+        print(f"{place(code)}:{code.co_firstlineno} {code.co_qualname}")
+    print()
+    for file, count in Counter(place(code) for code in calls).most_common():
+        print(f"{count:6} {file}")
+
+
+if __name__ == "__main__":
+    main()
