@@ -1,37 +1,48 @@
-# Everything a newcomer needs: `make demo`, `make test`. Setting up again costs nothing.
-# `make test-peers` needs Node.js 20.15 or newer besides.
+# For users: `make demo`. For contributors: `make check` on every save, `make test` before a push.
+# Every target sets up what it needs, once. `make test-peers` also needs Node.js 20.15 or newer.
 PYTHON ?= python3
 VENV := .venv
 WHEEL_VENV := .venv-wheel
 PEERS := tests/peers
 PEERS_VENV := .venv-peers
 PIP_FLAGS := --quiet --disable-pip-version-check
-# A lock has settled the dependencies. Left to resolve them again, pip takes the newest release of
-# a package that another one wants with an extra, and then refuses it for having no hash.
+# The lock has resolved the dependencies. If pip resolved them again, it would take the newest
+# release of a package that another one requires with an extra, and then reject it: no hash.
 PIP_LOCKED := $(PIP_FLAGS) --no-deps --require-hashes
+PYTEST := $(VENV)/bin/python -m pytest -n 2
 
-.PHONY: demo test test-peers bench-chaos lint lock registry clean setup
+.PHONY: demo check test test-peers bench-chaos lint format lock registry clean setup
 
 demo: setup
 	$(VENV)/bin/python examples/demo.py
 
-test: setup $(WHEEL_VENV)/.ready
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+# Lint, types and unit tests, in less than 30 seconds on two cores. Needs no weights, no network.
+check: lint
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -q -m 'not slow and not embedded' tests/core tests/test_language.py
 
-# Against a fault server that nobody here wrote.
+# Everything but the peers. loadfile: tests of one file share servers and fixtures.
+test: lint setup $(WHEEL_VENV)/.ready
+	$(PYTEST) --dist loadfile
+
+# Against a fault server that others wrote.
 test-peers: setup $(PEERS)/node_modules/.ready
 	$(VENV)/bin/python -m pytest $(PEERS)
 
-# Through the same outages as LangChain's fallbacks, LiteLLM and pydantic-ai: some minutes.
+# The same outages for this project, LangChain's fallbacks, LiteLLM and pydantic-ai. Takes minutes.
 bench-chaos: $(PEERS_VENV)/.ready
 	$(PEERS_VENV)/bin/python benchmarks/chaos.py
 
+# Changes no file; `make format` does.
 lint: $(VENV)/.ready
-	$(VENV)/bin/ruff format .
-	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# providers.json from what lies under registry/; the same inputs give the same bytes.
+format: $(VENV)/.ready
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+# Builds providers.json from registry/; the same inputs give the same bytes.
 registry: $(VENV)/.ready
 	$(VENV)/bin/python scripts/build_registry.py
 
@@ -44,14 +55,14 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The environment of the wheel test: what a user of LlamaIndex gets who has its OpenAI class,
-# which wants openai 2.
+# For the wheel test: the environment of a user of LlamaIndex's OpenAI class, which requires
+# openai 2.
 $(WHEEL_VENV)/.ready: requirements/openai2.txt
 	$(PYTHON) -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python -m pip install $(PIP_LOCKED) -r requirements/openai2.txt
 	@touch $@
 
-# See benchmarks/README.md for how its lock is made.
+# benchmarks/README.md explains the lock.
 $(PEERS_VENV)/.ready: benchmarks/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(PEERS_VENV)
 	$(PEERS_VENV)/bin/python -m pip install $(PIP_LOCKED) -r benchmarks/requirements.txt
@@ -64,7 +75,7 @@ $(PEERS)/node_modules/.ready: $(PEERS)/package.json $(PEERS)/package-lock.json
 	cd $(PEERS) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-# Locks hold hashes and no index address.
+# A lock has a hash for every file and no address of an index.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate pyproject.toml
 
@@ -73,7 +84,7 @@ lock:
 	grep -Eo '^(certifi|hatchling|langchain-core|langchain-openai|openai)==[^ ]+' requirements/dev.txt \
 		| $(UV_COMPILE) benchmarks/requirements.in --constraints - \
 		--output-file benchmarks/requirements.txt
-	echo 'llama-index-llms-openai # which wants openai 2' | $(UV_COMPILE) --extra local --extra llamaindex --group test - \
+	echo 'llama-index-llms-openai # which requires openai 2' | $(UV_COMPILE) --extra local --extra llamaindex --group test - \
 		--output-file requirements/openai2.txt
 
 clean:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # `long` is who searches anew.
 BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", BUSY, max_examples=500, derandomize=True)
+settings.register_profile("quick", BUSY, max_examples=20, derandomize=True)
 settings.register_profile("long", BUSY, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
@@ -47,6 +48,18 @@ KEPT = {
 
 SERVERS = ("OLLAMA_HOST", "LM_STUDIO_API_BASE", "VLLM_API_BASE")
 """Where a developer's own model servers are looked for: what they serve is no matter of a test."""
+
+
+USES_THE_EMBEDDED_MODEL = frozenset({"embedded", "embed_model", "weights_file"})
+"""Fixtures whose tests run the embedded model."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the embedded model, so that `make check` needs no weights."""
+    for item in items:
+        if USES_THE_EMBEDDED_MODEL & {*getattr(item, "fixturenames", ())}:
+            item.add_marker("embedded")
 
 
 @pytest.fixture(autouse=True)

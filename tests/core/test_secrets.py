@@ -167,6 +167,7 @@ def test_a_key_goes_to_no_other_host(surfaces: list[str], monkeypatch: pytest.Mo
     surfaces.append("looked at the wire")
 
 
+@pytest.mark.slow
 def test_a_redirect_takes_neither_key_nor_prompt_along(surfaces: list[str]) -> None:
     with FakeProvider() as elsewhere:
         for status in (301, 302, 303, 307, 308):

@@ -206,12 +206,14 @@ BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 
 @BOTH
+@pytest.mark.slow
 def test_a_hang_accepts_and_never_answers(stream: bool) -> None:
     with FakeProvider(Reply(fault="hang")) as fake:
         assert raw(fake, stream=stream, seconds=0.3) == b"<silence>"
         until(lambda: len(fake.requests) == 1)
 
 
+@pytest.mark.slow
 def test_a_hang_may_come_in_the_middle() -> None:
     with FakeProvider(Reply("a b c", cut_after=3, fault="hang")) as fake:
         streamed, whole = (raw(fake, stream=stream, seconds=2) for stream in (True, False))
@@ -270,6 +272,7 @@ def test_a_body_may_be_endless(stream: bool, after: int | None, before: bytes) -
 
 
 @pytest.mark.parametrize(("stream", "sign"), [(False, b"\n"), (True, b": keep-alive\n\n")])
+@pytest.mark.slow
 def test_it_may_only_keep_alive_for_a_while_or_for_ever(stream: bool, sign: bytes) -> None:
     with FakeProvider(Reply("a b", keep_alive_s=0.1), Reply(keep_alive_s=math.inf)) as fake:
         body = raw(fake, stream=stream, seconds=30).partition(b"\r\n\r\n")[2]
@@ -448,6 +451,7 @@ def test_it_ended():
 """
 
 
+@pytest.mark.slow
 def test_the_fixture_ends_what_it_started(tmp_path) -> None:
     script = tmp_path / "test_fixture.py"
     script.write_text(FIXTURE_AT_WORK)
@@ -457,6 +461,7 @@ def test_the_fixture_ends_what_it_started(tmp_path) -> None:
     assert "2 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_pytest_all_but_the_fixture_is_there() -> None:
     script = (
         "import sys; sys.modules['pytest'] = None; import inference_providers.testing as t;"

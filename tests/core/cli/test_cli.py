@@ -24,6 +24,8 @@ from inference_providers.updates import private_files
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.slow
+
 COMMAND = str(Path(sys.executable).with_name("autoprovider"))
 
 

@@ -115,6 +115,7 @@ def is_sound(classification: Any) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_any_body_gives_a_verdict_and_the_status_keeps_its_say() -> None:
     rng = random.Random(SEED)
     for row in CORPUS:
@@ -153,6 +154,7 @@ def test_very_deep_bodies_are_cut_off() -> None:
         "requests per ", "credit a b c ", "quota a b ", "0 ", "1,", "violating a b ",
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_long_texts_take_no_time(word: str) -> None:
     body = m(word * (20_000 // len(word)))
     for status in (400, 403, 429, 500, None):

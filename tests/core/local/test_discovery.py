@@ -123,6 +123,7 @@ def test_nobody_to_ask_is_nothing_found() -> None:
 
 
 @pytest.mark.parametrize("how", ["silent", "drips"])
+@pytest.mark.slow
 def test_a_slow_server_is_given_up_and_the_others_are_found(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +283,7 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inference_providers.local.weights.PACKAGE", "no_such_package")
 
 
+@pytest.mark.embedded
 def test_the_installed_weights_are_found(weights_file: Path) -> None:
     found = discovery.find_embedded(EMBEDDED, Keys(environ={}))
     assert found.models == (weights_file.name,)
@@ -307,6 +309,7 @@ def test_a_named_file_is_found_and_comes_first(tmp_path: Path) -> None:
     assert found.models == (str(file),)
 
 
+@pytest.mark.embedded
 def test_a_named_file_comes_before_the_installed_weights(
     tmp_path: Path, weights_file: Path
 ) -> None:

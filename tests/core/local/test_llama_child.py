@@ -25,7 +25,10 @@ from inference_providers.local import llama_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.embedded,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 PACKAGE_DIR = Path(llama_server.__file__).parents[2]
 GONE_WITHIN_S = 30.0

@@ -23,7 +23,10 @@ from inference_providers.local import llama_server, weights
 if TYPE_CHECKING:
     from inference_providers.local.llama_server import EmbeddedServer
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.embedded,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 MODEL = weights.DEFAULT_MODEL
 HELLO = [{"role": "user", "content": "Say hello."}]

@@ -21,6 +21,7 @@ def test_the_file_that_is_shipped_is_the_generated_one() -> None:
     assert shipped.read_text() == json_schema.as_text()
 
 
+@pytest.mark.slow
 def test_it_is_a_schema_and_takes_the_bundled_registry() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema.schema())
     bundled = json.loads(Path(Registry.load().origin).read_text())

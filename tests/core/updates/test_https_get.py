@@ -139,6 +139,7 @@ def test_what_a_server_says_is_told_on_one_line(site, page) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"drip_headers": True}], ids=["body", "headers"])
+@pytest.mark.slow
 def test_a_server_that_drips_does_not_outlast_the_deadline(site, page, options) -> None:
     """Each byte comes in time, the answer never does."""
     site.pages["/x"] = page(b"x" * 1000, drip_s=0.05, **options)

@@ -158,6 +158,7 @@ for _ in range(100):
 """
 
 
+@pytest.mark.slow
 def test_processes_take_turns(kept: Path) -> None:
     private_files.replace(kept, b"0")
     running = [subprocess.Popen([sys.executable, "-c", TURNS, str(kept)]) for _ in range(3)]
@@ -175,6 +176,7 @@ with private_files.locked(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_keeps_the_lock_is_not_waited_for_for_ever(kept: Path, monkeypatch) -> None:
     monkeypatch.setattr(private_files, "LOCK_WAIT_S", 0.2)
     command = [sys.executable, "-c", HOLDS, str(kept.parent)]

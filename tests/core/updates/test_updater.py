@@ -190,6 +190,7 @@ def test_an_answer_that_is_none_changes_nothing(feed: Feed, answer: dict, said: 
     assert feed.kept() is None
 
 
+@pytest.mark.slow
 def test_a_slow_answer_ends_with_the_deadline(feed: Feed, monkeypatch) -> None:
     monkeypatch.setattr(updater, "DEADLINE_S", 2.0)
     feed.shows(registry(), drip_s=0.05)
@@ -343,6 +344,7 @@ def test_a_full_disk_uses_the_new_one_and_keeps_the_last(feed: Feed) -> None:
     assert {file.name for file in feed.file.parent.iterdir()} == {".lock", feed.file.name}
 
 
+@pytest.mark.slow
 def test_of_many_processes_the_newest_registry_stays(feed: Feed) -> None:
     """The server hands out days in turn, so older answers arrive after newer ones."""
     days = [12, 20, 14, 18, 11, 16]

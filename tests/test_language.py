@@ -1,0 +1,276 @@
+"""The language of the repository: plain English, and test names that state a fact briefly.
+
+The patterns find phrases that a native reader stumbles over. A finding is a reason to rewrite
+the sentence, not to reorder its words.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = (
+    "shared", "langchain_autoprovider", "llamaindex_autoprovider", "tests", "docs", "examples",
+    "benchmarks", "scripts", "registry", ".github",
+)  # fmt: skip
+"""Where the project's own text is. `requirements/` is generated."""
+
+EXCLUDED = ("CHANGELOG.md", "tests/data/", "tests/corpus/", "tests/test_language.py")
+"""History, recorded data, and this file."""
+
+NOT_YET_CLEAN: frozenset[str] = frozenset(
+    {
+        "CONTRIBUTING.md",
+        "README.md",
+        "benchmarks/README.md",
+        "benchmarks/chaos.py",
+        "benchmarks/outages/contenders.py",
+        "benchmarks/outages/play.py",
+        "benchmarks/outages/providers.py",
+        "benchmarks/outages/schedule.py",
+        "docs/langchain.md",
+        "docs/llamaindex.md",
+        "docs/registry.md",
+        "examples/langchain_agent.py",
+        "examples/langchain_extraction.py",
+        "examples/langchain_rag.py",
+        "langchain_autoprovider/embeddings.py",
+        "langchain_autoprovider/http/clients.py",
+        "langchain_autoprovider/messages/content.py",
+        "langchain_autoprovider/protocols/base.py",
+        "langchain_autoprovider/protocols/bedrock.py",
+        "langchain_autoprovider/protocols/cohere.py",
+        "langchain_autoprovider/protocols/connections.py",
+        "langchain_autoprovider/protocols/openai.py",
+        "langchain_autoprovider/protocols/openai_facade.py",
+        "langchain_autoprovider/protocols/quirks.py",
+        "langchain_autoprovider/protocols/replicate.py",
+        "langchain_autoprovider/protocols/response_format.py",
+        "langchain_autoprovider/protocols/vertex.py",
+        "langchain_autoprovider/requests/profile.py",
+        "registry/README.md",
+        "registry/overlay.toml",
+        "scripts/build_registry.py",
+        "scripts/registry_builder/checks.py",
+        "scripts/registry_builder/offers.py",
+        "scripts/registry_builder/overlay.py",
+        "scripts/registry_builder/quirks.py",
+        "scripts/registry_builder/registry.py",
+        "scripts/registry_builder/sources.py",
+        "shared/inference_providers/cli/main.py",
+        "shared/inference_providers/cli/output.py",
+        "shared/inference_providers/cli/registry_audit.py",
+        "shared/inference_providers/cli/registry_commands.py",
+        "shared/inference_providers/credentials.py",
+        "shared/inference_providers/failures/error_details.py",
+        "shared/inference_providers/local/discovery.py",
+        "shared/inference_providers/local/llama_server.py",
+        "shared/inference_providers/model_names/canonical.py",
+        "shared/inference_providers/model_names/rules.py",
+        "shared/inference_providers/provider_list.py",
+        "shared/inference_providers/registry/loader.py",
+        "shared/inference_providers/registry/lookup.py",
+        "shared/inference_providers/routing/candidates.py",
+        "shared/inference_providers/routing/install_check.py",
+        "shared/inference_providers/routing/local_lookups.py",
+        "shared/inference_providers/testing/__init__.py",
+        "shared/inference_providers/testing/replies.py",
+        "shared/inference_providers/testing/server.py",
+        "shared/inference_providers/types.py",
+        "tests/conftest.py",
+        "tests/core/cli/test_cli.py",
+        "tests/core/cli/test_registry_audit.py",
+        "tests/core/failover/test_drivers.py",
+        "tests/core/failover/test_engine.py",
+        "tests/core/failover/test_engine_edges.py",
+        "tests/core/failover/test_engine_properties.py",
+        "tests/core/failover/test_trace.py",
+        "tests/core/failures/test_classifier.py",
+        "tests/core/local/test_discovery.py",
+        "tests/core/local/test_llama_child.py",
+        "tests/core/local/test_llama_server.py",
+        "tests/core/local/test_weights.py",
+        "tests/core/model_names/test_canonical.py",
+        "tests/core/model_names/test_same_model_links.py",
+        "tests/core/registry/test_bundled_providers.py",
+        "tests/core/registry/test_legacy_format.py",
+        "tests/core/registry/test_loader.py",
+        "tests/core/registry/test_registry.py",
+        "tests/core/registry/test_strict_json.py",
+        "tests/core/registry/test_validation.py",
+        "tests/core/routing/test_backend.py",
+        "tests/core/routing/test_install_check.py",
+        "tests/core/routing/test_planner.py",
+        "tests/core/routing/test_resolver.py",
+        "tests/core/test_provider_list.py",
+        "tests/core/test_rooms.py",
+        "tests/core/test_testing.py",
+        "tests/core/updates/test_effective_registry.py",
+        "tests/core/updates/test_https_get.py",
+        "tests/core/updates/test_merge_policy.py",
+        "tests/core/updates/test_private_files.py",
+        "tests/core/updates/test_signatures.py",
+        "tests/core/updates/test_updater.py",
+        "tests/faults/conftest.py",
+        "tests/faults/test_hedging.py",
+        "tests/faults/test_limits.py",
+        "tests/faults/test_matrix.py",
+        "tests/faults/test_same_route.py",
+        "tests/faults/test_streams.py",
+        "tests/langchain/conftest.py",
+        "tests/langchain/messages/test_history.py",
+        "tests/langchain/messages/test_history_golden.py",
+        "tests/langchain/messages/test_history_properties.py",
+        "tests/langchain/messages/test_history_wire.py",
+        "tests/langchain/protocols/test_protocols.py",
+        "tests/langchain/protocols/test_quirks.py",
+        "tests/langchain/protocols/test_replicate.py",
+        "tests/langchain/protocols/test_vendors.py",
+        "tests/langchain/protocols/test_wire.py",
+        "tests/langchain/requests/test_needs.py",
+        "tests/langchain/requests/test_profile.py",
+        "tests/langchain/requests/test_structured_output.py",
+        "tests/langchain/test_agents.py",
+        "tests/langchain/test_chat_models.py",
+        "tests/langchain/test_constructor.py",
+        "tests/langchain/test_conventions.py",
+        "tests/langchain/test_embedded_model.py",
+        "tests/langchain/test_errors.py",
+        "tests/langchain/test_standard_scripted.py",
+        "tests/langchain/test_sticky.py",
+        "tests/llamaindex/test_agents.py",
+        "tests/llamaindex/test_embedding.py",
+        "tests/llamaindex/test_llm.py",
+        "tests/llamaindex/test_messages.py",
+        "tests/llamaindex/test_rag.py",
+        "tests/llamaindex/test_tools.py",
+        "tests/peers/conftest.py",
+        "tests/peers/test_aimock.py",
+        "tests/test_build_registry.py",
+        "tests/test_examples.py",
+        "tests/test_parity.py",
+        "tests/test_wheel.py",
+    }
+)
+"""Files that are still to be rewritten. It only shrinks."""
+
+MAX_TEST_NAME = 60
+
+PHRASES = re.compile(
+    r"""\b(?:
+        (?<!there\s)(?:is|are|was|holds)[ ]no
+            [ ](?!longer\b|more\b|such\b|key\b|need\b|way\b)\w+
+      | that[ ]is[ ]none
+      | (?:or|and|expiry|version)[ ]is[ ]none
+      | (?:for|than|of|to|by)[ ]who
+      | (?:made[ ])?anew
+      | stands?[ ](?:in[ ]place|behind|beside|twice|on)
+      | stood[ ]in
+      | lays?[ ]an?[ ]\w+[ ]on
+      | what[ ](?:is|was)[ ](?:told|said|asked|meant)
+      | was[ ]said
+      | told[ ](?:by|with|of|apart[ ]by)
+      | mend(?:s|ed|ing)?
+      | spelt
+      | some[ ]spellings?[ ]nobody
+      | whoever
+      | what[ ]no[ ]rule[ ]knows
+      | who[ ]rests
+      | at[ ]rest
+      | in[ ]vain
+      | such[ ]a[ ]one
+      | heed(?:s|ed)?
+    )\b""".replace("[ ]", r"[\s#]+"),  # also across a line break
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Phrases of a translation, each with a plain form: `is not a file`, `recreated`, `replaces`."""
+
+NAMES = frozenset({"said", "told", "made", "meant", "asked", "found", "own", "known"})
+"""Participles as names of variables; a noun says what the value is: `message`, `plan`, `match`."""
+
+
+def texts() -> list[Path]:
+    """Return the files to check, each relative to the repository."""
+    files = [*ROOT.glob("*.md"), *ROOT.glob("*.toml")]
+    for folder in FOLDERS:
+        files += (f for f in (ROOT / folder).rglob("*") if f.suffix in {".py", ".md", ".toml"})
+    relative = (file.relative_to(ROOT) for file in files if "node_modules" not in file.parts)
+    return sorted(f for f in relative if not f.as_posix().startswith(EXCLUDED))
+
+
+def phrases(text: str) -> Iterator[str]:
+    """Yield `line: phrase` for each odd phrase."""
+    for match in PHRASES.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        yield f"{line}: {match[0]!r}"
+
+
+def names(tree: ast.AST) -> Iterator[str]:
+    """Yield `line: name` for each variable, argument and loop variable in `NAMES`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif isinstance(node, ast.arg):
+            name = node.arg
+        else:
+            continue
+        if name in NAMES:
+            yield f"{node.lineno}: the name {name!r}"
+
+
+def long_test_names(tree: ast.AST) -> Iterator[str]:
+    """Yield `line: name` for each test whose name is too long to read."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.name.startswith("test_")
+            and len(node.name) > MAX_TEST_NAME
+        ):
+            yield f"{node.lineno}: {node.name} has {len(node.name)} characters"
+
+
+def findings(file: Path) -> list[str]:
+    """Return what is to be rewritten in a file of the repository."""
+    text = (ROOT / file).read_text("utf-8")
+    result = [*phrases(text)]
+    if file.suffix == ".py":
+        tree = ast.parse(text)
+        result += names(tree)
+        if file.name.startswith("test_"):
+            result += long_test_names(tree)
+    return result
+
+
+@pytest.mark.parametrize("file", texts(), ids=Path.as_posix)
+def test_language_is_plain(file: Path) -> None:
+    if file.as_posix() in NOT_YET_CLEAN:
+        pytest.skip("still to be rewritten")
+    assert findings(file) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("a file that is no list", "is no list"),
+        ("the answer,\n    # what is\n    # told", "2: 'what is"),
+        ("It is made anew.", "made anew"),
+        ("faster than who asks", "than who"),
+    ],
+)
+def test_language_check_finds_a_phrase(text: str, phrase: str) -> None:
+    assert phrase in " ".join(phrases(text))
+
+
+def test_language_check_finds_names() -> None:
+    tree = ast.parse("told = 1\nfor asked in said: pass\ndef f(own): pass\nx.made = 1")
+    assert [*names(tree)] == ["1: the name 'told'", "2: the name 'asked'", "3: the name 'own'"]
+    long = "def test_" + "x" * 56 + "(): pass"
+    assert len([*long_test_names(ast.parse(long))]) == 1
