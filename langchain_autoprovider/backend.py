@@ -1,4 +1,4 @@
-"""The core's `Backend`: routes are called with the models of this package."""
+"""The core's backend: it calls routes through LangChain's chat models."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from inference_providers.registry.registry import Registry
-    from inference_providers.routing.backend import Access, Backend, Chat, ModelListing
+    from inference_providers.routing.backend import Access, Backend, ModelListing
     from inference_providers.types import Route, Selection
 
-__all__ = ["BACKEND", "LangChainBackend"]
+__all__ = ["BACKEND", "LangChainBackend", "chat_model"]
 
 
 class LangChainBackend:
     """Calls routes as `AutoChatModel` does."""
 
     def unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
-        """Return the registry's protocols that cannot be used, each with what to do."""
+        """Return the registry's protocols that cannot be used here, each with what to do."""
         return connections.unsupported_protocols(registry)
 
     def model_listing(self, protocol: str) -> ModelListing | None:
@@ -36,26 +36,22 @@ class LangChainBackend:
         return row.model_listing if row else None
 
     def client(self, route: Route, access: Access) -> Any:
-        """Return an `openai.OpenAI` client, or an object with `chat.completions.create`."""
+        """Return an `openai.OpenAI` client, or an object with its `chat.completions.create`."""
         return connections.client(route, access)
 
-    def chat(self, selection: Selection, registry: Registry) -> Chat:
-        """Return a chat that fails over between all routes of `selection`."""
-        options = msgspec.structs.asdict(selection)
-        return _Chat(AutoChatModel(options.pop("models"), registry=registry, **options))
+    def answer(self, selection: Selection, registry: Registry, prompt: str) -> Piece:
+        """Return the whole answer to a prompt, failing over between the routes of `selection`."""
+        return _piece(chat_model(selection, registry).invoke(prompt))
+
+    def stream(self, selection: Selection, registry: Registry, prompt: str) -> Iterator[Piece]:
+        """Yield the answer to a prompt as it comes; the last piece carries the trace."""
+        return map(_piece, chat_model(selection, registry).stream(prompt))
 
 
-class _Chat:
-    """`AutoChatModel` behind the core's `Chat` interface."""
-
-    def __init__(self, model: AutoChatModel) -> None:
-        self._model = model
-
-    def answer(self, prompt: str) -> Piece:
-        return _piece(self._model.invoke(prompt))
-
-    def stream(self, prompt: str) -> Iterator[Piece]:
-        return map(_piece, self._model.stream(prompt))
+def chat_model(selection: Selection, registry: Registry) -> AutoChatModel:
+    """Return the chat model for a selection, with every field of it."""
+    fields = msgspec.structs.asdict(selection)
+    return AutoChatModel(fields.pop("models"), registry=registry, **fields)
 
 
 def _piece(message: AIMessage) -> Piece:

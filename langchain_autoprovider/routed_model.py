@@ -25,7 +25,7 @@ from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
 from inference_providers.routing.resolver import Resolver
 from inference_providers.settings import DEFAULT_SETTINGS
-from inference_providers.types import Plan, Route, Selection, Sort
+from inference_providers.types import Plan, Route, Selection, Sort, as_names
 from inference_providers.updates.effective_registry import active_registry
 from langchain_autoprovider.options import ModelNames, RoutingOptions
 from langchain_autoprovider.protocols import connections
@@ -96,7 +96,7 @@ class RoutedModel(BaseModel):
         if isinstance(fields.get("max_retries"), int):
             fields.setdefault("max_attempts", fields.pop("max_retries") + 1)
         if (api_key := fields.pop("api_key", None)) is not None:
-            provider_id = _provider_of_key(_as_tuple(fields.get("model")), fields.get("only"))
+            provider_id = _provider_of_key(as_names(fields.get("model")), fields.get("only"))
             fields["api_keys"] = {**fields.get("api_keys", {}), provider_id: api_key}
         return fields
 
@@ -108,7 +108,7 @@ class RoutedModel(BaseModel):
     @property
     def model_name(self) -> str:
         """The first model in order of preference, or `"auto"` if none is named."""
-        return next(iter(_as_tuple(self.model)), "auto")
+        return next(iter(as_names(self.model)), "auto")
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -140,11 +140,11 @@ class RoutedModel(BaseModel):
 
     @property
     def _selection(self) -> Selection:
-        return Selection(
-            models=_as_tuple(self.model),
-            only=_as_tuple(self.only),
-            exclude=_as_tuple(self.exclude),
-            order=_as_tuple(self.order),
+        return Selection.of(
+            self.model,
+            only=self.only,
+            exclude=self.exclude,
+            order=self.order,
             local=self.local,
             sort=self.sort,
         )
@@ -191,12 +191,6 @@ class RoutedModel(BaseModel):
         return {**state, "__dict__": fields}
 
 
-def _as_tuple(names: ModelNames) -> tuple[str, ...]:
-    if names is None:
-        return ()
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
 def _normalized(argument: str, value: Any) -> Any:
     """Return names as a tuple; a single model stays a string.
 
@@ -221,7 +215,7 @@ def _provider_of_key(models: tuple[str, ...], only: ModelNames) -> str:
         ConfigError: They select several providers, or none.
     """
     if only:
-        provider_ids = set(_as_tuple(_normalized("only", only)))
+        provider_ids = set(as_names(_normalized("only", only)))
     elif all(re.search("[:/]", name) for name in models):
         provider_ids = {re.split("[:/]", name, maxsplit=1)[0] for name in models}
     else:

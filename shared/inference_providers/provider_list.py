@@ -13,7 +13,6 @@ from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError, InvalidResponseError
 from inference_providers.failover import drivers
 from inference_providers.failover.engine import failover
-from inference_providers.failover.state import FailoverState
 from inference_providers.registry.registry import Registry
 from inference_providers.routing.backend import find_backend
 from inference_providers.routing.resolver import Resolver
@@ -37,29 +36,28 @@ logger = logging.getLogger(__name__)
 
 
 class ProviderList:
-    """The providers of a registry, and connections to those your environment opens.
+    """The providers of a registry, and clients for those whose keys are set.
 
     Args:
-        verbose: Log what is connected and what fails as warnings, which show on
-            stderr where logging is not set up.
-        json_override: A path, JSON text or dict that replaces the bundled registry.
-            Files of the original project are taken unchanged.
-        json_merge: Like `json_override`, but laid over the registry in force here (see
+        verbose: Whether to log connections and failures as warnings, which appear on stderr if
+            logging is not configured. They are debug messages otherwise.
+        json_override: A path, JSON text or dict that replaces the bundled registry. Files of the
+            original project load unchanged.
+        json_merge: The same, merged on top of the active registry (see
             `inference_providers.updates.effective_registry`).
-        auto_update: Fetch a newer registry first. Trouble is logged in one line, and the
-            last good one is used. What is fetched may change models and their facts, and
-            never where a key goes.
-        update_url: Where to fetch it; `AUTOPROVIDER_REGISTRY_URL` unless given.
+        auto_update: Whether to fetch a newer registry first. If that fails, one line is logged
+            and the last good registry is used. A download may change models and what is known
+            about them, but never where a key goes.
+        update_url: Where to fetch it; `AUTOPROVIDER_REGISTRY_URL` by default.
         trusted_keys: Public keys, one of which must have signed it;
-            `AUTOPROVIDER_TRUSTED_KEYS` unless given.
-        allow_providers: Providers that only the fetched registry knows and that may be
-            used, each with its host: `newprovider@api.newprovider.com`;
-            `AUTOPROVIDER_ALLOW_PROVIDERS` unless given.
+            `AUTOPROVIDER_TRUSTED_KEYS` by default.
+        allow_providers: Providers that only the download knows and that may be used, each with
+            its host: `newprovider@api.newprovider.com`; `AUTOPROVIDER_ALLOW_PROVIDERS` by default.
 
     Raises:
-        RegistryError: A given registry is not what it should be.
-        ConfigError: `auto_update` has no URL, a setting for it is wrong, or
-            `json_override` leaves nothing for it to update.
+        RegistryError: A given registry is invalid.
+        ConfigError: `auto_update` has no URL, a setting for it is wrong, or it is combined with
+            `json_override`.
     """
 
     def __init__(  # noqa: PLR0913 - the first four are positional in the original project
@@ -75,7 +73,7 @@ class ProviderList:
     ) -> None:
         if json_override is not None:
             if auto_update:
-                msg = "json_override replaces the registry that auto_update would update; pass one"
+                msg = "pass either json_override or auto_update, not both"
                 raise ConfigError(msg)
             replaced = Registry.load(json_override)
             self.registry = replaced if json_merge is None else replaced.merged(json_merge)
@@ -100,10 +98,10 @@ class ProviderList:
         trusted_keys: Sequence[str] | None = None,
         allow_providers: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Return the newest registry as a dict that `json_override` takes.
+        """Return the newest registry as a dict that `json_override` accepts.
 
-        It is the bundled one with what a fetched one may change. Where none can be
-        had, it is the last good one.
+        It is the bundled registry with the changes that a download may make. If the download
+        fails, it is the last good registry.
 
         Raises:
             ConfigError: There is no URL, or a setting is wrong.
@@ -118,11 +116,11 @@ class ProviderList:
         return updated.registry.as_dict()
 
     def get_canonical_model_names(self) -> list[str]:
-        """Return the canonical names that some provider lists, sorted."""
+        """Return the canonical names of all listed models, sorted."""
         return list(self.registry.models)
 
     def find_model_providers(self, canonical_name: str) -> list[Route]:
-        """Return the routes to a model that are usable now, in order; empty if there are none.
+        """Return the routes to a model that are usable now, in the order they would be tried.
 
         Raises:
             UnknownModelError: The model is unknown or retired.
@@ -130,7 +128,7 @@ class ProviderList:
         return list(self.explain(canonical_name).routes)
 
     def explain(self, canonical_name: str | None = None) -> Plan:
-        """Return the plan for a model, or for any: who would serve, who would not, and why.
+        """Return the plan for a model, or for any: usable routes, and why others are skipped.
 
         Raises:
             UnknownModelError: The model is unknown or retired.
@@ -143,20 +141,23 @@ class ProviderList:
         choose_randomly: bool = False,  # noqa: FBT001, FBT002 - positional in the original project
         test: bool = False,  # noqa: FBT001, FBT002
     ) -> tuple[Any, str]:
-        """Return a client for a model and the name to call it by.
+        """Return a client for a model, and the model's id to use with it.
+
+        Without `test` nothing is sent: the client is that of the first route. A route in a
+        cooldown is used if there is no other.
 
         Args:
-            canonical_name: The model, in any spelling the registry knows.
-            choose_randomly: Shuffle the routes first.
-            test: Ask each for a few tokens, and take the first that answers.
+            canonical_name: The model, in any spelling that the registry knows.
+            choose_randomly: Whether to shuffle the routes first.
+            test: Whether to request a few tokens from each route until one answers.
 
         Returns:
-            An `openai.OpenAI` client, or for an endpoint that speaks another protocol an
-            object with the same `chat.completions.create`, and the provider's model id.
+            An `openai.OpenAI` client, or for an endpoint with another protocol an object with
+            the same `chat.completions.create`; and the provider's model id.
 
         Raises:
             UnknownModelError: The model is unknown or retired.
-            NoRouteError: Nothing here can serve it; says what to set.
+            NoRouteError: Nothing here can serve it; the message says what to set.
             AllRoutesFailed: With `test`, no route answered.
         """
         return self._connect((canonical_name,), test=test, choose_randomly=choose_randomly)
@@ -166,14 +167,14 @@ class ProviderList:
         model_names: Sequence[str],
         test: bool = False,  # noqa: FBT001, FBT002 - positional in the original project
     ) -> tuple[Any, str]:
-        """Return a client for the first model of a list that has a source here.
+        """Return a client for the first model of a list that can be served here.
 
         Raises as `connect_to_model`.
         """
         return self._connect(tuple(model_names), test=test)
 
     def connect_to_ai(self, test: bool = True) -> tuple[Any, str]:  # noqa: FBT001, FBT002
-        """Return a client for the best model that can be reached, by `auto_model_priority`.
+        """Return a client for the best reachable model in the registry's `auto_model_priority`.
 
         Raises as `connect_to_model`.
         """
@@ -183,22 +184,22 @@ class ProviderList:
         """Return the text of a connected model's answer to one prompt.
 
         Raises:
-            InvalidResponseError: The answer holds no text.
-            Exception: Whatever the client raises.
+            InvalidResponseError: The answer has no text.
+            Exception: The client's own exception.
         """
         answer = client.chat.completions.create(
             model=model_id, messages=[{"role": "user", "content": prompt}]
         )
-        return _text(answer)
+        return _answer_text(answer)
 
     def ask_ai(self, question: str, test: bool = True) -> str:  # noqa: ARG002, FBT001, FBT002
         """Return the best reachable model's answer, failing over between all routes.
 
-        `test` is taken for the original's sake: failover makes a trial call needless.
+        `test` exists for compatibility only: failover makes a test call unnecessary.
 
         Raises as `connect_to_model`.
         """
-        return find_backend().chat(Selection(), self.registry).answer(question).text
+        return find_backend().answer(Selection(), self.registry, question).text
 
     def _resolver(self, names: tuple[str, ...]) -> Resolver:
         selection = Selection(models=names)
@@ -208,44 +209,46 @@ class ProviderList:
         self, names: tuple[str, ...], *, test: bool, choose_randomly: bool = False
     ) -> tuple[Any, str]:
         resolver = self._resolver(names)
-        plan = resolver.plan()
+        plan = resolver.plan().require()
         if choose_randomly:
             routes = tuple(random.sample(plan.routes, len(plan.routes)))
             plan = msgspec.structs.replace(plan, routes=routes)
+        if test:
+            return self._first_that_answers(resolver, plan)
+        route = (plan.routes or plan.cooling_down)[0]
+        logger.log(self._log_level, "%s: connected without a test", route)
+        return find_backend().client(route, resolver.access(route)), route.model_id
 
+    def _first_that_answers(self, resolver: Resolver, plan: Plan) -> tuple[Any, str]:
         def send(attempt: Attempt) -> tuple[Any, str]:
             route = attempt.route
             client = find_backend().client(route, resolver.access(route))
-            if test:
-                self._test(client, route)
+            _request_few_tokens(client, route)
             return client, route.model_id
 
-        health = resolver.state
-        if not test:  # nothing is asked, so nothing is learned; a rest is no reason for no client
-            plan = msgspec.structs.replace(plan, routes=plan.routes or plan.cooling_down)
-            health = FailoverState()
-        engine = failover(plan, state=health, now=time.monotonic(), trial=True)
-        connection, tried = drivers.call(engine, send, resolver.scrub)
-        for attempt in tried:
+        engine = failover(plan, state=resolver.state, now=time.monotonic(), trial=True)
+        connection, attempts = drivers.call(engine, send, resolver.scrub)
+        for attempt in attempts:
             logger.log(self._log_level, "%s", attempt)
         return connection
 
-    def _test(self, client: Any, route: Route) -> None:
-        answer = client.chat.completions.create(
-            model=route.model_id,
-            messages=[{"role": "user", "content": TEST_PROMPT}],
-            **{route.quirks.max_tokens_field: TEST_MAX_TOKENS},
-        )
-        _text(answer, may_be_empty=True)
+
+def _request_few_tokens(client: Any, route: Route) -> None:
+    answer = client.chat.completions.create(
+        model=route.model_id,
+        messages=[{"role": "user", "content": TEST_PROMPT}],
+        **{route.quirks.max_tokens_field: TEST_MAX_TOKENS},
+    )
+    _answer_text(answer, may_be_empty=True)
 
 
-def _text(answer: Any, *, may_be_empty: bool = False) -> str:
+def _answer_text(answer: Any, *, may_be_empty: bool = False) -> str:
     try:
         text = answer.choices[0].message.content
     except (AttributeError, IndexError, TypeError) as error:
-        msg = f"the provider's answer holds no choices: {str(answer)[:200]}"
+        msg = f"the provider's answer has no choices: {str(answer)[:200]}"
         raise InvalidResponseError(msg) from error
     if not text and not may_be_empty:
-        msg = "the provider's answer holds no text"
+        msg = "the provider's answer has no text"
         raise InvalidResponseError(msg)
     return str(text or "").strip()

@@ -7,6 +7,7 @@ made from them. A `Route` names the variable that holds a key, never the key.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date  # noqa: TC003 - msgspec reads annotations at run time
 from typing import Annotated, Literal, Self
 
@@ -27,6 +28,7 @@ __all__ = [
     "Listing",
     "LocalModels",
     "Model",
+    "Names",
     "Needs",
     "Plan",
     "Provider",
@@ -38,8 +40,11 @@ __all__ = [
     "Sort",
     "Unavailable",
     "Value",
+    "as_names",
 ]
 
+Names = str | Iterable[str] | None
+"""One name, several, or none."""
 Sort = Literal["registry", "price", "latency", "random"]
 Kind = Literal["direct", "gateway", "cloud", "local", "embedded"]
 _Input = Literal["text", "image", "audio", "video", "pdf"]
@@ -198,9 +203,15 @@ class Provider(Value, frozen=True, kw_only=True):
 
 
 class Selection(Value, frozen=True, kw_only=True):
-    """What a user asked for: models in order of preference, and which providers.
+    """The models a user chose, in order of preference, and the providers that may serve them.
 
-    `sort` orders the providers of one model; `order` stands before it.
+    Attributes:
+        models: Names of models; none means the best that can be reached.
+        only: Providers that may be used; none means all.
+        exclude: Providers that may not be used.
+        order: Providers to try first. Takes precedence over `sort`.
+        local: Whether model servers on this machine are used as well.
+        sort: How the other providers of one model are ordered.
     """
 
     models: tuple[str, ...] = ()
@@ -209,6 +220,27 @@ class Selection(Value, frozen=True, kw_only=True):
     order: tuple[str, ...] = ()
     local: bool = False
     sort: Sort = "registry"
+
+    @classmethod
+    def of(  # noqa: PLR0913 - the fields
+        cls,
+        models: Names = None,
+        *,
+        only: Names = None,
+        exclude: Names = None,
+        order: Names = None,
+        local: bool = False,
+        sort: Sort = "registry",
+    ) -> Self:
+        """Return a selection; a single name may be given as a string."""
+        return cls(
+            models=as_names(models),
+            only=as_names(only),
+            exclude=as_names(exclude),
+            order=as_names(order),
+            local=local,
+            sort=sort,
+        )
 
 
 class Needs(Value, frozen=True, kw_only=True):
@@ -225,6 +257,11 @@ class Needs(Value, frozen=True, kw_only=True):
     input: frozenset[str] = frozenset({"text"})
     context: int = 0
     ruled_out_protocols: tuple[tuple[str, str], ...] = ()
+
+
+def as_names(names: Names) -> tuple[str, ...]:
+    """Return one name, several or none as a tuple."""
+    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 ANYTHING = Needs()

@@ -356,10 +356,10 @@ def test_an_endpoint_of_another_protocol_gives_the_same_surface() -> None:
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (Reply(body="<html>Welcome</html>"), "holds no choices: <html>"),
-        (Reply(body={"error": "busy"}), "holds no choices"),
-        (Reply(body={"choices": []}), "holds no choices"),
-        (Reply(""), "holds no text"),
+        (Reply(body="<html>Welcome</html>"), "has no choices: <html>"),
+        (Reply(body={"error": "busy"}), "has no choices"),
+        (Reply(body={"choices": []}), "has no choices"),
+        (Reply(""), "has no text"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error(reply: Reply, said: str) -> None:

@@ -8,13 +8,13 @@ import msgspec
 
 from inference_providers.registry.registry import Registry
 from inference_providers.types import Selection
-from langchain_autoprovider.backend import BACKEND
+from langchain_autoprovider.backend import chat_model
 
 if TYPE_CHECKING:
     from factories import Pair
 
 
-def test_chat_passes_on_every_field_of_the_selection(pair: Pair) -> None:
+def test_chat_model_has_every_field_of_the_selection(pair: Pair) -> None:
     changed: dict[str, Any] = {
         "models": ("m-1", "first/m-1"),
         "only": ("first", "second"),
@@ -25,5 +25,5 @@ def test_chat_passes_on_every_field_of_the_selection(pair: Pair) -> None:
     }
     assert set(changed) == set(Selection.__struct_fields__)
     selection = Selection(**changed)
-    chat: Any = BACKEND.chat(selection, Registry.load(pair.registry()))
-    assert msgspec.structs.asdict(chat._model._selection) == changed
+    model = chat_model(selection, Registry.load(pair.registry()))
+    assert msgspec.structs.asdict(model._selection) == changed

@@ -86,11 +86,10 @@ def ask(
     if not prompt.strip():
         raise typer.BadParameter("there is none", param_hint="QUESTION")  # noqa: EM101, TRY003 - typer's way
     tried = None
-    chat = find_backend().chat(
-        _selection(model, only, exclude, local=local), active_registry(registry)
-    )
+    selection = _selection(model, only, exclude, local=local)
+    pieces = find_backend().stream(selection, active_registry(registry), prompt)
     try:
-        for piece in chat.stream(prompt):
+        for piece in pieces:
             typer.echo(piece.text, nl=False)
             tried = piece.trace
     except KeyboardInterrupt:
@@ -183,9 +182,4 @@ def _fail(message: str, code: int) -> NoReturn:
 def _selection(
     model: list[str] | None, only: list[str] | None, exclude: list[str] | None, *, local: bool
 ) -> Selection:
-    return Selection(
-        models=tuple(model or ()),
-        only=tuple(only or ()),
-        exclude=tuple(exclude or ()),
-        local=local,
-    )
+    return Selection.of(model, only=only, exclude=exclude, local=local)

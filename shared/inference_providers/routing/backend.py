@@ -1,8 +1,8 @@
-"""The one port upward: what speaks to a route lives above the core.
+"""The port between the core and the code that supports the protocols, which is above the core.
 
-Protocol code registers itself in the entry point group `autoprovider.connectors`;
-`langchain_autoprovider` does. The plain API and the command find it there, so
-they take the same road as a chain.
+A backend registers itself in the entry-point group `autoprovider.connectors`;
+`langchain_autoprovider` does. `ProviderList` and the command line find it there, so their calls
+take the same path as a LangChain model's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from msgspec import Struct
 
-from inference_providers.errors import MissingPackageError
+from inference_providers.errors import ConfigError, MissingPackageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from inference_providers.registry.registry import Registry
     from inference_providers.types import Route, Selection
 
-__all__ = ["GROUP", "Access", "Backend", "Chat", "ModelListing", "Piece", "find_backend"]
+__all__ = ["GROUP", "Access", "Backend", "ModelListing", "Piece", "find_backend"]
 
 GROUP = "autoprovider.connectors"
 
 
 class Access(NamedTuple):
-    """What is needed to call a route now: where it listens, its key, and the failover state.
+    """What a call of a route needs: its base URL, its key, and the failover state.
 
     The HTTP client of the route writes the rate limits that it reads from headers to `state`.
     """
@@ -66,21 +66,11 @@ class Piece(NamedTuple):
     trace: dict[str, Any] | None = None
 
 
-class Chat(Protocol):
-    """Something that answers prompts, failing over between routes."""
-
-    def answer(self, prompt: str) -> Piece:
-        """Return the whole answer."""
-
-    def stream(self, prompt: str) -> Iterator[Piece]:
-        """Yield the answer as it comes; the last piece carries the trace."""
-
-
 class Backend(Protocol):
-    """Speaks to routes."""
+    """Calls routes."""
 
     def unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
-        """Return the registry's protocols that cannot be spoken here, each with what to do."""
+        """Return the registry's protocols that cannot be used here, each with what to do."""
 
     def model_listing(self, protocol: str) -> ModelListing | None:
         """Return how to list a provider's models in `protocol`, or `None` if that is impossible."""
@@ -88,18 +78,28 @@ class Backend(Protocol):
     def client(self, route: Route, access: Access) -> Any:
         """Return an `openai.OpenAI` client, or an object with its `chat.completions.create`."""
 
-    def chat(self, selection: Selection, registry: Registry) -> Chat:
-        """Return what answers over all routes of `selection`."""
+    def answer(self, selection: Selection, registry: Registry, prompt: str) -> Piece:
+        """Return the whole answer to a prompt, failing over between the routes of `selection`."""
+
+    def stream(self, selection: Selection, registry: Registry, prompt: str) -> Iterator[Piece]:
+        """Yield the answer to a prompt as it comes; the last piece carries the trace."""
 
 
 @cache
 def find_backend() -> Backend:
-    """Return the installed connector.
+    """Return the installed backend.
 
     Raises:
         MissingPackageError: None is registered: the installation is incomplete.
+        ConfigError: Several are registered.
     """
-    for point in entry_points(group=GROUP):
-        return cast("Backend", point.load())
-    msg = "No connector is registered; reinstall: pip install --force-reinstall autoprovider"
-    raise MissingPackageError(msg)
+    # An editable install beside a wheel registers one backend twice.
+    points = {point.value: point for point in entry_points(group=GROUP)}
+    if not points:
+        msg = "No backend is registered; reinstall: pip install --force-reinstall autoprovider"
+        raise MissingPackageError(msg)
+    if len(points) > 1:
+        msg = f"Several backends are registered: {', '.join(sorted(points))}; uninstall all but one"
+        raise ConfigError(msg)
+    (point,) = points.values()
+    return cast("Backend", point.load())

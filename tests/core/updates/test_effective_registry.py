@@ -98,7 +98,7 @@ def test_json_override_replaces_all_layers(tmp_path: Path, monkeypatch) -> None:
     with FakeProvider() as fake:
         providers = ProviderList(json_override={"providers": {"own": fake.row({"m": "x"})}})
     assert list(providers.registry.providers) == ["own"]
-    with pytest.raises(ConfigError, match="json_override replaces the registry that auto_update"):
+    with pytest.raises(ConfigError, match="pass either json_override or auto_update"):
         ProviderList(json_override={}, auto_update=True)
 
 
