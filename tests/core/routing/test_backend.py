@@ -1,16 +1,16 @@
-"""The core finds what speaks to routes by its entry point."""
+"""The core finds its backend by an entry point."""
 
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import openai
 import pytest
 
 from factories import route
 from inference_providers.credentials import Key
-from inference_providers.errors import MissingPackageError
+from inference_providers.errors import ConfigError, MissingPackageError
 from inference_providers.failover.state import FailoverState
 from inference_providers.registry.registry import Registry
 from inference_providers.routing import backend
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     find_backend.cache_clear()
     monkeypatch.setattr(backend, "entry_points", lambda group: entry_points(group=f"no.{group}"))
     yield
@@ -35,34 +35,51 @@ def registry_of(fake: FakeProvider) -> Registry:
     return Registry.load(document)
 
 
-def test_the_installed_connector_is_found_once() -> None:
+def test_find_backend_loads_the_installed_one_once() -> None:
     assert find_backend() is find_backend()
     assert type(find_backend()).__module__ == "langchain_autoprovider.backend"
 
 
-@pytest.mark.usefixtures("nothing_registered")
-def test_without_a_connector_the_message_is_the_pip_line() -> None:
+@pytest.mark.usefixtures("_no_backend")
+def test_find_backend_without_one_gives_the_pip_command() -> None:
     with pytest.raises(MissingPackageError, match="pip install --force-reinstall autoprovider"):
         find_backend()
 
 
-def test_protocols_that_cannot_be_spoken_are_named_with_what_to_do() -> None:
+class Point(NamedTuple):
+    value: str
+
+    def load(self) -> str:
+        return self.value
+
+
+@pytest.mark.usefixtures("_no_backend")
+def test_find_backend_refuses_two_and_takes_one_listed_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backend, "entry_points", lambda **_: [Point("a:A"), Point("a:A")])
+    assert find_backend() == "a:A"
+    find_backend.cache_clear()
+    monkeypatch.setattr(backend, "entry_points", lambda **_: [Point("b:B"), Point("a:A")])
+    with pytest.raises(ConfigError, match="Several backends are registered: a:A, b:B; uninstall"):
+        find_backend()
+
+
+def test_unsupported_protocols_say_what_to_do() -> None:
     assert find_backend().unsupported_protocols(Registry.load()) == {}
     endpoints = {
         name: {"protocol": name, "base_url": "https://p.test/v1"}
         for name in ("telepathy", "openai")
     }
     row = {"name": "P", "endpoints": endpoints}
-    unsupported_protocols = find_backend().unsupported_protocols(
-        Registry.load({"providers": {"p": row}})
-    )
-    told = "its protocol 'openai' is not spoken by this version; did you mean 'openai-chat'?"
-    assert unsupported_protocols["openai"] == told
-    told = "its protocol 'telepathy' is not spoken by this version; there is 'openai-chat', "
-    assert unsupported_protocols["telepathy"].startswith(told)
+    unsupported = find_backend().unsupported_protocols(Registry.load({"providers": {"p": row}}))
+    message = "its protocol 'openai' is not spoken by this version; did you mean 'openai-chat'?"
+    assert unsupported["openai"] == message
+    message = "its protocol 'telepathy' is not spoken by this version; there is 'openai-chat', "
+    assert unsupported["telepathy"].startswith(message)
 
 
-def test_a_client_has_the_routes_address_and_key() -> None:
+def test_client_has_the_routes_url_and_key() -> None:
     access = Access(
         "https://p.test/v1", Key("P_KEY", "sk-canary", ["https://p.test/v1"]), FailoverState()
     )
@@ -72,17 +89,17 @@ def test_a_client_has_the_routes_address_and_key() -> None:
         assert client.max_retries == 0
 
 
-def test_a_chat_answers_and_carries_the_trace() -> None:
+def test_answer_carries_the_trace() -> None:
     with FakeProvider(Reply("hello there")) as fake:
-        piece = find_backend().chat(Selection(models=("m",)), registry_of(fake)).answer("Hi")
+        piece = find_backend().answer(Selection(models=("m",)), registry_of(fake), "Hi")
     assert piece.text == "hello there"
     assert piece.trace["provider"] == "p"
 
 
-def test_a_chat_streams_and_the_last_piece_alone_carries_the_trace() -> None:
+def test_stream_carries_the_trace_on_its_last_piece_only() -> None:
     with FakeProvider(Reply("hello there you")) as fake:
-        chat = find_backend().chat(Selection(models=("m",)), registry_of(fake))
-        *pieces, last = list(chat.stream("Hi"))
+        selection = Selection(models=("m",))
+        *pieces, last = find_backend().stream(selection, registry_of(fake), "Hi")
     assert all(isinstance(piece, Piece) for piece in pieces)
     assert "".join(piece.text for piece in [*pieces, last]) == "hello there you"
     assert len([piece for piece in pieces if piece.text]) == 3
