@@ -37,7 +37,7 @@ class LangChainBackend:
 
     def client(self, route: Route, access: Access) -> Any:
         """Return an `openai.OpenAI` client, or an object with its `chat.completions.create`."""
-        return connections.client(route, access)
+        return connections.plain_client(route, access)
 
     def answer(self, selection: Selection, registry: Registry, prompt: str) -> Piece:
         """Return the whole answer to a prompt, failing over between the routes of `selection`."""

@@ -28,9 +28,9 @@ from inference_providers.errors import ConfigError
 from inference_providers.failover import drivers
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from langchain_autoprovider.messages.fingerprint import conversation_fingerprint
-from langchain_autoprovider.messages.streaming import MessageChunkInspector, result_as_chunk
+from langchain_autoprovider.messages.streaming import result_as_chunk
 from langchain_autoprovider.options import ChatModelOptions, ModelNames, arguments_section
-from langchain_autoprovider.protocols.response_format import Method, neutral_format
+from langchain_autoprovider.protocols.response_format import Method, normalize_response_format
 from langchain_autoprovider.requests.needs import needs_of
 from langchain_autoprovider.requests.profile import profile_of
 from langchain_autoprovider.requests.request import (
@@ -38,6 +38,7 @@ from langchain_autoprovider.requests.request import (
     add_trace,
     aopen_stream,
     asend,
+    new_inspector,
     open_stream,
     send,
     start_failover,
@@ -362,7 +363,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         yield from drivers.stream(
             start_failover(request, plan),
             partial(open_stream, request),
-            partial(MessageChunkInspector, plan, resolver.state),
+            partial(new_inspector, request, plan),
             resolver.scrub,
             request.settings,
         )
@@ -383,7 +384,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         chunks = drivers.astream(
             start_failover(request, plan),
             partial(aopen_stream, request),
-            partial(MessageChunkInspector, plan, resolver.state),
+            partial(new_inspector, request, plan),
             resolver.scrub,
             request.settings,
         )
@@ -397,7 +398,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         """Return one call's request: this model's settings, and over them the call's own."""
         fields = {**self._request_fields, **kwargs}
         if "response_format" in fields:
-            response_format = neutral_format(fields.pop("response_format"))
+            response_format = normalize_response_format(fields.pop("response_format"))
             if response_format is not None:
                 fields["response_format"] = response_format
         # A call may name another model, as `bind(model=...)` does.

@@ -1,4 +1,10 @@
-"""What every connection to a provider has in common."""
+"""HTTP clients of routes: what all of them share, whichever SDK uses them.
+
+* Redirects are not followed: they would send the prompt to another host.
+* A request to any other origin than the endpoint's is refused before it leaves.
+* A successful response whose headers say that a rate limit is used up starts a cooldown.
+* Each read of a synchronous client ends with the attempt's deadline.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,6 @@ import time
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -25,118 +30,127 @@ if TYPE_CHECKING:
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
 
+    RequestHook = Callable[[Any], None]
+    ResponseHook = Callable[[Any], None]
+
 __all__ = [
-    "aguard",
-    "attend",
-    "certificates",
-    "guard",
-    "http_options",
-    "key_value",
+    "bearer_options",
+    "client_options",
+    "install_hooks",
+    "key_or_placeholder",
+    "observe_rate_limits",
+    "reject_foreign_hosts",
     "split_version",
-    "timeouts",
+    "timeout_options",
+    "tls_context",
 ]
 
+MAX_IDLE_CONNECTION_S = 4.0
+"""Seconds after which an unused connection is closed. Servers built on Node.js, uvicorn or
+llama.cpp close theirs after 5 s, which is httpx's default too: a request sent at that moment
+would be lost."""
 
-IDLE_CONNECTION_S = 4.0
-"""How long a connection that nobody uses is kept. Node's, uvicorn's and llama.cpp's servers close
-one after 5 s, as httpx does unless told: a request sent in that moment would be lost."""
+MAX_CONNECTIONS = 1000
+MAX_IDLE_CONNECTIONS = 100
+"""As many as OpenAI's SDK allows."""
 
 
-class Timeouts(TypedDict):
-    """The arguments of the `Timeout` of httpx and its kin, in seconds."""
+class TimeoutOptions(TypedDict):
+    """The arguments of httpx's `Timeout`, in seconds."""
 
     timeout: float
     connect: float
 
 
-def http_options(access: Access) -> dict[str, Any]:
-    """Return the arguments of an HTTP client of httpx's kind.
+def client_options(access: Access) -> dict[str, Any]:
+    """Return the arguments of a route's HTTP client.
 
-    Redirects are not followed: they would carry the prompt to another host. A proxy of
-    the environment is for hosts that are not this machine. As many connections are open
-    at once as in OpenAI's SDK.
+    A proxy that the environment names is not used for hosts on this machine.
     """
-    host = urlsplit(access.base_url).hostname or ""
     return {
         "limits": httpx.Limits(
-            max_connections=1000,
-            max_keepalive_connections=100,
-            keepalive_expiry=IDLE_CONNECTION_S,
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+            keepalive_expiry=MAX_IDLE_CONNECTION_S,
         ),
         "follow_redirects": False,
-        "trust_env": not is_loopback(host),
-        "verify": certificates(),
+        "trust_env": not is_loopback(httpx.URL(access.base_url).host),
+        "verify": tls_context(),
+    }
+
+
+def bearer_options(access: Access) -> dict[str, Any]:
+    """Return the arguments of a client that sends the endpoint's key as a bearer token."""
+    return {
+        "base_url": access.base_url,
+        "headers": {"Authorization": f"Bearer {key_or_placeholder(access)}"},
     }
 
 
 @cache
-def certificates() -> ssl.SSLContext:
-    """Return what hosts are known by; made once, since it takes longer than all the rest."""
+def tls_context() -> ssl.SSLContext:
+    """Return the shared TLS context; loading its certificates dominates a client's start."""
     return httpx.create_ssl_context()
 
 
-def guard(access: Access) -> Callable[[Any], None]:
-    """Return what an HTTP client of httpx's kind calls with each request, as an event hook.
-
-    It waits for a connection no longer than for any other, which not every SDK lets one
-    say, and holds back what an SDK would send elsewhere.
-    """
-    origin = UrlOrigin.of(access.base_url)
-
-    def hook(request: Any) -> None:
-        target = UrlOrigin.of(str(request.url))
-        if target != origin:
-            msg = f"a request for {str(origin)!r} was about to go to {str(target)!r}"
-            raise KeyBindingError(msg)
-        limits = request.extensions.get("timeout") or {}
-        if limits.get("connect") is None or limits["connect"] > DEFAULT_SETTINGS.connect_timeout_s:
-            request.extensions["timeout"] = {
-                **limits,
-                "connect": DEFAULT_SETTINGS.connect_timeout_s,
-            }
-
-    return hook
-
-
-def aguard(access: Access) -> Callable[[Any], Awaitable[None]]:
-    """Return the hook of an asynchronous client; see `guard`."""
-    hook = guard(access)
-
-    async def ahook(request: Any) -> None:
-        hook(request)
-
-    return ahook
-
-
-def attend(client: Any, route: Route, state: FailoverState) -> None:
-    """Bound the reads of a route's HTTP client, and heed what its answers say of limits.
-
-    `state` starts a cooldown when a response's headers say that a rate limit is used up.
-    """
-
-    def heed(response: Any) -> None:
-        if "ratelimit" not in " ".join(response.headers).lower():
-            return
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        seconds = window_reset_s(headers, datetime.now(UTC), exhausted_only=True)
-        if seconds and response.is_success:  # of failures, classifications know more
-            limit_s = min(seconds, DEFAULT_SETTINGS.retry_after_max_s)
-            state.mark_rate_limited(route, time.monotonic() + limit_s)
-
-    async def aheed(response: Any) -> None:
-        heed(response)
-
+def install_hooks(client: Any, route: Route, access: Access) -> None:
+    """Install the hooks of a route's HTTP client, and bound the reads of a synchronous one."""
+    on_request = reject_foreign_hosts(access)
+    on_response = observe_rate_limits(route, access.state)
     if hasattr(client, "aclose"):
-        client.event_hooks["response"].append(aheed)
+        client.event_hooks["request"].append(_as_async(on_request))
+        client.event_hooks["response"].append(_as_async(on_response))
     else:
-        client.event_hooks["response"].append(heed)
+        client.event_hooks["request"].append(on_request)
+        client.event_hooks["response"].append(on_response)
         bound_reads(client)
 
 
-def key_value(access: Access) -> str:
-    """Return the key for the endpoint; where it takes none, a word.
+def reject_foreign_hosts(access: Access) -> RequestHook:
+    """Return a request hook that lets requests leave for the endpoint's origin only.
 
-    Without a key, an SDK would take one from the environment.
+    The hook raises `KeyBindingError` for a request to another scheme, host or port. It also
+    bounds the time to connect, for SDKs that have no setting for it.
+    """
+    allowed = UrlOrigin.of(access.base_url)
+    max_connect_s = DEFAULT_SETTINGS.connect_timeout_s
+
+    def on_request(request: Any) -> None:
+        target = UrlOrigin.of(str(request.url))
+        if target != allowed:
+            where = f"{request.url.scheme}://{target}"
+            msg = f"refused to send a request for {access.base_url!r} to {where!r}"
+            raise KeyBindingError(msg)
+        timeout = request.extensions.get("timeout") or {}
+        connect_s = timeout.get("connect")
+        if connect_s is None or connect_s > max_connect_s:
+            request.extensions["timeout"] = {**timeout, "connect": max_connect_s}
+
+    return on_request
+
+
+def observe_rate_limits(route: Route, state: FailoverState) -> ResponseHook:
+    """Return a response hook that starts a cooldown when a limit is reported as used up.
+
+    Failed responses are left to the classifier, which knows more about them.
+    """
+
+    def on_response(response: Any) -> None:
+        if not response.is_success or "ratelimit" not in " ".join(response.headers).lower():
+            return
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        wait_s = window_reset_s(headers, datetime.now(UTC), exhausted_only=True)
+        if wait_s:
+            wait_s = min(wait_s, DEFAULT_SETTINGS.retry_after_max_s)
+            state.mark_rate_limited(route, time.monotonic() + wait_s)
+
+    return on_response
+
+
+def key_or_placeholder(access: Access) -> str:
+    """Return the key for the endpoint, or a placeholder where the endpoint needs none.
+
+    Without any key, an SDK would take one from the environment.
 
     Raises:
         KeyBindingError: The key does not belong to the endpoint's host.
@@ -144,12 +158,19 @@ def key_value(access: Access) -> str:
     return (access.key.value_for(access.base_url) if access.key else None) or "none"
 
 
-def timeouts(seconds: float = DEFAULT_SETTINGS.timeout_s) -> Timeouts:
-    """Return how long to wait for a connection, and for every read."""
+def timeout_options(seconds: float = DEFAULT_SETTINGS.timeout_s) -> TimeoutOptions:
+    """Return the time limits of a request: for connecting, and for each read."""
     return {"timeout": seconds, "connect": min(seconds, DEFAULT_SETTINGS.connect_timeout_s)}
 
 
 def split_version(base_url: str) -> tuple[str, str | None]:
-    """Split an API's version off the end of an endpoint's URL: SDKs put it there themselves."""
+    """Split the API version off a base URL, for SDKs that append it themselves."""
     host, _, last = base_url.rstrip("/").rpartition("/")
     return (host, last) if re.fullmatch(r"v\d\w*", last) else (base_url.rstrip("/"), None)
+
+
+def _as_async(hook: Callable[[Any], None]) -> Callable[[Any], Awaitable[None]]:
+    async def async_hook(message: Any) -> None:
+        hook(message)
+
+    return async_hook

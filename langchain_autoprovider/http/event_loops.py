@@ -1,4 +1,4 @@
-"""What belongs to an event loop ends with it."""
+"""Close a resource together with the event loop that uses it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["close_with_loop"]
 
 
 async def close_with_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
-    """Have `close` awaited when the running loop shuts down.
+    """Await `close` when the running event loop shuts down.
 
-    Keep the returned generator as long as the thing to close: `asyncio.run` and its
-    kin close every suspended asynchronous generator before they close the loop, which
-    is the only notice of the end that asyncio gives.
+    Keep a reference to the returned generator for as long as the resource. `asyncio.run` closes
+    every suspended asynchronous generator before it closes the loop; asyncio has no other
+    notice of a loop's end.
     """
-    keeper = _keeper(close)
-    await anext(keeper)
-    return keeper
+    closer = _close_at_exit(close)
+    await anext(closer)
+    return closer
 
 
-async def _keeper(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+async def _close_at_exit(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
     try:
         yield
     finally:

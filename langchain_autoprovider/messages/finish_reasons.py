@@ -30,9 +30,7 @@ class FinishReasons(Struct, frozen=True, kw_only=True):
     def word_in(self, metadata: Mapping[str, Any]) -> str | None:
         """Return the protocol's own word, in lower case; `None` if the answer has not ended."""
         for key in self.keys:
-            value: Any = metadata
-            for part in key.split("."):
-                value = value.get(part) if isinstance(value, dict) else None
+            value = _nested(metadata, key) if "." in key else metadata.get(key)
             if value:
                 return str(value).lower()
         return None
@@ -41,3 +39,10 @@ class FinishReasons(Struct, frozen=True, kw_only=True):
         """Return why the answer ended; `None` if it has not ended."""
         word = self.word_in(metadata)
         return None if word is None else self.words.get(word, "stop")
+
+
+def _nested(metadata: Mapping[str, Any], path: str) -> Any:
+    value: Any = metadata
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

@@ -41,7 +41,6 @@ from langchain_autoprovider.messages.content import (
     split_tool_results,
     strip_provider_content,
 )
-from langchain_autoprovider.messages.message_format import message_format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,9 +59,13 @@ _AUTHOR_NAME_MAX_CHARS = 64
 _NOT_IN_AUTHOR_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def adapt_history(messages: Sequence[BaseMessage], route: Route) -> list[BaseMessage]:
-    """Return a conversation that the route accepts; messages that need no change are reused."""
-    accepted = message_format_of(route.endpoint.protocol, route.kind, route.quirks)
+def adapt_history(
+    messages: Sequence[BaseMessage], route: Route, accepted: MessageFormat
+) -> list[BaseMessage]:
+    """Return a conversation that the route accepts; messages that need no change are reused.
+
+    `accepted` is the message format of the route.
+    """
     turns: list[_Turn] = []
     for message in messages:
         is_text = isinstance(message.content, str)

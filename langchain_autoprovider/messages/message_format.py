@@ -1,19 +1,16 @@
-"""What each route accepts in a conversation: one `MessageFormat` per protocol, plus quirks."""
+"""What a route accepts in a conversation: its protocol's `MessageFormat`, plus quirks."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from inference_providers.types import Kind, Quirks
 
-__all__ = ["MessageFormat", "message_format_of"]
+__all__ = ["MessageFormat", "adjust_format"]
 
 TEXT_KEYS = frozenset({"type", "text"})
 
@@ -57,66 +54,8 @@ class MessageFormat(Struct, frozen=True, kw_only=True):
     author_names: bool = False
 
 
-_OPENAI_CHAT = MessageFormat(
-    blocks=frozenset({"image_url", "input_audio", "file"}),
-    text_keys=TEXT_KEYS | {"extras", "prompt_cache_breakpoint"},
-    gateway_cache_control=True,
-    text_answers=True,
-    call_ids=r"[!-~]{1,40}",
-    author_names=True,
-)
-_GEMINI = MessageFormat(
-    model_providers=frozenset({"google_genai", "google_vertexai"}),
-    blocks=frozenset({"image_url", "media", "file_data"}),
-    tool_results="blocks",
-    single_system=True,
-)
-_BY_PROTOCOL: Mapping[str, MessageFormat] = {
-    "openai-chat": _OPENAI_CHAT,
-    "azure": _OPENAI_CHAT,
-    "openai-responses": MessageFormat(
-        blocks=frozenset(
-            {"image_url", "file", "input_text", "input_image", "input_file"}
-            | {"additional_tools", "mcp_approval_response", "tool_search_output"}
-            | {"apply_patch_call_output", "configuration_update"}
-        ),
-        text_keys=TEXT_KEYS | {"extras", "prompt_cache_breakpoint"},
-        tool_results="blocks",
-    ),
-    "anthropic": MessageFormat(
-        model_providers=frozenset({"anthropic"}),
-        blocks=frozenset(
-            {"image_url", "image", "document", "search_result", "tool_result"} | {"tool_reference"}
-        ),
-        text_keys=TEXT_KEYS | {"cache_control", "citations"},
-        cache_control=True,
-        text_documents=True,
-        tool_results="blocks",
-        single_system=True,
-    ),
-    "google-genai": _GEMINI,
-    "vertex": _GEMINI,
-    "mistral": MessageFormat(
-        model_providers=frozenset({"mistralai"}),
-        blocks=frozenset({"image_url", "document_url", "input_audio"}),
-        short_call_ids=True,
-        single_system=True,
-        strict_turns=True,
-    ),
-    "bedrock": MessageFormat(
-        model_providers=frozenset({"bedrock", "bedrock_converse"}),
-        tool_results="blocks",
-        single_system=True,
-    ),
-    "cohere": MessageFormat(text_answers=True),
-}
-"""A protocol that is missing here accepts the least: `MessageFormat()`."""
-
-
-@lru_cache(maxsize=1024)
-def message_format_of(protocol: str, kind: Kind, quirks: Quirks) -> MessageFormat:
-    """Return what a route accepts: its protocol's format, adjusted by the provider's quirks."""
-    base = _BY_PROTOCOL.get(protocol, MessageFormat())
+def adjust_format(base: MessageFormat, kind: Kind, quirks: Quirks) -> MessageFormat:
+    """Return what a route accepts: its protocol's format, adjusted by its provider's quirks."""
     cache_control = base.cache_control or (base.gateway_cache_control and kind == "gateway")
     # Only Mistral's models need ids this short, behind any protocol, and with its turn rules.
     short_call_ids = base.short_call_ids or quirks.tool_call_ids == "alnum9"

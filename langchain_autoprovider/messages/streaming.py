@@ -27,19 +27,14 @@ if TYPE_CHECKING:
     from inference_providers.failover.events import AttemptRecord
     from inference_providers.failover.state import FailoverState
     from inference_providers.types import Plan
+    from langchain_autoprovider.messages.finish_reasons import FinishReasons
 
 __all__ = [
-    "FINISH_KEYS",
     "MessageChunkInspector",
     "record_answer",
     "result_as_chunk",
     "truncated_call",
 ]
-
-FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
-"""Metadata keys that hold an answer's finish reason; each protocol uses one of them."""
-_LENGTH_REASONS = frozenset({"length", "max_tokens", "max_output_tokens"})
-"""Finish reasons of an answer that reached the caller's own token limit."""
 
 _TRUNCATED = "a tool call's arguments are cut short: {!r}"
 _EXCERPT_CHARS = 80
@@ -52,9 +47,10 @@ class MessageChunkInspector:
     whole block, and a second part would replace the first.
     """
 
-    def __init__(self, plan: Plan, state: FailoverState) -> None:
+    def __init__(self, plan: Plan, state: FailoverState, finish_reasons: FinishReasons) -> None:
         self._plan = plan
         self._state = state
+        self._finish_reasons = finish_reasons
         self._tokens: tuple[int, int] | None = None
         self._content_is_list = False
         self._refusal = ""
@@ -76,10 +72,10 @@ class MessageChunkInspector:
                 output = self._add_tool_calls(message) or output
             if message.usage_metadata:
                 self._add_tokens(message.usage_metadata)
-        finish = any(map(message.response_metadata.get, FINISH_KEYS))
-        if not finish and chunk.generation_info:
-            finish = any(map(chunk.generation_info.get, FINISH_KEYS))
-        return ChunkSignals(output=output, finish=finish)
+        word = self._finish_reasons.word_in(message.response_metadata)
+        if word is None and chunk.generation_info:
+            word = self._finish_reasons.word_in(chunk.generation_info)
+        return ChunkSignals(output=output, finish=word is not None)
 
     def fault(self) -> str | None:
         """Return what is wrong with the tool calls of a stream that has ended, if anything."""
@@ -131,7 +127,7 @@ class MessageChunkInspector:
         self._tokens = (prompt + usage["input_tokens"], answer + usage["output_tokens"])
 
 
-def truncated_call(result: ChatResult) -> str | None:
+def truncated_call(result: ChatResult, finish_reasons: FinishReasons) -> str | None:
     """Return what is wrong with the tool calls of a whole answer, if anything.
 
     An answer that reached the caller's own token limit is accepted as it is; LangChain marks
@@ -142,10 +138,7 @@ def truncated_call(result: ChatResult) -> str | None:
     if not isinstance(message, AIMessage) or not message.invalid_tool_calls:
         return None
     metadata = {**message.response_metadata, **(generation.generation_info or {})}
-    reasons = {str(metadata.get(key)).lower() for key in FINISH_KEYS}
-    # OpenAI's Responses API gives the reason here.
-    reasons.add(str((metadata.get("incomplete_details") or {}).get("reason")))
-    if reasons & _LENGTH_REASONS:
+    if finish_reasons.reason_in(metadata) == "length":
         return None
     arguments = message.invalid_tool_calls[0]["args"] or ""
     return _TRUNCATED.format(arguments[:_EXCERPT_CHARS])

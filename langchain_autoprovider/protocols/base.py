@@ -1,18 +1,19 @@
-"""A vendor's own chat model, asked in this project's neutral words.
+"""The translation of neutral requests for a vendor's own chat model class.
 
-Requests are spelled as OpenAI spells them until a route is tried. A class that stands
-`RouteModel` before its vendor's says how its protocol spells them:
+A request keeps OpenAI's words until a route is tried. A protocol's class puts `RouteModel` before
+the vendor's class and declares how that class differs:
 
-* `spellings`: what fields are called there;
-* `absent`: fields that it does not know, which are left out;
-* `_spelled`: whatever else differs; JSON of a schema is always asked for as such there;
-* `_tool_choice`: how the choice of a tool is spelled; `None` leaves it out;
-* `_takes_choice`: which choices there are; in place of `tool` only that tool is sent, of
-  `any` it is `auto`, of `none` no tools are sent;
-* `_with_tools`: how tools are bound, where the vendor's class does not do it well;
-* `tool_extras`: what may stand beside a tool's name and schema there.
+* `param_aliases`: parameters with another name.
+* `unsupported_params`: parameters that are left out.
+* `tool_extras`: keys that a tool may have besides its name and schema.
+* `_translate_params`: any other difference. A JSON schema always arrives there as
+  `json_schema`, also when the request was for JSON mode.
+* `_translate_tool_choice`: the choice of a tool; `None` leaves it out.
+* `_has_tool_choice`: which choices exist. Without `tool`, only the named tool is sent and
+  `any` is chosen; without `any`, the choice is `auto`; without `none`, no tools are sent.
+* `_bind_translated_tools`: how tools are bound, where the vendor's class does it badly.
 
-The registry's quirks are applied before that, in the neutral words.
+The provider's quirks have been applied before, to the neutral request (`quirks.apply_quirks`).
 """
 
 from __future__ import annotations
@@ -20,125 +21,122 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk
 
-from inference_providers.types import Quirks
 from langchain_autoprovider.protocols.response_format import json_schema, response_format
+from langchain_autoprovider.protocols.tool_choice import limit_tool_choice, normalize_tool_choice
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage
-    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+    from langchain_core.outputs import ChatResult
     from langchain_core.runnables import Runnable
 
-__all__ = ["RouteModel", "chosen"]
+    from langchain_autoprovider.protocols.tool_choice import ChoiceKind
 
-_OF_CALL = ("messages", "stop", "run_manager")
-"""Arguments of a call that are no request fields; every class has them by these names."""
+__all__ = ["Params", "RouteModel", "message_chunk", "token_usage"]
 
-_CHOICES = {"required": "any", "True": "any", "False": None, "": None}
+Params = dict[str, Any]
+"""Keyword arguments of a chat model's call: request parameters by name."""
+
+_CALL_ARGUMENTS = ("messages", "stop", "run_manager")
+"""Arguments of `_generate` and `_stream` that are not request parameters."""
 
 
 class RouteModel(BaseChatModel):
-    """The chat model of one route; carries no request settings of its own."""
+    """The chat model of one route; it has no request settings of its own."""
 
-    quirks: Quirks = Quirks()
-
-    spellings: ClassVar[Mapping[str, str]] = {}
-    absent: ClassVar[frozenset[str]] = frozenset()
+    param_aliases: ClassVar[Mapping[str, str]] = {}
+    unsupported_params: ClassVar[frozenset[str]] = frozenset()
     tool_extras: ClassVar[frozenset[str]] = frozenset()
 
-    def _spelled(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return request fields as the vendor's class takes them; may change `fields`."""
-        return fields
+    def _translate_params(self, params: Params) -> Params:
+        """Return parameters as the vendor's class expects them; may modify `params`."""
+        return params
 
-    def _tool_choice(self, choice: str) -> Any:
-        """Return `auto`, `any`, `none` or a tool's name as the vendor's class takes it."""
+    def _translate_tool_choice(self, choice: str) -> Any:
+        """Return `auto`, `any`, `none` or a tool's name as the vendor's class expects it."""
         return choice
 
-    def _fields(self, fields: dict[str, Any]) -> dict[str, Any]:
-        of_call = {name: fields.pop(name) for name in _OF_CALL if name in fields}
-        without = {*fields.pop("without", ()), *self.quirks.drop_params, *self.absent}
-        names = {**self.spellings, **dict(self.quirks.rename_params)}
-        kept = {names.get(n, n): value for n, value in fields.items() if n not in without}
-        if schema := json_schema(kept.get("response_format")):  # in JSON mode, too
-            kept["response_format"] = response_format(schema, "json_schema", None)
-        refused = without.difference(fields)  # told by the provider, so in its own words
-        spelled = self._spelled({n: value for n, value in kept.items() if n not in refused})
-        return {**of_call, **spelled}
-
-    def bind_tools(
-        self, tools: Any, *args: Any, **kwargs: Any
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Bind tools in OpenAI's form, and any form of `tool_choice` that is in use."""
-        if "parallel_tool_calls" in self.absent or kwargs.get("parallel_tool_calls") is None:
-            kwargs.pop("parallel_tool_calls", None)
-        choice = chosen(kwargs.pop("tool_choice", None))
-        tools, choice = self._chosen(tools, choice)
-        if not tools:
-            return self.bind(**kwargs)
-        if choice is not None and (spelled := self._tool_choice(choice)) is not None:
-            kwargs["tool_choice"] = spelled
-        strict = {_function(tool).get("strict") for tool in tools}
-        if strict == {True} and self.quirks.strict_tools and "strict" not in self.absent:
-            kwargs["strict"] = True
-        return self._with_tools(tools, *args, **kwargs)
-
-    def _chosen(self, tools: Any, choice: str | None) -> tuple[Any, str | None]:
-        """Return the tools to send and the choice, within what the protocol and quirks allow."""
-        if choice not in {None, "auto", "any", "none"} and not (
-            self._takes_choice("tool") and self.quirks.named_tool_choice
-        ):
-            tools, choice = [tool for tool in tools if _name(tool) == choice], "any"
-        if choice not in {None, "auto", "none"} and not (
-            (choice != "any" or self._takes_choice("any")) and self.quirks.forced_tool_choice
-        ):
-            choice = "auto"
-        if choice == "auto" and not self._takes_choice("auto"):
-            choice = None
-        if choice == "none" and not self._takes_choice("none"):
-            tools = []
-        return tools, choice
-
-    def _takes_choice(self, kind: str) -> bool:  # noqa: ARG002 - for those that do not take all
-        """Say whether there is this choice: `auto`, `any`, `none`, or a named `tool`."""
+    def _has_tool_choice(self, kind: ChoiceKind) -> bool:  # noqa: ARG002 - for subclasses
+        """Whether the protocol has this kind of tool choice."""
         return True
 
-    def _with_tools(
-        self, tools: Any, *args: Any, **kwargs: Any
+    def _bind_translated_tools(
+        self, tools: list[Any], **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        return super().bind_tools(tools, *args, **kwargs)
+        return super().bind_tools(tools, **kwargs)
 
-    def _generate(self, *args: Any, **fields: Any) -> ChatResult:
-        # The vendor's class comes next, not the abstract base.
-        return super()._generate(*args, **self._fields(fields))  # type: ignore[safe-super]
+    def bind_tools(
+        self, tools: Sequence[Any], tool_choice: Any = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind tools in OpenAI's form, with `tool_choice` in any form."""
+        if (
+            kwargs.get("parallel_tool_calls") is None
+            or "parallel_tool_calls" in self.unsupported_params
+        ):
+            kwargs.pop("parallel_tool_calls", None)
+        tools, choice = limit_tool_choice(
+            list(tools), normalize_tool_choice(tool_choice), self._has_tool_choice
+        )
+        if not tools:
+            return self.bind(**kwargs)
+        if choice is not None:
+            translated = self._translate_tool_choice(choice)
+            if translated is not None:
+                kwargs["tool_choice"] = translated
+        if "strict" not in self.unsupported_params and all(map(_is_strict, tools)):
+            kwargs["strict"] = True
+        return self._bind_translated_tools(tools, **kwargs)
 
-    async def _agenerate(self, *args: Any, **fields: Any) -> ChatResult:
-        return await super()._agenerate(*args, **self._fields(fields))
+    def _translate(self, arguments: Params) -> Params:
+        """Return the arguments of a call with its request parameters translated.
 
-    def _stream(self, *args: Any, **fields: Any) -> Iterator[ChatGenerationChunk]:
-        return super()._stream(*args, **self._fields(fields))
+        Names in `without` are parameters that the provider rejected earlier, so they are the
+        provider's own names as often as OpenAI's; both are left out.
+        """
+        call = {name: arguments[name] for name in _CALL_ARGUMENTS if name in arguments}
+        rejected = frozenset(arguments.get("without", ()))
+        dropped = {*_CALL_ARGUMENTS, "without", *rejected, *self.unsupported_params}
+        params = {
+            self.param_aliases.get(name, name): value
+            for name, value in arguments.items()
+            if name not in dropped
+        }
+        params = {name: value for name, value in params.items() if name not in rejected}
+        if schema := json_schema(params.get("response_format")):
+            params["response_format"] = response_format(schema, "json_schema", None)
+        return {**call, **self._translate_params(params)}
 
-    def _astream(self, *args: Any, **fields: Any) -> AsyncIterator[ChatGenerationChunk]:
-        return super()._astream(*args, **self._fields(fields))
+    # In `super()`, the vendor's class comes next, not the abstract base.
+
+    def _generate(self, *args: Any, **arguments: Any) -> ChatResult:
+        return super()._generate(*args, **self._translate(arguments))  # type: ignore[safe-super]
+
+    async def _agenerate(self, *args: Any, **arguments: Any) -> ChatResult:
+        return await super()._agenerate(*args, **self._translate(arguments))
+
+    def _stream(self, *args: Any, **arguments: Any) -> Iterator[ChatGenerationChunk]:
+        return super()._stream(*args, **self._translate(arguments))
+
+    def _astream(self, *args: Any, **arguments: Any) -> AsyncIterator[ChatGenerationChunk]:
+        return super()._astream(*args, **self._translate(arguments))
 
 
-def chosen(tool_choice: Any) -> str | None:
-    """Return `auto`, `any`, `none` or a tool's name, whichever way it was said."""
-    if isinstance(tool_choice, dict):
-        named = tool_choice.get("function", tool_choice).get("name")
-        tool_choice = named or tool_choice.get("type")
-    if tool_choice is None:
-        return None
-    said = str(tool_choice)
-    return _CHOICES.get(said, said)
+def message_chunk(**message: Any) -> ChatGenerationChunk:
+    """Return a stream's chunk with a message of these fields."""
+    return ChatGenerationChunk(message=AIMessageChunk(**message))
 
 
-def _function(tool: Any) -> dict[str, Any]:
-    found = tool.get("function") if isinstance(tool, dict) else None
-    return found if isinstance(found, dict) else {}
+def token_usage(prompt: int, answer: int) -> UsageMetadata:
+    """Return LangChain's record of the tokens of a prompt and its answer."""
+    return UsageMetadata(input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer)
 
 
-def _name(tool: Any) -> Any:
-    return _function(tool).get("name")
+def _is_strict(tool: Any) -> bool:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return isinstance(function, dict) and function.get("strict") is True

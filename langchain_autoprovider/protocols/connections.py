@@ -1,11 +1,11 @@
-"""Route → the LangChain chat model that speaks its protocol.
+"""The open connections of this process: one chat model per route and key.
 
-* `table.PROTOCOLS` names the module of each protocol; it is imported when its first route
-  is called, and what it needs is installed with an extra.
-* Connections carry no request settings, so all `AutoChatModel`s of a process share
-  them: one per route, key and failover state, and for async one per event loop as well. Loops are
-  held weakly, since their ids are reused.
-* A forked child starts with none: a socket must not be read by two processes.
+* A protocol's module is imported when its first route is called. `table.PROTOCOLS` names it, and
+  the extra that installs what it needs.
+* Connections have no request settings, so all `AutoChatModel`s of a process share them. An
+  asynchronous connection belongs to one event loop. Loops are referenced weakly, since their
+  ids are reused.
+* A forked child starts without connections: two processes must not read one socket.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import threading
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from inference_providers.model_names.canonical import did_you_mean
@@ -27,113 +27,108 @@ if TYPE_CHECKING:
     from inference_providers.registry.registry import Registry
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
+    from langchain_autoprovider.protocols.connector import Connector
 
-__all__ = ["aconnect", "client", "connect", "protocol", "unsupported_protocols"]
-
+__all__ = ["aconnect", "connect", "connector_for", "plain_client", "unsupported_protocols"]
 
 MAX_CONNECTIONS = 256
-"""Connections kept per process and per event loop; a service with keys per user has many."""
+"""Connections kept per process and per event loop. A service with one key per user has many."""
 
+ConnectionKey = tuple[object, ...]
+T = TypeVar("T")
 
-class SpeaksProtocol(Protocol):
-    """What a protocol's module offers."""
-
-    def connect(self, route: Route, access: Access) -> BaseChatModel:
-        """Return a chat model for calls without an event loop; it closes when it is dropped."""
-
-    async def aconnect(self, route: Route, access: Access) -> tuple[BaseChatModel, object]:
-        """Return a chat model for the running event loop, and what keeps it open."""
-
-
-@runtime_checkable
-class HasClient(Protocol):
-    """What a protocol's module offers that is OpenAI's own."""
-
-    def client(self, route: Route, access: Access) -> Any:
-        """Return an object with OpenAI's `chat.completions.create`."""
-
-
-_Identity = tuple[object, ...]
-_connections: dict[_Identity, BaseChatModel] = {}
-_of_loop: WeakKeyDictionary[
-    asyncio.AbstractEventLoop, dict[_Identity, tuple[BaseChatModel, object]]
+_connections: dict[ConnectionKey, BaseChatModel] = {}
+_loop_connections: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, dict[ConnectionKey, tuple[BaseChatModel, object]]
 ] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def protocol(route: Route) -> SpeaksProtocol:
-    """Return the module that speaks a route's protocol."""
-    row = PROTOCOLS[route.endpoint.protocol]
-    return cast("SpeaksProtocol", import_module(f"langchain_autoprovider.protocols.{row.module}"))
+def connector_for(route: Route) -> Connector:
+    """Return the connector of a route's protocol."""
+    name = PROTOCOLS[route.endpoint.protocol].module
+    connector: Connector = import_module(f"langchain_autoprovider.protocols.{name}").CONNECTOR
+    return connector
 
 
 def unsupported_protocols(registry: Registry) -> dict[str, str]:
-    """Return the registry's protocols that cannot be spoken here, each with what to do."""
-    return {name: reason for name in registry.protocols if (reason := _unspoken(name))}
+    """Return the registry's protocols that cannot be used here, each with what to do."""
+    return {name: reason for name in registry.protocols if (reason := _why_unsupported(name))}
 
 
-def _unspoken(name: str) -> str | None:
-    row = PROTOCOLS.get(name)
-    if row is None:
-        near = did_you_mean(name, PROTOCOLS) or f"; there is {', '.join(map(repr, PROTOCOLS))}"
-        return f"its protocol {name!r} is not spoken by this version{near}"
-    if row.package is None or find_spec(row.package):
+def _why_unsupported(name: str) -> str | None:
+    protocol = PROTOCOLS.get(name)
+    if protocol is None:
+        hint = did_you_mean(name, PROTOCOLS) or f"; use {', '.join(map(repr, PROTOCOLS))}"
+        return f"its protocol {name!r} is not supported by this version{hint}"
+    if protocol.package is None or find_spec(protocol.package):
         return None
-    return f"its protocol {name!r} needs an extra; run: pip install 'autoprovider[{row.extra}]'"
+    return (
+        f"its protocol {name!r} needs an extra; run: pip install 'autoprovider[{protocol.extra}]'"
+    )
 
 
-def client(route: Route, access: Access) -> Any:
+def plain_client(route: Route, access: Access) -> Any:
     """Return OpenAI's client for a route, or an object with its `chat.completions.create`."""
-    from langchain_autoprovider.protocols.openai_facade import PlainClient  # noqa: PLC0415 - it loads openai
+    from langchain_autoprovider.protocols.openai_facade import OpenAIFacade  # noqa: PLC0415 - it loads openai
 
-    speaks = protocol(route)
-    if isinstance(speaks, HasClient):
-        return speaks.client(route, access)
-    return PlainClient(connect(route, access))
+    client = connector_for(route).plain_client(route, access)
+    return OpenAIFacade(route, connect(route, access)) if client is None else client
 
 
 def connect(route: Route, access: Access) -> BaseChatModel:
-    """Return the chat model for a route, for calls without an event loop."""
-    identity = _identity(route, access)
-    if (connection := _connections.get(identity)) is None:
-        speaks = protocol(route)
-        with _lock:  # of threads that come at once, one connects
-            if (connection := _connections.get(identity)) is None:
-                connection = speaks.connect(route, access)
-                _keep(_connections, identity, connection)
-    return connection
+    """Return the chat model of a route, for calls without an event loop."""
+    key = _connection_key(route, access)
+    if (model := _connections.get(key)) is None:
+        connector = connector_for(route)
+        with _lock:  # of threads that arrive together, one connects
+            if (model := _connections.get(key)) is None:
+                model = connector.connect(route, access)
+                _store(_connections, key, model)
+    return model
 
 
 async def aconnect(route: Route, access: Access) -> BaseChatModel:
-    """Return the chat model for a route, for calls on the running event loop."""
-    own = _of_loop.setdefault(asyncio.get_running_loop(), {})
-    identity = _identity(route, access)
-    if (connection := own.get(identity)) is None:
-        connection = await protocol(route).aconnect(route, access)
-        _keep(own, identity, connection)
+    """Return the chat model of a route, for calls on the running event loop."""
+    connections = _loop_connections.setdefault(asyncio.get_running_loop(), {})
+    key = _connection_key(route, access)
+    if (connection := connections.get(key)) is None:
+        connection = await connector_for(route).aconnect(route, access)
+        _store(connections, key, connection)
     return connection[0]
 
 
-def _identity(route: Route, access: Access) -> _Identity:
-    return (route, access.base_url, access.key.fingerprint if access.key else None, access.state)
+def _connection_key(route: Route, access: Access) -> ConnectionKey:
+    """Return what a connection is built from, without the route's other facts."""
+    return (
+        route.provider,
+        route.model_id,
+        route.endpoint.protocol,
+        access.base_url,
+        route.key_fingerprint,
+        access.key.fingerprint if access.key else None,
+        route.model_info.output,
+        route.quirks,
+        access.state,
+    )
 
 
-def _keep(kept: dict[_Identity, Any], identity: _Identity, connection: Any) -> None:
-    """Add a connection; drop the oldest when there are too many.
+def _store(connections: dict[ConnectionKey, T], key: ConnectionKey, connection: T) -> None:
+    """Add a connection, and drop the oldest if there are too many.
 
-    A dropped one ends when the last call that uses it does.
+    A dropped connection closes when the last call that uses it ends.
     """
-    kept[identity] = connection
-    if len(kept) > MAX_CONNECTIONS:
-        kept.pop(next(iter(kept)))
+    connections[key] = connection
+    if len(connections) > MAX_CONNECTIONS:
+        connections.pop(next(iter(connections)))
 
 
-def _forget() -> None:
-    global _lock  # noqa: PLW0603 - the parent's may be held by a thread that does not exist here
+def _forget_connections() -> None:
+    global _lock  # noqa: PLW0603 - a thread that does not exist in the child may hold the parent's
     _lock = threading.Lock()
     _connections.clear()
-    _of_loop.clear()
+    _loop_connections.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_forget_connections)

@@ -1,15 +1,14 @@
-"""Mistral's own protocol, spoken through langchain-mistralai's `ChatMistralAI`.
+"""Mistral's own protocol, through langchain-mistralai's `ChatMistralAI`.
 
-It answers to OpenAI's words as well, but refuses those it does not know, and wants the
-history of a conversation its own way: that is what the vendor's class is for.
+Mistral's endpoint accepts OpenAI's form too, but rejects parameters it does not know and has its
+own rules for conversations. The vendor's class covers both.
 
-Taken away from it: retries, its settings of temperature and `top_p`, and what it reads
-from the environment (`MISTRAL_API_KEY`, `MISTRAL_BASE_URL`).
+Removed from it: retries, its default temperature and `top_p`, and what it reads from the
+environment (`MISTRAL_API_KEY`, `MISTRAL_BASE_URL`).
 """
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import httpx
@@ -18,45 +17,37 @@ from langchain_mistralai import ChatMistralAI
 from pydantic import model_validator
 
 from inference_providers.errors import InvalidResponseError
-from langchain_autoprovider.http.clients import (
-    aguard,
-    attend,
-    guard,
-    http_options,
-    key_value,
-    timeouts,
-)
-from langchain_autoprovider.http.event_loops import close_with_loop
+from langchain_autoprovider.http.clients import bearer_options, timeout_options
 from langchain_autoprovider.protocols.base import RouteModel
+from langchain_autoprovider.protocols.connector import Connector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-    from langchain_core.language_models import BaseChatModel
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
 
-__all__ = ["MistralRoute", "aconnect", "connect"]
+__all__ = ["CONNECTOR", "MistralRoute"]
 
 _PATH = "/chat/completions"
 
 
 class MistralRoute(RouteModel, ChatMistralAI):
-    """The chat model of one route; its HTTP client is put in, and holds the key."""
+    """The chat model of one route, over an HTTP client that holds the key."""
 
-    spellings: ClassVar[Mapping[str, str]] = {
+    param_aliases: ClassVar[Mapping[str, str]] = {
         "max_completion_tokens": "max_tokens",
         "seed": "random_seed",
     }
-    absent: ClassVar[frozenset[str]] = frozenset(
+    unsupported_params: ClassVar[frozenset[str]] = frozenset(
         {"logit_bias", "logprobs", "store", "stream_options", "strict", "top_logprobs", "user"}
     )
 
     @model_validator(mode="after")
     def validate_environment(self) -> Self:
-        """Stand in for the base's validator, which reads the environment and makes clients."""
+        """Replace the base's validator, which reads the environment and creates clients."""
         return self
 
     @property
@@ -64,81 +55,69 @@ class MistralRoute(RouteModel, ChatMistralAI):
         return {"model": self.model}
 
     def completion_with_retry(self, run_manager: Any = None, **body: Any) -> Any:  # noqa: ARG002
-        """Send a request, once. Stands in for the base's, which has no timeout per call."""
-        limits = httpx.Timeout(**timeouts(*_pop_seconds(body)))
+        """Send a request once. The base's method has no timeout per call."""
+        timeout = httpx.Timeout(**timeout_options(*_pop_timeout(body)))
         if body.get("stream"):
-            return self._events(body, limits)
-        response = self.client.post(_PATH, json=body, timeout=limits)
+            return self._events(body, timeout)
+        response = self.client.post(_PATH, json=body, timeout=timeout)
         _raise_for_status(response)
         return response.json()
 
-    def _events(self, body: dict[str, Any], limits: httpx.Timeout) -> Iterator[Any]:
-        with connect_sse(self.client, "POST", _PATH, json=body, timeout=limits) as source:
+    def _events(self, body: dict[str, Any], timeout: httpx.Timeout) -> Iterator[Any]:
+        with connect_sse(self.client, "POST", _PATH, json=body, timeout=timeout) as source:
             _raise_for_status(source.response)
             for event in source.iter_sse():
                 if event.data == "[DONE]":
                     return
                 yield event.json()
 
-    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        _pop_seconds(kwargs)  # the driver keeps it; the base would send it along
-        return await super()._agenerate(*args, **kwargs)
+    # The driver bounds asynchronous calls; the base would send `timeout` to the provider.
 
-    def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        _pop_seconds(kwargs)
-        return super()._astream(*args, **kwargs)
+    async def _agenerate(self, *args: Any, **arguments: Any) -> ChatResult:
+        _pop_timeout(arguments)
+        return await super()._agenerate(*args, **arguments)
+
+    def _astream(self, *args: Any, **arguments: Any) -> AsyncIterator[ChatGenerationChunk]:
+        _pop_timeout(arguments)
+        return super()._astream(*args, **arguments)
 
     def _create_chat_result(self, response: Any) -> ChatResult:
         if not isinstance(response, dict) or not response.get("choices"):
-            msg = f"a success without choices: {str(response)[:200]!r}"
+            msg = f"HTTP 200 without choices: {str(response)[:200]!r}"
             raise InvalidResponseError(msg, body=response)
         return super()._create_chat_result(response)
 
 
-def connect(route: Route, access: Access) -> BaseChatModel:
-    """Return the chat model of a route, for calls without an event loop."""
-    http = httpx.Client(**_options(access), event_hooks={"request": [guard(access)]})
-    attend(http, route, access.state)
-    model = _model(route, client=http)
-    weakref.finalize(model, http.close)
-    return model
+def _build(route: Route, _: Access, http: httpx.Client) -> MistralRoute:
+    return _model(route, client=http)
 
 
-async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
-    """Return the chat model of a route for the running event loop, and what keeps it open."""
-    http = httpx.AsyncClient(**_options(access), event_hooks={"request": [aguard(access)]})
-    attend(http, route, access.state)
-    return _model(route, async_client=http), await close_with_loop(http.aclose)
+async def _abuild(route: Route, _: Access, http: httpx.AsyncClient) -> MistralRoute:
+    return _model(route, async_client=http)
+
+
+CONNECTOR = Connector(build=_build, abuild=_abuild, options=bearer_options)
 
 
 def _model(route: Route, **clients: Any) -> MistralRoute:
     settings: dict[str, Any] = {
         "model": route.model_id,
         "api_key": "none",  # without one, the base would read the environment
-        "max_retries": 1,  # the first attempt is counted
+        "max_retries": 1,  # counts the first attempt
     }
-    return MistralRoute(quirks=route.quirks, **settings, **clients)
+    return MistralRoute(**settings, **clients)
 
 
-def _options(access: Access) -> dict[str, Any]:
-    return {
-        **http_options(access),
-        "base_url": access.base_url,
-        "headers": {"Authorization": f"Bearer {key_value(access)}"},
-        "timeout": httpx.Timeout(**timeouts()),
-    }
-
-
-def _pop_seconds(fields: dict[str, Any]) -> tuple[float, ...]:
-    seconds = fields.pop("timeout", None)
+def _pop_timeout(params: dict[str, Any]) -> tuple[float, ...]:
+    seconds = params.pop("timeout", None)
     return () if seconds is None else (seconds,)
 
 
 def _raise_for_status(response: httpx.Response) -> None:
-    """Raise an answer that is an error, with its body read.
+    """Raise for an error status, with the body read.
 
     Raises:
-        HTTPStatusError: It is.
+        HTTPStatusError: The status is not a success.
     """
     if not response.is_success:
         response.read()

@@ -1,12 +1,10 @@
-"""OpenAI's two protocols, spoken through one subclass of langchain-openai's base model.
+"""OpenAI's two protocols, in one subclass of langchain-openai's base model.
 
-Added to it: the registry's quirks, and that a success which is no answer is told as
-a failure. Taken away from it:
+Added to the base: answers are checked, and reasoning and refusals are kept. Removed from it:
 
-* retries: ours is the only loop;
-* redirects: they would carry the prompt to another host;
-* what the SDK reads from the environment: an OpenAI organization, a base URL or
-  custom headers are not another vendor's business.
+* Retries: the failover engine is the only loop.
+* What the SDK reads from the environment: an organization, a base URL or custom headers that
+  were set for OpenAI must not reach another vendor.
 """
 
 from __future__ import annotations
@@ -20,24 +18,28 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import ValidationError, model_validator
 
 from inference_providers.errors import InvalidResponseError
-from inference_providers.types import Quirks
-from langchain_autoprovider.http.clients import attend, http_options, key_value, timeouts
-from langchain_autoprovider.http.event_loops import close_with_loop
-from langchain_autoprovider.protocols.openai_facade import PlainClient
-from langchain_autoprovider.protocols.quirks import applied
+from langchain_autoprovider.http.clients import (
+    client_options,
+    key_or_placeholder,
+    reject_foreign_hosts,
+    timeout_options,
+)
+from langchain_autoprovider.protocols.connector import Connector
+from langchain_autoprovider.protocols.quirks import MAX_TOKENS_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 
-    from langchain_core.language_models import BaseChatModel, LanguageModelInput
+    from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.messages.content import ContentBlock
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
+    from langchain_autoprovider.protocols.base import Params
 
-__all__ = ["OpenAIRoute", "aconnect", "client", "connect"]
+__all__ = ["CONNECTOR", "OpenAIRoute", "abuild", "build", "plain_client"]
 
 _RESPONSES = "openai-responses"
 
@@ -45,11 +47,12 @@ Sdk = TypeVar("Sdk", openai.OpenAI, openai.AsyncOpenAI)
 
 
 class OpenAIRoute(BaseChatOpenAI):
-    """The chat model of one route; carries no request settings of its own."""
+    """The chat model of one route; it has no request settings of its own."""
 
-    quirks: Quirks = Quirks()
-    answers_as: str = "openai"
-    """The `model_provider` of answers: by it, LangChain translates their content."""
+    replay_reasoning: bool = False
+    """Whether the provider expects the reasoning of earlier answers back."""
+    model_provider: str = "openai"
+    """The `model_provider` of answers. LangChain chooses by it how to read their content."""
 
     @property
     def _llm_type(self) -> str:
@@ -57,24 +60,26 @@ class OpenAIRoute(BaseChatOpenAI):
 
     @model_validator(mode="after")
     def validate_environment(self) -> Self:
-        """Stand in for the base's validator, which reads keys and URLs from the environment."""
+        """Replace the base's validator, which reads keys and URLs from the environment."""
         return self
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        without = kwargs.pop("without", ())
-        if self.use_responses_api and _is_json_object(kwargs.get("response_format")):
-            kwargs["response_format"] = {"type": "json_object"}  # the base knows it only bare
+    ) -> Params:
+        rejected = kwargs.pop("without", ())
+        if self.use_responses_api and _is_json_mode(kwargs.get("response_format")):
+            kwargs["response_format"] = {"type": "json_object"}  # the base refuses a schema here
         messages = self._convert_input(input_).to_messages()
-        payload = super()._get_request_payload(messages, stop=stop, **kwargs)
-        _replay_reasoning(messages, payload)
-        payload = applied(self.quirks, payload, without=without)
+        payload: Params = super()._get_request_payload(messages, stop=stop, **kwargs)
+        if self.replay_reasoning:
+            _add_reasoning(messages, payload)
+        if rejected:
+            payload = _without_rejected(payload, rejected)
         if isinstance(seconds := payload.get("timeout"), float):
-            payload["timeout"] = openai.Timeout(**timeouts(seconds))
+            payload["timeout"] = openai.Timeout(**timeout_options(seconds))
         if "response_format" in payload:
-            # Sent as it is. Seen in `payload`, the base would take the SDK's parsing
-            # road, where a stream's chunks differ from all others.
+            # As a parameter of its own, the base would have the SDK parse the answer, and a
+            # stream's chunks would differ from all others.
             extra = payload.get("extra_body") or {}
             payload["extra_body"] = {**extra, "response_format": payload.pop("response_format")}
         return payload
@@ -84,27 +89,29 @@ class OpenAIRoute(BaseChatOpenAI):
     ) -> ChatGenerationChunk | None:
         if chunk.get("choices") is None:
             chunk["choices"] = []
-        made = super()._convert_chunk_to_generation_chunk(chunk, *args, **kwargs)
-        if made is not None:
-            made.message.response_metadata["model_provider"] = self.answers_as
-        if made is not None and chunk["choices"]:
-            _keep_dropped(chunk["choices"][0].get("delta"), made.message)
-        return made
+        generation = super()._convert_chunk_to_generation_chunk(chunk, *args, **kwargs)
+        if generation is None:
+            return None
+        generation.message.response_metadata["model_provider"] = self.model_provider
+        if chunk["choices"]:
+            _keep_reasoning_and_refusal(chunk["choices"][0].get("delta"), generation.message)
+        return generation
 
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
-        body = _decoded(response)
-        if fault := _no_answer(body):
+        body = _body_of(response)
+        if fault := _fault_in(body):
             raise InvalidResponseError(fault, body=body)
         try:
             result = super()._create_chat_result(response, generation_info)
-        except ValidationError as error:  # such as arguments of a tool call that are a list
-            msg = f"a success that is no message: {error.errors(include_input=False)[:1]}"
+        except ValidationError as error:  # such as tool-call arguments that are a list
+            details = error.errors(include_input=False)[:1]
+            msg = f"HTTP 200 whose body is not a chat message: {details}"
             raise InvalidResponseError(msg, body=body) from None
         for choice, generation in zip(body["choices"], result.generations, strict=False):
-            _keep_dropped(choice.get("message"), generation.message)
-            generation.message.response_metadata["model_provider"] = self.answers_as
+            _keep_reasoning_and_refusal(choice.get("message"), generation.message)
+            generation.message.response_metadata["model_provider"] = self.model_provider
         return result
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
@@ -118,51 +125,69 @@ class OpenAIRoute(BaseChatOpenAI):
         return super()._astream(*args, **kwargs)
 
 
-def connect(route: Route, access: Access, key: Callable[[], str] | None = None) -> BaseChatModel:
-    """Return the chat model of a route, for calls without an event loop.
+def build(
+    route: Route, access: Access, http: Any, key: Callable[[], str] | None = None
+) -> OpenAIRoute:
+    """Return the chat model of a route.
 
-    `key` is called for what to send in place of the key.
+    Args:
+        route: The route.
+        access: Its base URL and key.
+        http: The HTTP client for the SDK.
+        key: Called before each request for the token to send instead of the key.
     """
-    sdk = _sdk(access, key)
-    attend(sdk._client, route, access.state)  # noqa: SLF001 - the client that `_sdk` has just made
+    sdk = _ignore_environment(openai.OpenAI(http_client=http, **_sdk_options(access, key)))
     return _model(route, root_client=sdk, client=sdk.chat.completions)
 
 
-async def aconnect(
-    route: Route, access: Access, key: Callable[[], Awaitable[str]] | None = None
-) -> tuple[BaseChatModel, object]:
-    """Return the chat model of a route for the running event loop, and what keeps it open."""
-    http = openai.DefaultAsyncHttpxClient(**http_options(access))
-    attend(http, route, access.state)
-    sdk = _unbiased(openai.AsyncOpenAI(http_client=http, **_sdk_options(access, key)))
-    model = _model(route, root_async_client=sdk, async_client=sdk.chat.completions)
-    return model, await close_with_loop(http.aclose)
+async def abuild(
+    route: Route, access: Access, http: Any, key: Callable[[], Awaitable[str]] | None = None
+) -> OpenAIRoute:
+    """Return the chat model of a route for the running event loop; see `build`."""
+    sdk = _ignore_environment(openai.AsyncOpenAI(http_client=http, **_sdk_options(access, key)))
+    return _model(route, root_async_client=sdk, async_client=sdk.chat.completions)
 
 
-def client(route: Route, access: Access, key: Callable[[], str] | None = None) -> Any:
-    """Return a plain `openai.OpenAI` where the endpoint speaks its chat protocol."""
+def plain_client(
+    route: Route, access: Access, key: Callable[[], str] | None = None
+) -> openai.OpenAI | None:
+    """Return OpenAI's own client, or `None` if the endpoint has no chat completions."""
     if route.endpoint.protocol == _RESPONSES:
-        return PlainClient(connect(route, access, key))
-    return _sdk(access, key)
+        return None
+    http = openai.DefaultHttpxClient(**client_options(access))
+    http.event_hooks["request"].append(reject_foreign_hosts(access))
+    sdk = _ignore_environment(openai.OpenAI(http_client=http, **_sdk_options(access, key)))
+    weakref.finalize(sdk, http.close)  # for callers that drop it without closing it
+    return sdk
+
+
+CONNECTOR = Connector(
+    build=build,
+    abuild=abuild,
+    http_client=openai.DefaultHttpxClient,
+    async_http_client=openai.DefaultAsyncHttpxClient,
+    plain_client=plain_client,
+)
 
 
 def _model(route: Route, **clients: Any) -> OpenAIRoute:
+    drops_usage = "stream_options" in route.quirks.drop_params
     return OpenAIRoute(
         model=route.model_id,
-        quirks=route.quirks,
-        stream_usage=True,  # the quirks take it out again
+        stream_usage=route.quirks.stream_usage and not drops_usage,
+        replay_reasoning=route.quirks.replay_reasoning,
         use_responses_api=route.endpoint.protocol == _RESPONSES,
-        answers_as=_answers_as(route),
+        model_provider=_register_model_provider(route),
         openai_proxy=None,
         stream_chunk_timeout=None,
         **clients,
     )
 
 
-def _blocks(message: AIMessage) -> list[ContentBlock]:
+def _content_blocks(message: AIMessage) -> list[ContentBlock]:
     """Return an answer's content in LangChain's blocks.
 
-    OpenAI's translator drops reasoning, what is done for unknown names drops a refusal.
+    OpenAI's translator drops reasoning, and the default for unknown names drops a refusal.
     """
     blocks = message.model_copy(update={"response_metadata": {}}).content_blocks
     if refusal := message.additional_kwargs.get("refusal"):
@@ -170,13 +195,14 @@ def _blocks(message: AIMessage) -> list[ContentBlock]:
     return blocks
 
 
-_TRANSLATOR = {"translate_content": _blocks, "translate_content_chunk": _blocks}
+_TRANSLATOR = {"translate_content": _content_blocks, "translate_content_chunk": _content_blocks}
 
 
-def _answers_as(route: Route) -> str:
-    """Name who answers, and have LangChain translate what comes under that name.
+def _register_model_provider(route: Route) -> str:
+    """Register our translator for a route's answers; return the `model_provider` it goes by.
 
-    A vendor with a translator of its own has it for its own protocol, not for this one.
+    Where LangChain has a translator for the vendor, it is for the vendor's own protocol, so
+    answers in OpenAI's go by another name.
     """
     if route.endpoint.protocol == _RESPONSES or route.provider == "openai":
         return "openai"
@@ -186,64 +212,69 @@ def _answers_as(route: Route) -> str:
     return name
 
 
-def _sdk(access: Access, key: Callable[[], str] | None) -> openai.OpenAI:
-    http = openai.DefaultHttpxClient(**http_options(access))
-    sdk = _unbiased(openai.OpenAI(http_client=http, **_sdk_options(access, key)))
-    weakref.finalize(sdk, http.close)  # who drops a client has not always closed it
-    return sdk
-
-
 def _sdk_options(access: Access, key: Callable[[], Any] | None) -> dict[str, Any]:
     return {
         "base_url": access.base_url,
-        "api_key": key or key_value(access),
+        "api_key": key or key_or_placeholder(access),
         "max_retries": 0,
-        "timeout": openai.Timeout(**timeouts()),
+        "timeout": openai.Timeout(**timeout_options()),
     }
 
 
-def _unbiased(sdk: Sdk) -> Sdk:
-    """Undo what the SDK took from OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_CUSTOM_HEADERS."""
+def _ignore_environment(sdk: Sdk) -> Sdk:
+    """Undo what the SDK took from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS."""
     sdk.organization = None
     sdk.project = None
     sdk._custom_headers = {}  # noqa: SLF001 - the SDK has no public way; a test watches the wire
     return sdk
 
 
-def _no_answer(body: dict[str, Any] | str) -> str | None:
-    """Say why a decoded success is no answer, or `None` when it is one."""
+def _fault_in(body: dict[str, Any] | str) -> str | None:
+    """Return why the body of an HTTP 200 is not a usable answer, or `None` if it is one."""
     if isinstance(body, str):
         return f"expected JSON, got {' '.join(body[:200].split())!r}"
     if error := body.get("error"):
-        return f"a success that holds an error: {error}"
+        return f"HTTP 200 with an error in its body: {error}"
     if not body.get("choices"):
-        return "a success without choices"
+        return "HTTP 200 without choices"
     first = body["choices"][0]
     if isinstance(first, dict) and (error := first.get("error")):  # OpenRouter's upstream failed
-        return f"a choice that holds an error: {error}"
+        return f"HTTP 200 with an error in its first choice: {error}"
     return None
 
 
-def _keep_dropped(said: dict[str, Any] | None, message: BaseMessage) -> None:
-    """Keep what the base class drops: a refusal in a stream; thoughts, which have two names."""
-    said = said or {}
-    thought = said.get("reasoning_content") or said.get("reasoning")
-    for name, text in (("reasoning_content", thought), ("refusal", said.get("refusal"))):
+def _keep_reasoning_and_refusal(part: dict[str, Any] | None, message: BaseMessage) -> None:
+    """Keep what the base class drops: reasoning, under either name, and a streamed refusal."""
+    part = part or {}
+    reasoning = part.get("reasoning_content") or part.get("reasoning")
+    for name, text in (("reasoning_content", reasoning), ("refusal", part.get("refusal"))):
         if isinstance(text, str) and text:
             message.additional_kwargs[name] = text
 
 
-def _is_json_object(response_format: Any) -> bool:
+def _is_json_mode(response_format: Any) -> bool:
     return isinstance(response_format, dict) and response_format.get("type") == "json_object"
 
 
-def _replay_reasoning(messages: list[BaseMessage], payload: dict[str, Any]) -> None:
-    """Send back what a model thought, which the base class does not; quirks drop it again."""
+def _add_reasoning(messages: list[BaseMessage], payload: Params) -> None:
+    """Send the reasoning of earlier answers back, which the base class does not."""
     for message, body in zip(messages, payload.get("messages", ()), strict=False):
-        if thought := message.additional_kwargs.get("reasoning_content"):
-            body["reasoning_content"] = thought
+        if reasoning := message.additional_kwargs.get("reasoning_content"):
+            body["reasoning_content"] = reasoning
 
 
-def _decoded(response: Any) -> Any:
-    """Return a response as it was on the wire."""
+def _without_rejected(payload: Params, rejected: Collection[str]) -> Params:
+    """Leave out parameters that the provider rejected earlier.
+
+    If the limit of the answer's length is one of them, its other name is tried.
+    """
+    kept = {name: value for name, value in payload.items() if name not in rejected}
+    limit = next((payload[name] for name in MAX_TOKENS_FIELDS if name in payload), None)
+    if limit is not None and kept.keys().isdisjoint(MAX_TOKENS_FIELDS):
+        kept |= {name: limit for name in MAX_TOKENS_FIELDS if name not in rejected}
+    return kept
+
+
+def _body_of(response: Any) -> Any:
+    """Return a response's body as it was on the wire."""
     return response if isinstance(response, dict | str) else response.model_dump(warnings=False)

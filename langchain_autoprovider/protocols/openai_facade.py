@@ -1,112 +1,119 @@
-"""`chat.completions.create` for endpoints that do not speak OpenAI's chat protocol."""
+"""OpenAI's `chat.completions.create` over endpoints that do not have it."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, convert_to_messages, convert_to_openai_messages
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from langchain_autoprovider.messages.streaming import FINISH_KEYS
+from langchain_autoprovider.protocols.quirks import apply_quirks
+from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from langchain_core.language_models import BaseChatModel
 
-__all__ = ["PlainClient"]
+    from inference_providers.types import Route
+    from langchain_autoprovider.messages.finish_reasons import FinishReason, FinishReasons
+    from langchain_autoprovider.protocols.quirks import RequestFields
 
-_FINISH_REASONS = {
-    "complete": "stop",  # Cohere
-    "completed": "stop",  # OpenAI's responses
-    "content_filtered": "content_filter",  # Bedrock
-    "end_turn": "stop",  # Anthropic, Bedrock
-    "max_tokens": "length",
-    "refusal": "content_filter",  # Anthropic
-    "safety": "content_filter",  # Gemini
-    "stop_sequence": "stop",
-    "tool_call": "tool_calls",  # Cohere
-    "tool_use": "tool_calls",
+__all__ = ["OpenAIFacade"]
+
+_OPENAI_REASONS: dict[FinishReason, str] = {
+    "stop": "stop",
+    "length": "length",
+    "context_window": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "error": "stop",
 }
-"""What others call OpenAI's reasons to end, in small letters."""
 
 
-class PlainClient:
-    """Answers `client.chat.completions.create(...)` through a LangChain chat model.
+class OpenAIFacade:
+    """A client with OpenAI's `chat.completions.create`, over the chat model of a route."""
 
-    MessageFormat `model`, `messages`, `stream`, `stop`, and the request fields that the model's
-    own protocol knows. `tools` are bound as that protocol wants them.
-    """
+    def __init__(self, route: Route, model: BaseChatModel) -> None:
+        self.chat = Chat(Completions(route, model))
 
-    def __init__(self, model: BaseChatModel) -> None:
+
+class Chat:
+    """The `chat` namespace of OpenAI's client."""
+
+    def __init__(self, completions: Completions) -> None:
+        self.completions = completions
+
+
+class Completions:
+    """The `chat.completions` namespace of OpenAI's client."""
+
+    def __init__(self, route: Route, model: BaseChatModel) -> None:
+        self._quirks = route.quirks
+        self._protocol = PROTOCOLS[route.endpoint.protocol]
         self._model = model
-
-    @property
-    def chat(self) -> PlainClient:
-        """Itself: the path `client.chat.completions.create` is OpenAI's."""
-        return self
-
-    @property
-    def completions(self) -> PlainClient:
-        """Itself, as `chat`."""
-        return self
 
     def create(
         self, *, model: str, messages: list[Any], stream: bool = False, **params: Any
     ) -> ChatCompletion | Iterator[ChatCompletionChunk]:
-        """Return a completion, or with `stream=True` an iterator of its chunks."""
-        given = {
-            name: value for name, value in params.items() if name not in {"tools", "tool_choice"}
-        }
+        """Return a completion, or with `stream=True` an iterator of its chunks.
+
+        Takes the parameters of OpenAI's method that the route's own protocol has.
+        """
+        request = cast("RequestFields", {**params, "messages": convert_to_messages(messages)})
+        fields: dict[str, Any] = {**apply_quirks(request, self._quirks, self._protocol)}
+        conversation = fields.pop("messages")
+        tools, tool_choice = fields.pop("tools", None), fields.pop("tool_choice", None)
         runnable: Any = self._model
-        if tools := params.get("tools"):
-            runnable = runnable.bind_tools(tools, tool_choice=params.get("tool_choice"))
-        asked = convert_to_messages(messages)
-        if not stream:
-            return _completion(model, runnable.invoke(asked, **given))
-        return (_chunk(model, part) for part in runnable.stream(asked, **given))
+        if tools:
+            runnable = runnable.bind_tools(tools, tool_choice=tool_choice)
+        reasons = self._protocol.finish_reasons
+        if stream:
+            chunks = runnable.stream(conversation, **fields)
+            return (_completion_chunk(model, chunk, reasons) for chunk in chunks)
+        return _completion(model, runnable.invoke(conversation, **fields), reasons)
 
 
-def _completion(model: str, message: AIMessage) -> ChatCompletion:
-    said = convert_to_openai_messages(message, text_format="string")
-    body = {
-        **_head(model, message, "chat.completion"),
-        "choices": [
-            {"index": 0, "message": said, "finish_reason": _finish_reason(message) or "stop"}
-        ],
+def _completion(model: str, message: AIMessage, reasons: FinishReasons) -> ChatCompletion:
+    choice = {
+        "index": 0,
+        "message": convert_to_openai_messages(message, text_format="string"),
+        "finish_reason": _finish_reason(message, reasons) or "stop",
     }
+    body = {**_envelope(model, message), "object": "chat.completion", "choices": [choice]}
     return ChatCompletion.model_validate(body)
 
 
-def _chunk(model: str, message: AIMessage) -> ChatCompletionChunk:
-    delta = {"role": "assistant", "content": message.text}
-    body = {
-        **_head(model, message, "chat.completion.chunk"),
-        "choices": [{"index": 0, "delta": delta, "finish_reason": _finish_reason(message)}],
+def _completion_chunk(
+    model: str, message: AIMessage, reasons: FinishReasons
+) -> ChatCompletionChunk:
+    choice = {
+        "index": 0,
+        "delta": {"role": "assistant", "content": message.text},
+        "finish_reason": _finish_reason(message, reasons),
     }
+    body = {**_envelope(model, message), "object": "chat.completion.chunk", "choices": [choice]}
     return ChatCompletionChunk.model_validate(body)
 
 
-def _head(model: str, message: AIMessage, kind: str) -> dict[str, Any]:
+def _envelope(model: str, message: AIMessage) -> dict[str, Any]:
     usage = message.usage_metadata
+    tokens = usage and {
+        "prompt_tokens": usage["input_tokens"],
+        "completion_tokens": usage["output_tokens"],
+        "total_tokens": usage["total_tokens"],
+    }
     return {
         "id": message.id or "",
-        "object": kind,
         "created": int(time.time()),
         "model": message.response_metadata.get("model_name") or model,
-        "usage": usage
-        and {
-            "prompt_tokens": usage["input_tokens"],
-            "completion_tokens": usage["output_tokens"],
-            "total_tokens": usage["total_tokens"],
-        },
+        "usage": tokens,
     }
 
 
-def _finish_reason(message: AIMessage) -> str | None:
+def _finish_reason(message: AIMessage, reasons: FinishReasons) -> str | None:
     if message.tool_calls:
         return "tool_calls"
-    said = message.response_metadata
-    reason = next((str(said[key]).lower() for key in FINISH_KEYS if said.get(key)), None)
-    return _FINISH_REASONS.get(reason or "", reason)
+    reason = reasons.reason_in(message.response_metadata)
+    return None if reason is None else _OPENAI_REASONS[reason]

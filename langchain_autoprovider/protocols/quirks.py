@@ -1,138 +1,155 @@
-"""A request body in OpenAI's form → what one provider takes of it.
+"""The declared differences of a provider, applied to a request while it is still neutral.
 
-* `RULES` has a rule for each field of `Quirks` that concerns the body; what concerns
-  the conversation itself is `langchain_autoprovider.messages.history`'s.
-* Rules run in that order, and each returns a body; none changes the one it was given.
-* They know the chat form and, where it is spelt otherwise, the responses form.
-* Where the wanted shape of an answer cannot be asked for by a field, it is asked for
-  in words, in the system message.
+* Every protocol's class gets its requests from here, so a quirk means the same in all of them.
+* `RULES` has one rule for each field of `Quirks` that concerns a request. `ELSEWHERE` names the
+  fields that concern the conversation; `messages.message_format` applies those.
+* Only the rules that a route needs are run: those whose quirk differs from its default.
+* Rules run in the order of the table. Each returns a request; none modifies its argument.
+* Where JSON cannot be demanded by a parameter, the system message asks for it in words.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from langchain_core.messages import BaseMessage, ChatMessage, SystemMessage
+
+from inference_providers.types import Quirks
+from langchain_autoprovider.protocols.tool_choice import limit_tool_choice, normalize_tool_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from inference_providers.types import Quirks
+    from langchain_autoprovider.protocols.table import Protocol
 
-    Rule = Callable[[Quirks, "Body"], "Body"]
+    Rule = Callable[["RequestFields", Quirks], "RequestFields"]
 
-__all__ = ["OF_HISTORY", "RULES", "applied"]
-
-Body = dict[str, Any]
-
-OF_HISTORY = frozenset({"single_system", "tool_call_ids"})
-"""The quirks that change the conversation, not the form of a request."""
-
-_LIMITS = ("max_tokens", "max_completion_tokens")
-"""The two names of the field that limits an answer's length."""
-_SYSTEM_ROLES = frozenset({"system", "developer"})
+__all__ = ["ELSEWHERE", "MAX_TOKENS_FIELDS", "RULES", "RequestFields", "apply_quirks", "rules_for"]
 
 
-def applied(quirks: Quirks, payload: Body, *, without: tuple[str, ...] = ()) -> Body:
-    """Return a request body as a provider with these quirks takes it.
+class RequestFields(TypedDict, total=False):
+    """A neutral request: LangChain's messages, and parameters under OpenAI's names.
 
-    `without` are parameters it has refused before; the limit of an answer's length is
-    asked for by its other name then.
+    These are the fields that this package reads. A caller may add others, such as `top_p`;
+    they travel on unchanged.
     """
-    body = payload
-    for rule in dict.fromkeys(RULES.values()):
-        body = rule(quirks, body)
-    limit = _limit(body)
-    body = _less(body, without)
-    if limit is not None and _limit(body) is None:
-        body |= {name: limit for name in _LIMITS if name not in without}
-    return body
+
+    messages: list[BaseMessage]
+    stop: list[str] | None
+    tools: list[dict[str, Any]]
+    tool_choice: str | bool | dict[str, Any] | None
+    parallel_tool_calls: bool | None
+    response_format: dict[str, Any]
+    max_tokens: int | None
+    max_completion_tokens: int | None
+    n: int | None
+    stream_options: dict[str, Any]
+    timeout: float
+    without: tuple[str, ...]
 
 
-def _max_tokens_field(quirks: Quirks, body: Body) -> Body:
-    limit = _limit(body)
-    return body if limit is None else _less(body, _LIMITS) | {quirks.max_tokens_field: limit}
+ELSEWHERE = frozenset({"single_system", "tool_call_ids", "replay_reasoning"})
+"""Quirks of the conversation, not of a request's parameters."""
+
+MAX_TOKENS_FIELDS = ("max_tokens", "max_completion_tokens")
+"""The two names of the parameter that limits an answer's length."""
+
+_NO_QUIRKS = Quirks()
 
 
-def _drop_params(quirks: Quirks, body: Body) -> Body:
-    return _less(body, quirks.drop_params)
+def apply_quirks(fields: RequestFields, quirks: Quirks, protocol: Protocol) -> RequestFields:
+    """Return a request as a provider with these quirks accepts it."""
+    for rule in rules_for(quirks, json_mode_takes_schema=protocol.json_mode_takes_schema):
+        fields = rule(fields, quirks)
+    return fields
 
 
-def _rename_params(quirks: Quirks, body: Body) -> Body:
-    own = {name: body[usual] for usual, name in quirks.rename_params if usual in body}
-    if not own:
-        return body
-    # The SDK takes no names that OpenAI does not have, but for those in `extra_body`.
-    extra = (body.get("extra_body") or {}) | own
-    return _less(body, [usual for usual, _ in quirks.rename_params]) | {"extra_body": extra}
+@lru_cache(maxsize=4096)
+def rules_for(quirks: Quirks, *, json_mode_takes_schema: bool) -> tuple[Rule, ...]:
+    """Return the rules that can change a request to a route with these quirks."""
+    needed = {
+        name
+        for name in RULES
+        if name == "max_tokens_field" or getattr(quirks, name) != getattr(_NO_QUIRKS, name)
+    }
+    if not json_mode_takes_schema or "response_format" in quirks.drop_params:
+        needed.add("response_format")
+    return tuple(dict.fromkeys(rule for name, rule in RULES.items() if name in needed))
 
 
-def _stream_usage(quirks: Quirks, body: Body) -> Body:
-    return body if quirks.stream_usage else _less(body, ("stream_options",))
-
-
-def _named_tool_choice(quirks: Quirks, body: Body) -> Body:
-    choice = body.get("tool_choice")
-    can_be_named = quirks.named_tool_choice and quirks.forced_tool_choice
-    if can_be_named or not isinstance(choice, dict):
-        return body
-    wanted = _name(choice)
-    named = [tool for tool in body.get("tools", ()) if _name(tool) == wanted]
-    return body | {"tools": named, "tool_choice": "required"} if named else body
-
-
-def _forced_tool_choice(quirks: Quirks, body: Body) -> Body:
-    left_out = not quirks.forced_tool_choice and body.get("tool_choice") != "none"
-    return _less(body, ("tool_choice",)) if left_out else body
-
-
-def _strict_tools(quirks: Quirks, body: Body) -> Body:
-    if quirks.strict_tools or "tools" not in body:
-        return body
-    return body | {"tools": [_lax(tool) for tool in body["tools"]]}
-
-
-def _response_format(quirks: Quirks, body: Body) -> Body:
-    asked = body.get("response_format")
-    if not isinstance(asked, dict) or "type" not in asked:
-        return body
-    schema = (asked.get("json_schema") or asked).get("schema")
-    can_be_asked = "none" if "response_format" in quirks.drop_params else quirks.response_format
-    if can_be_asked == "none":
-        return _instructed(_less(body, ("response_format",)), schema)
-    if asked["type"] == "json_schema" and can_be_asked == "json_schema":
-        return body
+def _response_format(fields: RequestFields, quirks: Quirks) -> RequestFields:
+    request = fields.get("response_format")
+    if not isinstance(request, dict) or "type" not in request:
+        return fields
+    schema = (request.get("json_schema") or request).get("schema")
+    dropped = "response_format" in quirks.drop_params
+    supported = "none" if dropped else quirks.response_format
+    if supported == "none":
+        return _ask_for_json(_without(fields, ["response_format"]), schema)
+    if request["type"] == "json_schema" and supported == "json_schema":
+        return fields
     if schema is not None and quirks.schema_with_json_object:
-        return body | {"response_format": {"type": "json_object", "schema": schema}}
-    told = body if asked["type"] == "json_object" else _instructed(body, schema)
-    return told | {"response_format": {"type": "json_object"}}
+        return {**fields, "response_format": {"type": "json_object", "schema": schema}}
+    if request["type"] != "json_object":
+        fields = _ask_for_json(fields, schema)
+    return {**fields, "response_format": {"type": "json_object"}}
 
 
-def _developer_role(quirks: Quirks, body: Body) -> Body:
-    def as_system(message: Body) -> Body:
-        is_developer = message.get("role") == "developer"
-        return message | {"role": "system"} if is_developer else message
-
-    return body if quirks.developer_role else _each_message(body, as_system)
-
-
-def _drop_message_name(quirks: Quirks, body: Body) -> Body:
-    def nameless(message: Body) -> Body:
-        return _less(message, ("name",)) if "role" in message else message
-
-    return _each_message(body, nameless) if quirks.drop_message_name else body
+def _max_tokens_field(fields: RequestFields, quirks: Quirks) -> RequestFields:
+    present = [name for name in MAX_TOKENS_FIELDS if fields.get(name) is not None]
+    if not present or present == [quirks.max_tokens_field]:
+        return fields
+    limit = cast("Mapping[str, Any]", fields)[present[0]]
+    others = _without(fields, MAX_TOKENS_FIELDS)
+    return cast("RequestFields", {**others, quirks.max_tokens_field: limit})
 
 
-def _replay_reasoning(quirks: Quirks, body: Body) -> Body:
-    def thoughtless(message: Body) -> Body:
-        return _less(message, ("reasoning_content",))
-
-    return body if quirks.replay_reasoning else _each_message(body, thoughtless)
+def _drop_params(fields: RequestFields, quirks: Quirks) -> RequestFields:
+    return _without(fields, quirks.drop_params)
 
 
-def _max_n(quirks: Quirks, body: Body) -> Body:
-    if quirks.max_n is None or (body.get("n") or 0) <= quirks.max_n:
-        return body
-    return body | {"n": quirks.max_n} if quirks.max_n > 1 else _less(body, ("n",))
+def _stream_usage(fields: RequestFields, _: Quirks) -> RequestFields:
+    return _without(fields, ["stream_options"])
+
+
+def _tool_choice(fields: RequestFields, quirks: Quirks) -> RequestFields:
+    choice = normalize_tool_choice(fields.get("tool_choice"))
+    if choice is None:
+        return fields
+    supported = {
+        "auto": quirks.forced_tool_choice,
+        "any": quirks.forced_tool_choice,
+        "tool": quirks.named_tool_choice,
+        "none": True,
+    }
+    tools, choice = limit_tool_choice(fields.get("tools", []), choice, supported.__getitem__)
+    limited: RequestFields = {**_without(fields, ["tool_choice"]), "tools": tools}
+    if choice is not None:
+        limited["tool_choice"] = choice
+    return limited
+
+
+def _strict_tools(fields: RequestFields, _: Quirks) -> RequestFields:
+    if "tools" not in fields:
+        return fields
+    return {**fields, "tools": [_without_strict(tool) for tool in fields["tools"]]}
+
+
+def _developer_role(fields: RequestFields, _: Quirks) -> RequestFields:
+    return _change_messages(fields, _as_system_message)
+
+
+def _drop_message_name(fields: RequestFields, _: Quirks) -> RequestFields:
+    return _change_messages(fields, _without_name)
+
+
+def _max_n(fields: RequestFields, quirks: Quirks) -> RequestFields:
+    limit = quirks.max_n or 1
+    if (fields.get("n") or 0) <= limit:
+        return fields
+    return {**fields, "n": limit} if limit > 1 else _without(fields, ["n"])
 
 
 RULES: Mapping[str, Rule] = {
@@ -141,53 +158,63 @@ RULES: Mapping[str, Rule] = {
     "max_tokens_field": _max_tokens_field,
     "drop_params": _drop_params,
     "stream_usage": _stream_usage,
-    "named_tool_choice": _named_tool_choice,
-    "forced_tool_choice": _forced_tool_choice,
+    "named_tool_choice": _tool_choice,
+    "forced_tool_choice": _tool_choice,
     "strict_tools": _strict_tools,
     "developer_role": _developer_role,
     "drop_message_name": _drop_message_name,
-    "replay_reasoning": _replay_reasoning,
     "max_n": _max_n,
-    "rename_params": _rename_params,
 }
-"""Field of `Quirks` → its rule, in the order they run."""
+"""The rule of each field of `Quirks`, in the order they run."""
 
 
-def _less(value: Body, names: Iterable[str]) -> Body:
-    return {name: kept for name, kept in value.items() if name not in names}
+def _without(fields: RequestFields, names: Iterable[str]) -> RequestFields:
+    return cast("RequestFields", {name: fields[name] for name in fields if name not in names})  # type: ignore[literal-required] # of callers' own fields, too
 
 
-def _limit(body: Body) -> Any:
-    return next((body[name] for name in _LIMITS if name in body), None)
+def _without_strict(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool.get("function")
+    if not isinstance(function, dict) or "strict" not in function:
+        return tool
+    return {**tool, "function": {key: function[key] for key in function if key != "strict"}}
 
 
-def _name(tool: Body) -> Any:
-    """Return the name in a tool or in the choice of one."""
-    return tool.get("function", tool).get("name")
+def _change_messages(
+    fields: RequestFields, change: Callable[[BaseMessage], BaseMessage]
+) -> RequestFields:
+    return {**fields, "messages": [change(message) for message in fields.get("messages", [])]}
 
 
-def _lax(tool: Body) -> Body:
-    if isinstance(tool.get("function"), dict):
-        return tool | {"function": _less(tool["function"], ("strict",))}
-    return _less(tool, ("strict",))
+def _as_system_message(message: BaseMessage) -> BaseMessage:
+    if isinstance(message, ChatMessage) and message.role == "developer":
+        return SystemMessage(message.content)
+    role = message.additional_kwargs.get("__openai_role__")
+    if not isinstance(message, SystemMessage) or role != "developer":
+        return message
+    kwargs = {k: v for k, v in message.additional_kwargs.items() if k != "__openai_role__"}
+    return message.model_copy(update={"additional_kwargs": kwargs})
 
 
-def _each_message(body: Body, change: Callable[[Body], Body]) -> Body:
-    where = "messages" if "messages" in body else "input"
-    return body | {where: [change(message) for message in body.get(where, ())]}
+def _without_name(message: BaseMessage) -> BaseMessage:
+    if message.name is None and "name" not in message.additional_kwargs:
+        return message
+    kwargs = {key: value for key, value in message.additional_kwargs.items() if key != "name"}
+    return message.model_copy(update={"name": None, "additional_kwargs": kwargs})
 
 
-def _instructed(body: Body, schema: Any) -> Body:
-    """Ask for JSON in words, at the end of the system message at the beginning."""
-    told = "Answer with one JSON object and nothing else."
+def _ask_for_json(fields: RequestFields, schema: Any) -> RequestFields:
+    """Ask for JSON at the end of the first system message, or in a new one."""
+    instruction = "Answer with one JSON object and nothing else."
     if schema is not None:
-        told = f"{told} It must match this JSON schema:\n{json.dumps(schema)}"
-    first, *others = body["messages"]
-    if first["role"] not in _SYSTEM_ROLES:
-        return body | {"messages": [{"role": "system", "content": told}, first, *others]}
-    said = first["content"]
-    if isinstance(said, str):
-        content: Any = f"{said}\n\n{told}" if said else told
+        instruction = f"{instruction} It must match this JSON schema:\n{json.dumps(schema)}"
+    messages = fields.get("messages", [])
+    first = messages[0] if messages else None
+    if not isinstance(first, SystemMessage):
+        return {**fields, "messages": [SystemMessage(instruction), *messages]}
+    content: str | list[Any] = first.content
+    if isinstance(content, str):
+        content = f"{content}\n\n{instruction}" if content else instruction
     else:
-        content = [*said, {"type": "text", "text": told}]
-    return body | {"messages": [first | {"content": content}, *others]}
+        content = [*content, {"type": "text", "text": instruction}]
+    changed = first.model_copy(update={"content": content})
+    return {**fields, "messages": [changed, *messages[1:]]}

@@ -1,11 +1,11 @@
-"""Replicate's predictions: a job is posted, and then waited for or listened to.
+"""Replicate's predictions: a job is created, then awaited or streamed.
 
-There are no conversations and no tools: messages become one prompt, the system's words
-go beside it. What a model's input fields are called is the model's own affair; here they
-have the names that language models there share, and `rename_params` has the rest.
+There are no conversations and no tools. Messages become one prompt, and system messages a field
+beside it. Each model names its own input fields; those sent here have the names that language
+models on Replicate share.
 
-A prediction is read as a stream at an address of its own, on another host. The key is
-not sent there: the address is secret enough for a browser, and so for us.
+A prediction is streamed from a secret URL on another host. The key is not sent there: the URL
+alone opens the stream.
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 import httpx
-from langchain_core.messages import AIMessage, AIMessageChunk, SystemMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, SystemMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
 from inference_providers.errors import InvalidResponseError
 from inference_providers.settings import DEFAULT_SETTINGS
-from langchain_autoprovider.http.clients import attend, guard, http_options, key_value, timeouts
+from langchain_autoprovider.http.clients import bearer_options, client_options, timeout_options
 from langchain_autoprovider.http.read_deadline import bound_reads
-from langchain_autoprovider.protocols.base import RouteModel
+from langchain_autoprovider.protocols.base import RouteModel, message_chunk, token_usage
+from langchain_autoprovider.protocols.connector import Connector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from typing import NoReturn
 
-    from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
+    from langchain_core.messages.ai import UsageMetadata
+    from langchain_core.outputs import ChatGenerationChunk
 
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
+    from langchain_autoprovider.protocols.base import Params
 
-__all__ = ["ReplicateRoute", "aconnect", "connect"]
+__all__ = ["CONNECTOR", "ReplicateRoute"]
 
-POLL_EVERY_S = 0.5
-WAIT_S = 60
-"""How long a request may be held for its prediction; Replicate allows no more."""
+POLL_INTERVAL_S = 0.5
+MAX_WAIT_S = 60
+"""Seconds for which a request may wait for its prediction; Replicate allows no more."""
 
-_UNDER_WAY = frozenset({"starting", "processing"})
+_UNFINISHED = frozenset({"starting", "processing"})
 _SPEAKERS = {"human": "User", "ai": "Assistant", "tool": "Tool"}
 
 
 class ReplicateRoute(RouteModel):
-    """The chat model of one route; its HTTP clients are put in, and the first holds the key."""
+    """The chat model of one route, over two HTTP clients of which the first holds the key."""
 
     model: str
     http: Any = Field(exclude=True, repr=False)
-    """Speaks to the API."""
-    listener: Any = Field(exclude=True, repr=False)
+    """Calls the API."""
+    stream_http: Any = Field(exclude=True, repr=False)
     """Reads streams."""
 
-    spellings: ClassVar[Mapping[str, str]] = {
-        "max_completion_tokens": "max_tokens",
-    }
-    absent: ClassVar[frozenset[str]] = frozenset(
+    param_aliases: ClassVar[Mapping[str, str]] = {"max_completion_tokens": "max_tokens"}
+    unsupported_params: ClassVar[frozenset[str]] = frozenset(
         {"logit_bias", "logprobs", "n", "parallel_tool_calls", "response_format", "store"}
         | {"stream_options", "strict", "tool_choice", "tools", "top_logprobs", "user"}
     )
@@ -69,8 +69,8 @@ class ReplicateRoute(RouteModel):
     def _llm_type(self) -> str:
         return "autoprovider-replicate-route"
 
-    def _with_tools(self, tools: Any, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002
-        msg = f"{self.model!r} on Replicate takes no tools"
+    def _bind_translated_tools(self, tools: list[Any], **kwargs: Any) -> NoReturn:  # noqa: ARG002
+        msg = f"{self.model!r} on Replicate does not support tools"
         raise InvalidResponseError(msg)
 
     def _generate(
@@ -78,16 +78,17 @@ class ReplicateRoute(RouteModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: Any = None,  # noqa: ARG002 - there are no tokens to report
-        **fields: Any,
+        **arguments: Any,
     ) -> ChatResult:
-        own, limits, deadline = self._timed(fields)
-        headers = {"prefer": f"wait={min(WAIT_S, max(1, int(limits.read or WAIT_S)))}"}
-        body = {"input": _input(messages, stop, own)}
-        prediction = self._finished(self._post(body, limits, headers), limits, deadline)
+        params, timeout, deadline = self._with_deadline(arguments)
+        wait_s = min(MAX_WAIT_S, max(1, int(timeout.read or MAX_WAIT_S)))
+        body = {"input": _prediction_input(messages, stop, params)}
+        prediction = self._create(body, timeout, {"prefer": f"wait={wait_s}"})
+        prediction = self._wait_for(prediction, timeout, deadline)
         message = AIMessage(
-            content=_output(prediction),
-            usage_metadata=_tokens(prediction),
-            response_metadata=self._said("stop"),
+            content=_output_of(prediction),
+            usage_metadata=_usage(prediction),
+            response_metadata=self._metadata(),
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
@@ -95,176 +96,163 @@ class ReplicateRoute(RouteModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: Any = None,  # noqa: ARG002 - core's `stream` reports the tokens
-        **fields: Any,
+        run_manager: Any = None,  # noqa: ARG002 - langchain-core's `stream` reports the tokens
+        **arguments: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        own, limits, deadline = self._timed(fields)
-        body = {"input": _input(messages, stop, own), "stream": True}
-        prediction = self._post(body, limits)
-        if "stream" not in prediction.get("urls", {}):  # not every model has streams
-            yield _chunk(content=_output(self._finished(prediction, limits, deadline)))
-            yield self._end("")
+        params, timeout, deadline = self._with_deadline(arguments)
+        body = {"input": _prediction_input(messages, stop, params), "stream": True}
+        prediction = self._create(body, timeout)
+        if "stream" not in prediction.get("urls", {}):  # not every model can stream
+            prediction = self._wait_for(prediction, timeout, deadline)
+            yield message_chunk(content=_output_of(prediction))
+            yield self._end_chunk("")
             return
-        url = _url(prediction, "stream")
+        url = _url_to(prediction, "stream")
         headers = {"accept": "text/event-stream", "cache-control": "no-store"}
-        with self.listener.stream("GET", url, headers=headers, timeout=limits) as response:
+        with self.stream_http.stream("GET", url, headers=headers, timeout=timeout) as response:
             if not response.is_success:
                 response.read()
                 response.raise_for_status()
-            for kind, data in _events(response.iter_lines()):
-                if kind == "output":
-                    yield _chunk(content=data)
-                elif kind == "done":
-                    yield self._end(data)
+            for event, data in _read_events(response.iter_lines()):
+                if event == "output":
+                    yield message_chunk(content=data)
+                elif event == "done":
+                    yield self._end_chunk(data)
                     return
-                elif kind == "error":
-                    _fail(data)
+                elif event == "error":
+                    _raise_failed(data)
 
-    async def _agenerate(self, *args: Any, **fields: Any) -> ChatResult:
-        # In threads: what takes long here is the prediction, not the connection.
-        return await super(RouteModel, self)._agenerate(*args, **fields)
+    # Asynchronous calls run in threads, through the synchronous methods, which translate.
 
-    def _astream(self, *args: Any, **fields: Any) -> AsyncIterator[ChatGenerationChunk]:
-        return super(RouteModel, self)._astream(*args, **fields)
+    async def _agenerate(self, *args: Any, **arguments: Any) -> ChatResult:
+        return await super(RouteModel, self)._agenerate(*args, **arguments)
 
-    def _timed(self, fields: dict[str, Any]) -> tuple[dict[str, Any], httpx.Timeout, float]:
-        """Return the input fields, how long each read may take, and when all must be over."""
-        own = self._fields(fields)
-        seconds = own.pop("timeout", DEFAULT_SETTINGS.timeout_s)
-        return own, httpx.Timeout(**timeouts(seconds)), time.monotonic() + seconds
+    def _astream(self, *args: Any, **arguments: Any) -> AsyncIterator[ChatGenerationChunk]:
+        return super(RouteModel, self)._astream(*args, **arguments)
 
-    def _post(
-        self, body: dict[str, Any], limits: httpx.Timeout, headers: Mapping[str, str] | None = None
+    def _with_deadline(self, arguments: Params) -> tuple[Params, httpx.Timeout, float]:
+        """Return the input fields, the timeout of each read, and when the call must end."""
+        params = self._translate(arguments)
+        seconds = params.pop("timeout", DEFAULT_SETTINGS.timeout_s)
+        return params, httpx.Timeout(**timeout_options(seconds)), time.monotonic() + seconds
+
+    def _create(
+        self,
+        body: dict[str, Any],
+        timeout: httpx.Timeout,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         name, _, version = self.model.partition(":")
         path = "/predictions" if version else f"/models/{quote(name)}/predictions"
         if version:
             body = {**body, "version": version}
-        return _decoded(self.http.post(path, json=body, headers=headers, timeout=limits))
+        return _prediction_in(self.http.post(path, json=body, headers=headers, timeout=timeout))
 
-    def _finished(
-        self, prediction: dict[str, Any], limits: httpx.Timeout, deadline: float
+    def _wait_for(
+        self, prediction: dict[str, Any], timeout: httpx.Timeout, deadline: float
     ) -> dict[str, Any]:
-        while prediction.get("status") in _UNDER_WAY:
-            _wait(deadline)
-            prediction = _decoded(self.http.get(_url(prediction, "get"), timeout=limits))
+        while prediction.get("status") in _UNFINISHED:
+            _sleep_until_next_poll(deadline)
+            prediction = _prediction_in(self.http.get(_url_to(prediction, "get"), timeout=timeout))
         return prediction
 
-    def _said(self, finish_reason: str) -> dict[str, Any]:
+    def _metadata(self) -> dict[str, Any]:
         return {
-            "finish_reason": finish_reason,
+            "finish_reason": "stop",
             "model_name": self.model,
             "model_provider": "replicate",
         }
 
-    def _end(self, data: str) -> ChatGenerationChunk:
+    def _end_chunk(self, data: str) -> ChatGenerationChunk:
         reason = json.loads(data or "{}").get("reason")
         if reason in {"error", "canceled"}:
-            _fail(reason)
-        return _chunk(content="", response_metadata=self._said("stop"), chunk_position="last")
+            _raise_failed(reason)
+        return message_chunk(content="", response_metadata=self._metadata(), chunk_position="last")
 
 
-def connect(route: Route, access: Access) -> BaseChatModel:
-    """Return the chat model of a route, for calls without an event loop."""
-    options = http_options(access)
-    http = httpx.Client(
-        **options,
-        base_url=access.base_url,
-        headers={"Authorization": f"Bearer {key_value(access)}"},
-        event_hooks={"request": [guard(access)]},
-    )
-    listener = httpx.Client(**options)
-    attend(http, route, access.state)
-    bound_reads(listener)
-    model = ReplicateRoute(model=route.model_id, quirks=route.quirks, http=http, listener=listener)
-    weakref.finalize(model, http.close)
-    weakref.finalize(model, listener.close)
+def _build(route: Route, access: Access, http: httpx.Client) -> ReplicateRoute:
+    stream_http = httpx.Client(**client_options(access))
+    bound_reads(stream_http)
+    model = ReplicateRoute(model=route.model_id, http=http, stream_http=stream_http)
+    weakref.finalize(model, stream_http.close)
     return model
 
 
-async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
-    """Return the chat model of a route, which belongs to no event loop: it works in threads."""
-    return connect(route, access), None
+CONNECTOR = Connector(build=_build, abuild=None, options=bearer_options)
 
 
-def _input(
-    messages: Sequence[BaseMessage], stop: list[str] | None, fields: dict[str, Any]
-) -> dict[str, Any]:
-    """Return a prediction's input: one message as it is, a conversation with its speakers."""
+def _prediction_input(
+    messages: Sequence[BaseMessage], stop: list[str] | None, params: Params
+) -> Params:
+    """Return a prediction's input: a single message as it is, a conversation with speakers."""
     system = "\n\n".join(m.text for m in messages if isinstance(m, SystemMessage))
-    said = [m for m in messages if not isinstance(m, SystemMessage)]
-    lines = [f"{_SPEAKERS.get(m.type, m.type)}: {m.text}" for m in said]
-    prompt = said[0].text if len(said) == 1 else "\n\n".join([*lines, "Assistant:"])
-    given: dict[str, Any] = {"prompt": prompt, **fields}
+    turns = [m for m in messages if not isinstance(m, SystemMessage)]
+    lines = [f"{_SPEAKERS.get(m.type, m.type)}: {m.text}" for m in turns]
+    prompt = turns[0].text if len(turns) == 1 else "\n\n".join([*lines, "Assistant:"])
+    fields: Params = {"prompt": prompt, **params}
     if system:
-        given["system_prompt"] = system
+        fields["system_prompt"] = system
     if stop:
-        given["stop_sequences"] = ",".join(stop)
-    return given
+        fields["stop_sequences"] = ",".join(stop)
+    return fields
 
 
-def _decoded(response: httpx.Response) -> dict[str, Any]:
+def _prediction_in(response: httpx.Response) -> dict[str, Any]:
     response.raise_for_status()
     prediction = response.json()
     if not isinstance(prediction, dict) or "status" not in prediction:
-        msg = f"a success without a prediction: {response.text[:200]!r}"
+        msg = f"HTTP 200 without a prediction: {response.text[:200]!r}"
         raise InvalidResponseError(msg, body=prediction)
     return prediction
 
 
-def _url(prediction: dict[str, Any], which: str) -> str:
-    url = (prediction.get("urls") or {}).get(which)
+def _url_to(prediction: dict[str, Any], action: str) -> str:
+    url = (prediction.get("urls") or {}).get(action)
     if not isinstance(url, str) or not urlsplit(url).scheme.startswith("http"):
-        msg = f"a prediction without an address to {which} it: {prediction.get('urls')}"
+        msg = f"the prediction has no {action!r} URL: {prediction.get('urls')}"
         raise InvalidResponseError(msg)
     return url
 
 
-def _output(prediction: dict[str, Any]) -> str:
+def _output_of(prediction: dict[str, Any]) -> str:
     if prediction["status"] != "succeeded":
-        _fail(prediction.get("error") or prediction["status"])
+        _raise_failed(prediction.get("error") or prediction["status"])
     output = prediction.get("output")
     if output is None:
-        _fail("it has no output")
+        _raise_failed("it has no output")
     if isinstance(output, list):
         return "".join(map(str, output))
     return output if isinstance(output, str) else json.dumps(output)
 
 
-def _tokens(prediction: dict[str, Any]) -> UsageMetadata | None:
+def _usage(prediction: dict[str, Any]) -> UsageMetadata | None:
     metrics = prediction.get("metrics") or {}
-    read, written = metrics.get("input_token_count"), metrics.get("output_token_count")
-    if read is None or written is None:
-        return None
-    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+    prompt, answer = metrics.get("input_token_count"), metrics.get("output_token_count")
+    return None if prompt is None or answer is None else token_usage(prompt, answer)
 
 
-def _events(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
-    """Yield kind and data of server-sent events."""
-    kind, data = "message", []
+def _read_events(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
+    """Yield the name and data of server-sent events."""
+    event, data = "message", []
     for line in lines:
-        name, _, value = line.partition(":")
+        field, _, value = line.partition(":")
         value = value.removeprefix(" ")
-        if name == "event":
-            kind = value
-        elif name == "data":
+        if field == "event":
+            event = value
+        elif field == "data":
             data.append(value)
         elif not line:
-            yield kind, "\n".join(data)
-            kind, data = "message", []
+            yield event, "\n".join(data)
+            event, data = "message", []
 
 
-def _wait(deadline: float) -> None:
-    if time.monotonic() + POLL_EVERY_S > deadline:
+def _sleep_until_next_poll(deadline: float) -> None:
+    if time.monotonic() + POLL_INTERVAL_S > deadline:
         msg = "the prediction was not ready in time"
         raise TimeoutError(msg)
-    time.sleep(POLL_EVERY_S)
+    time.sleep(POLL_INTERVAL_S)
 
 
-def _fail(why: Any) -> NoReturn:
-    msg = f"the prediction failed: {why}"
-    raise InvalidResponseError(msg, body={"error": {"message": str(why)}})
-
-
-def _chunk(**message: Any) -> ChatGenerationChunk:
-    return ChatGenerationChunk(message=AIMessageChunk(**message))
+def _raise_failed(reason: Any) -> NoReturn:
+    msg = f"the prediction failed: {reason}"
+    raise InvalidResponseError(msg, body={"error": {"message": str(reason)}})

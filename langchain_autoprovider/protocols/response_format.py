@@ -1,4 +1,4 @@
-"""The `response_format` of a request, as OpenAI spells it."""
+"""A request's `response_format`, in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from langchain_core.utils.function_calling import convert_to_json_schema
 
-__all__ = ["Method", "json_schema", "neutral_format", "response_format"]
+__all__ = ["Method", "json_schema", "normalize_response_format", "response_format"]
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
@@ -16,32 +16,34 @@ def response_format(
     method: Method,
     strict: bool | None,  # noqa: FBT001
 ) -> dict[str, Any]:
-    """Return OpenAI's field for a JSON schema; `json_mode` has it along for who can use it."""
+    """Return OpenAI's parameter for a JSON schema.
+
+    With `json_mode` the schema is included for the providers that read it there; it is removed
+    for the others (`quirks`).
+    """
     if method == "json_mode":
-        # The schema is for providers that take it along; the others' routes leave it out.
         return {"type": "json_object", "schema": spec}
     if strict is not None:
         spec = convert_to_json_schema(spec, strict=strict)
     named = {"name": spec.get("title", "answer"), "schema": spec}
-    return {
-        "type": "json_schema",
-        "json_schema": named if strict is None else {**named, "strict": strict},
-    }
+    if strict is not None:
+        named["strict"] = strict
+    return {"type": "json_schema", "json_schema": named}
 
 
-def neutral_format(given: Any) -> Any:
-    """Return a request's `response_format` as OpenAI spells it; `None` asks for none.
+def normalize_response_format(value: Any) -> Any:
+    """Return a caller's `response_format` in OpenAI's form, or `None` for plain text.
 
-    A class or a JSON schema may be given itself. Text is what comes unasked.
+    A class or a bare JSON schema is accepted as well.
     """
-    if isinstance(given, type) or (isinstance(given, dict) and "properties" in given):
-        return response_format(convert_to_json_schema(given), "json_schema", None)
-    return None if given == {"type": "text"} else given
+    if isinstance(value, type) or (isinstance(value, dict) and "properties" in value):
+        return response_format(convert_to_json_schema(value), "json_schema", None)
+    return None if value == {"type": "text"} else value
 
 
-def json_schema(asked: Any) -> dict[str, Any] | None:
-    """Return the schema that a `response_format` holds, if it holds one."""
-    if not isinstance(asked, dict):
+def json_schema(value: Any) -> dict[str, Any] | None:
+    """Return the schema in a `response_format`, if it has one."""
+    if not isinstance(value, dict):
         return None
-    schema = (asked.get("json_schema") or asked).get("schema")
+    schema = (value.get("json_schema") or value).get("schema")
     return schema if isinstance(schema, dict) else None

@@ -8,17 +8,21 @@ verify` and the registry builder.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from inference_providers.routing.backend import ModelListing
 from langchain_autoprovider.messages.finish_reasons import FinishReasons
+from langchain_autoprovider.messages.message_format import MessageFormat, adjust_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PROTOCOLS", "Protocol", "ToolVendor"]
+    from inference_providers.types import Kind, Quirks
+
+__all__ = ["PROTOCOLS", "Protocol", "ToolVendor", "message_format_of"]
 
 ToolVendor = Literal["anthropic", "google", "openai"]
 
@@ -40,6 +44,7 @@ class Protocol(Struct, frozen=True, kw_only=True):
         json_mode_takes_schema: Whether a request for JSON may include a schema without
             demanding that the answer match it exactly. Otherwise the schema is left out.
         finish_reasons: Where answers say why they ended, and in which words.
+        message_format: What a conversation may contain.
     """
 
     module: str
@@ -51,6 +56,7 @@ class Protocol(Struct, frozen=True, kw_only=True):
     no_urls_for: frozenset[str]
     json_mode_takes_schema: bool
     finish_reasons: FinishReasons
+    message_format: MessageFormat
 
 
 _BEARER_LISTING = ModelListing(header="Authorization", prefix="Bearer ", headers=(), path=None)
@@ -77,6 +83,21 @@ _GOOGLE_FINISH_REASONS = FinishReasons(
     },
 )
 
+_OPENAI_CHAT_FORMAT = MessageFormat(
+    blocks=frozenset({"image_url", "input_audio", "file"}),
+    text_keys=frozenset({"type", "text", "extras", "prompt_cache_breakpoint"}),
+    gateway_cache_control=True,
+    text_answers=True,
+    call_ids=r"[!-~]{1,40}",
+    author_names=True,
+)
+_GOOGLE_FORMAT = MessageFormat(
+    model_providers=frozenset({"google_genai", "google_vertexai"}),
+    blocks=frozenset({"image_url", "media", "file_data"}),
+    tool_results="blocks",
+    single_system=True,
+)
+
 PROTOCOLS: Mapping[str, Protocol] = {
     "openai-chat": Protocol(
         module="openai",
@@ -88,6 +109,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         no_urls_for=frozenset({"audio", "file"}),
         json_mode_takes_schema=False,
         finish_reasons=_OPENAI_FINISH_REASONS,
+        message_format=_OPENAI_CHAT_FORMAT,
     ),
     "openai-responses": Protocol(
         module="openai",
@@ -105,6 +127,15 @@ PROTOCOLS: Mapping[str, Protocol] = {
                 "content_filter": "content_filter",
                 "failed": "error",
             },
+        ),
+        message_format=MessageFormat(
+            blocks=frozenset(
+                {"image_url", "file", "input_text", "input_image", "input_file"}
+                | {"additional_tools", "mcp_approval_response", "tool_search_output"}
+                | {"apply_patch_call_output", "configuration_update"}
+            ),
+            text_keys=frozenset({"type", "text", "extras", "prompt_cache_breakpoint"}),
+            tool_results="blocks",
         ),
     ),
     "anthropic": Protocol(
@@ -130,6 +161,18 @@ PROTOCOLS: Mapping[str, Protocol] = {
                 "refusal": "content_filter",
             },
         ),
+        message_format=MessageFormat(
+            model_providers=frozenset({"anthropic"}),
+            blocks=frozenset(
+                {"image_url", "image", "document", "search_result", "tool_result"}
+                | {"tool_reference"}
+            ),
+            text_keys=frozenset({"type", "text", "cache_control", "citations"}),
+            cache_control=True,
+            text_documents=True,
+            tool_results="blocks",
+            single_system=True,
+        ),
     ),
     "azure": Protocol(
         module="openai",
@@ -141,6 +184,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         no_urls_for=frozenset({"audio", "file"}),
         json_mode_takes_schema=False,
         finish_reasons=_OPENAI_FINISH_REASONS,
+        message_format=_OPENAI_CHAT_FORMAT,
     ),
     "bedrock": Protocol(
         module="bedrock",
@@ -161,6 +205,11 @@ PROTOCOLS: Mapping[str, Protocol] = {
                 "guardrail_intervened": "content_filter",
             },
         ),
+        message_format=MessageFormat(
+            model_providers=frozenset({"bedrock", "bedrock_converse"}),
+            tool_results="blocks",
+            single_system=True,
+        ),
     ),
     "mistral": Protocol(
         module="mistral",
@@ -179,6 +228,13 @@ PROTOCOLS: Mapping[str, Protocol] = {
                 "tool_calls": "tool_calls",
                 "error": "error",
             },
+        ),
+        message_format=MessageFormat(
+            model_providers=frozenset({"mistralai"}),
+            blocks=frozenset({"image_url", "document_url", "input_audio"}),
+            short_call_ids=True,
+            single_system=True,
+            strict_turns=True,
         ),
     ),
     "cohere": Protocol(
@@ -205,6 +261,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
                 "timeout": "error",
             },
         ),
+        message_format=MessageFormat(text_answers=True),
     ),
     "google-genai": Protocol(
         module="google",
@@ -218,6 +275,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         no_urls_for=frozenset(),
         json_mode_takes_schema=True,
         finish_reasons=_GOOGLE_FINISH_REASONS,
+        message_format=_GOOGLE_FORMAT,
     ),
     "replicate": Protocol(
         module="replicate",
@@ -229,6 +287,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         no_urls_for=frozenset(),
         json_mode_takes_schema=True,
         finish_reasons=FinishReasons(keys=("finish_reason",), words={}),
+        message_format=MessageFormat(),
     ),
     "vertex": Protocol(
         module="vertex",
@@ -240,6 +299,13 @@ PROTOCOLS: Mapping[str, Protocol] = {
         no_urls_for=frozenset(),
         json_mode_takes_schema=False,
         finish_reasons=_OPENAI_FINISH_REASONS,
+        message_format=_GOOGLE_FORMAT,
     ),
 }
 """Every protocol by the name that the registry uses for it."""
+
+
+@lru_cache(maxsize=1024)
+def message_format_of(protocol: str, kind: Kind, quirks: Quirks) -> MessageFormat:
+    """Return what a route accepts in a conversation: its protocol's format, and its quirks."""
+    return adjust_format(PROTOCOLS[protocol].message_format, kind, quirks)

@@ -1,7 +1,7 @@
-"""Vertex AI's OpenAI-compatible endpoint, opened by a Google credentials file.
+"""Vertex AI's OpenAI-compatible endpoint, opened with a Google credentials file.
 
-The variable of the key, `GOOGLE_APPLICATION_CREDENTIALS`, holds the path of that file;
-what is sent is a token which google-auth gets for it, and renews.
+The key variable, `GOOGLE_APPLICATION_CREDENTIALS`, holds the path of that file. Requests carry a
+token that google-auth obtains with it and renews.
 """
 
 from __future__ import annotations
@@ -12,86 +12,91 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import openai
 from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import Request
 from google.oauth2.credentials import Credentials as UserCredentials
-from google.oauth2.service_account import Credentials as AccountCredentials
+from google.oauth2.service_account import Credentials as ServiceAccountCredentials
 
 from inference_providers.errors import ConfigError
 from langchain_autoprovider.protocols import openai as openai_protocol
+from langchain_autoprovider.protocols.connector import Connector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from langchain_core.language_models import BaseChatModel
-
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
 
-__all__ = ["aconnect", "client", "connect"]
+__all__ = ["CONNECTOR"]
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
-
-_MAKERS: Mapping[str, Callable[..., Any]] = {
-    "service_account": AccountCredentials.from_service_account_info,
+_CREDENTIAL_TYPES: Mapping[str, Callable[..., Any]] = {
+    "service_account": ServiceAccountCredentials.from_service_account_info,
     "authorized_user": UserCredentials.from_authorized_user_info,
 }
-"""The kinds of credentials files that are taken; others name programs to run, or hosts to ask."""
+"""The accepted types of credentials files. Other types name programs to run or hosts to call."""
 
 
-class _Token:
-    """Gives the token of one credentials file; threads get it one by one."""
+class _TokenSource:
+    """Obtains tokens with one credentials file, for one thread at a time."""
 
     def __init__(self, access: Access) -> None:
         if access.key is None:
             msg = "Vertex AI needs a credentials file; set GOOGLE_APPLICATION_CREDENTIALS"
             raise ConfigError(msg)
-        self._credentials = _credentials(access.key.value_for(access.base_url))
+        self._credentials = _load_credentials(access.key.value_for(access.base_url))
         self._lock = threading.Lock()
 
-    def get(self) -> str:
+    def token(self) -> str:
         """Return a token that is valid now."""
         with self._lock:
             if not self._credentials.valid:
                 self._credentials.refresh(Request())
             return str(self._credentials.token)
 
-    async def aget(self) -> str:
+    async def atoken(self) -> str:
         """Return a token, without blocking the event loop."""
-        return await asyncio.to_thread(self.get)
+        return await asyncio.to_thread(self.token)
 
 
-def _credentials(path: str) -> Any:
-    """Read a credentials file.
+def _load_credentials(path: str) -> Any:
+    """Load a credentials file.
 
     Raises:
-        DefaultCredentialsError: It cannot be used; says why.
+        DefaultCredentialsError: The file cannot be used; the message says why.
     """
     unusable: Any = DefaultCredentialsError
     try:
-        told = json.loads(Path(path).read_text())
-        kind = told.get("type")
-        if kind in _MAKERS:
-            return _MAKERS[kind](told, scopes=_SCOPES)
+        content = json.loads(Path(path).read_text())
+        kind = content.get("type")
+        if kind in _CREDENTIAL_TYPES:
+            return _CREDENTIAL_TYPES[kind](content, scopes=_SCOPES)
     except (OSError, ValueError) as error:
         msg = f"the credentials file cannot be used: {error}"
         raise unusable(msg) from error
-    msg = f"the credentials file is of type {kind!r}; use one of {', '.join(_MAKERS)}"
+    msg = f"the credentials file is of type {kind!r}; use one of {', '.join(_CREDENTIAL_TYPES)}"
     raise unusable(msg)
 
 
-def connect(route: Route, access: Access) -> BaseChatModel:
-    """Return the chat model of a route, for calls without an event loop."""
-    return openai_protocol.connect(route, access, _Token(access).get)
+def _build(route: Route, access: Access, http: Any) -> openai_protocol.OpenAIRoute:
+    return openai_protocol.build(route, access, http, _TokenSource(access).token)
 
 
-async def aconnect(route: Route, access: Access) -> tuple[BaseChatModel, object]:
-    """Return the chat model of a route for the running event loop, and what keeps it open."""
-    token = await asyncio.to_thread(_Token, access)
-    return await openai_protocol.aconnect(route, access, token.aget)
+async def _abuild(route: Route, access: Access, http: Any) -> openai_protocol.OpenAIRoute:
+    source = await asyncio.to_thread(_TokenSource, access)
+    return await openai_protocol.abuild(route, access, http, source.atoken)
 
 
-def client(route: Route, access: Access) -> Any:
-    """Return a plain `openai.OpenAI`."""
-    return openai_protocol.client(route, access, _Token(access).get)
+def _plain_client(route: Route, access: Access) -> openai.OpenAI | None:
+    return openai_protocol.plain_client(route, access, _TokenSource(access).token)
+
+
+CONNECTOR = Connector(
+    build=_build,
+    abuild=_abuild,
+    http_client=openai.DefaultHttpxClient,
+    async_http_client=openai.DefaultAsyncHttpxClient,
+    plain_client=_plain_client,
+)

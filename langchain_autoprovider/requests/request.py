@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from langchain_core.exceptions import OutputParserException
@@ -20,8 +20,14 @@ from inference_providers.errors import InvalidResponseError
 from inference_providers.failover.engine import failover
 from langchain_autoprovider.errors import LangChainErrors
 from langchain_autoprovider.messages.history import adapt_history
-from langchain_autoprovider.messages.streaming import record_answer, truncated_call
+from langchain_autoprovider.messages.streaming import (
+    MessageChunkInspector,
+    record_answer,
+    truncated_call,
+)
 from langchain_autoprovider.protocols import connections
+from langchain_autoprovider.protocols.quirks import apply_quirks
+from langchain_autoprovider.protocols.table import PROTOCOLS, message_format_of
 from langchain_autoprovider.requests.tools import NEUTRAL_FIELDS, fields_for_route
 
 if TYPE_CHECKING:
@@ -38,12 +44,15 @@ if TYPE_CHECKING:
     from inference_providers.routing.resolver import Resolver
     from inference_providers.settings import FailoverSettings
     from inference_providers.types import Needs, Plan
+    from langchain_autoprovider.protocols.quirks import RequestFields
+    from langchain_autoprovider.protocols.table import Protocol
 
 __all__ = [
     "Request",
     "add_trace",
     "aopen_stream",
     "asend",
+    "new_inspector",
     "open_stream",
     "send",
     "start_failover",
@@ -96,9 +105,9 @@ def send(
         InvalidResponseError: The answer has a truncated tool call, or does not parse.
     """
     model = connections.connect(attempt.route, request.resolver.access(attempt.route))
-    messages, fields = _adapt(request, model, attempt)
-    result = model._generate(messages, request.stop, run_manager, **fields)
-    _check_result(request, result)
+    arguments = _arguments(request, model, attempt)
+    result = model._generate(run_manager=run_manager, **arguments)
+    _check_result(request, attempt, result)
     return result
 
 
@@ -108,26 +117,32 @@ async def asend(
     """Ask one route for a whole answer, on the running event loop; see `send`."""
     access = await request.resolver.aaccess(attempt.route)
     model = await connections.aconnect(attempt.route, access)
-    messages, fields = _adapt(request, model, attempt)
-    result = await model._agenerate(messages, request.stop, run_manager, **fields)
-    _check_result(request, result)
+    arguments = _arguments(request, model, attempt)
+    result = await model._agenerate(run_manager=run_manager, **arguments)
+    _check_result(request, attempt, result)
     return result
 
 
 def open_stream(request: Request, attempt: Attempt) -> Generator[ChatGenerationChunk]:
     """Stream the answer of one route. The outer model calls the callbacks."""
     model = connections.connect(attempt.route, request.resolver.access(attempt.route))
-    messages, fields = _adapt(request, model, attempt, _longest_silence_s(request.settings))
-    yield from model._stream(messages, request.stop, **fields)
+    arguments = _arguments(request, model, attempt, _longest_silence_s(request.settings))
+    yield from model._stream(**arguments)
 
 
 async def aopen_stream(request: Request, attempt: Attempt) -> AsyncGenerator[ChatGenerationChunk]:
     """Stream the answer of one route, on the running event loop; see `open_stream`."""
     access = await request.resolver.aaccess(attempt.route)
     model = await connections.aconnect(attempt.route, access)
-    messages, fields = _adapt(request, model, attempt, _longest_silence_s(request.settings))
-    async for chunk in model._astream(messages, request.stop, **fields):
+    arguments = _arguments(request, model, attempt, _longest_silence_s(request.settings))
+    async for chunk in model._astream(**arguments):
         yield chunk
+
+
+def new_inspector(request: Request, plan: Plan, attempt: Attempt) -> MessageChunkInspector:
+    """Return what inspects the chunks of one route's stream."""
+    finish_reasons = _protocol_of(attempt).finish_reasons
+    return MessageChunkInspector(plan, request.resolver.state, finish_reasons)
 
 
 def add_trace(
@@ -142,25 +157,36 @@ def add_trace(
     return result
 
 
-def _adapt(
+def _arguments(
     request: Request, model: BaseChatModel, attempt: Attempt, read_timeout_s: float = math.inf
-) -> tuple[list[BaseMessage], dict[str, Any]]:
-    """Return the messages and request fields in the form that the route's class takes."""
-    fields = {**request.fields, "timeout": min(attempt.timeout_s, read_timeout_s)}
+) -> dict[str, Any]:
+    """Return a call's messages, stop words and fields in the form that the route's class takes."""
+    route = attempt.route
+    message_format = message_format_of(route.endpoint.protocol, route.kind, route.quirks)
+    fields = {
+        **request.fields,
+        "messages": adapt_history(request.messages, route, message_format),
+        "stop": request.stop,
+        "timeout": min(attempt.timeout_s, read_timeout_s),
+    }
     if attempt.without:
         fields["without"] = attempt.without
     if not NEUTRAL_FIELDS.isdisjoint(fields):
-        fields = fields_for_route(model, attempt.route, fields)
-    return adapt_history(request.messages, attempt.route), fields
+        return fields_for_route(model, route, fields)
+    return {**apply_quirks(cast("RequestFields", fields), route.quirks, _protocol_of(attempt))}
+
+
+def _protocol_of(attempt: Attempt) -> Protocol:
+    return PROTOCOLS[attempt.route.endpoint.protocol]
 
 
 def _longest_silence_s(settings: FailoverSettings) -> float:
     return max(settings.first_token_timeout_s, settings.inter_chunk_timeout_s)
 
 
-def _check_result(request: Request, result: ChatResult) -> None:
+def _check_result(request: Request, attempt: Attempt, result: ChatResult) -> None:
     """Raise `InvalidResponseError` for an answer that cannot be used."""
-    if fault := truncated_call(result):
+    if fault := truncated_call(result, _protocol_of(attempt).finish_reasons):
         raise InvalidResponseError(fault)
     if request.parse is None:
         return

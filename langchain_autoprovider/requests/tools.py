@@ -6,12 +6,14 @@ route is tried. Then the class of that route's protocol binds them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from langchain_autoprovider.protocols.quirks import apply_quirks
 from langchain_autoprovider.protocols.response_format import response_format
+from langchain_autoprovider.protocols.table import PROTOCOLS
 from langchain_autoprovider.requests.needs import builtin_tool_name
 
 if TYPE_CHECKING:
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from inference_providers.types import Route
+    from langchain_autoprovider.protocols.quirks import RequestFields
 
 __all__ = ["NEUTRAL_FIELDS", "fields_for_route", "to_openai_tool"]
 
 _TOOL_FIELDS = ("tool_choice", "parallel_tool_calls")
 NEUTRAL_FIELDS = frozenset({"answer_schema", "tools", *_TOOL_FIELDS})
-"""The fields that are translated for each route; a request without them needs no translation."""
+"""The fields that the route's class translates; a request without them has no tools to bind."""
 _ANTHROPIC_CHOICES = ("any", "auto", "none", "tool")
 """Types of Anthropic's `tool_choice`, which LangChain writes as plain strings."""
 _ANTHROPIC_TOOL_KEYS = ("type", "name", "description", "input_schema", "strict")
@@ -54,6 +57,9 @@ def fields_for_route(
     fields = dict(fields)
     if answer_schema := fields.pop("answer_schema", None):
         fields.update(_structured_output_fields(route, answer_schema))
+    _spell_out_tool_choice(fields)
+    protocol = PROTOCOLS[route.endpoint.protocol]
+    fields = {**apply_quirks(cast("RequestFields", fields), route.quirks, protocol)}
     tools = fields.pop("tools", None)
     tool_fields = {name: fields.pop(name) for name in _TOOL_FIELDS if name in fields}
     if not tools:  # providers refuse an empty list, and a choice without tools
@@ -73,15 +79,19 @@ def _structured_output_fields(route: Route, answer_schema: Mapping[str, Any]) ->
     return {"response_format": response_format(schema, "json_mode", None)}
 
 
+def _spell_out_tool_choice(fields: dict[str, Any]) -> None:
+    """Replace a `tool_choice` in Anthropic's form by OpenAI's fields."""
+    choice = fields.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") in _ANTHROPIC_CHOICES:
+        fields["tool_choice"] = choice.get("name", choice["type"])
+        if choice.get("disable_parallel_tool_use"):
+            fields.setdefault("parallel_tool_calls", False)
+
+
 def _bound_tool_fields(
     model: BaseChatModel, tools: Iterable[Any], tool_fields: dict[str, Any]
 ) -> Mapping[str, Any]:
     """Return what `model.bind_tools` makes of the tools."""
-    choice = tool_fields.get("tool_choice")
-    if isinstance(choice, dict) and choice.get("type") in _ANTHROPIC_CHOICES:
-        tool_fields["tool_choice"] = choice.get("name", choice["type"])
-        if choice.get("disable_parallel_tool_use"):
-            tool_fields.setdefault("parallel_tool_calls", False)
     binding: Any = model.bind_tools([_without_extras(tool) for tool in tools], **tool_fields)
     _restore_extras(model, tools, binding.kwargs.get("tools", ()))
     bound: Mapping[str, Any] = binding.kwargs

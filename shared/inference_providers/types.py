@@ -79,7 +79,6 @@ class Quirks(Value, frozen=True, kw_only=True, gc=False):
     Attributes:
         max_tokens_field: The request field that limits the answer's length.
         drop_params: Request fields the provider refuses.
-        rename_params: Request fields it calls otherwise, as pairs of usual and own name.
         stream_usage: Whether a stream may be asked to report token counts.
         named_tool_choice: Whether a single tool can be demanded by its name.
             Without it, only that tool is sent and `required` is demanded.
@@ -99,7 +98,6 @@ class Quirks(Value, frozen=True, kw_only=True, gc=False):
 
     max_tokens_field: str = "max_tokens"
     drop_params: tuple[str, ...] = ()
-    rename_params: tuple[tuple[str, str], ...] = ()
     stream_usage: bool = True
     named_tool_choice: bool = True
     forced_tool_choice: bool = True

@@ -89,14 +89,14 @@ async def acall(
 def stream(
     engine: Engine,
     open_stream: Callable[[Attempt], Generator[C]],
-    new_inspector: Callable[[], ChunkInspector[C]],
+    new_inspector: Callable[[Attempt], ChunkInspector[C]],
     scrub: Scrub,
     settings: FailoverSettings = DEFAULT_SETTINGS,
 ) -> Generator[C]:
     """Run `engine`, yielding chunks; the last one is the inspector's `final_chunk`."""
 
     def start(attempt: Attempt) -> StreamAttempt[C]:
-        return StreamAttempt(attempt, open_stream, new_inspector(), scrub, settings)
+        return StreamAttempt(attempt, open_stream, new_inspector(attempt), scrub, settings)
 
     with closing(engine):
         step = next(engine)
@@ -124,14 +124,14 @@ def stream(
 async def astream(
     engine: Engine,
     open_stream: Callable[[Attempt], AsyncGenerator[C]],
-    new_inspector: Callable[[], ChunkInspector[C]],
+    new_inspector: Callable[[Attempt], ChunkInspector[C]],
     scrub: Scrub,
     settings: FailoverSettings = DEFAULT_SETTINGS,
 ) -> AsyncGenerator[C]:
     """Run `engine`, yielding chunks, as `stream` does."""
 
     def start(attempt: Attempt) -> AsyncStreamAttempt[C]:
-        return AsyncStreamAttempt(attempt, open_stream, new_inspector(), scrub, settings)
+        return AsyncStreamAttempt(attempt, open_stream, new_inspector(attempt), scrub, settings)
 
     with closing(engine):
         step = next(engine)

@@ -191,10 +191,7 @@ def _safe_entry(entry: Model) -> Model:
 
 def _safe_quirks(quirks: Quirks | None) -> Quirks | None:
     """Return quirks that touch only plain request fields, or `None`."""
-    if quirks is None:
-        return None
-    written_fields = {quirks.max_tokens_field, *(new for _, new in quirks.rename_params)}
-    if written_fields & _ANSWER_COUNT_FIELDS:
+    if quirks is None or quirks.max_tokens_field in _ANSWER_COUNT_FIELDS:
         return None
     pending = list(msgspec.structs.astuple(quirks))
     while pending:

@@ -316,7 +316,7 @@ def test_check_says_what_a_file_adds_changes_and_removes(tmp_path: Path) -> None
         ({"providers": {"groq": {"modles": {}}}}, "did you mean 'models'?"),
         ({"providers": {"groq": {"auth": {"any_of": [["GITHUB_TOKEN"]]}}}}, "another service's"),
         ({"providers": {"groq": {"endpoints": {"default": {"protocol": "openai"}}}}},
-         "at $.providers.groq.endpoints.default.protocol: its protocol 'openai' is not spoken"),
+         "at $.providers.groq.endpoints.default.protocol: its protocol 'openai' is not supported"),
         ({"aliases": {"fast": "gpt-oss-120c"}},
          "at $.aliases.fast: got 'gpt-oss-120c', which no provider lists; did you mean"),
         ({"auto_model_priority": ["gpt-oss-120b", "gpt-oss-120c"]},

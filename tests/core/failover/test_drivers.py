@@ -32,6 +32,9 @@ HELLO = [ROLE, Chunk("Hel"), Chunk(""), Chunk("lo"), FINISH]
 
 
 class ChunkInspector:
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+
     def inspect(self, chunk: Chunk) -> ChunkSignals:
         return ChunkSignals(output=bool(chunk.text), finish=chunk.finish)
 

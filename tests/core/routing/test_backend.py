@@ -73,9 +73,9 @@ def test_unsupported_protocols_say_what_to_do() -> None:
     }
     row = {"name": "P", "endpoints": endpoints}
     unsupported = find_backend().unsupported_protocols(Registry.load({"providers": {"p": row}}))
-    message = "its protocol 'openai' is not spoken by this version; did you mean 'openai-chat'?"
+    message = "its protocol 'openai' is not supported by this version; did you mean 'openai-chat'?"
     assert unsupported["openai"] == message
-    message = "its protocol 'telepathy' is not spoken by this version; there is 'openai-chat', "
+    message = "its protocol 'telepathy' is not supported by this version; use 'openai-chat', "
     assert unsupported["telepathy"].startswith(message)
 
 

@@ -1,21 +1,65 @@
-"""What all connections have in common; each protocol's own are in `test_protocol_wire`."""
+"""What the HTTP clients of all routes share; each protocol's own facts are in `protocols/`."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+
+from factories import route
+from inference_providers.errors import KeyBindingError
+from inference_providers.failover.state import FailoverState
+from inference_providers.routing.backend import Access
+from inference_providers.settings import DEFAULT_SETTINGS
+from langchain_autoprovider.http.clients import install_hooks, reject_foreign_hosts
+
+if TYPE_CHECKING:
+    from factories import Pair
+
+ACCESS = Access("https://api.test/v1", None, FailoverState())
 
 
 @pytest.mark.parametrize("call", ["invoke", "ainvoke"])
 @pytest.mark.parametrize(("idle_s", "opened"), [(60.0, 1), (0.0, 2)])
-async def test_an_idle_connection_is_kept_for_so_long_only(
-    pair: Any, call: str, idle_s: float, opened: int, monkeypatch: pytest.MonkeyPatch
+async def test_an_idle_connection_is_kept_for_a_limited_time(
+    pair: Pair, call: str, idle_s: float, opened: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_autoprovider.http.clients.IDLE_CONNECTION_S", idle_s)
+    monkeypatch.setattr("langchain_autoprovider.http.clients.MAX_IDLE_CONNECTION_S", idle_s)
     connections = pair.connections()
     model = pair.model()
     for _ in range(2):
         answer = model.invoke("Hi") if call == "invoke" else await model.ainvoke("Hi")
         assert answer.text == "from first"
     assert len(connections) == opened
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://evil.test/v1", "http://api.test/v1", "https://api.test:8443/v1"],
+    ids=["host", "scheme", "port"],
+)
+async def test_reject_foreign_hosts_stops_a_request_elsewhere(url: str) -> None:
+    transport = httpx.MockTransport(lambda _: pytest.fail("the request left"))
+    client = httpx.Client(transport=transport)
+    install_hooks(client, route(), ACCESS)
+    with client, pytest.raises(KeyBindingError, match=r"for 'https://api\.test/v1' to"):
+        await asyncio.to_thread(client.get, url)
+    async with httpx.AsyncClient(transport=transport) as async_client:
+        install_hooks(async_client, route(), ACCESS)
+        with pytest.raises(KeyBindingError):
+            await async_client.get(url)
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0, 900.0])
+def test_reject_foreign_hosts_bounds_the_time_to_connect(timeout: float | None) -> None:
+    request = httpx.Request(
+        "GET",
+        "https://api.test:443/v1/chat",
+        extensions={"timeout": httpx.Timeout(timeout).as_dict()},
+    )
+    reject_foreign_hosts(ACCESS)(request)
+    limit_s = DEFAULT_SETTINGS.connect_timeout_s
+    assert request.extensions["timeout"]["connect"] == min(timeout or limit_s, limit_s)
+    assert request.extensions["timeout"]["read"] == timeout

@@ -16,7 +16,7 @@ import pytest
 
 from inference_providers.failover.read_deadline import ReadDeadline
 from inference_providers.testing import FakeProvider, Reply
-from langchain_autoprovider.http.clients import certificates
+from langchain_autoprovider.http.clients import tls_context
 from langchain_autoprovider.http.read_deadline import bound_reads
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_read_is_bounded_through_a_proxy(library: Any) -> None:
 
 
 def test_one_tls_context_serves_all_clients() -> None:
-    context = certificates()
-    assert context is certificates()
+    context = tls_context()
+    assert context is tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

@@ -30,6 +30,7 @@ import factories
 from inference_providers.types import Quirks, Route
 from langchain_autoprovider.messages.history import adapt_history
 from langchain_autoprovider.protocols.openai import OpenAIRoute
+from langchain_autoprovider.protocols.table import message_format_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,7 +271,7 @@ def openai_body(name: str, messages: list[BaseMessage]) -> Any:
     is_responses = name == "responses"
     model = OpenAIRoute(
         model="m",
-        quirks=route(name).quirks,
+        replay_reasoning=route(name).quirks.replay_reasoning,
         use_responses_api=is_responses,
         client=1,
         root_client=1,
@@ -301,7 +302,8 @@ def plain(value: Any) -> Any:
 
 
 def body_for(target: str, messages: list[BaseMessage]) -> Any:
-    made = adapt_history(messages, route(target))
+    to = route(target)
+    made = adapt_history(messages, to, message_format_of(to.endpoint.protocol, to.kind, to.quirks))
     if target == "anthropic":
         return anthropic_body(made)
     if target == "gemini":

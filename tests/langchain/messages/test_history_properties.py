@@ -17,11 +17,14 @@ from langchain_mistralai import ChatMistralAI
 import factories
 from inference_providers.types import Quirks, Route
 from langchain_autoprovider.messages.history import adapt_history
-from langchain_autoprovider.messages.message_format import MessageFormat, message_format_of
+from langchain_autoprovider.messages.message_format import MessageFormat
 from langchain_autoprovider.protocols.openai import OpenAIRoute
+from langchain_autoprovider.protocols.table import message_format_of
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
+
+    from langchain_autoprovider.messages.message_format import MessageFormat
 
 PROTOCOLS = (
     "openai-chat", "openai-responses", "azure", "anthropic", "google-genai", "vertex", "mistral",
@@ -53,6 +56,14 @@ thoughts: Any = st.builds(
     texts,
     st.sampled_from(("thinking", "reasoning")),
 )
+
+
+def accepted_by(route: Route) -> MessageFormat:
+    return message_format_of(route.endpoint.protocol, route.kind, route.quirks)
+
+
+def adapted(messages: Any, route: Route) -> list[BaseMessage]:
+    return adapt_history(messages, route, accepted_by(route))
 
 
 @st.composite
@@ -104,10 +115,6 @@ FEWER = settings(max_examples=settings().max_examples // 5)
 """A conversation takes long to draw."""
 
 
-def accepted_by(route: Route) -> MessageFormat:
-    return message_format_of(route.endpoint.protocol, route.kind, route.quirks)
-
-
 def texts_of(message: BaseMessage) -> list[str]:
     if isinstance(message.content, str):
         return [message.content]
@@ -121,15 +128,15 @@ def texts_of(message: BaseMessage) -> list[str]:
 @FEWER
 @given(messages, routes)
 def test_adapting_twice_is_adapting_once(conversation: list[BaseMessage], route: Route) -> None:
-    once = adapt_history(conversation, route)
-    assert adapt_history(once, route) == once
+    once = adapted(conversation, route)
+    assert adapted(once, route) == once
 
 
 @FEWER
 @given(messages, routes)
 def test_the_conversation_itself_stays(conversation: list[BaseMessage], route: Route) -> None:
     before = deepcopy(conversation)
-    adapt_history(conversation, route)
+    adapted(conversation, route)
     assert conversation == before
 
 
@@ -138,10 +145,7 @@ def test_the_conversation_itself_stays(conversation: list[BaseMessage], route: R
 def test_nothing_that_anybody_said_is_lost(conversation: list[BaseMessage], route: Route) -> None:
     made = iter(
         "".join(
-            text
-            for m in adapt_history(conversation, route)
-            if m.type != "tool"
-            for text in texts_of(m)
+            text for m in adapted(conversation, route) if m.type != "tool" for text in texts_of(m)
         )
     )
     for message in conversation:
@@ -158,7 +162,7 @@ def test_each_call_has_one_result_right_behind_it(
     waiting: set[str | None] = set()
     seen: set[str | None] = set()
     pattern = re.compile(accepted_by(route).call_ids)
-    for message in adapt_history(conversation, route):
+    for message in adapted(conversation, route):
         if isinstance(message, ToolMessage):
             assert message.tool_call_id in waiting
             waiting.discard(message.tool_call_id)
@@ -179,7 +183,7 @@ def test_each_call_has_one_result_right_behind_it(
 def test_no_signature_reaches_another_provider(
     conversation: list[BaseMessage], route: Route
 ) -> None:
-    for message in adapt_history(conversation, route):
+    for message in adapted(conversation, route):
         if isinstance(message, AIMessage) and "c2ln" in str(message.content):
             trace = message.response_metadata.get("autoprovider")
             stamp = message.response_metadata["model_provider"]
@@ -214,4 +218,4 @@ def is_spelled_by_all(message: BaseMessage) -> bool:
 def test_each_class_can_spell_it(conversation: list[BaseMessage], route: Route) -> None:
     said = [message for message in conversation if is_spelled_by_all(message)]
     if speak := SPEAKERS.get(route.endpoint.protocol):
-        assert speak(adapt_history([HumanMessage("Hi"), *said], route))
+        assert speak(adapted([HumanMessage("Hi"), *said], route))

@@ -11,6 +11,7 @@ import pytest
 from inference_providers import NoRouteError
 from inference_providers.routing import resolver
 from inference_providers.testing import Reply
+from langchain_autoprovider.protocols.connector import Connector
 from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def test_where_it_is_installed_its_own_endpoint_is_used(
 
 def test_every_protocol_has_its_module() -> None:
     for name, row in PROTOCOLS.items():
-        module = __import__(f"langchain_autoprovider.protocols.{row.module}", fromlist=["connect"])
-        assert callable(module.connect), name
-        assert callable(module.aconnect), name
+        module = __import__(
+            f"langchain_autoprovider.protocols.{row.module}", fromlist=["CONNECTOR"]
+        )
+        assert isinstance(module.CONNECTOR, Connector), name
 
 
 def test_every_extra_is_declared() -> None:

@@ -90,7 +90,7 @@ def test_a_protocol_nobody_speaks_is_a_reason(pair: Pair) -> None:
     plan = AutoChatModel("m-1", registry=pair.registry(endpoints={"default": endpoint})).explain()
     assert not plan.routes
     reasons = {skip.provider: skip.reason for skip in plan.skipped}
-    assert "its protocol 'telepathy' is not spoken" in reasons["first"]
+    assert "its protocol 'telepathy' is not supported" in reasons["first"]
 
 
 async def test_a_local_server_serves_what_it_lists(

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel
 
 from inference_providers.testing import Reply
 from inference_providers.types import Quirks
 from langchain_autoprovider import AutoChatModel
 from langchain_autoprovider.protocols.openai import OpenAIRoute
-from langchain_autoprovider.protocols.quirks import OF_HISTORY, RULES, applied
+from langchain_autoprovider.protocols.quirks import ELSEWHERE, RULES, apply_quirks, rules_for
+from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ class Sum(BaseModel):
 
 
 def sent(pair: Pair, quirks: dict[str, Any], **request: Any) -> Any:
+    """Return the body that arrives at a provider with these quirks."""
     model = AutoChatModel("m-1", registry=pair.registry(quirks=quirks), max_tokens=5)
     messages = request.pop("messages", MESSAGES)
     tools = request.pop("tools", None)
@@ -52,17 +54,21 @@ def sent(pair: Pair, quirks: dict[str, Any], **request: Any) -> Any:
     return pair.first.requests[-1].body
 
 
+def applied(quirks: Quirks, protocol: str = "openai-chat", **fields: Any) -> dict[str, Any]:
+    """Return the neutral request after these quirks."""
+    return {**apply_quirks(fields, quirks, PROTOCOLS[protocol])}
+
+
 def test_every_quirk_has_a_rule_and_a_test() -> None:
-    assert set(RULES) | OF_HISTORY == set(FIELDS)
-    assert not set(RULES) & OF_HISTORY
+    assert set(RULES) | ELSEWHERE == set(FIELDS)
+    assert not set(RULES) & ELSEWHERE
     assert not {f"test_quirk_{name}" for name in FIELDS} - globals().keys()
 
 
-def test_no_rule_changes_the_body_it_is_given() -> None:
+def test_apply_quirks_does_not_modify_its_argument() -> None:
     quirks = Quirks(
         max_tokens_field="max_completion_tokens",
         drop_params=("seed",),
-        rename_params=(("top_p", "p"),),
         stream_usage=False,
         named_tool_choice=False,
         strict_tools=False,
@@ -71,22 +77,60 @@ def test_no_rule_changes_the_body_it_is_given() -> None:
         drop_message_name=True,
         max_n=1,
     )
-    body: dict[str, Any] = {
-        "messages": [{"role": "developer", "content": "x", "name": "n", "reasoning_content": "t"}],
+    fields: dict[str, Any] = {
+        "messages": [
+            SystemMessage("x", name="n", additional_kwargs={"__openai_role__": "developer"}),
+            HumanMessage("Hi", name="anna"),
+        ],
         "tools": [{**TOOL, "function": {**TOOL["function"], "strict": True}}, OTHER],
         "tool_choice": {"type": "function", "function": {"name": "add"}},
         "response_format": JSON_SCHEMA,
         "max_tokens": 1,
         "seed": 1,
-        "top_p": 1,
         "n": 3,
         "stream_options": {},
     }
-    before = deepcopy(body)
-    changed = applied(quirks, body, without=("max_completion_tokens",))
-    assert body == before
-    assert set(changed) == {"messages", "tools", "tool_choice", "max_tokens", "extra_body"}
-    assert set(changed["messages"][0]) == {"role", "content"}
+    before = deepcopy(fields)
+    changed = applied(quirks, **fields)
+    assert fields == before
+    assert set(changed) == {"messages", "tools", "tool_choice", "max_completion_tokens"}
+    assert changed["messages"][0].additional_kwargs == {}
+    assert [message.name for message in changed["messages"]] == [None, None]
+
+
+def test_rules_for_runs_only_what_a_route_needs() -> None:
+    names = {rule: name for name, rule in RULES.items()}
+
+    def needed(quirks: Quirks, *, schema: bool = True) -> set[str]:
+        rules = rules_for(quirks, json_mode_takes_schema=schema)
+        return {names[rule] for rule in rules} - {"max_tokens_field"}
+
+    assert needed(Quirks()) == set()
+    assert needed(Quirks(drop_params=("seed",))) == {"drop_params"}
+    assert needed(Quirks(max_n=1, strict_tools=False)) == {"max_n", "strict_tools"}
+    json_rule = {names[RULES["response_format"]]}
+    assert needed(Quirks(), schema=False) == json_rule
+    assert needed(Quirks(drop_params=("response_format",))) == {"drop_params"} | json_rule
+
+
+def test_quirks_mean_the_same_for_a_vendors_class(pair: Pair) -> None:
+    quirks = {
+        "drop_params": ["stop"],
+        "max_n": 1,
+        "response_format": "none",
+        "named_tool_choice": False,
+    }
+    said = {"content": "", "role": "assistant"}
+    reply = {"choices": [{"index": 0, "message": said, "finish_reason": "stop"}], "usage": {}}
+    pair.plays(Reply(body=reply))
+    model = pair.model_over("mistral", suffix="/v1", row={"quirks": quirks}, only=["first"])
+    bound: Any = model.bind_tools([TOOL, OTHER], tool_choice="add")
+    bound.invoke("Hi", stop=["END"], n=3, response_format=JSON_SCHEMA)
+    body = pair.first.requests[-1].body
+    assert not {"stop", "n", "response_format"} & body.keys()
+    assert body["messages"][0]["content"].startswith("Answer with one JSON object")
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["add"]
+    assert body["tool_choice"] == "any"
 
 
 def test_quirk_max_tokens_field(pair: Pair) -> None:
@@ -96,73 +140,80 @@ def test_quirk_max_tokens_field(pair: Pair) -> None:
     assert "max_tokens" not in body
 
 
-def test_a_limit_given_by_its_other_name_is_renamed_as_well() -> None:
-    assert applied(Quirks(), {"max_completion_tokens": 7, "messages": []})["max_tokens"] == 7
+def test_max_tokens_field_also_renames_the_newer_name() -> None:
+    assert applied(Quirks(), max_completion_tokens=7) == {"max_tokens": 7}
+    assert applied(Quirks(), max_completion_tokens=7, max_tokens=8) == {"max_tokens": 8}
 
 
 def test_quirk_drop_params(pair: Pair) -> None:
     assert sent(pair, {}, seed=1)["seed"] == 1
     assert "seed" not in sent(pair, {"drop_params": ["seed"]}, seed=1)
-
-
-def test_quirk_rename_params(pair: Pair) -> None:
-    body = sent(pair, {"rename_params": [["seed", "random_seed"]]}, seed=1, extra_body={"top_k": 2})
-    assert body["random_seed"] == 1
-    assert body["top_k"] == 2
-    assert "seed" not in body
+    assert sent(pair, {}, stop=["END"])["stop"] == ["END"]
+    assert "stop" not in sent(pair, {"drop_params": ["stop"]}, stop=["END"])
 
 
 def test_quirk_stream_usage(pair: Pair) -> None:
     assert sent(pair, {}, stream=True)["stream_options"] == {"include_usage": True}
-    assert "stream_options" not in sent(pair, {"stream_usage": False}, stream=True)
+    for quirks in ({"stream_usage": False}, {"drop_params": ["stream_options"]}):
+        assert "stream_options" not in sent(pair, quirks, stream=True)
+    assert not applied(Quirks(stream_usage=False), stream_options={"include_usage": True})
 
 
 def test_quirk_named_tool_choice(pair: Pair) -> None:
     pair.plays(Reply(tool_calls=({"name": "add", "arguments": {}},)))
-    asked: dict[str, Any] = {"tools": [TOOL, OTHER], "binding": {"tool_choice": "add"}}
-    plain = sent(pair, {}, **asked)
+    request: dict[str, Any] = {"tools": [TOOL, OTHER], "binding": {"tool_choice": "add"}}
+    plain = sent(pair, {}, **request)
     assert plain["tool_choice"] == {"type": "function", "function": {"name": "add"}}
     assert len(plain["tools"]) == 2
-    mended = sent(pair, {"named_tool_choice": False}, **asked)
-    assert mended["tool_choice"] == "required"
-    assert [tool["function"]["name"] for tool in mended["tools"]] == ["add"]
+    limited = sent(pair, {"named_tool_choice": False}, **request)
+    assert limited["tool_choice"] == "required"
+    assert [tool["function"]["name"] for tool in limited["tools"]] == ["add"]
 
 
 def test_quirk_forced_tool_choice(pair: Pair) -> None:
     pair.plays(Reply(tool_calls=({"name": "add", "arguments": {}},)))
 
-    def asked(choice: str, **quirks: Any) -> Any:
+    def with_choice(choice: str, **quirks: Any) -> Any:
         return sent(pair, quirks, tools=[TOOL, OTHER], binding={"tool_choice": choice})
 
-    assert asked("any")["tool_choice"] == "required"
-    left = asked("any", forced_tool_choice=False)
-    assert "tool_choice" not in left
-    assert len(left["tools"]) == 2
-    named = asked("add", forced_tool_choice=False)
+    assert with_choice("any")["tool_choice"] == "required"
+    unforced = with_choice("any", forced_tool_choice=False)
+    assert "tool_choice" not in unforced
+    assert len(unforced["tools"]) == 2
+    named = with_choice("add", forced_tool_choice=False)
     assert "tool_choice" not in named
     assert [tool["function"]["name"] for tool in named["tools"]] == ["add"]
-    assert asked("none", forced_tool_choice=False)["tool_choice"] == "none"
+    assert with_choice("none", forced_tool_choice=False)["tool_choice"] == "none"
+
+
+def test_an_anthropic_tool_choice_keeps_its_parallel_switch(pair: Pair) -> None:
+    pair.plays(Reply(tool_calls=({"name": "add", "arguments": {}},)))
+    choice = {"type": "tool", "name": "add", "disable_parallel_tool_use": True}
+    for quirks in ({}, {"named_tool_choice": False}):
+        body = sent(pair, quirks, tools=[TOOL, OTHER], binding={"tool_choice": choice})
+        assert body["parallel_tool_calls"] is False
 
 
 def test_quirk_strict_tools(pair: Pair) -> None:
-    asked: dict[str, Any] = {"tools": [Sum], "binding": {"strict": True}}
-    assert sent(pair, {}, **asked)["tools"][0]["function"]["strict"] is True
-    assert "strict" not in sent(pair, {"strict_tools": False}, **asked)["tools"][0]["function"]
+    request: dict[str, Any] = {"tools": [Sum], "binding": {"strict": True}}
+    assert sent(pair, {}, **request)["tools"][0]["function"]["strict"] is True
+    assert "strict" not in sent(pair, {"strict_tools": False}, **request)["tools"][0]["function"]
 
 
-def test_tools_in_the_responses_form_are_changed_as_well() -> None:
-    tool = {"type": "function", "name": "add", "parameters": {}, "strict": True}
-    body = {
-        "input": [{"role": "developer", "content": "x"}, {"type": "reasoning"}],
-        "tools": [tool, {**tool, "name": "other"}],
-        "tool_choice": {"type": "function", "name": "add"},
-    }
-    quirks = Quirks(named_tool_choice=False, strict_tools=False, developer_role=False)
-    assert applied(quirks, body) == {
-        "input": [{"role": "system", "content": "x"}, {"type": "reasoning"}],
-        "tools": [{"type": "function", "name": "add", "parameters": {}}],
-        "tool_choice": "required",
-    }
+def test_quirks_hold_for_the_responses_protocol(pair: Pair) -> None:
+    tool = {**TOOL, "function": {**TOOL["function"], "strict": True}}
+    quirks = {"named_tool_choice": False, "strict_tools": False, "developer_role": False}
+    model = pair.model_over(
+        "openai-responses", suffix="/v1", row={"quirks": quirks}, only=["first"], max_retries=0
+    )
+    pair.plays(Reply(status=400, body={"error": {"message": "enough seen"}}))
+    bound: Any = model.bind_tools([tool, OTHER], tool_choice="add")
+    with pytest.raises(Exception, match="enough seen"):
+        bound.invoke([{"role": "developer", "content": "x"}, *MESSAGES])
+    body = pair.first.requests[-1].body
+    assert body["input"][0]["role"] == "system"
+    assert [(tool["name"], "strict" in tool) for tool in body["tools"]] == [("add", False)]
+    assert body["tool_choice"] == "required"
 
 
 def test_quirk_response_format(pair: Pair) -> None:
@@ -172,33 +223,37 @@ def test_quirk_response_format(pair: Pair) -> None:
         pair, {"response_format": "json_object"}, response_format=JSON_SCHEMA, messages=system
     )
     assert lesser["response_format"] == {"type": "json_object"}
-    told = lesser["messages"][0]
-    assert told["role"] == "system"
-    assert told["content"].startswith("Be kind.\n\nAnswer with one JSON object")
-    assert '"sum": {"type": "integer"}' in told["content"]
+    instruction = lesser["messages"][0]
+    assert instruction["role"] == "system"
+    assert instruction["content"].startswith("Be kind.\n\nAnswer with one JSON object")
+    assert '"sum": {"type": "integer"}' in instruction["content"]
     assert lesser["messages"][1:] == sent(pair, {})["messages"]
 
 
 @pytest.mark.parametrize(
     "quirk", [{"response_format": "none"}, {"drop_params": ["response_format"]}]
 )
-@pytest.mark.parametrize("asked", [JSON_SCHEMA, {"type": "json_object"}])
-def test_without_any_response_format_json_is_asked_for_in_words(
-    pair: Pair, quirk: dict[str, Any], asked: dict[str, Any]
+@pytest.mark.parametrize("response_format", [JSON_SCHEMA, {"type": "json_object"}])
+def test_without_response_format_json_is_asked_for_in_words(
+    pair: Pair, quirk: dict[str, Any], response_format: dict[str, Any]
 ) -> None:
-    body = sent(pair, quirk, response_format=asked)
+    body = sent(pair, quirk, response_format=response_format)
     assert "response_format" not in body
-    told, *rest = body["messages"]
-    assert told["role"] == "system"
-    assert told["content"].startswith("Answer with one JSON object")
-    assert ('"integer"' in told["content"]) is (asked is JSON_SCHEMA)
+    instruction, *rest = body["messages"]
+    assert instruction["role"] == "system"
+    assert instruction["content"].startswith("Answer with one JSON object")
+    assert ('"integer"' in instruction["content"]) is (response_format is JSON_SCHEMA)
     assert rest == sent(pair, {})["messages"]
 
 
 def test_words_for_json_follow_a_system_message_of_blocks() -> None:
-    blocks = [{"type": "text", "text": "Be kind."}]
-    body = {"messages": [{"role": "system", "content": blocks}], "response_format": JSON_SCHEMA}
-    content = applied(Quirks(response_format="none"), body)["messages"][0]["content"]
+    blocks: list[Any] = [{"type": "text", "text": "Be kind."}]
+    changed = applied(
+        Quirks(response_format="none"),
+        messages=[SystemMessage(blocks)],
+        response_format=JSON_SCHEMA,
+    )
+    content = changed["messages"][0].content
     assert content[0] == blocks[0]
     assert content[1]["text"].startswith("Answer with one JSON object")
 
@@ -206,22 +261,22 @@ def test_words_for_json_follow_a_system_message_of_blocks() -> None:
 def test_quirk_schema_with_json_object(pair: Pair) -> None:
     pair.plays(Reply('{"sum": 3}'))
 
-    def asked(method: Any, **quirks: Any) -> Any:
+    def response_format(method: Any, **quirks: Any) -> Any:
         model = AutoChatModel("m-1", registry=pair.registry(quirks=quirks))
         structured = model.with_structured_output(Sum, method=method)
         assert structured.invoke("1 + 2") == Sum(sum=3)
         return pair.first.requests[-1].body["response_format"]
 
-    assert asked("json_mode") == {"type": "json_object"}
-    assert asked("json_schema")["type"] == "json_schema"
-    along = asked("json_mode", schema_with_json_object=True)
-    assert along["type"] == "json_object"
-    assert along["schema"]["properties"].keys() == {"sum"}
-    taken = {"schema_with_json_object": True, "response_format": "json_object"}
-    assert asked("json_schema", **taken) == along
+    assert response_format("json_mode") == {"type": "json_object"}
+    assert response_format("json_schema")["type"] == "json_schema"
+    with_schema = response_format("json_mode", schema_with_json_object=True)
+    assert with_schema["type"] == "json_object"
+    assert with_schema["schema"]["properties"].keys() == {"sum"}
+    quirks = {"schema_with_json_object": True, "response_format": "json_object"}
+    assert response_format("json_schema", **quirks) == with_schema
 
 
-def test_the_responses_form_of_json_mode_is_bare() -> None:
+def test_json_mode_of_the_responses_protocol_has_no_schema() -> None:
     model = OpenAIRoute(model="m", use_responses_api=True, client=1, root_client=1)
     body = model._get_request_payload(
         "Hi", response_format={"type": "json_object", "schema": SCHEMA}
@@ -232,8 +287,12 @@ def test_the_responses_form_of_json_mode_is_bare() -> None:
 def test_quirk_developer_role(pair: Pair) -> None:
     messages = [{"role": "developer", "content": "Be kind."}, *MESSAGES]
     assert sent(pair, {}, messages=messages)["messages"][0]["role"] == "developer"
+    messages[1:1] = [ChatMessage("Be brief.", role="developer")]
     body = sent(pair, {"developer_role": False}, messages=messages)
-    assert body["messages"][0] == {"role": "system", "content": "Be kind."}
+    assert body["messages"][:2] == [
+        {"role": "system", "content": "Be kind."},
+        {"role": "system", "content": "Be brief."},
+    ]
 
 
 def test_quirk_drop_message_name(pair: Pair) -> None:
@@ -266,14 +325,14 @@ def test_quirk_replay_reasoning(pair: Pair) -> None:
     assert "reasoning_content" not in body["messages"][2]
 
 
-async def test_an_answers_reasoning_is_sent_back_in_the_next_turn(
+async def test_reasoning_of_an_answer_is_replayed_in_the_next_turn(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     pair.plays(Reply("3", reasoning="Let me add."), Reply("4"))
     model = AutoChatModel("m-1", registry=pair.registry(quirks={"replay_reasoning": True}))
-    asked: list[Any] = [HumanMessage("1 + 2?")]
-    asked += [await ask(model, asked), HumanMessage("+ 1?")]
-    await ask(model, asked)
+    conversation: list[Any] = [HumanMessage("1 + 2?")]
+    conversation += [await ask(model, conversation), HumanMessage("+ 1?")]
+    await ask(model, conversation)
     assert pair.first.requests[1].body["messages"][1]["reasoning_content"] == "Let me add."
 
 

@@ -52,7 +52,7 @@ class Replicate:
 
 @pytest.fixture
 def replicate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicate]:
-    monkeypatch.setattr("langchain_autoprovider.protocols.replicate.POLL_EVERY_S", 0.01)
+    monkeypatch.setattr("langchain_autoprovider.protocols.replicate.POLL_INTERVAL_S", 0.01)
     monkeypatch.setenv("REPLICATE_API_TOKEN", KEY)
 
     class Handler(BaseHTTPRequestHandler):
@@ -231,7 +231,7 @@ async def test_a_model_without_streams_is_waited_for(
 
 def test_tools_are_another_providers(replicate: Replicate) -> None:
     tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
-    with pytest.raises(AllRoutesFailed, match="takes no tools"):
+    with pytest.raises(AllRoutesFailed, match="does not support tools"):
         model_over(replicate).bind_tools([tool]).invoke("Hi")
     assert not replicate.asked
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, SystemMessage
 from msgspec.structs import replace
 
-from inference_providers import NoRouteError
+from inference_providers import NoRouteError, StreamInterrupted
 from inference_providers.routing.backend import ModelListing, find_backend
 from inference_providers.testing import Reply
+from langchain_autoprovider import AutoEmbeddings
 from langchain_autoprovider.messages.finish_reasons import FinishReasons
 from langchain_autoprovider.protocols import openai as openai_protocol
-from langchain_autoprovider.protocols.table import PROTOCOLS, Protocol
+from langchain_autoprovider.protocols.table import PROTOCOLS, Protocol, message_format_of
 
 if TYPE_CHECKING:
     from factories import Pair
@@ -41,7 +42,7 @@ def telepathy(monkeypatch: pytest.MonkeyPatch) -> Protocol:
     monkeypatch.setitem(PROTOCOLS, NAME, row)
     path = f"langchain_autoprovider.protocols.{NAME}"
     module = ModuleType(path)
-    vars(module).update(connect=openai_protocol.connect, aconnect=openai_protocol.aconnect)
+    vars(module)["CONNECTOR"] = openai_protocol.CONNECTOR
     monkeypatch.setitem(sys.modules, path, module)
     return row
 
@@ -93,6 +94,49 @@ def test_a_row_says_what_a_protocol_cannot_take_by_url(pair: Pair) -> None:
 def test_a_row_says_how_models_are_listed(telepathy: Protocol) -> None:
     assert find_backend().model_listing(NAME) == telepathy.model_listing
     assert find_backend().model_listing("unheard-of") is None
+
+
+def test_a_row_says_how_a_stream_ends(
+    pair: Pair, telepathy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.plays(Reply("read your mind"))
+    assert "".join(chunk.text for chunk in telepath(pair).stream("Hi")) == "read your mind"
+    unheard_of = FinishReasons(keys=("silence",), words={})
+    monkeypatch.setitem(PROTOCOLS, NAME, replace(telepathy, finish_reasons=unheard_of))
+    with pytest.raises(StreamInterrupted, match="without a finish reason"):
+        list(telepath(pair).stream("Hi"))
+
+
+def test_a_row_says_what_a_conversation_may_contain(
+    pair: Pair, telepathy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = replace(telepathy.message_format, single_system=True)
+    monkeypatch.setitem(PROTOCOLS, NAME, replace(telepathy, message_format=accepted))
+    message_format_of.cache_clear()
+    telepath(pair).invoke([SystemMessage("Be kind."), SystemMessage("Be brief."), "Hi"])
+    roles = [message["role"] for message in pair.first.requests[0].body["messages"]]
+    message_format_of.cache_clear()
+    assert roles == ["system", "user"]
+
+
+def test_a_row_says_whether_json_mode_takes_a_schema(
+    pair: Pair, telepathy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.plays(Reply("{}"))
+    request: Any = {"type": "json_object", "schema": {"type": "object"}}
+    telepath(pair).invoke("Hi", response_format=request)
+    assert pair.first.requests[-1].body["response_format"] == {"type": "json_object"}
+    monkeypatch.setitem(PROTOCOLS, NAME, replace(telepathy, json_mode_takes_schema=True))
+    telepath(pair).invoke("Hi", response_format=request)
+    assert pair.first.requests[-1].body["response_format"] == request
+
+
+@pytest.mark.usefixtures("telepathy")
+def test_a_row_says_whether_a_protocol_serves_embeddings(pair: Pair) -> None:
+    row = pair.first.row({}, key="FIRST_KEY", embeddings={"e-1": "first-e"})
+    row["endpoints"]["default"]["protocol"] = NAME
+    with pytest.raises(NoRouteError, match=NAME):
+        AutoEmbeddings("e-1", registry={"providers": {"first": row}}).embed_query("Hi")
 
 
 def test_the_first_finish_reason_that_is_set_counts() -> None:

@@ -19,6 +19,7 @@ from inference_providers.testing import Reply
 from inference_providers.types import Plan
 from langchain_autoprovider import AutoChatModel
 from langchain_autoprovider.messages.streaming import MessageChunkInspector
+from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +156,7 @@ async def test_gemini_calls_two_tools_at_once(pair: Pair) -> None:
 
 async def test_a_prompt_that_gemini_blocks_is_a_refusal(pair: Pair) -> None:
     pair.plays(Reply(body={"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "x"}))
-    with pytest.raises(Exception, match="the prompt was refused"):
+    with pytest.raises(Exception, match="the prompt was blocked"):
         pair.model_over("google-genai").invoke("Hi")
     pair.plays(Reply(body={"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "x"}))
     answer = pair.model_over("google-genai", fallback_on_content_filter=True).invoke("Hi")
@@ -174,7 +175,11 @@ def test_whole_calls_without_a_number_are_not_taken_for_one_that_is_cut() -> Non
         {"name": "add", "args": "{}", "id": call_id, "index": None, "type": "tool_call_chunk"}
         for call_id in ("one", "two")
     ]
-    reader = MessageChunkInspector(Plan(models=(), routes=(), skipped=()), FailoverState())
+    reader = MessageChunkInspector(
+        Plan(models=(), routes=(), skipped=()),
+        FailoverState(),
+        PROTOCOLS["openai-chat"].finish_reasons,
+    )
     reader.inspect(ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls)))
     assert reader.fault() is None
 

@@ -613,7 +613,7 @@ async def test_an_idle_connection_is_kept_for_so_long_only(  # noqa: PLR0913, PL
     opened: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("langchain_autoprovider.http.clients.IDLE_CONNECTION_S", idle_s)
+    monkeypatch.setattr("langchain_autoprovider.http.clients.MAX_IDLE_CONNECTION_S", idle_s)
     connections = pair.connections()
     pair.plays(Reply(body=dialect.answer(calls=False)))
     model = model_over(pair, dialect)
@@ -807,7 +807,7 @@ def test_a_key_shows_nowhere(pair: Pair, dialect: Dialect) -> None:
     while error:
         assert "first-key-value" not in f"{error!r} {error} {vars(error)}"
         error = error.__cause__
-    connections = [c for i, c in connections._connections.items() if i[0].provider == "first"]
+    connections = [c for k, c in connections._connections.items() if k[0] == "first"]
     assert connections
     for connection in connections:
         assert "first-key-value" not in f"{connection!r} {connection}"

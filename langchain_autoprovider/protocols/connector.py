@@ -1,0 +1,72 @@
+"""How a protocol's module opens the chat models of its routes: one `Connector` each."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from msgspec import Struct
+
+from langchain_autoprovider.http.clients import client_options, install_hooks
+from langchain_autoprovider.http.event_loops import close_with_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from langchain_core.language_models import BaseChatModel
+
+    from inference_providers.routing.backend import Access
+    from inference_providers.types import Route
+
+__all__ = ["Connector"]
+
+
+def _no_options(_: Access) -> dict[str, Any]:
+    return {}
+
+
+def _no_plain_client(_: Route, __: Access) -> None:
+    return None
+
+
+class Connector(Struct, frozen=True, kw_only=True):
+    """Opens connections in one protocol. A protocol's module has one, named `CONNECTOR`.
+
+    The connector makes the HTTP client of a route, installs its hooks and closes it: the
+    synchronous client with its chat model, the asynchronous one with its event loop.
+
+    Attributes:
+        build: Return the chat model of a route over an HTTP client.
+        abuild: The same for an asynchronous client. `None` if the vendor's class makes its
+            asynchronous calls in threads; then they use the model of `build`.
+        http_client: The class of the HTTP client, as the vendor's SDK expects it.
+        async_http_client: The class of the asynchronous one.
+        options: Arguments of the client besides those that all routes share.
+        plain_client: Return OpenAI's own client for a route, or `None` if the endpoint has no
+            OpenAI-compatible chat completions; then `openai_facade` stands in.
+    """
+
+    build: Callable[[Route, Access, Any], BaseChatModel]
+    abuild: Callable[[Route, Access, Any], Awaitable[BaseChatModel]] | None
+    http_client: type = httpx.Client
+    async_http_client: type = httpx.AsyncClient
+    options: Callable[[Access], dict[str, Any]] = _no_options
+    plain_client: Callable[[Route, Access], Any] = _no_plain_client
+
+    def connect(self, route: Route, access: Access) -> BaseChatModel:
+        """Return a chat model for calls without an event loop."""
+        http = self.http_client(**client_options(access), **self.options(access))
+        install_hooks(http, route, access)
+        model = self.build(route, access, http)
+        weakref.finalize(model, http.close)
+        return model
+
+    async def aconnect(self, route: Route, access: Access) -> tuple[BaseChatModel, object]:
+        """Return a chat model for the running event loop, and what keeps its client open."""
+        if self.abuild is None:
+            return self.connect(route, access), None
+        http = self.async_http_client(**client_options(access), **self.options(access))
+        install_hooks(http, route, access)
+        model = await self.abuild(route, access, http)
+        return model, await close_with_loop(http.aclose)
