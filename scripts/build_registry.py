@@ -1,7 +1,7 @@
-"""Make `providers.json` from the catalogues and the overlay under `registry/`.
+"""Build `providers.json` from the catalogues and the overlay under `registry/`.
 
-Without options, what is committed there is enough, and the same inputs give the
-same bytes. `--refresh` writes the compact copies of the catalogues anew.
+Without options it needs only what is committed, and the same inputs give the same bytes.
+`--refresh` also writes the compact copies of the catalogues.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ FOLDER = ROOT / "registry"
 TARGET = ROOT / "providers.json"
 
 WRONG = 2
-"""Exit code for inputs that make no registry."""
+"""Exit code for inputs that do not make a valid registry."""
 
 DIFFERENT = 1
-"""Exit code of `--check` for a file that is not what the inputs make."""
+"""Exit code of `--check` for a file that differs from what the inputs make."""
 
-_PLACE = "Full catalogue, a path or an https URL; the copy under registry/ unless given."
-_VERSION = "Version of that catalogue; needed with it."
+_PLACE = "Full catalogue, a path or https URL. Default: the copy under registry/."
+_VERSION = "Version of that catalogue; required with it."
 
 
 def main(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
@@ -37,11 +37,15 @@ def main(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     pi_ai_version: Annotated[str | None, typer.Option(help=_VERSION)] = None,
     shutdowns: Annotated[str | None, typer.Option(help=f"Shutdown dates. {_PLACE}")] = None,
     shutdowns_version: Annotated[str | None, typer.Option(help=_VERSION)] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Write the copies anew.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only compare with the file.")] = False,
-    dropped: Annotated[bool, typer.Option("--dropped", help="Say what was left out.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Write the compact copies again.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare with the existing file.")
+    ] = False,
+    dropped: Annotated[bool, typer.Option("--dropped", help="Show what was left out.")] = False,
 ) -> None:
-    """Make providers.json, and say what changed in it."""
+    """Build providers.json, and show what changed in it."""
     out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     full = {
         "models_dev": (models_dev, models_dev_version),
@@ -49,26 +53,25 @@ def main(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         "shutdowns": (shutdowns, shutdowns_version),
     }
     try:
-        said = overlay.read(FOLDER / "overlay.toml")
-        inputs = sources.gathered(FOLDER, full, overlay.used(said))
-        built = registry.build(said, inputs)
-        text = registry.checked(built, said)
-    except (overlay.OverlayError, sources.SourceError, registry.RegistryFault) as error:
+        edits = overlay.read(FOLDER / "overlay.toml")
+        inputs = sources.gather(FOLDER, full, overlay.used_ids(edits))
+        built = registry.build(edits, inputs)
+        text = registry.checked_text(built, edits)
+    except (overlay.OverlayError, sources.SourceError, registry.FaultyRegistryError) as error:
         err.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(WRONG) from None
     if dropped:
-        out.print(
-            tables.draw(tables.Table("Left out", ("provider", "model id", "why"), built.dropped))
-        )
+        columns = ("provider", "model id", "reason")
+        out.print(tables.draw(tables.Table("Left out", columns, built.left_out)))
     before = TARGET.read_text(encoding="utf-8") if TARGET.exists() else "{}"
     out.print(tables.draw(changes.changes(json.loads(before), built.document)))
     if check:
         if text != before:
-            err.print("providers.json is not what registry/ makes; run scripts/build_registry.py")
+            err.print("providers.json differs from what registry/ makes; run `make registry`")
             raise typer.Exit(DIFFERENT)
         return
     if refresh:
-        sources.write(FOLDER, inputs)
+        sources.write_copies(FOLDER, inputs)
     TARGET.write_text(text, encoding="utf-8", newline="\n")
 
 

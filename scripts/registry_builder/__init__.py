@@ -1,6 +1,6 @@
-"""Makes `providers.json` from the catalogues and the overlay under `registry/`.
+"""Builds `providers.json` from the catalogues and the overlay under `registry/`.
 
-`sources` reads catalogues, `overlay` what people wrote, `offers` judges and
-describes one model, `assemble` makes the document, `checks` refuses a wrong one,
-`layout` writes it, `changes` compares two.
+`sources` reads the catalogues and `overlay` what people write. `offers` decides for one
+model whether it is listed and describes it, `registry` assembles the document, `checks`
+refuses a faulty one, `layout` writes it, and `changes` compares two.
 """

@@ -14,27 +14,23 @@ __all__ = ["changes"]
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> Table:
     """Return the model ids that were added, are gone, or moved to another name."""
-    old, new = dict(_places(before)), dict(_places(after))
-    rows = (
-        [(("added", new[key]), key) for key in new.keys() - old.keys()]
-        + [(("gone", old[key]), key) for key in old.keys() - new.keys()]
-        + [
-            (("moved", f"{old[key]} → {new[key]}"), key)
-            for key in old.keys() & new.keys()
-            if old[key] != new[key]
-        ]
-    )
-    return Table(
-        f"{len(rows)} changes of models",
-        ("provider", "model id", "what", "model"),
-        sorted((provider, model_id, what, name) for (what, name), (provider, model_id) in rows),
-    )
+    old, new = dict(_names_by_id(before)), dict(_names_by_id(after))
+    rows = [(*key, "added", new[key]) for key in new.keys() - old.keys()]
+    rows += [(*key, "gone", old[key]) for key in old.keys() - new.keys()]
+    rows += [
+        (*key, "moved", f"{old[key]} → {new[key]}")
+        for key in old.keys() & new.keys()
+        if old[key] != new[key]
+    ]
+    columns = ("provider", "model id", "what", "model")
+    return Table(f"{len(rows)} changes of models", columns, sorted(rows))
 
 
-def _places(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+def _names_by_id(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield each provider and model id with the canonical name it is listed under."""
     for provider_id, row in document.get("providers", {}).items():
         for section in ("models", "embeddings"):
-            for name, listed in row.get(section, {}).items():
-                for entry in listed if isinstance(listed, list) else [listed]:
+            for name, listing in row.get(section, {}).items():
+                for entry in listing if isinstance(listing, list) else [listing]:
                     model_id = entry if isinstance(entry, str) else entry["id"]
                     yield (provider_id, model_id), name

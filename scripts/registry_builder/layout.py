@@ -1,4 +1,4 @@
-"""How the registry file is laid out: one model a line, so that a diff shows models."""
+"""How the registry file is laid out: one model per line, so that a diff shows models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["as_text"]
 def as_text(document: dict[str, Any]) -> str:
     """Return the document as JSON text; the same document gives the same text."""
     parts = [
-        f"{_json(key)}: {_providers(value) if key == 'providers' else _lines(value)}"
+        f"{_json(key)}: {_providers(value) if key == 'providers' else _items_on_lines(value)}"
         for key, value in document.items()
     ]
     return "{\n" + ",\n".join(parts) + "\n}\n"
@@ -37,12 +37,12 @@ def _models(models: dict[str, list[dict[str, Any]]]) -> str:
         if len(entries) == 1:
             lines.append(f"      {_json(name)}: {_json(entries[0])}")
         else:
-            each = ",\n".join(f"        {_json(entry)}" for entry in entries)
-            lines.append(f"      {_json(name)}: [\n{each}\n      ]")
+            entry_lines = ",\n".join(f"        {_json(entry)}" for entry in entries)
+            lines.append(f"      {_json(name)}: [\n{entry_lines}\n      ]")
     return "{\n" + ",\n".join(lines) + "\n    }"
 
 
-def _lines(value: Any) -> str:
+def _items_on_lines(value: Any) -> str:
     if isinstance(value, dict) and value:
         return "{\n" + ",\n".join(f"  {_json(k)}: {_json(v)}" for k, v in value.items()) + "\n}"
     if isinstance(value, list) and value:

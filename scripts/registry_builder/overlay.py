@@ -1,7 +1,20 @@
-"""What people write: `registry/overlay.toml`, the facts no catalogue has.
+"""`registry/overlay.toml`: what people write, the facts that no catalogue has.
 
-One table a provider, see CONTRIBUTING.md. Tables that go into the registry file
-as they are (`auth`, `endpoints`, `quirks`) are checked there, against its schema.
+A provider is one table, `[providers.<id>]`, in the order of preference. The classes below
+document every key; a key that none of them has is an error. Three of them go into the
+registry file unchanged and are checked there against its schema: `auth`, `endpoints`, `quirks`.
+
+```toml
+[providers.example]
+name = "Example"
+auth = { any_of = [["EXAMPLE_API_KEY"]] }
+models_dev = "example"                     # its id in models.dev: models and prices
+pi_ai = "example"                          # its id in pi-ai: newer facts, quirks
+endpoints.default = { protocol = "openai-chat", base_url = "https://api.example.com/v1" }
+rules = [{ match = "-beta$", drop = "a preview" }]
+[providers.example.models]
+"ex-2" = { listed_by = "example.com/models", overrides = { context = 128000 } }
+```
 """
 
 from __future__ import annotations
@@ -16,68 +29,73 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Overlay", "OverlayError", "PerModel", "Row", "Rule", "read", "used"]
+__all__ = ["ModelEdit", "Overlay", "OverlayError", "ProviderTable", "Rule", "read", "used_ids"]
 
 
 class OverlayError(ValueError):
-    """The overlay is wrong; the message says where."""
+    """The overlay is not TOML, or has a key that does not exist; the message says where."""
 
 
 class _Table(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of the overlay's tables: a word nobody reads is an error."""
+    """Base of the overlay's tables: an unknown key is an error."""
 
 
-class PerModel(_Table, frozen=True, kw_only=True):
-    """What is said of one model id, or of all that a rule's pattern finds.
+class ModelEdit(_Table, frozen=True, kw_only=True):
+    """What the overlay says about one model id, or about all ids that a rule matches.
 
     Attributes:
-        name: The canonical name, where the text rules cannot know it.
-        add: Who lists the id, where no catalogue does.
+        name: The canonical name, if the text rules cannot know it.
+        listed_by: Who lists the id, if no catalogue does.
         drop: Why the id is left out.
-        keep: Why the id is kept although a catalogue counts it out.
-        facts: Fields of the registry's `Model`, in place of the catalogues'.
-        unset: Fields of which the catalogues say something wrong.
-        newer: Whether pi-ai's facts stand before models.dev's.
-        embedding: Whether it embeds, where its id does not tell.
-        embeds_too: Facts under which a chat model is listed among the embedding models
-            as well, since its server gives out its vectors.
-        quirks: Laid over the provider's.
+        keep: Why the id is kept although a catalogue rules it out.
+        overrides: Fields of the registry's `Model` that replace the catalogues' values.
+        omit: Fields that the catalogues get wrong; they are left unknown.
+        prefer_pi_ai: Whether pi-ai's facts are used instead of models.dev's.
+        embedding: Whether it is an embedding model, if its id does not show it.
+        also_embeds: Facts under which a chat model is listed as an embedding model as
+            well, because its server returns embeddings too.
+        quirks: Laid over the provider's quirks.
     """
 
     name: str | None = None
-    add: str | None = None
+    listed_by: str | None = None
     drop: str | None = None
     keep: str | None = None
-    facts: dict[str, Any] = {}
-    unset: tuple[str, ...] = ()
-    newer: bool = False
+    overrides: dict[str, Any] = {}
+    omit: tuple[str, ...] = ()
+    prefer_pi_ai: bool = False
     embedding: bool = False
-    embeds_too: dict[str, Any] = {}
+    also_embeds: dict[str, Any] = {}
     quirks: dict[str, Any] = {}
 
 
-class Rule(PerModel, frozen=True, kw_only=True):
-    """The same for every id that `match`, a regular expression, finds something in."""
+class Rule(ModelEdit, frozen=True, kw_only=True):
+    """An edit for every id in which the regular expression `match` is found."""
 
     match: str
 
 
-class Row(_Table, frozen=True, kw_only=True):
+class ProviderTable(_Table, frozen=True, kw_only=True):
     """One provider.
 
+    Fields that are not described here are those of the registry's `Provider`.
+
     Attributes:
-        catalogue: Its id in models.dev.
-        newer: Its id in pi-ai.
-        complete: Whether pi-ai lists all of its models that call tools: then a model
-            only the older catalogue has is gone.
-        newer_prices: Whether prices are pi-ai's.
-        shutdowns: LiteLLM's names of it in the shutdown dates.
-        older_unset: Fields in which models.dev is not to be believed here: `temperature`.
-        newer_unset: The same of pi-ai: `context`, `cost`.
-        only_known: Whether only models are listed that somebody else serves too.
-        ways: Addresses that models.dev gives for single models → our endpoint's name.
-        rules: Applied in order; of several that match, each adds its own.
-        models: What is said of single ids; stands before `rules`.
+        models_dev: Its id in models.dev.
+        pi_ai: Its id in pi-ai.
+        litellm: Its ids in LiteLLM's price map, for shutdown dates.
+        pi_ai_is_complete: Whether pi-ai lists all of its models that call tools. Then such
+            a model that only models.dev lists is gone.
+        pi_ai_prices: Whether prices are taken from pi-ai.
+        models_dev_ignored: Fields of models.dev that are wrong for this provider:
+            `temperature`.
+        pi_ai_ignored: Fields of pi-ai that are wrong for this provider: `context`, `cost`.
+        only_served_elsewhere: Whether a model is listed only if another provider serves it
+            too, because the catalogues' list of this provider is out of date.
+        endpoint_by_url: The endpoint's name by base URL, for models that models.dev lists
+            with a URL of their own.
+        rules: Edits by pattern, in order; every rule that matches is applied.
+        models: Edits by model id, applied after `rules`.
     """
 
     name: str
@@ -90,37 +108,37 @@ class Row(_Table, frozen=True, kw_only=True):
     quirks: dict[str, Any] = {}
     variant_of: str | None = None
     accepts_any_model: bool = False
-    catalogue: str | None = None
-    newer: str | None = None
-    complete: bool = False
-    newer_prices: bool = False
-    shutdowns: tuple[str, ...] = ()
-    older_unset: tuple[str, ...] = ()
-    newer_unset: tuple[str, ...] = ()
-    only_known: bool = False
-    ways: dict[str, str] = {}
+    models_dev: str | None = None
+    pi_ai: str | None = None
+    litellm: tuple[str, ...] = ()
+    pi_ai_is_complete: bool = False
+    pi_ai_prices: bool = False
+    models_dev_ignored: tuple[str, ...] = ()
+    pi_ai_ignored: tuple[str, ...] = ()
+    only_served_elsewhere: bool = False
+    endpoint_by_url: dict[str, str] = {}
     rules: tuple[Rule, ...] = ()
-    models: dict[str, PerModel] = {}
+    models: dict[str, ModelEdit] = {}
 
-    def said_of(self, model_id: str) -> tuple[PerModel, ...]:
-        """Return what the overlay says of an id, the strongest word last."""
-        said: list[PerModel] = [rule for rule in self.rules if re.search(rule.match, model_id)]
-        if own := self.models.get(model_id):
-            said.append(own)
-        return tuple(said)
+    def edits_of(self, model_id: str) -> tuple[ModelEdit, ...]:
+        """Return the edits of a model id, the strongest last."""
+        edits: list[ModelEdit] = [rule for rule in self.rules if re.search(rule.match, model_id)]
+        if model_id in self.models:
+            edits.append(self.models[model_id])
+        return tuple(edits)
 
 
 class Families(_Table, frozen=True, kw_only=True):
-    """What models.dev's `family` means.
+    """How to read the `family` that models.dev states.
 
     Attributes:
-        same: Words that are one family, the first being its name.
-        wrong: Words to pass over: brands, or families models.dev mistook.
-        mixed: Canonical names that rightly have several families or sizes, and why.
+        synonyms: Words for one family, the first being its name.
+        ignored: Words that are not families: brands, or errors of models.dev.
+        mixed: Canonical names that do have several families or sizes, each with the reason.
     """
 
-    same: tuple[tuple[str, ...], ...] = ()
-    wrong: tuple[str, ...] = ()
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    ignored: tuple[str, ...] = ()
     mixed: dict[str, str] = {}
 
 
@@ -128,10 +146,17 @@ class Overlay(_Table, frozen=True, kw_only=True):
     """The whole file.
 
     Attributes:
-        as_of: The day it speaks of: what was shut down by then is left out.
-        tiers: The tier words in use.
-        not_chat: Finds ids that are no chat models.
-        dimensions: Sizes of embeddings by canonical name.
+        as_of: The date the file describes; models shut down by then are left out.
+        tiers: The tiers that entries may have.
+        not_chat: A regular expression found in ids of models that are not for chat.
+        embedding: A regular expression found in ids of embedding models.
+        families: How to read models.dev's `family`.
+        providers: Providers by id, in order of preference.
+        retired_providers: Closed providers, as in the registry file.
+        retired_models: Retired models, as in the registry file.
+        aliases: Other names of models, by canonical name.
+        dimensions: Vector sizes of embedding models, by canonical name.
+        auto_model_priority: Models for callers that name none, best first.
     """
 
     as_of: date
@@ -139,7 +164,7 @@ class Overlay(_Table, frozen=True, kw_only=True):
     not_chat: str
     embedding: str
     families: Families = Families()
-    providers: dict[str, Row] = {}
+    providers: dict[str, ProviderTable] = {}
     retired_providers: dict[str, dict[str, Any]] = {}
     retired_models: dict[str, dict[str, Any]] = {}
     aliases: dict[str, str] = {}
@@ -151,7 +176,7 @@ def read(source: Path | bytes) -> Overlay:
     """Read an overlay.
 
     Raises:
-        OverlayError: It is not TOML, or holds what nobody reads; says where.
+        OverlayError: It is not TOML, or has an unknown key; says where.
     """
     raw = source if isinstance(source, bytes) else source.read_bytes()
     try:
@@ -161,11 +186,11 @@ def read(source: Path | bytes) -> Overlay:
         raise OverlayError(msg) from error
 
 
-def used(overlay: Overlay) -> dict[str, set[str]]:
-    """Return which providers are read of each catalogue, by the catalogue's name in `Inputs`."""
-    rows = overlay.providers.values()
+def used_ids(overlay: Overlay) -> dict[str, set[str]]:
+    """Return which providers are used from each catalogue, by field of `sources.Inputs`."""
+    tables = overlay.providers.values()
     return {
-        "models_dev": {row.catalogue for row in rows if row.catalogue},
-        "pi_ai": {row.newer for row in rows if row.newer},
-        "shutdowns": {group for row in rows for group in row.shutdowns},
+        "models_dev": {table.models_dev for table in tables if table.models_dev},
+        "pi_ai": {table.pi_ai for table in tables if table.pi_ai},
+        "shutdowns": {litellm_id for table in tables for litellm_id in table.litellm},
     }

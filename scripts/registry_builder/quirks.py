@@ -1,7 +1,7 @@
-"""Quirks: what the overlay and pi-ai state, in the registry's words.
+"""Quirks as the overlay and pi-ai state them, in the registry's words.
 
-A provider's are the overlay's and what pi-ai states of every model it has there; a
-model's stand in place of them, so they are written out whole where they differ.
+A provider's quirks are the overlay's and what pi-ai states of every model it has there.
+A model's quirks replace the provider's, so they are written out in full where they differ.
 """
 
 from __future__ import annotations
@@ -12,48 +12,50 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from registry_builder.sources import Compat, Newer
+    from registry_builder.sources import PiAiCompat, PiAiModel
 
-__all__ = ["combined", "of_compat", "of_provider"]
-
-
-def of_provider(said: dict[str, Any], newer: Iterable[Newer]) -> dict[str, Any]:
-    """Return a provider's quirks: the overlay's, and what holds of all its models."""
-    stated = [of_compat(model.compat) for model in newer if model.compat]
-    return combined(reduce(_common, stated) if stated else {}, said)
+__all__ = ["combined", "from_compat", "provider_quirks"]
 
 
-def of_compat(compat: Compat) -> dict[str, Any]:
-    """Say in the registry's words what pi-ai states; what it does not, stays open."""
+def provider_quirks(overlay_quirks: dict[str, Any], models: Iterable[PiAiModel]) -> dict[str, Any]:
+    """Return a provider's quirks: the overlay's, and what holds for all models in pi-ai."""
+    stated = [from_compat(model.compat) for model in models if model.compat]
+    return combined(reduce(_common, stated) if stated else {}, overlay_quirks)
+
+
+def from_compat(compat: PiAiCompat) -> dict[str, Any]:
+    """Translate what pi-ai states; what it does not state stays unknown."""
     quirks: dict[str, Any] = {}
-    refused = {
+    supported_params = {
         "store": compat.supports_store,
         "reasoning_effort": compat.supports_reasoning_effort,
         "temperature": compat.supports_temperature,
     }
-    if drop := [name for name, taken in refused.items() if taken is False]:
-        quirks["drop_params"] = sorted(drop)
-    lacking = {
+    refused = [name for name, supported in supported_params.items() if supported is False]
+    if refused:
+        quirks["drop_params"] = sorted(refused)
+    supported_features = {
         "developer_role": compat.supports_developer_role,
         "strict_tools": compat.supports_strict_mode,
         "stream_usage": compat.supports_usage_in_streaming,
     }
-    quirks |= {name: False for name, has in lacking.items() if has is False}
+    quirks |= {name: False for name, has in supported_features.items() if has is False}
     if compat.requires_reasoning_content_on_assistant_messages:
         quirks["replay_reasoning"] = True
     return quirks
 
 
-def combined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Lay quirks over others; what either refuses is refused."""
-    quirks = {**one, **other}
-    if refused := {*one.get("drop_params", ()), *other.get("drop_params", ())}:
+def combined(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay quirks over others; a parameter that either refuses is refused."""
+    quirks = {**base, **over}
+    if refused := {*base.get("drop_params", ()), *over.get("drop_params", ())}:
         quirks["drop_params"] = sorted(refused)
     return dict(sorted(quirks.items()))
 
 
-def _common(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    shared = {name: value for name, value in one.items() if other.get(name) == value}
-    both = set(one.get("drop_params", ())) & set(other.get("drop_params", ()))
+def _common(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Return the quirks that two models share."""
+    shared = {name: value for name, value in first.items() if second.get(name) == value}
+    refused = set(first.get("drop_params", ())) & set(second.get("drop_params", ()))
     shared.pop("drop_params", None)
-    return {**shared, "drop_params": sorted(both)} if both else shared
+    return {**shared, "drop_params": sorted(refused)} if refused else shared

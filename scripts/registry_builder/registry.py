@@ -1,54 +1,59 @@
-"""Overlay and catalogues make the registry's document.
+"""Assembles the registry's document from the overlay and the catalogues.
 
-* Providers stand in the overlay's order, which is the order of preference; models,
-  aliases and retired rows are sorted.
-* A retired row with a day is final: whoever still lists the model is out of date. One
-  without says that nobody lists the model, so it gives way when somebody does.
+* Providers are in the overlay's order, which is the order of preference; models, aliases
+  and retired rows are sorted.
+* A retired model with a date is final: a catalogue that still lists it is out of date.
+  Without a date the row only says that no provider lists the model, and it gives way as
+  soon as one does.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from inference_providers.registry.loader import SCHEMA_VERSION
 from registry_builder import checks, layout
-from registry_builder.offers import Dropped, Offer, Shelf, shelf_of
+from registry_builder.offers import LeftOut, Offer, ProviderFacts, facts_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from registry_builder.overlay import Overlay, Row
+    from registry_builder.overlay import Overlay, ProviderTable
     from registry_builder.sources import Inputs
 
-__all__ = ["Built", "RegistryFault", "build", "checked"]
-
-SCHEMA_VERSION = 1
+__all__ = ["Built", "FaultyRegistryError", "build", "checked_text"]
 
 
-class RegistryFault(ValueError):  # noqa: N818 - it is told, not raised through
-    """What was built must not be shipped; the message has one line for each reason."""
+class FaultyRegistryError(ValueError):
+    """The registry must not be shipped; the message has one line for each reason."""
 
 
 class Built(NamedTuple):
-    """The document, and how it came about."""
+    """The document, and what it was built from."""
 
     document: dict[str, Any]
     offers: list[Offer]
-    dropped: list[Dropped]
+    left_out: list[LeftOut]
 
 
 def build(overlay: Overlay, inputs: Inputs) -> Built:
-    """Make the registry's document; nothing is checked yet."""
-    shelves = [shelf_of(provider_id, overlay, inputs) for provider_id in overlay.providers]
-    judged = [one for shelf in shelves for one in shelf.judged()]
-    dropped = [one for one in judged if isinstance(one, Dropped)]
-    vouched = _vouched(judged, overlay)
+    """Build the registry's document, without checking it."""
+    providers = [facts_about(provider_id, overlay, inputs) for provider_id in overlay.providers]
+    decisions = [decision for facts in providers for decision in facts.offers()]
+    candidates = [one for one in decisions if isinstance(one, Offer)]
+    left_out = [one for one in decisions if isinstance(one, LeftOut)]
+    reliable_names = {
+        offer.name
+        for offer in candidates
+        if not overlay.providers[offer.provider].only_served_elsewhere
+    }
     offers = []
-    for one in judged:
-        if isinstance(one, Offer):
-            if why := _not_after_all(one, vouched, overlay):
-                dropped.append(Dropped(one.provider, one.entry["id"], why))
-            else:
-                offers.append(one)
+    for offer in candidates:
+        reason = _reason_after_all(offer, reliable_names, overlay)
+        if reason is None:
+            offers.append(offer)
+        else:
+            left_out.append(LeftOut(offer.provider, offer.entry["id"], reason))
     served = {offer.name for offer in offers}
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -56,9 +61,9 @@ def build(overlay: Overlay, inputs: Inputs) -> Built:
         "sources": [
             source.origin() for source in (inputs.models_dev, inputs.pi_ai, inputs.shutdowns)
         ],
-        "providers": {shelf.provider: _row(shelf, offers) for shelf in shelves},
-        "retired_providers": _as_written(overlay.retired_providers),
-        "retired_models": _as_written(
+        "providers": {facts.provider: _provider_row(facts, offers) for facts in providers},
+        "retired_providers": _with_dates_as_text(overlay.retired_providers),
+        "retired_models": _with_dates_as_text(
             {
                 name: row
                 for name, row in sorted(overlay.retired_models.items())
@@ -68,93 +73,84 @@ def build(overlay: Overlay, inputs: Inputs) -> Built:
         "aliases": dict(sorted(overlay.aliases.items())),
         "auto_model_priority": list(overlay.auto_model_priority),
     }
-    return Built(document, offers, dropped)
+    return Built(document, offers, left_out)
 
 
-def _vouched(judged: list[Offer | Dropped], overlay: Overlay) -> frozenset[str]:
-    """Return the names that are served by a provider whose list can be believed."""
-    return frozenset(
-        one.name
-        for one in judged
-        if isinstance(one, Offer) and not overlay.providers[one.provider].only_known
-    )
-
-
-def _not_after_all(offer: Offer, vouched: frozenset[str], overlay: Overlay) -> str | None:
+def _reason_after_all(offer: Offer, reliable_names: set[str], overlay: Overlay) -> str | None:
+    """Return why an offer is left out because of what the whole registry knows."""
     if since := overlay.retired_models.get(offer.name, {}).get("since"):
         return f"retired since {since}"
-    if overlay.providers[offer.provider].only_known and offer.name not in vouched:
-        return "nobody else serves it"
+    table = overlay.providers[offer.provider]
+    if table.only_served_elsewhere and offer.name not in reliable_names:
+        return "no other provider serves it"
     return None
 
 
-def checked(built: Built, overlay: Overlay) -> str:
+def checked_text(built: Built, overlay: Overlay) -> str:
     """Return the text of the registry file.
 
     Raises:
-        RegistryFault: It would be wrong; the message has every complaint.
+        FaultyRegistryError: The registry is faulty; the message has every complaint.
     """
-    if found := checks.complaints(built.document, built.offers, built.dropped, overlay):
-        msg = "\n".join(found)
-        raise RegistryFault(msg)
+    complaints = checks.complaints(built.document, built.offers, built.left_out, overlay)
+    if complaints:
+        raise FaultyRegistryError("\n".join(complaints))
     return layout.as_text(built.document)
 
 
-def _row(shelf: Shelf, offers: list[Offer]) -> dict[str, Any]:
-    row = shelf.row
-    own = [offer for offer in offers if offer.provider == shelf.provider]
-    written: dict[str, Any] = {
-        "name": row.name,
-        "kind": row.kind,
-        "docs": row.docs or shelf.docs,
-        "source": row.source or _source(row),
-        "checked": (row.checked or shelf.overlay.as_of).isoformat(),
-        "auth": row.auth,
-        "endpoints": row.endpoints,
-        "quirks": shelf.quirks or None,
-        "variant_of": row.variant_of,
-        "accepts_any_model": row.accepts_any_model or None,
-        "models": _by_name(offer for offer in own if not offer.embeds),
-        "embeddings": _by_name(_embedding(own)) or None,
+def _provider_row(facts: ProviderFacts, all_offers: list[Offer]) -> dict[str, Any]:
+    table = facts.table
+    offers = [offer for offer in all_offers if offer.provider == facts.provider]
+    row: dict[str, Any] = {
+        "name": table.name,
+        "kind": table.kind,
+        "docs": table.docs or facts.docs,
+        "source": table.source or _source_names(table),
+        "checked": (table.checked or facts.overlay.as_of).isoformat(),
+        "auth": table.auth,
+        "endpoints": table.endpoints,
+        "quirks": facts.quirks or None,
+        "variant_of": table.variant_of,
+        "accepts_any_model": table.accepts_any_model or None,
+        "models": _entries_by_name(offer for offer in offers if not offer.is_embedding),
+        "embeddings": _entries_by_name(_embedding_offers(offers)) or None,
     }
-    return {field: value for field, value in written.items() if value is not None}
+    return {field: value for field, value in row.items() if value is not None}
 
 
-def _embedding(offers: Iterable[Offer]) -> Iterator[Offer]:
+def _embedding_offers(offers: Iterable[Offer]) -> Iterator[Offer]:
     for offer in offers:
-        if offer.embeds:
+        if offer.is_embedding:
             yield offer
-        elif offer.vectors:
-            yield offer._replace(entry=offer.vectors)
+        elif offer.embedding_entry:
+            yield offer._replace(entry=offer.embedding_entry)
 
 
-def _source(row: Row) -> str:
-    read = [
-        name
-        for name, used in (
-            ("models.dev", row.catalogue),
-            ("pi-ai", row.newer),
-            ("LiteLLM's shutdown dates", row.shutdowns),
-        )
-        if used
-    ]
-    return ", ".join([*read, "registry/overlay.toml"])
+def _source_names(table: ProviderTable) -> str:
+    names = {
+        "models.dev": table.models_dev,
+        "pi-ai": table.pi_ai,
+        "LiteLLM's shutdown dates": table.litellm,
+    }
+    used = [name for name, is_used in names.items() if is_used]
+    return ", ".join([*used, "registry/overlay.toml"])
 
 
-def _by_name(offers: Iterable[Offer]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def _entries_by_name(offers: Iterable[Offer]) -> dict[str, list[dict[str, Any]]]:
+    """Return entries by canonical name: plain ones first, then the newest, then by id."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
     for offer in sorted(offers, key=lambda offer: offer.name):
-        found.setdefault(offer.name, []).append(offer.entry)
-    for entries in found.values():
+        by_name.setdefault(offer.name, []).append(offer.entry)
+    for entries in by_name.values():  # three stable sorts, the most important last
         entries.sort(key=lambda entry: str(entry["id"]))
         entries.sort(key=lambda entry: str(entry.get("released", "")), reverse=True)
         entries.sort(
             key=lambda entry: ("tier" in entry, "snapshot" in entry, "quantization" in entry)
         )
-    return found
+    return by_name
 
 
-def _as_written(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _with_dates_as_text(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         name: {field: str(value) if field == "since" else value for field, value in row.items()}
         for name, row in rows.items()

@@ -1,8 +1,7 @@
-"""The catalogues: what is read of them, and the compact copies under `registry/`.
+"""The catalogues: what is read from them, and the compact copies under `registry/`.
 
-Reading is compacting: the types below name the fields used, whatever else a
-catalogue holds is passed over. So the full file and its compact copy give the
-same values, the same bytes and the same hash.
+The types below name the fields that are used; reading a catalogue drops everything else.
+So a full catalogue and its compact copy give the same values, bytes and hash.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import requests
@@ -21,16 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "About",
-    "Compat",
     "Inputs",
-    "Listed",
-    "Newer",
+    "ModelsDevModel",
+    "ModelsDevProvider",
+    "PiAiCompat",
+    "PiAiModel",
     "Price",
     "Source",
     "SourceError",
-    "Vendor",
-    "gathered",
-    "write",
+    "gather",
+    "write_copies",
 ]
 
 FETCH_TIMEOUT_S = 30.0
@@ -48,28 +47,26 @@ class Price(Struct, frozen=True, omit_defaults=True):
 
 
 class Limit(Struct, frozen=True, omit_defaults=True):
-    """Sizes in tokens; 0 means that nobody knows."""
+    """Sizes in tokens; 0 means unknown."""
 
     context: float | None = None
     output: float | None = None
 
 
 class Modalities(Struct, frozen=True, omit_defaults=True):
-    """What goes in and what comes out."""
+    """What a model reads and what it writes."""
 
     input: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
 
 
-class OwnWay(Struct, frozen=True, omit_defaults=True):
-    """How one model is reached, where that differs from its provider's way."""
+class ModelsDevEndpoint(Struct, frozen=True, omit_defaults=True):
+    """The base URL of one model, if it differs from its provider's."""
 
-    npm: str | None = None
     api: str | None = None
-    shape: str | None = None
 
 
-class Listed(Struct, frozen=True, omit_defaults=True):
+class ModelsDevModel(Struct, frozen=True, omit_defaults=True):
     """One model in models.dev's catalogue."""
 
     modalities: Modalities
@@ -82,18 +79,18 @@ class Listed(Struct, frozen=True, omit_defaults=True):
     status: str | None = None
     cost: Price | None = None
     limit: Limit = Limit()
-    provider: OwnWay | None = None
+    provider: ModelsDevEndpoint | None = None
 
 
-class Vendor(Struct, frozen=True, omit_defaults=True):
+class ModelsDevProvider(Struct, frozen=True, omit_defaults=True):
     """One provider in models.dev's catalogue."""
 
-    models: dict[str, Listed]
+    models: dict[str, ModelsDevModel]
     doc: str | None = None
 
 
-class Compat(Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What pi-ai states of a model's departures from OpenAI's protocol."""
+class PiAiCompat(Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """How pi-ai says that a model departs from OpenAI's protocol."""
 
     supports_store: bool | None = None
     supports_developer_role: bool | None = None
@@ -105,8 +102,8 @@ class Compat(Struct, frozen=True, omit_defaults=True, rename="camel"):
     max_tokens_field: str | None = None
 
 
-class Newer(Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """One model in pi-ai's catalogue, which lists chat models that call tools."""
+class PiAiModel(Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """One model in pi-ai's catalogue, which lists only chat models that call tools."""
 
     api: str
     context_window: float | None = None
@@ -114,16 +111,19 @@ class Newer(Struct, frozen=True, omit_defaults=True, rename="camel"):
     input: tuple[str, ...] = ()
     reasoning: bool = False
     cost: Price | None = None
-    compat: Compat | None = None
+    compat: PiAiCompat | None = None
 
 
-Catalogue = dict[str, Vendor]
-PiAi = dict[str, dict[str, Newer]]
-Shutdowns = dict[str, dict[str, str]]
+ModelsDev = dict[str, ModelsDevProvider]
+"""Providers by their id in models.dev."""
+PiAi = dict[str, dict[str, PiAiModel]]
+"""Models by provider id and model id in pi-ai."""
+ShutdownDates = dict[str, dict[str, str]]
+"""Dates by provider id and model id in LiteLLM's price map."""
 
 
 class About(Struct, frozen=True):
-    """What a catalogue is, and under which licence."""
+    """What a catalogue is, and its licence."""
 
     name: str
     version: str
@@ -132,7 +132,7 @@ class About(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """A catalogue with what it is and the hash of what is read of it."""
+    """The used part of a catalogue, with its hash."""
 
     about: About
     data: Any
@@ -152,31 +152,39 @@ class Inputs(Struct, frozen=True):
     shutdowns: Source
 
     @property
-    def catalogue(self) -> Catalogue:
-        """models.dev's providers by their id there."""
-        catalogue: Catalogue = self.models_dev.data
-        return catalogue
+    def models_dev_providers(self) -> ModelsDev:
+        """The data of models.dev."""
+        data: ModelsDev = self.models_dev.data
+        return data
 
     @property
-    def newer(self) -> PiAi:
-        """pi-ai's models by its provider's id and the model's id."""
-        newer: PiAi = self.pi_ai.data
-        return newer
+    def pi_ai_models(self) -> PiAi:
+        """The data of pi-ai."""
+        data: PiAi = self.pi_ai.data
+        return data
 
     @property
-    def dates(self) -> Shutdowns:
-        """Shutdown dates by LiteLLM's provider and the model's id there."""
-        dates: Shutdowns = self.shutdowns.data
-        return dates
+    def shutdown_dates(self) -> ShutdownDates:
+        """The data of LiteLLM's price map."""
+        data: ShutdownDates = self.shutdowns.data
+        return data
 
 
-FILES: Mapping[str, tuple[str, About, Any]] = {
-    "models_dev": (
+class CatalogueFile(NamedTuple):
+    """A compact copy, and the type of its data."""
+
+    name: str
+    about: About
+    shape: Any
+
+
+FILES: Mapping[str, CatalogueFile] = {
+    "models_dev": CatalogueFile(
         "models-dev.json.gz",
         About("models.dev", "", "MIT", "https://models.dev/api.json"),
-        Catalogue,
+        ModelsDev,
     ),
-    "pi_ai": (
+    "pi_ai": CatalogueFile(
         "pi-ai.json.gz",
         About(
             "@earendil-works/pi-ai",
@@ -186,99 +194,97 @@ FILES: Mapping[str, tuple[str, About, Any]] = {
         ),
         PiAi,
     ),
-    "shutdowns": (
+    "shutdowns": CatalogueFile(
         "shutdown-dates.json.gz",
         About("litellm (shutdown dates)", "", "MIT", "https://pypi.org/project/litellm/"),
-        Shutdowns,
+        ShutdownDates,
     ),
 }
-"""Field of `Inputs` → its compact copy, what it is, and what is read of it."""
+"""The catalogues by field of `Inputs`."""
 
 
-def gathered(
+def gather(
     folder: Path,
     full: Mapping[str, tuple[str | None, str | None]],
     used: Mapping[str, Collection[str]],
 ) -> Inputs:
-    """Read each catalogue: the full one where a place is given, else the compact copy.
+    """Read each catalogue: the full one if it is given, or else the compact copy.
 
     Args:
-        folder: Where the compact copies lie.
-        full: Place and version of full catalogues, by field of `Inputs`.
-        used: The providers the registry needs of each.
+        folder: Where the compact copies are.
+        full: Path or URL and version of full catalogues, by field of `Inputs`.
+        used: The provider ids that the registry needs from each.
 
     Raises:
-        SourceError: A catalogue cannot be read, is not one, or lacks a provider.
+        SourceError: A catalogue cannot be read, is malformed, or lacks a provider.
     """
     sources = {}
     for field in FILES:
-        place, version = full.get(field, (None, None))
-        source = _copy(folder, field) if place is None else _full(field, place, version)
-        if missing := sorted(set(used[field]).difference(source.data)):
-            msg = f"{source.about.name} has no {', '.join(map(repr, missing))}; mend the overlay"
+        location, version = full.get(field, (None, None))
+        if location is None:
+            about, data = _read_copy(folder, field)
+        else:
+            about, data = _read_full(field, location, version)
+        if missing := sorted(set(used[field]).difference(data)):
+            msg = f"{about.name} has no {', '.join(map(repr, missing))}; correct the overlay"
             raise SourceError(msg)
-        sources[field] = _source(source.about, {name: source.data[name] for name in used[field]})
+        used_data = {name: data[name] for name in used[field]}
+        raw = msgspec.json.encode(used_data, order="sorted")
+        sources[field] = Source(about, used_data, hashlib.sha256(raw).hexdigest())
     return Inputs(**sources)
 
 
-def _copy(folder: Path, field: str) -> Source:
-    name, _, shape = FILES[field]
-    path = folder / name
-    raw = _unpacked(_bytes_of(str(path)))
+def _read_copy(folder: Path, field: str) -> tuple[About, Any]:
+    path = folder / FILES[field].name
+    raw = _decompressed(_read_bytes(str(path)))
     try:
         parts = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         about = msgspec.json.decode(parts["about"], type=About)
-        data = msgspec.json.decode(parts["data"], type=shape)
+        return about, msgspec.json.decode(parts["data"], type=FILES[field].shape)
     except (msgspec.DecodeError, KeyError) as error:
-        msg = f"{path}: is not a compact catalogue: {error}; make it anew with --refresh"
+        msg = f"{path}: not a compact catalogue: {error}; write it again with --refresh"
         raise SourceError(msg) from error
-    return _source(about, data)
 
 
-def _full(field: str, place: str, version: str | None) -> Source:
-    _, about, shape = FILES[field]
+def _read_full(field: str, location: str, version: str | None) -> tuple[About, Any]:
+    about = FILES[field].about
     if not version:
-        msg = f"{place}: say which version of {about.name} it is"
+        msg = f"{location}: the version of {about.name} is missing"
         raise SourceError(msg)
     try:
-        data = msgspec.json.decode(_unpacked(_bytes_of(place)), type=shape)
+        data = msgspec.json.decode(_decompressed(_read_bytes(location)), type=FILES[field].shape)
     except msgspec.DecodeError as error:
-        msg = f"{place}: is not the catalogue of {about.name}: {error}"
+        msg = f"{location}: not the catalogue of {about.name}: {error}"
         raise SourceError(msg) from error
-    return _source(msgspec.structs.replace(about, version=version), data)
+    return msgspec.structs.replace(about, version=version), data
 
 
-def write(folder: Path, inputs: Inputs) -> None:
+def write_copies(folder: Path, inputs: Inputs) -> None:
     """Write the compact copies; the same values give the same bytes."""
-    for field, (name, _, _) in FILES.items():
+    for field, file in FILES.items():
         source: Source = getattr(inputs, field)
         raw = msgspec.json.encode({"about": source.about, "data": source.data}, order="sorted")
-        (folder / name).write_bytes(gzip.compress(raw, mtime=0))
+        (folder / file.name).write_bytes(gzip.compress(raw, mtime=0))
 
 
-def _source(about: About, data: Any) -> Source:
-    raw = msgspec.json.encode(data, order="sorted")
-    return Source(about, data, hashlib.sha256(raw).hexdigest())
-
-
-def _unpacked(raw: bytes) -> bytes:
+def _decompressed(raw: bytes) -> bytes:
     return gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
 
 
-def _bytes_of(place: str) -> bytes:
-    if "://" not in place:
+def _read_bytes(location: str) -> bytes:
+    if "://" not in location:
         try:
-            return Path(place).read_bytes()
+            return Path(location).read_bytes()
         except OSError as error:
-            msg = f"{place}: cannot be read: {error.strerror or error}"
+            msg = f"{location}: cannot be read: {error.strerror or error}"
             raise SourceError(msg) from error
-    if not place.startswith("https://"):
-        msg = f"{place}: a catalogue is fetched over https only"
+    if not location.startswith("https://"):
+        msg = f"{location}: a catalogue is fetched over https only"
         raise SourceError(msg)
     try:
-        answer = requests.get(place, timeout=FETCH_TIMEOUT_S)
-        answer.raise_for_status()
+        response = requests.get(location, timeout=FETCH_TIMEOUT_S)
+        response.raise_for_status()
     except requests.RequestException as error:
-        msg = f"{place}: cannot be fetched: {error}"
+        msg = f"{location}: cannot be fetched: {error}"
         raise SourceError(msg) from error
-    return answer.content
+    return response.content
