@@ -266,7 +266,8 @@ def _collect_text(body: Any) -> str:
         name = key.lower()
         if not isinstance(value, str) or name in _IGNORED_KEYS:
             continue
-        is_sentence = " " in value.strip()  # some providers put sentences into `code` or `error`
+        # Some providers put sentences into `code` or `error`; Chinese ones have no spaces.
+        is_sentence = " " in value.strip() or not value.isascii()
         if is_sentence or name not in _CODE_KEYS:
             texts.append(value[:_MAX_VALUE_CHARS])
     return " ".join(" ".join(texts).split())[:_MAX_TEXT_CHARS]

@@ -179,6 +179,8 @@ _WORDS = (
     _text(_DENIED, patterns.BILLING, QUOTA_EXCEEDED),
     # Gemini and xAI use 400.
     _text({400, 404, 422}, patterns.AUTH, AUTH_FAILED),
+    # Before the model, since it comes back.
+    _text({400, 403}, r"temporarily unavailable", OVERLOADED),
     # Includes models that this account may not use: Bedrock, Hugging Face, Together.
     _text({400, 401, 403, 412, 422}, patterns.MODEL_UNAVAILABLE, MODEL_NOT_FOUND),
     # Fireworks: the deployment of this model is not up.

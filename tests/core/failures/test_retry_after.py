@@ -1,4 +1,4 @@
-"""How long a provider says to wait is understood in every spelling."""
+"""A requested wait is read from headers, the body and words, in every spelling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 IN_5_MINUTES = "Sun, 22 Nov 2026 12:05:00 GMT"
 
 
-def said(headers=None, body=None, text: str = "", now: datetime | None = NOW) -> float | None:
+def wait_s(headers=None, body=None, text: str = "", now: datetime | None = NOW) -> float | None:
     return retry_after.requested_wait_s(headers or {}, body, text, now)
 
 
@@ -28,14 +28,14 @@ def said(headers=None, body=None, text: str = "", now: datetime | None = NOW) ->
         ("500 milliseconds", 0.5), (" 12S ", 12), ("1d", 86_400),
     ],
 )  # fmt: skip
-def test_a_duration_is_read(text: str, expected: float) -> None:
+def test_duration_s_reads_every_spelling(text: str, expected: float) -> None:
     assert retry_after.duration_s(text) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     "text", ["", "soon", "-3", "nan", "inf", "1e99", "400 days", "5 apples", "ms", "6m0", "1..2s"]
 )
-def test_what_is_no_duration_or_absurd_is_not(text: str) -> None:
+def test_duration_s_rejects_implausible_text(text: str) -> None:
     assert retry_after.duration_s(text) is None
 
 
@@ -60,14 +60,14 @@ def test_what_is_no_duration_or_absurd_is_not(text: str) -> None:
         ({}, None),
     ],
 )
-def test_retry_after_is_read(headers: dict, expected: float | None) -> None:
-    assert said(headers) == expected
+def test_requested_wait_s_reads_retry_after_headers(headers: dict, expected: float | None) -> None:
+    assert wait_s(headers) == expected
 
 
-def test_a_date_without_the_time_is_ignored() -> None:
-    assert said({"retry-after": IN_5_MINUTES}, now=None) is None
-    assert said({"retry-after": "1795348800"}, now=None) is None
-    assert said(text="You will regain access on 2026-12-01 at 00:00 UTC.", now=None) is None
+def test_requested_wait_s_ignores_dates_without_now() -> None:
+    assert wait_s({"retry-after": IN_5_MINUTES}, now=None) is None
+    assert wait_s({"retry-after": "1795348800"}, now=None) is None
+    assert wait_s(text="You will regain access on 2026-12-01 at 00:00 UTC.", now=None) is None
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_a_date_without_the_time_is_ignored() -> None:
         ({"retryDelay": {"seconds": 3}}, None),
     ],
 )
-def test_a_body_tells_the_wait(body: object, expected: float | None) -> None:
-    assert said(body=body) == expected
+def test_requested_wait_s_reads_the_body(body: object, expected: float | None) -> None:
+    assert wait_s(body=body) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,23 +109,23 @@ def test_a_body_tells_the_wait(body: object, expected: float | None) -> None:
         ("You will regain access on 2026-12-01 at 00:00 UTC.", 734_400),
         ("It will reset at 2026-11-22 21:32:12 +0800 CST", 5532),
         ("Limit resets at 2026-11-22T12:00:09.5Z", 9.5),
-        ("Your limit will reset at 2026-08-27 21:31:39", None),  # in whose zone?
+        ("Your limit will reset at 2026-08-27 21:31:39", None),  # in which time zone?
         ("try again in 99999 days", None),
     ],
 )
-def test_words_tell_the_wait(text: str, expected: float | None) -> None:
-    assert said(text=text) == pytest.approx(expected)
+def test_requested_wait_s_reads_words(text: str, expected: float | None) -> None:
+    assert wait_s(text=text) == pytest.approx(expected)
 
 
-def test_a_header_goes_before_the_body_and_that_before_words() -> None:
+def test_requested_wait_s_prefers_header_over_body_over_words() -> None:
     body = {"retryDelay": "2s"}
-    assert said({"retry-after": "1"}, body, "try again in 3s") == 1
-    assert said({}, body, "try again in 3s") == 2
-    assert said({"retry-after": "-1"}, {}, "try again in 3s") == 3
+    assert wait_s({"retry-after": "1"}, body, "try again in 3s") == 1
+    assert wait_s({}, body, "try again in 3s") == 2
+    assert wait_s({"retry-after": "-1"}, {}, "try again in 3s") == 3
 
 
 @pytest.mark.parametrize(
-    ("headers", "expected", "exhausted_only"),
+    ("headers", "expected", "reset_if_exhausted"),
     [
         ({"x-ratelimit-reset-requests": "20ms", "x-ratelimit-reset-tokens": "6m0s"}, 360, None),
         (
@@ -154,11 +154,11 @@ def test_a_header_goes_before_the_body_and_that_before_words() -> None:
         ({"x-ratelimit-limit-requests": "60"}, None, None),
     ],
 )
-def test_the_spent_window_tells_when_it_resets(
-    headers: dict, expected: float | None, exhausted_only: float | None
+def test_window_reset_s_reads_the_exhausted_window(
+    headers: dict, expected: float | None, reset_if_exhausted: float | None
 ) -> None:
     assert retry_after.window_reset_s(headers, NOW, exhausted_only=False) == expected
-    assert retry_after.window_reset_s(headers, NOW, exhausted_only=True) == exhausted_only
+    assert retry_after.window_reset_s(headers, NOW, exhausted_only=True) == reset_if_exhausted
 
 
 @pytest.mark.parametrize(
@@ -169,20 +169,20 @@ def test_the_spent_window_tells_when_it_resets(
         (datetime(2026, 11, 22, 7, 59, tzinfo=UTC), 1 / 60),
     ],
 )
-def test_googles_day_ends_at_midnight_in_california(now: datetime, hours: float) -> None:
+def test_until_midnight_pacific_s_knows_summer_time(now: datetime, hours: float) -> None:
     assert retry_after.until_midnight_pacific_s(now) == pytest.approx(hours * 3600)
 
 
-def test_without_time_zones_googles_day_ends_by_standard_time(
+def test_until_midnight_pacific_s_works_without_time_zones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def none(name: str) -> None:
+    def fail(name: str) -> None:
         raise ZoneInfoNotFoundError(name)
 
-    monkeypatch.setattr(retry_after, "ZoneInfo", none)
+    monkeypatch.setattr(retry_after, "ZoneInfo", fail)
     assert retry_after.until_midnight_pacific_s(NOW) == 20 * 3600
     assert retry_after.until_midnight_pacific_s(datetime(2026, 7, 1, 12, tzinfo=UTC)) == 20 * 3600
 
 
-def test_a_wait_is_finite() -> None:
-    assert math.isfinite(said({"retry-after": "31622400"}) or 0)
+def test_requested_wait_s_is_finite() -> None:
+    assert math.isfinite(wait_s({"retry-after": "31622400"}) or 0)
