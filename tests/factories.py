@@ -11,12 +11,15 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from inference_providers.failover.events import Failure
 from inference_providers.testing import FakeProvider, Reply
 from inference_providers.types import Endpoint, Model, Plan, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from inference_providers.failover.engine import Engine
+    from inference_providers.failover.events import AttemptRecord, Outcome, RaceResult
     from inference_providers.types import Skipped
     from langchain_autoprovider import AutoChatModel
     from llamaindex_autoprovider import AutoLLM
@@ -121,6 +124,22 @@ def http_error(
     """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return HTTPError(status, body, named, message)
+
+
+def failure(error: Exception, **fields: Any) -> Failure:
+    """Build the outcome of an attempt that raised `error`."""
+    return Failure(error=error, **{"ms": 1.0, **fields})
+
+
+def finish(engine: Engine, report: Outcome | RaceResult) -> tuple[AttemptRecord, ...]:
+    """Send a failover engine the report that ends it; return the records of all attempts."""
+    try:
+        engine.send(report)
+    except StopIteration as done:
+        records: tuple[AttemptRecord, ...] = done.value
+        return records
+    msg = "the engine goes on"
+    raise AssertionError(msg)
 
 
 async def eventually(condition: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""The four drivers run one policy: same routes, same commitments, nothing swallowed."""
+"""The four drivers run one engine: same routes, same commitments, nothing swallowed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 class Chunk(NamedTuple):
     text: str = ""
     finish: bool = False
-    tried: tuple[AttemptRecord, ...] = ()
+    attempts: tuple[AttemptRecord, ...] = ()
 
 
 ROLE, FINISH = Chunk(), Chunk(finish=True)
 HELLO = [ROLE, Chunk("Hel"), Chunk(""), Chunk("lo"), FINISH]
 
 
-class ChunkInspector:
+class TextInspector:
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
 
@@ -45,36 +45,36 @@ class ChunkInspector:
         return "".join(chunk.text for chunk in chunks)
 
     def final_chunk(self, attempts: tuple[AttemptRecord, ...]) -> Chunk:
-        return Chunk(tried=attempts)
+        return Chunk(attempts=attempts)
 
 
 Script = dict[str, Any]
 """Provider → an answer or chunks; an exception (also among chunks) is raised."""
 
 
-class Run:
-    """Runs a script through a driver; both kinds of drivers look the same from outside."""
+class ScriptedRun:
+    """Runs a script through a driver; sync and async look the same from outside."""
 
     def __init__(self, script: Script, *, is_async: bool) -> None:
         self.script = script
         self.is_async = is_async
         self.called: list[str] = []
         self.closed: list[str] = []
-        self.opened: list[Generator[Chunk]] = []  # kept, or losing them would close them
+        self.opened: list[Generator[Chunk]] = []  # kept alive, or it would be closed
         self.scrubbed: list[tuple[str, Exception]] = []
         plan = factories.plan(*map(factories.route, script))
         settings = FailoverSettings(max_attempts=9, retry_budget=0)
         self.engine = failover(plan, settings=settings, now=time.monotonic())
 
-    def scrub(self, where: Route, error: Exception) -> None:
-        self.scrubbed.append((where.provider, error))
+    def scrub(self, route: Route, error: Exception) -> None:
+        self.scrubbed.append((route.provider, error))
 
     def send(self, attempt: Attempt) -> Any:
         self.called.append(attempt.route.provider)
-        planned = self.script[attempt.route.provider]
-        if isinstance(planned, BaseException):
-            raise planned
-        return planned
+        reply = self.script[attempt.route.provider]
+        if isinstance(reply, BaseException):
+            raise reply
+        return reply
 
     async def asend(self, attempt: Attempt) -> Any:
         await asyncio.sleep(0)
@@ -83,25 +83,25 @@ class Run:
     def open(self, attempt: Attempt) -> Generator[Chunk]:
         self.called.append(attempt.route.provider)
         try:
-            for planned in self.script[attempt.route.provider]:
-                if isinstance(planned, BaseException):
-                    raise planned
-                yield planned
+            for reply in self.script[attempt.route.provider]:
+                if isinstance(reply, BaseException):
+                    raise reply
+                yield reply
         finally:
             self.closed.append(attempt.route.provider)
 
-    def open_and_keep(self, attempt: Attempt) -> Generator[Chunk]:
+    def open_kept(self, attempt: Attempt) -> Generator[Chunk]:
         self.opened.append(self.open(attempt))
         return self.opened[-1]
 
     async def aopen(self, attempt: Attempt) -> AsyncGenerator[Chunk]:
         self.called.append(attempt.route.provider)
         try:
-            for planned in self.script[attempt.route.provider]:
+            for reply in self.script[attempt.route.provider]:
                 await asyncio.sleep(0)
-                if isinstance(planned, BaseException):
-                    raise planned
-                yield planned
+                if isinstance(reply, BaseException):
+                    raise reply
+                yield reply
         finally:
             await asyncio.sleep(0)
             self.closed.append(attempt.route.provider)
@@ -112,16 +112,16 @@ class Run:
         return drivers.call(self.engine, self.send, self.scrub)
 
     async def stream(self, *, into: list[Chunk], stop_after: int | None = None) -> list[Chunk]:
-        """Read the stream into `into`, stopping early after so many chunks."""
+        """Read the stream into `into`; stop after `stop_after` chunks."""
         if self.is_async:
-            chunks = drivers.astream(self.engine, self.aopen, ChunkInspector, self.scrub)
+            chunks = drivers.astream(self.engine, self.aopen, TextInspector, self.scrub)
             while len(into) != stop_after:
                 if (chunk := await anext(chunks, None)) is None:
                     return into
                 into.append(chunk)
             await chunks.aclose()
         else:
-            plain = drivers.stream(self.engine, self.open_and_keep, ChunkInspector, self.scrub)
+            plain = drivers.stream(self.engine, self.open_kept, TextInspector, self.scrub)
             while len(into) != stop_after:
                 if (chunk := next(plain, None)) is None:
                     return into
@@ -130,12 +130,12 @@ class Run:
         return into
 
 
-MakeRun = Callable[[Script], Run]
+MakeRun = Callable[[Script], ScriptedRun]
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def run(request: pytest.FixtureRequest) -> MakeRun:
-    return lambda script: Run(script, is_async=request.param)
+    return lambda script: ScriptedRun(script, is_async=request.param)
 
 
 def texts(chunks: Sequence[Chunk]) -> str:
@@ -145,36 +145,36 @@ def texts(chunks: Sequence[Chunk]) -> str:
 # Calls
 
 
-async def test_a_call_returns_the_answer_and_what_was_tried(run: MakeRun) -> None:
-    going = run({"a": ConnectionError("no"), "b": "answer", "c": "unused"})
-    answer, tried = await going.call()
+async def test_call_returns_the_answer_and_all_attempts(run: MakeRun) -> None:
+    scripted = run({"a": ConnectionError("no"), "b": "answer", "c": "unused"})
+    answer, attempts = await scripted.call()
     assert answer == "answer"
-    assert going.called == ["a", "b"]
-    assert [(t.route.provider, t.failure_class) for t in tried] == [
+    assert scripted.called == ["a", "b"]
+    assert [(a.route.provider, a.failure_class) for a in attempts] == [
         ("a", "overloaded"),
         ("b", None),
     ]
-    assert all(t.outcome.ms >= 0 for t in tried)
+    assert all(a.outcome.ms >= 0 for a in attempts)
 
 
-async def test_an_error_is_scrubbed_before_anybody_sees_it(run: MakeRun) -> None:
+async def test_call_scrubs_every_error(run: MakeRun) -> None:
     error, bug = ConnectionError("no"), TypeError("bug")
-    going = run({"a": error, "b": bug})
+    scripted = run({"a": error, "b": bug})
     with pytest.raises(TypeError):
-        await going.call()
-    assert going.scrubbed == [("a", error), ("b", bug)]
+        await scripted.call()
+    assert scripted.scrubbed == [("a", error), ("b", bug)]
 
 
-async def test_a_bug_raises_as_it_is_and_does_not_move_on(run: MakeRun) -> None:
+async def test_call_raises_a_bug_unchanged_and_tries_no_other_route(run: MakeRun) -> None:
     bug = TypeError("a bug of ours")
-    going = run({"a": bug, "b": "unused"})
+    scripted = run({"a": bug, "b": "unused"})
     with pytest.raises(TypeError) as caught:
-        await going.call()
+        await scripted.call()
     assert caught.value is bug
-    assert going.called == ["a"]
+    assert scripted.called == ["a"]
 
 
-async def test_when_all_fail_the_last_error_is_the_cause(run: MakeRun) -> None:
+async def test_call_raises_from_the_last_error_when_all_fail(run: MakeRun) -> None:
     last = ConnectionError("last")
     with pytest.raises(AllRoutesFailed) as caught:
         await run({"a": ConnectionError("first"), "b": last}).call()
@@ -182,101 +182,101 @@ async def test_when_all_fail_the_last_error_is_the_cause(run: MakeRun) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
-async def test_stopping_the_program_is_no_failure_of_a_route(
+async def test_call_lets_ctrl_c_and_cancellation_through(
     run: MakeRun, stop: type[BaseException]
 ) -> None:
-    going = run({"a": stop(), "b": "unused"})
+    scripted = run({"a": stop(), "b": "unused"})
     with pytest.raises(stop):
-        await going.call()
-    assert (going.called, going.scrubbed) == (["a"], [])
+        await scripted.call()
+    assert (scripted.called, scripted.scrubbed) == (["a"], [])
 
 
 # Streams
 
 
-async def test_a_stream_hands_on_every_chunk_and_ends_with_the_trace(run: MakeRun) -> None:
-    going = run({"a": HELLO, "b": HELLO})
-    *chunks, last = await going.stream(into=[])
+async def test_stream_yields_every_chunk_and_the_final_chunk(run: MakeRun) -> None:
+    scripted = run({"a": HELLO, "b": HELLO})
+    *chunks, last = await scripted.stream(into=[])
     assert chunks == HELLO
-    assert [t.route.provider for t in last.tried] == ["a"]
-    outcome = last.tried[0].outcome
+    assert [a.route.provider for a in last.attempts] == ["a"]
+    outcome = last.attempts[0].outcome
     assert isinstance(outcome, Success)
     assert 0 <= outcome.first_output_ms <= outcome.ms
-    assert (going.called, going.closed) == (["a"], ["a"])
+    assert (scripted.called, scripted.closed) == (["a"], ["a"])
 
 
-async def test_chunks_before_the_first_output_are_held_back(run: MakeRun) -> None:
-    going = run({"a": [ROLE, ROLE, ConnectionError("cut")], "b": HELLO})
-    *chunks, last = await going.stream(into=[])
-    assert chunks == HELLO, "chunks of the route that failed came through"
-    assert [t.route.provider for t in last.tried] == ["a", "b"]
-    assert going.closed == ["a", "b"]
+async def test_stream_holds_back_chunks_before_the_first_output(run: MakeRun) -> None:
+    scripted = run({"a": [ROLE, ROLE, ConnectionError("cut")], "b": HELLO})
+    *chunks, last = await scripted.stream(into=[])
+    assert chunks == HELLO, "chunks of the failed route came through"
+    assert [a.route.provider for a in last.attempts] == ["a", "b"]
+    assert scripted.closed == ["a", "b"]
 
 
-async def test_a_stream_commits_at_its_first_output(run: MakeRun) -> None:
+async def test_stream_commits_at_its_first_output(run: MakeRun) -> None:
     error = ConnectionError("cut")
-    going = run({"a": [ROLE, Chunk("Hel"), error], "b": HELLO})
+    scripted = run({"a": [ROLE, Chunk("Hel"), error], "b": HELLO})
     seen: list[Chunk] = []
     with pytest.raises(StreamInterrupted) as caught:
-        await going.stream(into=seen)
+        await scripted.stream(into=seen)
     assert texts(seen) == caught.value.partial == "Hel"
     assert caught.value.__cause__ is error
     assert caught.value.route.provider == "a"
-    assert (going.called, going.closed) == (["a"], ["a"])
-    assert going.scrubbed == [("a", error)]
+    assert (scripted.called, scripted.closed) == (["a"], ["a"])
+    assert scripted.scrubbed == [("a", error)]
 
 
 @pytest.mark.parametrize("chunks", [[], [ROLE], [ROLE, ROLE]])
-async def test_a_stream_without_finish_and_output_fails_over(
+async def test_stream_without_output_and_finish_reason_fails_over(
     run: MakeRun, chunks: list[Chunk]
 ) -> None:
     *seen, last = await run({"a": chunks, "b": HELLO}).stream(into=[])
     assert texts(seen) == "Hello"
-    assert [t.failure_class for t in last.tried] == ["invalid_response", None]
+    assert [a.failure_class for a in last.attempts] == ["invalid_response", None]
 
 
-async def test_a_stream_without_finish_after_output_is_interrupted(run: MakeRun) -> None:
-    going = run({"a": [ROLE, Chunk("Hel")], "b": HELLO})
+async def test_stream_without_finish_reason_after_output_is_broken(run: MakeRun) -> None:
+    scripted = run({"a": [ROLE, Chunk("Hel")], "b": HELLO})
     with pytest.raises(StreamInterrupted, match="without a finish reason") as caught:
-        await going.stream(into=[])
+        await scripted.stream(into=[])
     assert caught.value.partial == "Hel"
     assert isinstance(caught.value.__cause__, InvalidResponseError)
-    assert going.called == ["a"]
+    assert scripted.called == ["a"]
 
 
-async def test_a_finished_stream_without_output_is_an_empty_answer(run: MakeRun) -> None:
+async def test_stream_with_finish_but_no_output_is_an_empty_answer(run: MakeRun) -> None:
     *chunks, last = await run({"a": [ROLE, FINISH], "b": HELLO}).stream(into=[])
     assert chunks == [ROLE, FINISH]
-    assert last.tried[0].outcome.first_output_ms is None
-    assert len(last.tried) == 1
+    assert last.attempts[0].outcome.first_output_ms is None
+    assert len(last.attempts) == 1
 
 
-async def test_a_bug_in_a_stream_raises_as_it_is(run: MakeRun) -> None:
-    going = run({"a": [ROLE, TypeError("a bug")], "b": HELLO})
+async def test_stream_raises_a_bug_unchanged(run: MakeRun) -> None:
+    scripted = run({"a": [ROLE, TypeError("a bug")], "b": HELLO})
     with pytest.raises(TypeError, match="a bug"):
-        await going.stream(into=[])
-    assert (going.called, going.closed) == (["a"], ["a"])
+        await scripted.stream(into=[])
+    assert (scripted.called, scripted.closed) == (["a"], ["a"])
 
 
 @pytest.mark.parametrize("read", [1, 2, 3])
-async def test_a_consumer_that_stops_closes_the_stream_at_once(run: MakeRun, read: int) -> None:
-    going = run({"a": HELLO, "b": HELLO})
-    await going.stream(into=[], stop_after=read)
-    assert (going.called, going.closed, going.scrubbed) == (["a"], ["a"], [])
+async def test_stream_is_closed_when_the_consumer_stops(run: MakeRun, read: int) -> None:
+    scripted = run({"a": HELLO, "b": HELLO})
+    await scripted.stream(into=[], stop_after=read)
+    assert (scripted.called, scripted.closed, scripted.scrubbed) == (["a"], ["a"], [])
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
 @pytest.mark.parametrize("before", [[], [ROLE], [ROLE, Chunk("Hel")]])
-async def test_stopping_the_program_closes_the_stream_and_propagates(
+async def test_stream_is_closed_by_ctrl_c_and_cancellation(
     run: MakeRun, stop: type[BaseException], before: list[Chunk]
 ) -> None:
-    going = run({"a": [*before, stop()], "b": HELLO})
+    scripted = run({"a": [*before, stop()], "b": HELLO})
     with pytest.raises(stop):
-        await going.stream(into=[])
-    assert (going.called, going.closed, going.scrubbed) == (["a"], ["a"], [])
+        await scripted.stream(into=[])
+    assert (scripted.called, scripted.closed, scripted.scrubbed) == (["a"], ["a"], [])
 
 
-async def test_a_cancelled_task_closes_the_stream_it_waits_on() -> None:
+async def test_astream_is_closed_when_its_task_is_cancelled() -> None:
     closed = asyncio.Event()
 
     async def forever(_: Attempt) -> AsyncGenerator[Chunk]:
@@ -286,12 +286,12 @@ async def test_a_cancelled_task_closes_the_stream_it_waits_on() -> None:
         finally:
             closed.set()
 
-    going = Run({"a": [], "b": []}, is_async=True)
+    scripted = ScriptedRun({"a": [], "b": []}, is_async=True)
     seen: list[Chunk] = []
     reading = asyncio.Event()
 
     async def read() -> None:
-        async for chunk in drivers.astream(going.engine, forever, ChunkInspector, going.scrub):
+        async for chunk in drivers.astream(scripted.engine, forever, TextInspector, scripted.scrub):
             seen.append(chunk)
             reading.set()
 
@@ -304,10 +304,10 @@ async def test_a_cancelled_task_closes_the_stream_it_waits_on() -> None:
     assert texts(seen) == "Hel"
 
 
-async def test_an_exception_thrown_in_by_the_consumer_is_no_failure_of_the_route() -> None:
-    going = Run({"a": HELLO, "b": HELLO}, is_async=False)
-    chunks = drivers.stream(going.engine, going.open_and_keep, ChunkInspector, going.scrub)
+async def test_stream_error_thrown_by_the_consumer_is_not_a_failure() -> None:
+    scripted = ScriptedRun({"a": HELLO, "b": HELLO}, is_async=False)
+    chunks = drivers.stream(scripted.engine, scripted.open_kept, TextInspector, scripted.scrub)
     next(chunks)
     with pytest.raises(ConnectionError, match="the consumer's"):
         chunks.throw(ConnectionError("the consumer's own"))
-    assert (going.called, going.closed, going.scrubbed) == (["a"], ["a"], [])
+    assert (scripted.called, scripted.closed, scripted.scrubbed) == (["a"], ["a"], [])

@@ -1,29 +1,33 @@
-"""The trace says who answered, who was asked before, and what it cost."""
+"""The trace: who answered, which routes were tried before, and what it cost."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import factories
-from factories import route
-from inference_providers.failover.events import AttemptRecord, Cancelled, Failure, Success
+from factories import failure, route
+from inference_providers.failover.events import AttemptRecord, Cancelled, Success
 from inference_providers.failover.trace import build_trace, cost_usd
-from inference_providers.types import Cost, Plan, Route, Skipped
+from inference_providers.types import Cost, Skipped
+
+if TYPE_CHECKING:
+    from inference_providers.types import Plan, Route
 
 KEYS = {
     "model", "provider", "model_id", "degraded", "attempts", "skipped", "ttft_ms", "cost_usd",
 }  # fmt: skip
 
 
-def answered(where: Route, **fields) -> AttemptRecord:
-    return AttemptRecord(route=where, outcome=Success(ms=20.5, **fields))
+def answered(on: Route, **fields: Any) -> AttemptRecord:
+    return AttemptRecord(route=on, outcome=Success(ms=20.5, **fields))
 
 
-def refused(where: Route) -> AttemptRecord:
-    failure = Failure(error=ValueError("sk-canary"), ms=10.0)
-    return AttemptRecord(route=where, outcome=failure, failure_class="rate_limited", status=429)
+def rate_limited(on: Route) -> AttemptRecord:
+    outcome = failure(ValueError("sk-canary"), ms=10.0)
+    return AttemptRecord(route=on, outcome=outcome, failure_class="rate_limited", status=429)
 
 
 def plan(*models: str) -> Plan:
@@ -31,10 +35,10 @@ def plan(*models: str) -> Plan:
     return factories.plan(route("a"), route("b"), models=models, skipped=skipped)
 
 
-def test_the_trace_has_exactly_the_documented_keys_and_values() -> None:
-    made = build_trace(plan("m"), [refused(route("a")), answered(route("b"))])
-    assert set(made) == KEYS
-    assert made == {
+def test_trace_has_exactly_the_documented_keys_and_values() -> None:
+    trace = build_trace(plan("m"), [rate_limited(route("a")), answered(route("b"))])
+    assert set(trace) == KEYS
+    assert trace == {
         "model": "m",
         "provider": "b",
         "model_id": "b-m",
@@ -51,40 +55,38 @@ def test_the_trace_has_exactly_the_documented_keys_and_values() -> None:
     }  # fmt: skip
 
 
-def test_the_trace_is_json_and_holds_nothing_of_errors_or_keys() -> None:
-    made = build_trace(plan("m"), [refused(route("a")), answered(route("b"))], (1, 2))
-    assert json.loads(json.dumps(made)) == made
-    assert "sk-canary" not in json.dumps(made)
+def test_trace_is_json_without_error_texts_or_keys() -> None:
+    trace = build_trace(plan("m"), [rate_limited(route("a")), answered(route("b"))], (1, 2))
+    assert json.loads(json.dumps(trace)) == trace
+    assert "sk-canary" not in json.dumps(trace)
 
 
 @pytest.mark.parametrize(
-    ("asked", "served", "degraded"),
+    ("models", "served", "degraded"),
     [(("m", "n"), "m", False), (("m", "n"), "n", True), ((), "n", False), (("n",), "n", False)],
 )
-def test_another_model_than_the_first_named_is_a_degraded_answer(
-    asked: tuple[str, ...],
+def test_trace_is_degraded_if_a_later_model_answered(
+    models: tuple[str, ...],
     served: str,
     degraded: bool,
 ) -> None:
-    assert build_trace(plan(*asked), [answered(route("a", model=served))])["degraded"] is degraded
+    trace = build_trace(plan(*models), [answered(route("a", model=served))])
+    assert trace["degraded"] is degraded
 
 
-def test_the_time_to_the_first_output_is_the_answering_streams() -> None:
-    made = build_trace(plan("m"), [refused(route("a")), answered(route("b"), first_output_ms=7.25)])
-    assert made["ttft_ms"] == 7.25
+def test_trace_ttft_ms_is_that_of_the_answer() -> None:
+    records = [rate_limited(route("a")), answered(route("b"), first_output_ms=7.25)]
+    assert build_trace(plan("m"), records)["ttft_ms"] == 7.25
 
 
-def test_the_cost_is_that_of_the_route_that_answered() -> None:
-    dear, cheap = Cost(input=10, output=40), Cost(input=0.5, output=2)
-    made = build_trace(
-        plan("m"),
-        [
-            refused(route("a", model_info={"cost": dear})),
-            answered(route("b", model_info={"cost": cheap})),
-        ],
-        (1_000_000, 500_000),
-    )
-    assert made["cost_usd"] == pytest.approx(1.5)
+def test_trace_cost_is_that_of_the_route_that_answered() -> None:
+    expensive, cheap = Cost(input=10, output=40), Cost(input=0.5, output=2)
+    records = [
+        rate_limited(route("a", model_info={"cost": expensive})),
+        answered(route("b", model_info={"cost": cheap})),
+    ]
+    trace = build_trace(plan("m"), records, (1_000_000, 500_000))
+    assert trace["cost_usd"] == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize(
@@ -97,21 +99,20 @@ def test_the_cost_is_that_of_the_route_that_answered() -> None:
         (None, (1000, 100), None),
     ],
 )
-def test_no_price_is_better_than_a_wrong_one(
+def test_cost_usd_is_none_if_price_or_tokens_are_unknown(
     cost: Cost | None, tokens: tuple[int, int] | None, usd: float | None
 ) -> None:
     assert cost_usd(cost, tokens) == (usd if usd is None else pytest.approx(usd))
 
 
-def test_an_attempt_names_the_parameters_it_left_out() -> None:
-    mended = AttemptRecord(route=route("a"), outcome=Success(ms=1.0), without=("seed",))
-    refused_it = refused(route("a"))
-    first, second = build_trace(plan("m"), [refused_it, mended])["attempts"]
+def test_trace_attempt_lists_the_parameters_it_left_out() -> None:
+    retried = AttemptRecord(route=route("a"), outcome=Success(ms=1.0), without=("seed",))
+    first, second = build_trace(plan("m"), [rate_limited(route("a")), retried])["attempts"]
     assert "without" not in first
     assert second["without"] == ["seed"]
 
 
-def test_an_attempt_that_was_too_slow_is_cancelled() -> None:
+def test_trace_attempt_that_lost_a_race_is_cancelled() -> None:
     slow = AttemptRecord(route=route("a"), outcome=Cancelled(ms=7.5))
     first, _ = build_trace(plan("m"), [slow, answered(route("b"))])["attempts"]
     assert (first["outcome"], first["class"], first["status"], first["ms"]) == (
