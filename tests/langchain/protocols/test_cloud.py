@@ -1,4 +1,4 @@
-"""Azure and Vertex AI: OpenAI's protocol at an address made of variables, and a token."""
+"""Azure and Vertex AI: OpenAI's protocol at a URL with variables, and a token as the key."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def registry(protocol: str, base_url: str, variables: list[str]) -> dict[str, An
         "endpoints": {"default": {"protocol": protocol, "base_url": base_url}},
         "models": {"m-1": "my-deployment"},
     }
-    # The id says which bundled row it is laid over, and so which variables it may read.
+    # The id is that of the bundled row, so that the same variables may be read.
     return {"providers": {protocol: row}}
 
 
@@ -48,7 +48,7 @@ def origin(fake: FakeProvider) -> str:
     return fake.base_url.removesuffix("/v1")
 
 
-async def test_azure_answers_at_the_resources_own_address(
+async def test_azure_answers_at_the_url_of_its_resource(
     fake: FakeProvider, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AZURE_RESOURCE_NAME", "my-resource")
@@ -68,17 +68,17 @@ async def test_azure_answers_at_the_resources_own_address(
 
 
 class Tokens:
-    """Google's token server: what it answers, and the paths it was asked."""
+    """Google's token server: its response, and the paths that were requested."""
 
     def __init__(self) -> None:
         self.status, self.body = 200, TOKEN
-        self.asked: list[str] = []
+        self.paths: list[str] = []
         self.url = ""
 
 
 @pytest.fixture
 def tokens() -> Iterator[Tokens]:
-    played = Tokens()
+    tokens = Tokens()
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *args: Any) -> None:
@@ -86,17 +86,17 @@ def tokens() -> Iterator[Tokens]:
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
-            played.asked.append(self.path)
-            self.send_response(played.status)
+            tokens.paths.append(self.path)
+            self.send_response(tokens.status)
             self.send_header("content-type", "application/json")
             self.end_headers()
-            self.wfile.write(json.dumps(played.body).encode())
+            self.wfile.write(json.dumps(tokens.body).encode())
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    played.url = f"http://127.0.0.1:{server.server_port}/token"
+    tokens.url = f"http://127.0.0.1:{server.server_port}/token"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield played
+    yield tokens
     server.shutdown()
     thread.join()
     server.server_close()
@@ -104,7 +104,7 @@ def tokens() -> Iterator[Tokens]:
 
 @pytest.fixture
 def credentials(tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A service account's file; its tokens come from `tokens`."""
+    """A service account's credentials file, whose tokens come from `tokens`."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -126,21 +126,21 @@ def credentials(tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return path
 
 
-def of_vertex(fake: FakeProvider) -> dict[str, Any]:
-    place = "projects/{GOOGLE_CLOUD_PROJECT}/locations/{GOOGLE_CLOUD_LOCATION}"
+def vertex_registry(fake: FakeProvider) -> dict[str, Any]:
+    location = "projects/{GOOGLE_CLOUD_PROJECT}/locations/{GOOGLE_CLOUD_LOCATION}"
     variables = [
         "GOOGLE_APPLICATION_CREDENTIALS",
         "GOOGLE_CLOUD_PROJECT",
         "GOOGLE_CLOUD_LOCATION",
     ]
-    return registry("vertex", f"{origin(fake)}/v1/{place}/endpoints/openapi", variables)
+    return registry("vertex", f"{origin(fake)}/v1/{location}/endpoints/openapi", variables)
 
 
 @pytest.mark.usefixtures("credentials")
-async def test_vertex_is_sent_a_token_got_for_the_file(
+async def test_vertex_sends_a_token_for_the_credentials_file(
     fake: FakeProvider, tokens: Tokens, ask: Callable[..., Any]
 ) -> None:
-    model = AutoChatModel("m-1", registry=of_vertex(fake))
+    model = AutoChatModel("m-1", registry=vertex_registry(fake))
     assert model.routes[0].key_variable == "GOOGLE_APPLICATION_CREDENTIALS"
     for _ in range(2):
         answer = await ask(model, "Hi")
@@ -150,36 +150,36 @@ async def test_vertex_is_sent_a_token_got_for_the_file(
     assert first.path == path
     assert first.headers["authorization"] == "Bearer ya29-token-value"
     assert second.headers["authorization"] == first.headers["authorization"]
-    assert tokens.asked == ["/token"]
+    assert tokens.paths == ["/token"]
     assert "credentials.json" not in str(fake.requests)
 
 
 @pytest.mark.usefixtures("credentials")
-def test_vertex_has_openais_own_client(fake: FakeProvider) -> None:
-    client, model_id = ProviderList(json_merge=of_vertex(fake)).connect_to_model("m-1")
+def test_vertex_plain_client_is_openais(fake: FakeProvider) -> None:
+    client, model_id = ProviderList(json_merge=vertex_registry(fake)).connect_to_model("m-1")
     messages: Any = [{"role": "user", "content": "Hi"}]
     answer = client.chat.completions.create(model=model_id, messages=messages)
     assert answer.choices[0].message.content == "from a cloud"
 
 
-async def test_a_refused_credentials_file_is_a_refused_key(
+async def test_vertex_credentials_that_google_rejects_fail_as_a_key(
     fake: FakeProvider, tokens: Tokens, credentials: Path, ask: Callable[..., Any]
 ) -> None:
     tokens.status, tokens.body = 400, {"error": "invalid_grant"}
     with pytest.raises(AllRoutesFailed, match="check GOOGLE_APPLICATION_CREDENTIALS") as caught:
-        await ask(AutoChatModel("m-1", registry=of_vertex(fake)), "Hi")
+        await ask(AutoChatModel("m-1", registry=vertex_registry(fake)), "Hi")
     assert caught.value.attempts[-1].failure_class == "auth_failed"
     assert str(credentials) not in str(caught.value)
     assert not fake.requests
 
 
 @pytest.mark.parametrize("text", [None, "not JSON", '{"type": "external_account"}', '{"type": 1}'])
-def test_a_credentials_file_that_cannot_be_used_is_a_refused_key(
+def test_vertex_credentials_that_cannot_load_fail_as_a_key(
     fake: FakeProvider, credentials: Path, text: str | None
 ) -> None:
     credentials.unlink()
     if text:
         credentials.write_text(text)
     with pytest.raises(AllRoutesFailed, match="auth_failed") as caught:
-        AutoChatModel("m-1", registry=of_vertex(fake)).invoke("Hi")
+        AutoChatModel("m-1", registry=vertex_registry(fake)).invoke("Hi")
     assert str(credentials) not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A protocol whose extra is not installed: another endpoint answers, or the plan says why not."""
+"""A protocol whose extra is missing: another endpoint answers, or the plan says what to do."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from factories import Pair
     from langchain_autoprovider import AutoChatModel
 
-NEEDING = {name: row for name, row in PROTOCOLS.items() if row.extra}
+WITH_EXTRA = {name: row for name, row in PROTOCOLS.items() if row.extra}
 
 
-@pytest.fixture(params=NEEDING)
+@pytest.fixture(params=WITH_EXTRA)
 def absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A protocol whose package is not installed."""
-    package = NEEDING[request.param].package
+    """The name of a protocol whose package is not installed."""
+    package = WITH_EXTRA[request.param].package
     monkeypatch.setitem(sys.modules, package, None)
     resolver._warn_of_fallback_once.cache_clear()
     return request.param
@@ -43,7 +43,7 @@ def model_over(pair: Pair, protocol: str, *, compatible: bool) -> AutoChatModel:
     return pair.model_over(protocol, row=row, only=["first"])
 
 
-async def test_the_compatible_endpoint_answers(
+async def test_without_the_extra_the_compatible_endpoint_answers(
     absent: str, pair: Pair, ask: Callable[..., Any]
 ) -> None:
     pair.plays(Reply("as OpenAI would"))
@@ -53,24 +53,26 @@ async def test_the_compatible_endpoint_answers(
     assert not pair.second.requests
 
 
-def test_that_is_said_once(absent: str, pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_extra_one_warning_names_it(
+    absent: str, pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             model_over(pair, absent, compatible=True).invoke("Hi")
     (record,) = caplog.records
-    extra = NEEDING[absent].extra
+    extra = WITH_EXTRA[absent].extra
     assert f"pip install 'autoprovider[{extra}]'" in record.getMessage()
     assert record.getMessage().startswith("first:")
 
 
-def test_without_one_the_reason_is_the_pip_line(absent: str, pair: Pair) -> None:
+def test_without_compatible_endpoint_the_reason_is_pip_install(absent: str, pair: Pair) -> None:
     model = model_over(pair, absent, compatible=False)
-    extra = NEEDING[absent].extra
+    extra = WITH_EXTRA[absent].extra
     with pytest.raises(NoRouteError, match=rf"pip install 'autoprovider\[{extra}\]'"):
         model.invoke("Hi")
 
 
-def test_where_it_is_installed_its_own_endpoint_is_used(
+def test_with_the_extra_the_native_endpoint_is_used(
     pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     (route,) = model_over(pair, "anthropic", compatible=True).routes
@@ -78,7 +80,7 @@ def test_where_it_is_installed_its_own_endpoint_is_used(
     assert not caplog.records
 
 
-def test_every_protocol_has_its_module() -> None:
+def test_every_protocol_module_has_a_connector() -> None:
     for name, row in PROTOCOLS.items():
         module = __import__(
             f"langchain_autoprovider.protocols.{row.module}", fromlist=["CONNECTOR"]
@@ -90,4 +92,4 @@ def test_every_extra_is_declared() -> None:
     from importlib.metadata import metadata
 
     declared = metadata("autoprovider").get_all("Provides-Extra")
-    assert {row.extra for row in NEEDING.values()} <= set(declared or ())
+    assert {row.extra for row in WITH_EXTRA.values()} <= set(declared or ())

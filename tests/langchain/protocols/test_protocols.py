@@ -1,4 +1,4 @@
-"""Each protocol's real class against a real server, and what goes over the wire."""
+"""OpenAI's protocols against real and fake servers, and clients for plain use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def responses_registry(weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The embedded server, which speaks OpenAI's responses protocol as well."""
+    """The embedded server, which supports OpenAI's Responses API as well."""
     server = llama_server.start(weights_file, model="smollm2-135m")
     monkeypatch.setenv("RESPONSES_KEY", server.key)
     endpoint = {"protocol": "openai-responses", "base_url": server.base_url}
@@ -34,7 +34,7 @@ def responses_registry(weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> d
     return {"providers": {"responses": row}}
 
 
-async def test_the_responses_protocol_answers(
+async def test_openai_responses_answers(
     responses_registry: dict[str, Any], ask: Callable[..., Any]
 ) -> None:
     model = AutoChatModel("m-1", registry=responses_registry, temperature=0, max_tokens=20)
@@ -47,7 +47,7 @@ async def test_the_responses_protocol_answers(
 @pytest.mark.parametrize(
     ("reason", "answers"), [("max_output_tokens", "first"), ("content_filter", "second")]
 )
-def test_a_call_that_responses_cut_at_the_callers_limit_is_whole(
+def test_openai_responses_cut_at_max_tokens_is_accepted(
     pair: Pair, reason: str, answers: str
 ) -> None:
     cut = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '{"a": 1, "b'}
@@ -57,35 +57,35 @@ def test_a_call_that_responses_cut_at_the_callers_limit_is_whole(
         "tool_choice": "auto", "parallel_tool_calls": True,
     }  # fmt: skip
     pair.plays(Reply(body=body))
-    said = pair.model_over("openai-responses", suffix="/v1").invoke("1 + 2?")
-    assert said.response_metadata["autoprovider"]["provider"] == answers
-    assert bool(said.invalid_tool_calls) is (answers == "first")
+    answer = pair.model_over("openai-responses", suffix="/v1").invoke("1 + 2?")
+    assert answer.response_metadata["autoprovider"]["provider"] == answers
+    assert bool(answer.invalid_tool_calls) is (answers == "first")
 
 
-def test_the_responses_protocol_has_a_plain_client(responses_registry: dict[str, Any]) -> None:
+def test_openai_responses_have_a_plain_client(responses_registry: dict[str, Any]) -> None:
     client, model_id = ProviderList(json_merge=responses_registry).connect_to_model(
         "m-1", test=True
     )
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "model": model_id, "messages": [{"role": "user", "content": "Hello"}], "temperature": 0,
         "max_tokens": 20,
     }  # fmt: skip
-    answer = client.chat.completions.create(**asked)
+    answer = client.chat.completions.create(**request)
     assert isinstance(answer, openai.types.chat.ChatCompletion)
     assert len(answer.choices[0].message.content) > 3
     assert answer.usage.total_tokens > 3
-    chunks = list(client.chat.completions.create(**asked, stream=True))
+    chunks = list(client.chat.completions.create(**request, stream=True))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert text == answer.choices[0].message.content
 
 
-def test_a_chat_endpoint_has_openais_own_client(pair: Pair) -> None:
+def test_plain_client_of_a_chat_endpoint_is_openais(pair: Pair) -> None:
     client, model_id = ProviderList(json_merge=pair.registry()).connect_to_model("m-1")
     assert type(client) is openai.OpenAI
     assert model_id == "first-id"
 
 
-def test_a_protocol_nobody_speaks_is_a_reason(pair: Pair) -> None:
+def test_an_unknown_protocol_is_a_reason_to_skip(pair: Pair) -> None:
     endpoint = {"protocol": "telepathy", "base_url": pair.first.base_url}
     plan = AutoChatModel("m-1", registry=pair.registry(endpoints={"default": endpoint})).explain()
     assert not plan.routes

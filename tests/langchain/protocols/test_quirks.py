@@ -120,8 +120,8 @@ def test_quirks_mean_the_same_for_a_vendors_class(pair: Pair) -> None:
         "response_format": "none",
         "named_tool_choice": False,
     }
-    said = {"content": "", "role": "assistant"}
-    reply = {"choices": [{"index": 0, "message": said, "finish_reason": "stop"}], "usage": {}}
+    message = {"content": "", "role": "assistant"}
+    reply = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": {}}
     pair.plays(Reply(body=reply))
     model = pair.model_over("mistral", suffix="/v1", row={"quirks": quirks}, only=["first"])
     bound: Any = model.bind_tools([TOOL, OTHER], tool_choice="add")

@@ -21,7 +21,7 @@ TEXT = "".join(WORDS)
 
 
 class Replicate:
-    """Plays predictions: how many polls one takes, how it ends, what its stream says."""
+    """Plays predictions: how many polls one takes, how it ends, what it streams."""
 
     def __init__(self, port: int) -> None:
         self.base_url = f"http://127.0.0.1:{port}/v1"
@@ -35,13 +35,13 @@ class Replicate:
         self.refusal: dict[str, Any] = {}
         self.done = 'event: done\ndata: {"reason": ""}\n\n'
         self.has_stream = True
-        self.asked: list[tuple[str, str, dict[str, str], Any]] = []
+        self.calls: list[tuple[str, str, dict[str, str], Any]] = []
 
     def prediction(self) -> dict[str, Any]:
         urls = {"get": f"{self.base_url}/predictions/p1"}
         if self.has_stream:
             urls["stream"] = self.base_url.replace("127.0.0.1", "localhost") + "/streams/s1"
-        polls = sum(path.endswith("/predictions/p1") for _, path, _, _ in self.asked)
+        polls = sum(path.endswith("/predictions/p1") for _, path, _, _ in self.calls)
         ready = polls >= self.polls_needed
         return {"id": "p1", "urls": urls, **(self.end if ready else {"status": "processing"})}
 
@@ -64,23 +64,23 @@ def replicate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicate]:
         def answer(self) -> None:
             raw = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            played.asked.append((self.command, self.path, headers, json.loads(raw or "null")))
+            replicate.calls.append((self.command, self.path, headers, json.loads(raw or "null")))
             streams = "/streams/" in self.path
-            body = played.refusal or played.prediction()
-            data = played.stream() if streams else json.dumps(body).encode()
-            self.send_response(200 if streams else played.status)
+            body = replicate.refusal or replicate.prediction()
+            data = replicate.stream() if streams else json.dumps(body).encode()
+            self.send_response(200 if streams else replicate.status)
             self.send_header("content-type", "text/event-stream" if streams else "text/json")
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = answer  # noqa: N815 - the base's names
+        do_GET = do_POST = answer  # noqa: N815 - names of the base class
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    played = Replicate(server.server_port)
+    replicate = Replicate(server.server_port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield played
+    yield replicate
     server.shutdown()
     thread.join()
     server.server_close()
@@ -100,17 +100,19 @@ def model_over(replicate: Replicate, model_id: str = "meta/llama", **kwargs: Any
     return AutoChatModel("m-1", registry=registry(replicate, model_id), max_retries=0, **kwargs)
 
 
-async def test_it_answers(replicate: Replicate, ask: Callable[..., Any]) -> None:
+async def test_replicate_answers(replicate: Replicate, ask: Callable[..., Any]) -> None:
     answer = await ask(model_over(replicate), "Hi")
     assert answer.text == TEXT
     assert answer.response_metadata["finish_reason"] == "stop"
     assert answer.response_metadata["autoprovider"]["provider"] == "replicate"
 
 
-async def test_what_goes_over_the_wire(replicate: Replicate, ask: Callable[..., Any]) -> None:
+async def test_replicate_request_has_key_prompt_and_settings(
+    replicate: Replicate, ask: Callable[..., Any]
+) -> None:
     model = model_over(replicate, temperature=0.5, max_tokens=9, seed=7, stop=["END", "."])
     await ask(model, [("system", "Be brief"), ("human", "Hi")])
-    method, path, headers, body = replicate.asked[0]
+    method, path, headers, body = replicate.calls[0]
     assert (method, path) == ("POST", "/v1/models/meta/llama/predictions")
     assert headers["authorization"] == f"Bearer {KEY}"
     assert body["input"] == {
@@ -127,36 +129,36 @@ async def test_what_goes_over_the_wire(replicate: Replicate, ask: Callable[..., 
         assert headers["prefer"] == "wait=60"
 
 
-def test_a_conversation_becomes_one_prompt(replicate: Replicate) -> None:
+def test_replicate_turns_a_conversation_into_one_prompt(replicate: Replicate) -> None:
     model_over(replicate).invoke([("human", "Hi"), ("ai", "Hello"), ("human", "Bye")])
-    prompt = replicate.asked[0][3]["input"]["prompt"]
+    prompt = replicate.calls[0][3]["input"]["prompt"]
     assert prompt == "User: Hi\n\nAssistant: Hello\n\nUser: Bye\n\nAssistant:"
 
 
-def test_a_prediction_that_is_not_ready_is_waited_for(replicate: Replicate) -> None:
+def test_replicate_waits_for_an_unfinished_prediction(replicate: Replicate) -> None:
     replicate.polls_needed = 3
     answer = model_over(replicate).invoke("Hi")
     assert answer.text == TEXT
     assert answer.usage_metadata == {"input_tokens": 5, "output_tokens": 4, "total_tokens": 9}
-    assert [method for method, *_ in replicate.asked] == ["POST", "GET", "GET", "GET"]
+    assert [method for method, *_ in replicate.calls] == ["POST", "GET", "GET", "GET"]
 
 
-def test_waiting_has_an_end(replicate: Replicate) -> None:
+def test_replicate_stops_waiting_at_the_timeout(replicate: Replicate) -> None:
     replicate.polls_needed = 10_000
     with pytest.raises(AllRoutesFailed, match="overloaded"):
         model_over(replicate, timeout=0.2).invoke("Hi")
 
 
-async def test_the_key_does_not_go_to_the_host_of_the_stream(replicate: Replicate) -> None:
+async def test_replicate_key_does_not_go_to_the_stream_host(replicate: Replicate) -> None:
     list(model_over(replicate).stream("Hi"))
-    ((_, _, headers, _),) = [asked for asked in replicate.asked if "/streams/" in asked[1]]
+    ((_, _, headers, _),) = [call for call in replicate.calls if "/streams/" in call[1]]
     assert headers["host"].startswith("localhost")
     assert KEY not in str(headers)
 
 
-def test_a_version_is_asked_for_by_itself(replicate: Replicate) -> None:
+def test_replicate_sends_a_version_to_its_own_path(replicate: Replicate) -> None:
     model_over(replicate, "someone/llama:abc123").invoke("Hi")
-    _, path, _, body = replicate.asked[0]
+    _, path, _, body = replicate.calls[0]
     assert path == "/v1/predictions"
     assert body["version"] == "abc123"
 
@@ -179,7 +181,7 @@ def test_a_version_is_asked_for_by_itself(replicate: Replicate) -> None:
         (503, {"detail": "Service unavailable"}, "overloaded"),
     ],
 )
-async def test_a_refusal_is_told(
+async def test_replicate_failures_are_classified(
     replicate: Replicate,
     ask: Callable[..., Any],
     status: int,
@@ -202,7 +204,9 @@ async def test_a_refusal_is_told(
         {},
     ],
 )
-def test_a_prediction_without_an_answer_is_none(replicate: Replicate, end: dict[str, Any]) -> None:
+def test_replicate_prediction_without_output_is_invalid(
+    replicate: Replicate, end: dict[str, Any]
+) -> None:
     replicate.end = end
     with pytest.raises(AllRoutesFailed, match="invalid_response"):
         model_over(replicate).invoke("Hi")
@@ -212,7 +216,7 @@ def test_a_prediction_without_an_answer_is_none(replicate: Replicate, end: dict[
     "done",
     ["", "event: error\ndata: out of memory\n\n", 'event: done\ndata: {"reason": "error"}\n\n'],
 )
-async def test_a_stream_that_does_not_end_well_is_no_answer(
+async def test_replicate_stream_that_ends_badly_is_interrupted(
     replicate: Replicate, done: str, ask: Callable[..., Any]
 ) -> None:
     replicate.done = done
@@ -221,7 +225,7 @@ async def test_a_stream_that_does_not_end_well_is_no_answer(
     assert caught.value.partial.text == TEXT
 
 
-async def test_a_model_without_streams_is_waited_for(
+async def test_replicate_model_that_cannot_stream_is_polled(
     replicate: Replicate, ask: Callable[..., Any]
 ) -> None:
     replicate.has_stream, replicate.polls_needed = False, 2
@@ -229,18 +233,18 @@ async def test_a_model_without_streams_is_waited_for(
     assert answer.text == TEXT
 
 
-def test_tools_are_another_providers(replicate: Replicate) -> None:
+def test_replicate_does_not_support_tools(replicate: Replicate) -> None:
     tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
     with pytest.raises(AllRoutesFailed, match="does not support tools"):
         model_over(replicate).bind_tools([tool]).invoke("Hi")
-    assert not replicate.asked
+    assert not replicate.calls
 
 
-def test_it_has_a_plain_client(replicate: Replicate) -> None:
+def test_replicate_plain_client_completes_and_streams(replicate: Replicate) -> None:
     client, model_id = ProviderList(json_merge=registry(replicate)).connect_to_model("m-1")
-    asked: dict[str, Any] = {"model": model_id, "messages": [{"role": "user", "content": "Hi"}]}
-    answer = client.chat.completions.create(**asked)
+    request: dict[str, Any] = {"model": model_id, "messages": [{"role": "user", "content": "Hi"}]}
+    answer = client.chat.completions.create(**request)
     assert answer.choices[0].message.content == TEXT
     assert answer.choices[0].finish_reason == "stop"
-    chunks = list(client.chat.completions.create(**asked, stream=True))
+    chunks = list(client.chat.completions.create(**request, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT

@@ -1,4 +1,4 @@
-"""What is particular to one vendor's protocol: real models, errors inside a stream, details."""
+"""What is special about one vendor's protocol: real models, errors in a stream, details."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ SSE = {"content-type": "text/event-stream"}
 
 
 def sse(*events: dict[str, Any]) -> Reply:
-    told = (
+    lines = (
         (f"event: {event['type']}\n" if "type" in event else "") + f"data: {json.dumps(event)}\n\n"
         for event in events
     )
-    return Reply(body="".join(told).encode(), headers=SSE)
+    return Reply(body="".join(lines).encode(), headers=SSE)
 
 
 def classes(answer: Any) -> list[tuple[str, str | None]]:
-    tried = answer.response_metadata["autoprovider"]["attempts"]
-    return [(attempt["provider"], attempt["class"]) for attempt in tried]
+    records = answer.response_metadata["autoprovider"]["attempts"]
+    return [(record["provider"], record["class"]) for record in records]
 
 
-# Anthropic: the embedded server speaks its protocol, with a real model behind
+# Anthropic: the embedded server supports its protocol, so a real model answers
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def real_anthropic(weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> AutoC
     )
 
 
-async def test_a_real_model_answers_in_anthropics_protocol(
+async def test_anthropic_with_a_real_model_answers(
     real_anthropic: AutoChatModel, ask: Callable[..., Any]
 ) -> None:
     answer = await ask(real_anthropic, "Say hello")
@@ -73,23 +73,23 @@ async def test_a_real_model_answers_in_anthropics_protocol(
 
 @tool
 def get_weather(city: str) -> str:
-    """Say what the weather is."""
+    """Return the weather."""
     return f"It is sunny in {city}"
 
 
-async def test_a_real_model_calls_tools_in_anthropics_protocol(
+async def test_anthropic_with_a_real_model_calls_tools(
     real_anthropic: AutoChatModel, ask: Callable[..., Any]
 ) -> None:
     model = real_anthropic.bind_tools([get_weather], tool_choice="any")
     answer = await ask(model, "What is the weather in Paris?")
-    calls = answer.tool_calls  # how many is the model's to say
+    calls = answer.tool_calls  # the model decides how many
     assert {call["name"] for call in calls} == {"get_weather"}
     history = ["What is the weather in Paris?", answer, *map(get_weather.invoke, calls)]
     again = await ask(real_anthropic.bind_tools([get_weather]), history)
     assert again.text or again.tool_calls
 
 
-def test_a_real_server_refuses_a_wrong_key(
+def test_anthropic_with_a_real_server_rejects_a_wrong_key(
     real_anthropic: AutoChatModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REAL_KEY", "not-the-key")
@@ -105,7 +105,7 @@ MESSAGE = {
 OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 
 
-async def test_anthropics_error_in_a_stream_moves_on_before_output(
+async def test_anthropic_stream_error_before_output_moves_on(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     pair.plays(sse({"type": "message_start", "message": MESSAGE}, OVERLOADED))
@@ -114,7 +114,7 @@ async def test_anthropics_error_in_a_stream_moves_on_before_output(
     assert classes(answer) == [("first", "overloaded"), ("second", None)]
 
 
-async def test_anthropics_error_in_a_stream_interrupts_after_output(
+async def test_anthropic_stream_error_after_output_interrupts(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     text = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "A"}}
@@ -125,7 +125,7 @@ async def test_anthropics_error_in_a_stream_interrupts_after_output(
     assert not pair.second.requests
 
 
-def test_anthropic_is_asked_for_as_much_as_the_registry_says(pair: Pair) -> None:
+def test_anthropic_max_tokens_come_from_the_registry(pair: Pair) -> None:
     pair.plays(Reply(status=529, body=OVERLOADED))
     pair.model_over("anthropic", model_info={"output": 1234}).invoke("Hi")
     assert pair.first.requests[0].body["max_tokens"] == 1234
@@ -134,7 +134,7 @@ def test_anthropic_is_asked_for_as_much_as_the_registry_says(pair: Pair) -> None
 # Gemini
 
 
-def of_gemini(*parts: dict[str, Any], finish: str | None = "STOP") -> dict[str, Any]:
+def gemini_answer(*parts: dict[str, Any], finish: str | None = "STOP") -> dict[str, Any]:
     candidate: dict[str, Any] = {"content": {"role": "model", "parts": list(parts)}}
     if finish:
         candidate["finishReason"] = finish
@@ -145,8 +145,8 @@ async def test_gemini_calls_two_tools_at_once(pair: Pair) -> None:
     calls = [
         {"functionCall": {"name": "get_weather", "args": {"city": city}}} for city in ("A", "B")
     ]
-    for body in (of_gemini(*calls), of_gemini(calls[0], finish=None)):
-        last = [] if body["candidates"][0].get("finishReason") else [of_gemini(calls[1])]
+    for body in (gemini_answer(*calls), gemini_answer(calls[0], finish=None)):
+        last = [] if body["candidates"][0].get("finishReason") else [gemini_answer(calls[1])]
         pair.plays(sse(body, *last))
         model = pair.model_over("google-genai").bind_tools([get_weather])
         chunks = list(model.stream("Weather?"))
@@ -154,7 +154,7 @@ async def test_gemini_calls_two_tools_at_once(pair: Pair) -> None:
         assert [call["args"]["city"] for call in answer.tool_calls] == ["A", "B"]
 
 
-async def test_a_prompt_that_gemini_blocks_is_a_refusal(pair: Pair) -> None:
+async def test_gemini_blocking_a_prompt_is_content_filtered(pair: Pair) -> None:
     pair.plays(Reply(body={"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "x"}))
     with pytest.raises(Exception, match="the prompt was blocked"):
         pair.model_over("google-genai").invoke("Hi")
@@ -164,24 +164,25 @@ async def test_a_prompt_that_gemini_blocks_is_a_refusal(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1beta", "/v1beta/"])
-def test_geminis_address_may_name_its_version(pair: Pair, suffix: str) -> None:
-    pair.plays(Reply(body=of_gemini({"text": "ok"})))
+def test_gemini_base_url_may_name_the_api_version(pair: Pair, suffix: str) -> None:
+    pair.plays(Reply(body=gemini_answer({"text": "ok"})))
     pair.model_over("google-genai", suffix=suffix).invoke("Hi")
     assert pair.first.requests[0].path == "/v1beta/models/first-id:generateContent"
 
 
-def test_whole_calls_without_a_number_are_not_taken_for_one_that_is_cut() -> None:
+def test_chunk_inspector_keeps_calls_without_index_apart() -> None:
     calls = [
         {"name": "add", "args": "{}", "id": call_id, "index": None, "type": "tool_call_chunk"}
         for call_id in ("one", "two")
     ]
-    reader = MessageChunkInspector(
+    inspector = MessageChunkInspector(
         Plan(models=(), routes=(), skipped=()),
         FailoverState(),
         PROTOCOLS["openai-chat"].finish_reasons,
     )
-    reader.inspect(ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls)))
-    assert reader.fault() is None
+    message = AIMessageChunk(content="", tool_call_chunks=calls)
+    inspector.inspect(ChatGenerationChunk(message=message))
+    assert inspector.fault() is None
 
 
 # Bedrock
@@ -209,7 +210,7 @@ EXCEPTIONS = {
 
 
 @pytest.mark.parametrize("kind", EXCEPTIONS)
-async def test_bedrocks_exception_in_a_stream_is_told(pair: Pair, kind: str) -> None:
+async def test_bedrock_stream_exception_is_classified(pair: Pair, kind: str) -> None:
     start = aws_event({"role": "assistant"}, **EVENT, **{"event-type": "messageStart"})
     named = {"message-type": "exception", "exception-type": kind}
     pair.plays(Reply(body=start + aws_event({"message": "Sorry"}, **named)))
@@ -217,7 +218,7 @@ async def test_bedrocks_exception_in_a_stream_is_told(pair: Pair, kind: str) -> 
     assert classes(chunks[-1]) == [("first", EXCEPTIONS[kind]), ("second", None)]
 
 
-def test_bedrock_sends_bytes_as_text_and_the_models_name_in_the_path(pair: Pair) -> None:
+def test_bedrock_encodes_bytes_and_the_model_id_in_the_path(pair: Pair) -> None:
     pair.plays(Reply(status=503, body={"message": "Sorry"}))
     image = {"type": "image", "base64": "aGVsbG8=", "mime_type": "image/png"}
     facts = {"id": "us.anthropic.claude-x:0", "input": ["text", "image"]}
@@ -230,7 +231,7 @@ def test_bedrock_sends_bytes_as_text_and_the_models_name_in_the_path(pair: Pair)
 
 
 @pytest.mark.parametrize(
-    ("model_id", "choice", "spelled", "tools"),
+    ("model_id", "choice", "sent", "tools"),
     [
         ("anthropic.claude-3-5-sonnet-20241022-v2:0", "other", {"tool": {"name": "other"}}, 2),
         ("anthropic.claude-3-5-sonnet-20241022-v2:0", "any", {"any": {}}, 2),
@@ -238,8 +239,8 @@ def test_bedrock_sends_bytes_as_text_and_the_models_name_in_the_path(pair: Pair)
         ("meta.llama3-1-70b-instruct-v1:0", "any", {"auto": {}}, 2),
     ],
 )  # fmt: skip
-def test_bedrock_demands_a_tool_as_the_model_allows(
-    pair: Pair, model_id: str, choice: str, spelled: Any, tools: int
+def test_bedrock_tool_choice_is_what_the_model_supports(
+    pair: Pair, model_id: str, choice: str, sent: Any, tools: int
 ) -> None:
     @tool
     def other() -> str:
@@ -250,11 +251,11 @@ def test_bedrock_demands_a_tool_as_the_model_allows(
     model = pair.model_over("bedrock", model_info={"id": model_id})
     model.bind_tools([get_weather, other], tool_choice=choice).invoke("Hi")
     config = pair.first.requests[0].body["toolConfig"]
-    assert config["toolChoice"] == spelled
+    assert config["toolChoice"] == sent
     assert len(config["tools"]) == tools
 
 
-async def test_a_model_that_does_not_stream_tool_calls_is_asked_for_the_whole(pair: Pair) -> None:
+async def test_bedrock_model_that_cannot_stream_tool_calls_answers(pair: Pair) -> None:
     call = {"toolUse": {"toolUseId": "t1", "name": "get_weather", "input": {"city": "A"}}}
     body = {
         "output": {"message": {"role": "assistant", "content": [call]}},
@@ -275,14 +276,14 @@ async def test_a_model_that_does_not_stream_tool_calls_is_asked_for_the_whole(pa
 # Cohere
 
 
-async def test_a_stream_that_cohere_ends_with_an_error_is_no_answer(
+async def test_cohere_stream_that_ends_with_an_error_is_interrupted(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    said = {"message": {"content": {"text": "A"}}}
+    delta = {"message": {"content": {"text": "A"}}}
     end = {"finish_reason": "ERROR", "error": "it broke"}
     pair.plays(
         sse(
-            {"type": "content-delta", "index": 0, "delta": said},
+            {"type": "content-delta", "index": 0, "delta": delta},
             {"type": "message-end", "delta": end},
         )
     )
