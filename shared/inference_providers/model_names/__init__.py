@@ -1,1 +1,1 @@
-"""Canonical model names: text rules and an alias table."""
+"""Canonical model names: what the ids of different providers have in common."""

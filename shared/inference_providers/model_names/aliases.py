@@ -1,14 +1,21 @@
-"""What the rules of canonical names cannot know: facts about single models.
+"""What the text rules cannot know: facts about single models.
 
-Read from the models.dev catalogue of 2026-09-28 and the makers' own model cards. A
-name on the right is canonical; a test looks that the rules leave it alone.
+Sources: the models.dev catalogue of 2026-09-28, and the makers' model cards. Names on the
+right are canonical; a test checks that the rules leave them unchanged.
 """
 
 from __future__ import annotations
 
-__all__ = ["ACTIVE", "ALIASES", "FIRST_RELEASES", "POINTERS", "PROVIDER_IDS", "SHORT_IDS"]
+__all__ = [
+    "ACTIVE_PARAMETERS",
+    "ALIASES",
+    "FIRST_RELEASES",
+    "LATEST_POINTERS",
+    "PROVIDER_IDS",
+    "SHORT_IDS",
+]
 
-ACTIVE = {
+ACTIVE_PARAMETERS = {
     "ernie-4.5-21b": "a3b",
     "ernie-4.5-300b": "a47b",
     "gemma-4-26b": "a4b",
@@ -29,7 +36,7 @@ ACTIVE = {
     "qwen3.6-35b": "a3b",
     "qwen3.8-2.4t": "a95b",
 }
-"""The active parameters that providers leave out of a mixture-of-experts name."""
+"""Active parameters, which some providers leave out of a mixture-of-experts name."""
 
 FIRST_RELEASES = {
     "deepseek-r1-0120": "deepseek-r1",
@@ -38,7 +45,7 @@ FIRST_RELEASES = {
     "deepseek-v4-pro-0423": "deepseek-v4-pro",
     "kimi-k2-0711": "kimi-k2",
 }
-"""Dated names of the release that the undated name means; later dates are other models."""
+"""Dated names of the release that the undated name refers to; later dates are other models."""
 
 ALIASES = {
     "beam": "beam-1.0-501b-a23b",
@@ -122,14 +129,14 @@ ALIASES = {
     "qwen3-vl-thinking": "qwen3-vl-235b-a22b-thinking",
     "voxtral-small-24b": "voxtral-small",
 }
-"""Other names of one model: marketing name or date, size left out, preview or not."""
+"""Other names of a model: a marketing name, a date, a name without size or `preview`."""
 
-POINTERS = {
+LATEST_POINTERS = {
     "deepseek-v4-flash-latest": "deepseek-v4-flash-0731",
     "devstral-latest": "devstral-2512",
     "devstral-medium-latest": "devstral-2512",
 }
-"""Where `-latest` means a later model than the name without it."""
+"""Names for which `-latest` is a later model than the name without it."""
 
 PROVIDER_IDS = {
     ("amazon", "deepseek.v3"): "deepseek-v3.1",
@@ -142,7 +149,7 @@ PROVIDER_IDS = {
     ("poe", "glm-4.7-n"): "glm-4.7",
     ("vercel", "qwen-3-235b"): "qwen3-235b-a22b-2507",
 }
-"""Ids that only their own provider (first word of its id) understands this way."""
+"""Ids with a special meaning at one provider, by the first word of the provider's id."""
 
 SHORT_IDS = {"kimi": ("k", "kimi-")}
-"""Providers (first word) whose ids begin with this letter and a number: what is left out."""
+"""Providers (first word of the id) that leave out a prefix: how such ids begin, and the prefix."""

@@ -1,9 +1,9 @@
-"""Canonical model names: what providers' own ids have in common.
+"""Canonical model names: what the ids of different providers have in common.
 
-* Text rules and a small table only; no registry, no network.
-* Tier, snapshot and quantization are told apart from the name, unless they make
-  another model of it (`deepseek-r1-0528`, `glm-5-turbo`, `kimi-k2-thinking`).
-* The name is a fixed point: a canonical name maps to itself.
+* Text rules and a table of aliases only; no registry and no network.
+* Tier, snapshot and quantization are separated from the name, except where they make
+  another model (`deepseek-r1-0528`, `glm-5-turbo`, `kimi-k2-thinking`).
+* A canonical name maps to itself.
 """
 
 from __future__ import annotations
@@ -13,28 +13,37 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from inference_providers.model_names.aliases import (
-    ACTIVE,
+    ACTIVE_PARAMETERS,
     ALIASES,
     FIRST_RELEASES,
-    POINTERS,
+    LATEST_POINTERS,
     PROVIDER_IDS,
     SHORT_IDS,
 )
-from inference_providers.model_names.rules import OTHER_WORDS, OWN_WEIGHTS, SHELVES, UNMEANT, rules
+from inference_providers.model_names.rules import (
+    NO_TIER,
+    OWN_WEIGHTS,
+    SERVING_PREFIXES,
+    SUFFIX_SYNONYMS,
+    compiled_rules,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from inference_providers.model_names.rules import Rule
+    from inference_providers.model_names.rules import CompiledRewrite
 
 __all__ = ["ModelName", "canonical_name", "did_you_mean", "parse_model_id"]
 
-_ROUNDS = 4
-_UNDERSCORES = str.maketrans("-.", "__")
+_MAX_ROUNDS = 4
+_TO_UNDERSCORES = str.maketrans("-.", "__")
+
+Fact = tuple[str, str]
+"""What a part of an id states, and the part: `("tier", "free")`."""
 
 
 class ModelName(NamedTuple):
-    """What a provider's own id says: the model, and the facts kept apart from it."""
+    """What a provider's model id states: the model, and what is separated from its name."""
 
     name: str
     tier: str | None = None
@@ -44,16 +53,20 @@ class ModelName(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def parse_model_id(model_id: str, provider: str | None = None) -> ModelName:
-    """Split a provider's own id into canonical name, tier, snapshot and quantization.
+    """Split a provider's model id into canonical name, tier, snapshot and quantization.
 
-    `provider` matters for ids that only their own provider understands. Whether
-    anybody serves the result is the registry's to say.
+    Whether any provider serves the result is for the registry to say.
+
+    Args:
+        model_id: Any spelling of a model's name.
+        provider: The provider's id, for ids that have a special meaning there.
     """
-    text, facts = _untagged("-".join(model_id.lower().split()).rstrip("/"))
+    facts: list[Fact] = []
+    text = _without_path_and_tag("-".join(model_id.lower().split()).rstrip("/"), facts)
     brand = (provider or "").lower().partition("-")[0]
-    text = PROVIDER_IDS.get((brand, text)) or POINTERS.get(text) or _unbranded(text, brand)
-    for _ in range(_ROUNDS):  # one rule may make room for another
-        before, text = text, _named(text, facts)
+    text = PROVIDER_IDS.get((brand, text)) or LATEST_POINTERS.get(text) or _unbranded(text, brand)
+    for _ in range(_MAX_ROUNDS):  # one rule may make another applicable
+        before, text = text, _apply_rules(text, facts)
         if text == before:
             break
     return ModelName(
@@ -65,96 +78,106 @@ def parse_model_id(model_id: str, provider: str | None = None) -> ModelName:
 
 
 def canonical_name(model_id: str, provider: str | None = None) -> str:
-    """Return the canonical name that a provider's own id suggests.
+    """Return the canonical name of a provider's model id.
 
-    Case, organisation prefix, tier, snapshot, quantization and
-    `-instruct`/`-chat`/`-it` do not matter, where they make no other model.
+    Case, organisation, tier, snapshot, quantization and `-instruct`, `-chat` or `-it` are
+    ignored, except where they make another model.
     """
     return parse_model_id(model_id, provider).name
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'a' or 'b'?`, or nothing when no name is near."""
-    near = get_close_matches(name.lower(), list(known), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    """Return `; did you mean 'a' or 'b'?`, or an empty text if no name is similar."""
+    similar = get_close_matches(name.lower(), list(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
 
 
-def _untagged(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """Return the last path segment without `:tag` and `@place`, and what those said."""
-    facts: list[tuple[str, str]] = []
+def _without_path_and_tag(text: str, facts: list[Fact]) -> str:
+    """Return the last path segment without `:tag` and `@place`; note what those state."""
+    rules = compiled_rules()
     path, _, text = text.rpartition("/")
-    if (shelf := path.partition("/")[0]) in SHELVES:
-        facts.append(("tier", shelf))
-    while region := rules().region.match(text):
+    first_segment = path.partition("/")[0]
+    if first_segment in SERVING_PREFIXES:
+        facts.append(("tier", first_segment))
+    while region := rules.region.match(text):
         facts.append(("tier", region[1]))
         text = text[region.end() :]
     if path and text in {"community", "thinking"}:
         text = f"{path.rpartition('/')[2]}-{text}"
-    if text.startswith("ft:"):  # somebody's own weights, which the rest of it names
+    if text.startswith("ft:"):  # fine-tuned weights: everything after it names them
         text = text.replace(":", "-")
     text, _, place = text.partition("@")
-    if place not in UNMEANT:
-        facts.append(("snapshot" if rules().date.fullmatch(place) else "tier", place))
+    if place not in NO_TIER:
+        facts.append(("snapshot" if rules.date.fullmatch(place) else "tier", place))
     if ":" in text:
-        text = rules().revision.sub("", text)
-        text, _, tag = text.partition(":")
-        if text.endswith("-thinking") and tag.isdigit():  # a budget, not a date
-            text, tag = text.removesuffix("-thinking"), f"thinking:{tag}"
-        if rules().part_of_name.match(tag):
-            text = f"{text}-{tag.replace(':', '-')}"
-        elif tag not in UNMEANT:
-            facts.append(("tier", tag))
-    return text, facts
+        return _without_tag(rules.revision.sub("", text), facts)
+    return text
+
+
+def _without_tag(text: str, facts: list[Fact]) -> str:
+    """Split `name:tag`; a size or variant belongs to the name, anything else is a tier."""
+    name, _, tag = text.partition(":")
+    if name.endswith("-thinking") and tag.isdigit():  # a token budget, not a date
+        name, tag = name.removesuffix("-thinking"), f"thinking:{tag}"
+    if compiled_rules().part_of_name.match(tag):
+        return f"{name}-{tag.replace(':', '-')}"
+    if tag not in NO_TIER:
+        facts.append(("tier", tag))
+    return name
 
 
 def _unbranded(text: str, brand: str) -> str:
-    """Return `text` without the provider's brand before a maker's name, or made whole."""
+    """Remove the provider's brand before a model family, or add what its ids leave out."""
     if brand in SHORT_IDS:
-        letter, left_out = SHORT_IDS[brand]
+        letter, prefix = SHORT_IDS[brand]
         if text.startswith(letter) and text[1:2].isdigit():
-            return f"{left_out}{text}"
+            return f"{prefix}{text}"
     if not brand or brand in OWN_WEIGHTS or not text.startswith(f"{brand}-"):
         return text
+    rules = compiled_rules()
     rest = text.removeprefix(f"{brand}-")
-    ours = rules().versioned.match(rest) and not rules().family.match(brand)
-    return rest if ours else text
+    is_label = rules.versioned.match(rest) and not rules.family.match(brand)
+    return rest if is_label else text
 
 
-def _named(text: str, facts: list[tuple[str, str]]) -> str:
-    """Apply every table once, and note what is taken off."""
-    text = _spelled(text, rules().prefixes).strip("-")
-    text = _without_suffixes(_spelled(text, rules().spellings), facts)
-    text = _spelled(text, rules().tail).strip("-")
-    if (sized := rules().sized.match(text)) and (active := ACTIVE.get(sized[0])):
-        text = f"{sized[0]}-{active}{text[sized.end() :]}"
+def _apply_rules(text: str, facts: list[Fact]) -> str:
+    """Apply every table once; note what is taken off."""
+    rules = compiled_rules()
+    text = _rewritten(text, rules.prefixes).strip("-")
+    text = _without_suffixes(_rewritten(text, rules.spellings), facts)
+    text = _rewritten(text, rules.endings).strip("-")
+    if sized := rules.sized.match(text):
+        active = ACTIVE_PARAMETERS.get(sized[0])
+        if active is not None:
+            text = f"{sized[0]}-{active}{text[sized.end() :]}"
     if text in FIRST_RELEASES:
         facts.append(("snapshot", text.rpartition("-")[2]))
         text = FIRST_RELEASES[text]
     return ALIASES.get(text, text)
 
 
-def _spelled(text: str, rules: tuple[Rule, ...]) -> str:
+def _rewritten(text: str, rules: tuple[CompiledRewrite, ...]) -> str:
     for needle, find, pattern, replacement in rules:
         if needle in text and find(text):
             text = pattern.sub(replacement, text)
     return text
 
 
-def _without_suffixes(text: str, facts: list[tuple[str, str]]) -> str:
-    """Take suffixes off the end while they are no part of the name, and note them."""
-    suffix, stems = rules().suffix, rules().stems
-    while found := suffix.search(text):
-        group = found.lastgroup or ""
-        fact, stem = stems[group]
-        if not stem.match(text):
+def _without_suffixes(text: str, facts: list[Fact]) -> str:
+    """Take suffixes off the end until the next one is part of the name; note them."""
+    rules = compiled_rules()
+    while match := rules.suffix.search(text):
+        group = match.lastgroup or ""
+        fact, names = rules.suffix_rules[group]
+        if not names.match(text):
             break
-        word = OTHER_WORDS.get(found[group], found[group])
-        if rules().gguf.match(word):  # the spelling rules took its underscores
-            word = word.translate(_UNDERSCORES)
+        word = SUFFIX_SYNONYMS.get(match[group], match[group])
+        if rules.gguf.match(word):  # written with underscores, which the first rules replace
+            word = word.translate(_TO_UNDERSCORES)
         facts.append((fact, word))
-        text = text[: found.start()]
+        text = text[: match.start()]
     return text
 
 
-def _joined(facts: list[tuple[str, str]], kind: str) -> str | None:
-    return "-".join(fact for of, fact in reversed(facts) if of == kind) or None
+def _joined(facts: list[Fact], kind: str) -> str | None:
+    return "-".join(word for fact, word in reversed(facts) if fact == kind) or None

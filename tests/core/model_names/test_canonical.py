@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from inference_providers.model_names.aliases import ACTIVE, ALIASES, FIRST_RELEASES, POINTERS
+from inference_providers.model_names.aliases import (
+    ACTIVE_PARAMETERS,
+    ALIASES,
+    FIRST_RELEASES,
+    LATEST_POINTERS,
+)
 from inference_providers.model_names.canonical import (
     ModelName,
     canonical_name,
@@ -41,7 +46,7 @@ ORIGINAL = Path(__file__).parents[2] / "data" / "original-inference-providers.js
         ("", ""),
     ],
 )
-def test_a_providers_own_id_suggests_its_canonical_name(model_id: str, canonical: str) -> None:
+def test_canonical_name_of_a_model_id(model_id: str, canonical: str) -> None:
     assert canonical_name(model_id) == canonical
 
 
@@ -94,7 +99,7 @@ def test_a_providers_own_id_suggests_its_canonical_name(model_id: str, canonical
         ("mistral-7b-instruct-v03", ModelName("mistral-7b", snapshot="v03")),
     ],
 )
-def test_what_is_no_part_of_the_name_is_kept_apart(model_id: str, expected: ModelName) -> None:
+def test_parse_model_id_separates_facts_from_the_name(model_id: str, expected: ModelName) -> None:
     assert parse_model_id(model_id) == expected
 
 
@@ -133,7 +138,7 @@ def test_what_is_no_part_of_the_name_is_kept_apart(model_id: str, expected: Mode
         "whisper-large-v3-turbo",
     ],
 )
-def test_a_word_that_makes_another_model_stays(name: str) -> None:
+def test_parse_model_id_keeps_words_that_make_another_model(name: str) -> None:
     assert parse_model_id(name) == ModelName(name)
 
 
@@ -209,7 +214,7 @@ def test_a_word_that_makes_another_model_stays(name: str) -> None:
         ("deepseek-v3-2025-03-24", "deepseek-v3-0324"),
     ],
 )
-def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
+def test_canonical_name_is_the_same_for_two_spellings(one: str, other: str) -> None:
     assert canonical_name(one) == canonical_name(other)
 
 
@@ -231,45 +236,47 @@ def test_two_spellings_of_a_model_give_one_name(one: str, other: str) -> None:
         ("mistral", "mistral-nemotron", "mistral-nemotron"),
     ],
 )
-def test_a_provider_may_have_its_own_ids(provider: str, model_id: str, canonical: str) -> None:
+def test_canonical_name_depends_on_the_provider_for_some_ids(
+    provider: str, model_id: str, canonical: str
+) -> None:
     assert canonical_name(model_id, provider) == canonical
 
 
-def test_two_fine_tuned_models_keep_two_names() -> None:
+def test_canonical_name_keeps_fine_tuned_models_apart() -> None:
     one, other = (canonical_name(f"ft:gpt-4.1-mini-2025-04-14:org::{job}") for job in ("a1", "b2"))
     assert one == canonical_name(one) == "ft-gpt-4.1-mini-2025-04-14-org-a1"
     assert other not in {one, canonical_name("gpt-4.1-mini")}
 
 
-def test_every_alias_leads_to_a_name_that_stays() -> None:
-    targets = {*ALIASES.values(), *FIRST_RELEASES.values(), *POINTERS.values()}
-    targets |= {f"{total}-{active}" for total, active in ACTIVE.items()}
+def test_targets_of_aliases_are_canonical() -> None:
+    targets = {*ALIASES.values(), *FIRST_RELEASES.values(), *LATEST_POINTERS.values()}
+    targets |= {f"{total}-{active}" for total, active in ACTIVE_PARAMETERS.items()}
     assert {name for name in targets if canonical_name(name) != name} == set()
 
 
-def test_every_alias_is_needed() -> None:
+def test_aliases_are_applied() -> None:
     assert {alias for alias in ALIASES if canonical_name(alias) != ALIASES[alias]} == set()
 
 
-def test_a_pointer_means_another_model_than_the_name_without_latest() -> None:
-    assert {name for name in POINTERS if canonical_name(name) != POINTERS[name]} == set()
-    bare = {name: canonical_name(name.removesuffix("-latest")) for name in POINTERS}
-    assert {name for name in POINTERS if bare[name] == POINTERS[name]} == set()
+def test_latest_pointers_differ_from_the_undated_name() -> None:
+    for pointer, target in LATEST_POINTERS.items():
+        assert canonical_name(pointer) == target
+        assert canonical_name(pointer.removesuffix("-latest")) != target
 
 
-def test_names_of_the_original_project_stay() -> None:
+def test_canonical_name_keeps_the_original_projects_names() -> None:
     original = json.loads(ORIGINAL.read_text())["providers"].values()
     names = {name for provider in original for name in provider["model_names"]}
     assert len(names) > 30
     assert {name for name in names if canonical_name(name) != name} == set()
 
 
-def test_canonical_names_of_the_registry_are_fixed_points() -> None:
+def test_canonical_name_keeps_names_of_the_registry() -> None:
     moved = {name: new for name in Registry.load().models if (new := canonical_name(name)) != name}
     assert moved == {}
 
 
-def test_applying_the_rules_twice_changes_nothing() -> None:
+def test_canonical_name_of_registry_ids_is_canonical() -> None:
     registry = Registry.load()
     ids = {
         entry.id
@@ -282,10 +289,10 @@ def test_applying_the_rules_twice_changes_nothing() -> None:
     assert {name for name in once if canonical_name(name) != name} == set()
 
 
-def test_near_names_are_suggested_nearest_first() -> None:
+def test_did_you_mean_suggests_the_most_similar_name_first() -> None:
     known = ["llama-3.3-70b", "llama-3.1-8b", "gpt-4o"]
     assert did_you_mean("Lama-3.3-70b", known).startswith("; did you mean 'llama-3.3-70b'")
 
 
-def test_nothing_is_suggested_when_no_name_is_near() -> None:
+def test_did_you_mean_is_empty_if_no_name_is_similar() -> None:
     assert did_you_mean("zzz", ["llama-3.3-70b"]) == ""

@@ -1,4 +1,4 @@
-"""What holds of canonical names whatever is typed.
+"""Properties of canonical names that hold for any input.
 
 `HYPOTHESIS_PROFILE=long` runs 10,000 examples.
 """
@@ -21,8 +21,8 @@ NAMES = sorted({canonical_name(model_id) for model_id in IDS} - {""})
 WORDS = sorted({word for model_id in IDS for word in re.split(r"[-/:@._ ]", model_id)} - {""})
 
 OPEN_WEIGHTS = re.compile(r"(?!qwen3-(?:235b|30b|4b)-?)[a-z0-9.-]+-\d+b(?:-a\d+b)?")
-"""Names that end in a size: an `-instruct` after it says nothing, but for Qwen3's
-first sizes, whose `-instruct` is a later model."""
+"""Names that end in a size. `-instruct` after it states nothing, except for Qwen3's first
+sizes, whose `-instruct` is a later model."""
 
 ids = st.sampled_from(IDS)
 names = st.sampled_from(NAMES)
@@ -42,25 +42,25 @@ anything = st.one_of(ids, made_up, cut_and_joined, st.text(max_size=40))
 
 
 @given(anything)
-def test_a_canonical_name_maps_to_itself(model_id: str) -> None:
+def test_canonical_name_maps_to_itself(model_id: str) -> None:
     name = canonical_name(model_id)
     assert canonical_name(name) == name
 
 
 @given(anything)
-def test_a_canonical_name_is_one_lower_case_word(model_id: str) -> None:
+def test_canonical_name_is_one_lower_case_word(model_id: str) -> None:
     name = canonical_name(model_id)
     assert not set(name) & set("/@: _")
     assert name == name.lower()
 
 
 @given(names)
-def test_nothing_is_left_to_take_off_a_canonical_name(name: str) -> None:
+def test_parse_model_id_takes_nothing_off_a_canonical_name(name: str) -> None:
     assert parse_model_id(name) == (name, None, None, None)
 
 
 @given(ids, st.randoms(use_true_random=False))
-def test_case_does_not_matter(model_id: str, random: object) -> None:
+def test_parse_model_id_ignores_case(model_id: str, random: object) -> None:
     swapped = "".join(
         letter.upper() if random.random() < 0.5 else letter.lower()  # type: ignore[attr-defined]
         for letter in model_id
@@ -69,22 +69,22 @@ def test_case_does_not_matter(model_id: str, random: object) -> None:
 
 
 @given(names, st.sampled_from(["openai", "some-org", "accounts/some/models", "@cf/some", "a/b/c"]))
-def test_who_offers_it_does_not_matter(name: str, path: str) -> None:
+def test_canonical_name_ignores_the_organisation(name: str, path: str) -> None:
     assert canonical_name(f"{path}/{name}") == name
 
 
 @given(sizes, st.sampled_from(["-instruct", "-chat", "-Instruct", ":latest", "-latest"]))
-def test_instruct_and_chat_do_not_matter(name: str, suffix: str) -> None:
+def test_canonical_name_ignores_instruct_and_chat(name: str, suffix: str) -> None:
     assert canonical_name(f"{name}{suffix}") == name
 
 
 @given(versions, st.sampled_from(["-FP8", ".Q4_K_M.gguf", "-AWQ", "-GGUF", "-nvfp4"]))
-def test_quantization_does_not_matter(name: str, suffix: str) -> None:
+def test_canonical_name_ignores_quantization(name: str, suffix: str) -> None:
     assert canonical_name(f"{name}{suffix}") == name
 
 
 @given(names, st.sampled_from([":free", "-free", "-TEE", ":thinking:8192", "@eu", "-batch"]))
-def test_how_it_is_served_does_not_matter(name: str, suffix: str) -> None:
+def test_parse_model_id_separates_the_tier(name: str, suffix: str) -> None:
     parsed = parse_model_id(f"{name}{suffix}")
     assert parsed.name == name
     assert parsed.tier

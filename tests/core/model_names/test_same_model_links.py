@@ -1,4 +1,4 @@
-"""The links that models.dev draws by hand, against the names that the rules give.
+"""The rules against the links that people drew in models.dev.
 
 `tests/data/README.md` says where both files come from.
 """
@@ -32,36 +32,36 @@ IDS = {
 
 DISAGREEMENTS = {
     Link("anyapi", "deepseek/deepseek-r1", "deepseek/deepseek-reasoner"): (
-        "the rules: deepseek-reasoner names whatever DeepSeek serves today, R1 is one model"
+        "the rules are right: deepseek-reasoner is whatever DeepSeek serves now, R1 is one model"
     ),
     Link(
         "cloudflare-workers-ai",
         "@cf/deepseek-ai/deepseek-r1-distill-qwen-32b",
         "deepseek/deepseek-r1",
-    ): "the rules: a distilled Qwen of 32B is not R1",
+    ): "the rules are right: a distilled Qwen of 32B is not R1",
     Link("helicone", "mistral-small", "mistral/mistral-small-2506"): (
-        "the link, for this provider; the bare name moves with each release, so text cannot know"
+        "the link is right here; the undated name moves with each release, so text cannot know"
     ),
     Link("moonshotai", "kimi-k2.7-code-highspeed", "moonshotai/kimi-k2.7-code"): (
-        "the rules: three other links give the highspeed model a name of its own"
+        "the rules are right: three other links keep the highspeed model apart"
     ),
     Link("moonshotai-cn", "kimi-k2.7-code-highspeed", "moonshotai/kimi-k2.7-code"): (
-        "the rules: three other links give the highspeed model a name of its own"
+        "the rules are right: three other links keep the highspeed model apart"
     ),
     Link("neon", "claude-sonnet-4", "anthropic/claude-sonnet-4-5-20250929"): (
-        "the rules: Sonnet 4 is not Sonnet 4.5"
+        "the rules are right: Sonnet 4 is not Sonnet 4.5"
     ),
     Link("routing-run", "route/mimo-v2.5", "xiaomi/mimo-v2.5-pro"): (
-        "the rules: MiMo V2.5 and V2.5 Pro are two models, and this provider lists both"
+        "the rules are right: MiMo V2.5 and V2.5 Pro are two models; this provider lists both"
     ),
     Link("snowflake-cortex", "mistral-large2", "mistral/mistral-large-latest"): (
-        "the rules: Mistral Large 2 is the release of 2407, not the latest"
+        "the rules are right: Mistral Large 2 is the release of 2407, not the latest"
     ),
     Link("umans-ai-coding-plan", "umans-coder", "moonshotai/kimi-k2.7-code"): (
-        "neither: a brand whose model changes; the newer catalogue calls it GLM"
+        "neither is right: the brand's model changes; the newer catalogue calls it GLM"
     ),
 }
-"""Every link the rules do not follow, and who is right."""
+"""Links that the rules do not follow, and which of the two is right."""
 
 ONE_MODEL = (
     {"anthropic/claude-haiku-4-5", "anthropic/claude-haiku-4-5-20251001"},
@@ -74,12 +74,12 @@ ONE_MODEL = (
 """Link targets that are snapshots of one public model."""
 
 
-def test_the_links_are_there() -> None:
+def test_link_data_is_complete() -> None:
     assert len(LINKS) == 670
     assert len(IDS) == 8261
 
 
-def test_the_rules_follow_the_links_but_for_the_listed_ones() -> None:
+def test_canonical_name_follows_all_links_not_listed_above() -> None:
     differ = {
         link
         for link in LINKS
@@ -89,17 +89,17 @@ def test_the_rules_follow_the_links_but_for_the_listed_ones() -> None:
     assert len(differ) <= 0.02 * len(LINKS)
 
 
-def test_no_two_models_get_one_name() -> None:
+def test_canonical_name_keeps_link_targets_apart() -> None:
     targets = defaultdict(set)
     for link in LINKS:
         if link not in DISAGREEMENTS:
             targets[canonical_name(link.model_id, link.provider)].add(link.same_as)
-    merged = [found for found in targets.values() if len(found) > 1]
+    merged = [models for models in targets.values() if len(models) > 1]
     assert sorted(map(sorted, merged)) == sorted(map(sorted, ONE_MODEL))
 
 
 APART = [
-    # a later release under the same name
+    # later releases under the same name
     ("gpt-4o", "gpt-4o-2024-05-13"),
     ("gpt-4o-2024-08-06", "gpt-4o-2024-11-20"),
     ("gpt-4o-2024-05-13", "gpt-4o-2024-11-20"),
@@ -178,7 +178,7 @@ APART = [
     ("gemini-2.5-flash", "gemini-2.5-flash-tts"),
     ("mimo-v2-flash", "mimo-v2-omni"),
     ("llama-3.2-11b-vision-instruct", "llama-3.2-3b-instruct"),
-    # thinking that is another model
+    # thinking variants that are other models
     ("kimi-k2", "kimi-k2-thinking"),
     ("kimi-k2-thinking", "kimi-k2-thinking-turbo"),
     ("qwen3-next-80b-a3b-instruct", "qwen3-next-80b-a3b-thinking"),
@@ -234,23 +234,23 @@ APART = [
 
 
 @pytest.mark.parametrize(("one", "other"), APART)
-def test_two_models_keep_two_names(one: str, other: str) -> None:
+def test_canonical_name_keeps_two_models_apart(one: str, other: str) -> None:
     assert canonical_name(one) != canonical_name(other)
 
 
-def test_the_models_to_keep_apart_are_real() -> None:
-    spelled = {model_id.lower().rsplit("/", 1)[-1] for _, model_id in IDS}
-    assert {model_id for pair in APART for model_id in pair} - spelled == set()
+def test_models_to_keep_apart_exist_in_models_dev() -> None:
+    known = {model_id.lower().rsplit("/", 1)[-1] for _, model_id in IDS}
+    assert {model_id for pair in APART for model_id in pair} - known == set()
     assert len(APART) >= 60
 
 
-def test_the_rules_applied_twice_change_nothing() -> None:
+def test_canonical_name_is_stable_for_all_models_dev_ids() -> None:
     once = {canonical_name(model_id, provider) for provider, model_id in IDS}
     once |= {canonical_name(model_id) for _, model_id in IDS}
     assert {name for name in once if canonical_name(name) != name} == set()
 
 
-def test_many_models_are_found_at_several_providers() -> None:
+def test_canonical_name_unites_many_models_across_providers() -> None:
     served = defaultdict(set)
     for provider, model_id in IDS:
         served[canonical_name(model_id, provider)].add(provider)
