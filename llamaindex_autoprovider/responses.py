@@ -98,6 +98,7 @@ def _only_adds_text(chunk: ChatGenerationChunk, previous: ChatResponse) -> bool:
     """Whether a chunk changes nothing of the previous response but its last block's text."""
     message = chunk.message
     raw: Any = previous.raw
+    repeated = {"model_provider": raw.get("model_provider")}
     return (
         isinstance(previous.message.blocks[-1], TextBlock)
         and isinstance(message, AIMessageChunk)
@@ -106,7 +107,7 @@ def _only_adds_text(chunk: ChatGenerationChunk, previous: ChatResponse) -> bool:
         and not message.tool_call_chunks
         and not message.usage_metadata
         and not chunk.generation_info
-        and message.response_metadata.items() <= raw.items()
+        and message.response_metadata.items() <= repeated.items()
     )
 
 

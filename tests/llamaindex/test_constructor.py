@@ -1,0 +1,147 @@
+"""Constructors of `AutoLLM` and `AutoEmbedding`: names, signature, `help()` and subclasses."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import pickle
+import pydoc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+
+from langchain_autoprovider import AutoChatModel, AutoEmbeddings
+from llamaindex_autoprovider import AutoEmbedding, AutoLLM
+from llamaindex_autoprovider.options import AutoEmbeddingOptions, AutoLLMOptions
+
+if TYPE_CHECKING:
+    from factories import Pair
+
+ALIASES = {"max_retries", "api_key", "stop_sequences"}
+CLASSES: list[Any] = [
+    (AutoLLM, AutoLLMOptions, AutoChatModel),
+    (AutoEmbedding, AutoEmbeddingOptions, AutoEmbeddings),
+]
+
+
+class Branded(AutoLLM):
+    """A subclass with a field of its own."""
+
+    brand: str = "acme"
+
+
+class Deeper(Branded):
+    """A subclass of a subclass that overrides a method."""
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "Deeper"
+
+
+class Plain(AutoLLM):
+    """A subclass that changes nothing."""
+
+
+SUBCLASSES = [Plain, Branded, Deeper]
+
+
+def expected_names(cls: Any, model_class: Any) -> set[str]:
+    return set(cls.model_fields) | set(model_class.model_fields) - set(BaseChatModel.model_fields)
+
+
+@pytest.mark.parametrize(("cls", "options", "model_class"), CLASSES)
+def test_options_name_every_setting_and_field(cls: Any, options: Any, model_class: Any) -> None:
+    names = options.__annotations__.keys() | {"model"}
+    assert names - ALIASES == expected_names(cls, model_class)
+
+
+@pytest.mark.parametrize(("cls", "options", "model_class"), CLASSES)
+def test_signature_lists_every_argument(cls: Any, options: Any, model_class: Any) -> None:
+    parameters = inspect.signature(cls).parameters
+    assert next(iter(parameters)) == "model"
+    assert parameters["model"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert set(parameters) == expected_names(cls, model_class)
+    assert set(parameters) <= options.__annotations__.keys() | {"model"}
+    assert parameters["max_attempts"].default == 4
+    assert parameters[cls.model_field].default is None
+
+
+@pytest.mark.parametrize(("cls", "options", "model_class"), CLASSES)
+def test_help_describes_every_argument(cls: Any, options: Any, model_class: Any) -> None:
+    text = pydoc.plain(pydoc.render_doc(cls)).split("Args:")[1]
+    for name in expected_names(cls, model_class):
+        assert f" {name}: " in text, name
+    assert options.__doc__
+
+
+def test_misspelled_argument_is_refused(pair: Pair) -> None:
+    for argument in ("temprature", "sytem_prompt"):
+        with pytest.raises(ValueError, match=argument):
+            pair.llm(**{argument: 0})
+
+
+def test_only_accepts_a_plain_string(pair: Pair) -> None:
+    llm = pair.llm(only="second")
+    assert llm.only == ("second",)
+    assert llm.complete("Hi").text == "from second"
+    assert pair.llm().model_copy(update={"only": "second"}).complete("Hi").text == "from second"
+
+
+@pytest.mark.parametrize("cls", SUBCLASSES)
+def test_subclass_copies_dumps_and_pickles(cls: type[AutoLLM], pair: Pair) -> None:
+    llm = cls("m", registry=pair.registry(), max_tokens=9, only="second", system_prompt="Hi.")
+    llm.complete("Hi")
+    copies = {
+        "model_copy": llm.model_copy(),
+        "deep model_copy": llm.model_copy(deep=True),
+        "copy": copy.copy(llm),
+        "deepcopy": copy.deepcopy(llm),
+        "pickle": pickle.loads(pickle.dumps(llm)),
+        "from_dict": cls.from_dict(llm.to_dict()),
+        "from_dict of JSON": cls.from_dict(json.loads(llm.to_json())),
+        "model_validate_json": cls.model_validate_json(llm.model_dump_json()),
+    }
+    for how, same in copies.items():
+        assert type(same) is cls, how
+        assert same.to_dict() == llm.to_dict(), how
+        assert same.metadata == llm.metadata, how
+        assert (same.max_tokens, same.complete("Hi").text) == (9, "from second"), how
+
+
+def test_subclass_fields_stay_apart_from_settings(pair: Pair) -> None:
+    llm = Deeper("m", registry=pair.registry(), brand="b", temperature=0.25)  # type: ignore[call-arg]
+    assert (llm.brand, llm.temperature) == ("b", 0.25)
+    assert llm.to_dict()["class_name"] == "Deeper"
+    llm.brand = "c"
+    changed = llm.model_copy(update={"brand": "d", "temperature": 0.5})
+    assert (llm.brand, changed.brand, changed.temperature) == ("c", "d", 0.5)
+    llm.complete("Hi")
+    assert pair.first.requests[0].body["temperature"] == 0.25
+    assert "brand" not in pair.first.requests[0].body
+
+
+def test_subclass_may_use_a_subclass_of_the_model(pair: Pair) -> None:
+    class Quiet(AutoChatModel):
+        temperature: float | None = 0.125
+
+    class QuietLLM(AutoLLM):
+        chat_model: Quiet
+
+    llm = QuietLLM("m", registry=pair.registry())
+    assert type(llm.chat_model) is Quiet
+    assert llm.temperature == 0.125
+    assert "temperature" in inspect.signature(QuietLLM).parameters
+
+
+def test_embedding_subclass_copies_and_pickles() -> None:
+    class_of = type(AutoEmbedding("smollm2-135m", embed_batch_size=3))
+    model = class_of("smollm2-135m", embed_batch_size=3, batch_size=7)
+    for same in (
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+        AutoEmbedding.from_dict(model.to_dict()),
+    ):
+        assert same.to_dict() == model.to_dict()
+        assert (same.embed_batch_size, same.batch_size) == (3, 7)
