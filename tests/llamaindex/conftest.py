@@ -1,4 +1,4 @@
-"""Two fake providers that serve the same model, and LLMs over them."""
+"""Two fake providers that serve the same model, and LLMs that use them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _no_event_loop_is_left_open() -> None:
-    """Without a loop, LlamaIndex runs its own; else it would take a new one and not close it."""
+def _unset_event_loop() -> None:
+    """Unset the event loop: LlamaIndex then runs one and closes it, otherwise it leaks one."""
     asyncio.set_event_loop(None)
 
 
@@ -39,7 +39,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
 
 @pytest.fixture
 def embedded(_read_anew: None) -> AutoLLM:
-    """The real model behind the real server."""
+    """The embedded model: real weights behind a real server."""
     return AutoLLM("smollm2-135m", temperature=0, max_tokens=60, seed=1)
 
 
@@ -63,19 +63,19 @@ async def _astream_chat(llm: Any, messages: Any, **kwargs: Any) -> ChatResponse:
     params=[_chat, _achat, _stream_chat, _astream_chat], ids=lambda f: f.__name__.strip("_")
 )
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """One way to ask: each test runs in all four. A stream's last response is its answer."""
+    """One of the four ways to call an LLM. The answer of a stream is its last response."""
     return request.param
 
 
 @pytest.fixture(scope="session")
 def embed_model() -> AutoEmbedding:
-    """The embedded model's own vectors."""
+    """The embedded model as an embedding model."""
     return AutoEmbedding("smollm2-135m")
 
 
 @pytest.fixture(scope="session")
 def documents() -> list[Document]:
-    """Real ones: this project's own."""
+    """Real documents: those of this project."""
     root = Path(__file__).parents[2]
     return SimpleDirectoryReader(input_files=[root / "CONTRIBUTING.md"]).load_data()
 

@@ -1,4 +1,4 @@
-"""Agents and workflows: the tool loop, handoffs, streams, and failover in the middle."""
+"""Agents and workflows: tool loop, handoffs and streams, with failover in the middle."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def calls(name: str, **arguments: Any) -> Reply:
 
 
 async def finished(handler: Any) -> tuple[Any, list[Any]]:
-    """Return what a run ends with, and what it told on the way."""
+    """Return the output of a run, and its events."""
     events = [event async for event in handler.stream_events()]
     return await handler, events
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_the_real_model_calls_a_tool_and_goes_on(embedded: AutoLLM, streaming: bool) -> None:
+async def test_agent_on_the_embedded_model_calls_a_tool(embedded: AutoLLM, streaming: bool) -> None:
     agent = FunctionAgent(tools=[multiply], llm=embedded, streaming=streaming)
     output, events = await finished(agent.run("What is 3 times 4?", max_iterations=5))
     results = [event for event in events if isinstance(event, ToolCallResult)]
@@ -55,9 +55,7 @@ async def test_the_real_model_calls_a_tool_and_goes_on(embedded: AutoLLM, stream
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_a_provider_that_dies_in_the_tool_loop_is_replaced(
-    pair: Pair, streaming: bool
-) -> None:
+async def test_agent_fails_over_inside_the_tool_loop(pair: Pair, streaming: bool) -> None:
     pair.plays(calls("multiply", a=3, b=4), Reply(status=503))
     pair.second.replies = [calls("multiply", a=12, b=2), Reply("It is 24.")]
     agent = FunctionAgent(tools=[multiply], llm=pair.llm(), streaming=streaming)
@@ -86,7 +84,7 @@ async def at_once(word: str) -> str:
     return word
 
 
-async def test_results_find_calls_that_a_provider_left_without_ids(pair: Pair) -> None:
+async def test_agent_matches_results_of_calls_without_ids(pair: Pair) -> None:
     called = [
         {"type": "function", "function": {"name": name, "arguments": json.dumps({"word": name})}}
         for name in ("slowly", "at_once")
@@ -96,15 +94,15 @@ async def test_results_find_calls_that_a_provider_left_without_ids(pair: Pair) -
     pair.plays(Reply(body=body), Reply("Done."))
     agent = FunctionAgent(tools=[slowly, at_once], llm=pair.llm(), streaming=False)
     assert str(await agent.run("Say both.")) == "Done."
-    _, asked, *results = pair.first.requests[1].body["messages"]
-    names = {call["id"]: call["function"]["name"] for call in asked["tool_calls"]}
+    _, answer, *results = pair.first.requests[1].body["messages"]
+    names = {call["id"]: call["function"]["name"] for call in answer["tool_calls"]}
     assert {names[it["tool_call_id"]]: it["content"] for it in results} == {
         "slowly": "slowly",
         "at_once": "at_once",
     }
 
 
-async def test_a_stream_that_dies_before_output_is_not_seen_by_an_agent(pair: Pair) -> None:
+async def test_agent_sees_no_stream_that_fails_before_output(pair: Pair) -> None:
     pair.plays(Reply(cut_after=1))
     agent = FunctionAgent(tools=[multiply], llm=pair.llm())
     output, events = await finished(agent.run("Hi"))
@@ -113,14 +111,14 @@ async def test_a_stream_that_dies_before_output_is_not_seen_by_an_agent(pair: Pa
     assert "".join(deltas) == "from second"
 
 
-async def test_an_agent_streams_what_the_model_thinks(pair: Pair) -> None:
+async def test_agent_streams_reasoning(pair: Pair) -> None:
     pair.plays(Reply("so", reasoning="let me see"))
     _, events = await finished(FunctionAgent(llm=pair.llm()).run("Hi"))
     thoughts = [event.thinking_delta for event in events if isinstance(event, AgentStream)]
     assert "".join(thought or "" for thought in thoughts) == "let me see"
 
 
-async def test_an_agent_forces_its_first_tool(pair: Pair) -> None:
+async def test_agent_forces_its_initial_tool(pair: Pair) -> None:
     pair.plays(calls("multiply", a=3, b=4), Reply("It is 12."))
     agent = FunctionAgent(tools=[multiply], llm=pair.llm(), initial_tool_choice="multiply")
     assert str(await agent.run("3 * 4?")) == "It is 12."
@@ -128,9 +126,9 @@ async def test_an_agent_forces_its_first_tool(pair: Pair) -> None:
     assert choices == [{"type": "function", "function": {"name": "multiply"}}, None]
 
 
-# LlamaIndex's own ReActAgent asks in a step whether a workflow runs.
+# LlamaIndex's ReActAgent calls `is_running` inside a step.
 @pytest.mark.filterwarnings("ignore:is_running called from within a step")
-async def test_a_react_agent_reasons_over_a_failing_provider(pair: Pair) -> None:
+async def test_react_agent_fails_over(pair: Pair) -> None:
     pair.plays(
         Reply('Thought: I need a tool.\nAction: multiply\nAction Input: {"a": 3, "b": 4}'),
         Reply(status=429),
@@ -144,7 +142,7 @@ async def test_a_react_agent_reasons_over_a_failing_provider(pair: Pair) -> None
     ] == [12]
 
 
-async def test_agents_hand_over(pair: Pair) -> None:
+async def test_agent_workflow_fails_over_after_a_handoff(pair: Pair) -> None:
     """The first agent's provider fails between the handoff and the second agent's answer."""
     pair.plays(calls("handoff", to_agent="writer", reason="it writes"), Reply(status=503))
     pair.second.replies = [calls("multiply", a=3, b=4), Reply("A poem on 12.")]
@@ -161,7 +159,7 @@ async def test_agents_hand_over(pair: Pair) -> None:
     assert used == ["handoff", "multiply"]
 
 
-async def test_an_agent_remembers_across_runs_and_providers(pair: Pair) -> None:
+async def test_agent_memory_survives_a_change_of_provider(pair: Pair) -> None:
     agent = FunctionAgent(llm=pair.llm(cooldown=False))
     memory = ChatMemoryBuffer.from_defaults()
     pair.plays(Reply("I am here.", reasoning="they greet"), Reply(status=503))
@@ -171,27 +169,27 @@ async def test_an_agent_remembers_across_runs_and_providers(pair: Pair) -> None:
     assert [message["content"] for message in sent] == ["Hello?", "I am here.", "And now?"]
 
 
-class Told(Event):
-    """A piece of an answer."""
+class Delta(Event):
+    """A part of an answer."""
 
     delta: str
 
 
 class Flow(Workflow):
-    """Streams an answer out of a step."""
+    """Streams an answer from a step."""
 
     @step
     async def answer(self, ctx: Context, ev: StartEvent) -> StopEvent:
         parts = await ev.llm.astream_chat([ChatMessage("Hi")])
         async for part in parts:
-            ctx.write_event_to_stream(Told(delta=part.delta or ""))
+            ctx.write_event_to_stream(Delta(delta=part.delta or ""))
         return StopEvent(result=part)
 
 
-async def test_a_workflow_streams_over_a_failing_provider(pair: Pair) -> None:
+async def test_workflow_streams_after_failover(pair: Pair) -> None:
     pair.plays(Reply(status=503))
     last, events = await finished(Flow().run(llm=pair.llm()))
-    told = "".join(event.delta for event in events if isinstance(event, Told))
-    assert told == "from second"
+    text = "".join(event.delta for event in events if isinstance(event, Delta))
+    assert text == "from second"
     attempts = last.additional_kwargs["autoprovider"]["attempts"]
     assert [attempt["provider"] for attempt in attempts] == ["first", "second"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from llama_index.core import Settings, VectorStoreIndex
@@ -13,6 +13,7 @@ from llama_index.core.callbacks.schema import CBEventType
 from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 
+from factories import PAIR_KEYS
 from inference_providers import AllRoutesFailed, ConfigError
 from inference_providers.testing import FakeProvider, Reply
 from llamaindex_autoprovider import AutoEmbedding
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def vectors(request: Request) -> Reply:
-    """Answer vectors that tell the texts' lengths."""
+    """Answer one vector per text; its second number is the text's length."""
     data = [
         {"index": n, "embedding": [1.0, float(len(text)), 0.0]}
         for n, text in enumerate(request.body["input"])
@@ -34,17 +35,15 @@ def vectors(request: Request) -> Reply:
     return Reply(body={"data": data, "usage": {"prompt_tokens": len(data)}})
 
 
-class Served:
-    """`first` and `second` serve the embedding model `e`."""
+class EmbeddingPair(NamedTuple):
+    """Two providers, `first` and `second`, that serve the embedding model `e`."""
 
-    def __init__(self, first: FakeProvider, second: FakeProvider) -> None:
-        self.first = first
-        self.second = second
+    first: FakeProvider
+    second: FakeProvider
 
     def registry(self) -> dict[str, Any]:
         def row(fake: FakeProvider, name: str) -> dict[str, Any]:
-            key = f"{name.upper()}_KEY"
-            return fake.row({}, key=key, embeddings={"e": f"{name}-id"})
+            return fake.row({}, key=f"{name.upper()}_KEY", embeddings={"e": f"{name}-id"})
 
         return {
             "providers": {"first": row(self.first, "first"), "second": row(self.second, "second")}
@@ -55,11 +54,11 @@ class Served:
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.setenv("FIRST_KEY", "first-key-value")
-    monkeypatch.setenv("SECOND_KEY", "second-key-value")
+def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingPair]:
+    for name, value in PAIR_KEYS.items():
+        monkeypatch.setenv(name, value)
     with FakeProvider(vectors) as first, FakeProvider(vectors) as second:
-        yield Served(first, second)
+        yield EmbeddingPair(first, second)
 
 
 async def _query(model: AutoEmbedding) -> list[list[float]]:
@@ -93,62 +92,68 @@ def embed(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return request.param
 
 
-async def test_a_text_is_embedded(served: Served, embed: Callable[..., Any]) -> None:
+async def test_embedding_calls_send_one_request(
+    pair: EmbeddingPair, embed: Callable[..., Any]
+) -> None:
     debug = LlamaDebugHandler(print_trace_on_end=False)
-    assert await embed(served.model(callback_manager=CallbackManager([debug]))) == [[1.0, 3.0, 0.0]]
-    (sent,) = served.first.requests
+    assert await embed(pair.model(callback_manager=CallbackManager([debug]))) == [[1.0, 3.0, 0.0]]
+    (sent,) = pair.first.requests
     assert sent.body == {"model": "first-id", "input": ["abc"]}
     assert len(debug.get_event_pairs(CBEventType.EMBEDDING)) == 1
 
 
-async def test_moves_to_the_next_provider(served: Served, embed: Callable[..., Any]) -> None:
-    served.first.replies = [Reply(status=503)]
-    told: list[dict[str, Any]] = []
-    assert await embed(served.model(on_trace=told.append)) == [[1.0, 3.0, 0.0]]
-    (trace,) = told
-    assert [(a["provider"], a["class"]) for a in trace["attempts"]] == [
+async def test_embedding_fails_over_to_the_next_provider(
+    pair: EmbeddingPair, embed: Callable[..., Any]
+) -> None:
+    pair.first.replies = [Reply(status=503)]
+    traces: list[dict[str, Any]] = []
+    assert await embed(pair.model(on_trace=traces.append)) == [[1.0, 3.0, 0.0]]
+    (trace,) = traces
+    assert [(it["provider"], it["class"]) for it in trace["attempts"]] == [
         ("first", "overloaded"),
         ("second", None),
     ]
 
 
-async def test_all_providers_failing_is_told(served: Served, embed: Callable[..., Any]) -> None:
-    served.first.replies = served.second.replies = [Reply(status=401)]
-    with pytest.raises(AllRoutesFailed, match="check FIRST_KEY"):
-        await embed(served.model())
-
-
-def test_batches_are_llamaindexs(served: Served) -> None:
-    model = served.model(embed_batch_size=2)
-    found = model.get_text_embedding_batch(["a", "bb", "ccc", "dddd", "eeeee"])
-    assert [vector[1] for vector in found] == [1.0, 2.0, 3.0, 4.0, 5.0]
-    assert [len(request.body["input"]) for request in served.first.requests] == [2, 2, 1]
-
-
-def test_a_provider_that_dies_while_an_index_is_built_is_replaced(
-    served: Served, nodes: list[BaseNode]
+async def test_all_routes_failed_names_the_key_to_check(
+    pair: EmbeddingPair, embed: Callable[..., Any]
 ) -> None:
-    served.first.replies = [vectors, Reply(status=503)]
-    model = served.model(embed_batch_size=2)
+    pair.first.replies = pair.second.replies = [Reply(status=401)]
+    with pytest.raises(AllRoutesFailed, match="check FIRST_KEY"):
+        await embed(pair.model())
+
+
+def test_embed_batch_size_splits_requests(pair: EmbeddingPair) -> None:
+    model = pair.model(embed_batch_size=2)
+    embedded = model.get_text_embedding_batch(["a", "bb", "ccc", "dddd", "eeeee"])
+    assert [vector[1] for vector in embedded] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert [len(request.body["input"]) for request in pair.first.requests] == [2, 2, 1]
+
+
+def test_index_build_fails_over_between_batches(pair: EmbeddingPair, nodes: list[BaseNode]) -> None:
+    pair.first.replies = [vectors, Reply(status=503)]
+    model = pair.model(embed_batch_size=2)
     index = VectorStoreIndex(nodes[:6], embed_model=model)
     assert len(index.vector_store.data.embedding_dict) == 6
-    assert (len(served.first.requests), len(served.second.requests)) == (2, 2)
+    assert (len(pair.first.requests), len(pair.second.requests)) == (2, 2)
     assert index.as_retriever(similarity_top_k=2).retrieve("abc")
 
 
-def test_vectors_of_another_length_do_not_enter_an_index(
-    served: Served, nodes: list[BaseNode]
+def test_index_refuses_vectors_of_another_length(
+    pair: EmbeddingPair, nodes: list[BaseNode]
 ) -> None:
     other = Reply(body={"data": [{"index": 0, "embedding": [1.0]}]})
-    served.first.replies = [vectors, Reply(status=503)]
-    served.second.replies = [other]
-    model = served.model(embed_batch_size=1)
+    pair.first.replies = [vectors, Reply(status=503)]
+    pair.second.replies = [other]
+    model = pair.model(embed_batch_size=1)
     with pytest.raises(AllRoutesFailed, match="1 dimensions, not 3"):
         VectorStoreIndex(nodes[:3], embed_model=model)
 
 
-def test_it_is_what_llamaindex_looks_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = served.model(batch_size=7)
+def test_auto_embedding_is_a_base_embedding(
+    pair: EmbeddingPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = pair.model(batch_size=7)
     assert isinstance(model, BaseEmbedding)
     assert (model.class_name(), model.model_name, model.batch_size) == ("AutoEmbedding", "e", 7)
     assert repr(model) == "AutoEmbedding(model='e', batch_size=7)"
@@ -160,53 +165,54 @@ def test_it_is_what_llamaindex_looks_for(served: Served, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_copy_is_called_by_its_own_model(served: Served, deep: bool) -> None:
-    model = served.model(embed_batch_size=2)
+def test_model_copy_updates_model_name(pair: EmbeddingPair, deep: bool) -> None:
+    model = pair.model(embed_batch_size=2)
     other = model.model_copy(update={"model": "first/e"}, deep=deep)
     assert (other.model_name, other.to_dict()["model_name"]) == ("first/e", "first/e")
     assert (model.model_name, other.embed_batch_size) == ("e", 2)
 
 
-def test_a_model_may_be_named_as_by_other_classes(served: Served) -> None:
-    model = AutoEmbedding(model_name="e", registry=served.registry())
+def test_model_name_is_an_alias_of_model(pair: EmbeddingPair) -> None:
+    model = AutoEmbedding(model_name="e", registry=pair.registry())
     assert (model.model, model.get_text_embedding("ab")[1]) == ("e", 2.0)
 
 
-def test_a_model_must_be_named() -> None:
+def test_constructor_requires_a_model() -> None:
     with pytest.raises(ConfigError, match="embeddings need the name of a model"):
         AutoEmbedding()
 
 
-def test_it_is_written_down_without_keys_and_read_back(served: Served) -> None:
-    given = served.model(api_keys={"first": "given-key-value"})
-    assert given.get_text_embedding("a")
-    for told in (given.to_json(), repr(given), repr(given.to_payload()), repr(vars(given))):
-        assert "key-value" not in told
-    again = AutoEmbedding.from_dict(json.loads(given.to_json()))
-    assert again.to_dict() == given.to_dict()
-    dump = pickle.dumps(again)
+def test_dumps_and_pickles_hold_no_key(pair: EmbeddingPair) -> None:
+    model = pair.model(api_keys={"first": "given-key-value"})
+    assert model.get_text_embedding("a")
+    for text in (model.to_json(), repr(model), repr(model.to_payload()), repr(vars(model))):
+        assert "key-value" not in text
+    loaded = AutoEmbedding.from_dict(json.loads(model.to_json()))
+    assert loaded.to_dict() == model.to_dict()
+    dump = pickle.dumps(loaded)
     assert b"key-value" not in dump
     assert pickle.loads(dump).get_text_embedding("ab")[1] == 2.0
     with pytest.raises(TypeError, match="a model with api_keys cannot be pickled"):
-        pickle.dumps(given)
+        pickle.dumps(model)
 
 
-def test_what_cannot_be_pickled_says_so(served: Served) -> None:
-    """LlamaIndex would leave the model out, and what is read back would have none."""
+def test_pickling_a_callback_raises(pair: EmbeddingPair) -> None:
+    """LlamaIndex would drop the model from the pickle without a word."""
     with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
-        pickle.dumps(served.model(on_trace=lambda _: None))
+        pickle.dumps(pair.model(on_trace=lambda _: None))
 
 
-def test_the_real_model_finds_what_is_near() -> None:
+def test_embedded_model_ranks_related_texts_higher() -> None:
     model = AutoEmbedding("smollm2-135m")
-    near, far = "Dogs are pets.", "The register sums integers modulo 2 ** 32."
-    asked = model.get_query_embedding("Cats are pets.")
-    assert len(asked) == 576
-    one, other = model.get_text_embedding_batch([near, far])
-    assert model.similarity(asked, one) > model.similarity(asked, other)
+    query = model.get_query_embedding("Cats are pets.")
+    assert len(query) == 576
+    related, unrelated = model.get_text_embedding_batch(
+        ["Dogs are pets.", "The register sums integers modulo 2 ** 32."]
+    )
+    assert model.similarity(query, related) > model.similarity(query, unrelated)
 
 
-async def test_a_pipeline_embeds_with_the_real_model(nodes: list[BaseNode]) -> None:
+async def test_ingestion_pipeline_embeds_nodes(nodes: list[BaseNode]) -> None:
     pipeline = IngestionPipeline(transformations=[AutoEmbedding("smollm2-135m")])
-    made = await pipeline.arun(nodes=nodes[:3])
-    assert [len(node.embedding) for node in made] == [576] * 3
+    embedded = await pipeline.arun(nodes=nodes[:3])
+    assert [len(node.embedding) for node in embedded] == [576] * 3

@@ -1,4 +1,4 @@
-"""`AutoLLM` over two providers, in all modes: what LlamaIndex expects of an LLM class."""
+"""`AutoLLM` over two providers, in every call mode that LlamaIndex has."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 HI = [ChatMessage("Hi")]
 
 
-def tried(response: Any) -> list[tuple[str, str, str | None]]:
+def attempts_of(response: Any) -> list[tuple[str, str, str | None]]:
     attempts = response.additional_kwargs["autoprovider"]["attempts"]
-    return [(a["provider"], a["outcome"], a["class"]) for a in attempts]
+    return [(it["provider"], it["outcome"], it["class"]) for it in attempts]
 
 
 async def _complete(llm: AutoLLM) -> Any:
@@ -79,53 +79,62 @@ def complete(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return request.param
 
 
-def test_it_is_what_llamaindex_looks_for() -> None:
+def test_auto_llm_is_a_function_calling_llm() -> None:
     llm = AutoLLM("gpt-oss-120b")
     for base in (BaseLLM, LLM, FunctionCallingLLM):
         assert isinstance(llm, base)
     assert AutoLLM.class_name() == "AutoLLM"
 
 
-async def test_messages_are_answered(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_chat_sends_messages_and_settings(pair: Pair, ask: Callable[..., Any]) -> None:
     answer = await ask(pair.llm(temperature=0.5, max_tokens=7), HI, stop="END")
     assert answer.message == ChatMessage("from first", role=MessageRole.ASSISTANT)
-    assert tried(answer) == [("first", "success", None)]
+    assert attempts_of(answer) == [("first", "success", None)]
     body = pair.first.requests[0].body
     expected = {"model": "first-id", "temperature": 0.5, "max_tokens": 7, "stop": ["END"]}
     assert {name: body.get(name) for name in expected} == expected
     assert body["messages"] == [{"role": "user", "content": "Hi"}]
 
 
-async def test_a_prompt_is_answered(pair: Pair, complete: Callable[..., Any]) -> None:
+async def test_complete_sends_the_prompt_as_a_user_message(
+    pair: Pair, complete: Callable[..., Any]
+) -> None:
     answer = await complete(pair.llm())
     assert answer.text == "from first"
-    assert tried(answer) == [("first", "success", None)]
+    assert attempts_of(answer) == [("first", "success", None)]
     assert pair.first.requests[0].body["messages"] == [{"role": "user", "content": "Hi"}]
 
 
-async def test_moves_to_the_next_route(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_chat_fails_over_to_the_next_route(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply(status=503))
     answer = await ask(pair.llm(), HI)
     assert answer.message.content == "from second"
-    assert tried(answer) == [("first", "failure", "overloaded"), ("second", "success", None)]
+    assert attempts_of(answer) == [("first", "failure", "overloaded"), ("second", "success", None)]
 
 
-async def test_a_completion_moves_on_too(pair: Pair, complete: Callable[..., Any]) -> None:
+async def test_complete_fails_over_to_the_next_route(
+    pair: Pair, complete: Callable[..., Any]
+) -> None:
     pair.plays(Reply(status=429))
     answer = await complete(pair.llm())
     assert answer.text == "from second"
-    assert tried(answer) == [("first", "failure", "rate_limited"), ("second", "success", None)]
+    assert attempts_of(answer) == [
+        ("first", "failure", "rate_limited"),
+        ("second", "success", None),
+    ]
 
 
-async def test_health_is_shared_with_langchain(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_cooldowns_are_shared_with_auto_chat_model(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
     pair.plays(Reply(status=401))
     AutoChatModel("m", registry=pair.registry()).invoke("Hi")
     answer = await ask(pair.llm(), HI)
-    assert tried(answer) == [("second", "success", None)]
+    assert attempts_of(answer) == [("second", "success", None)]
     assert len(pair.first.requests) == 1
 
 
-async def test_a_wrong_request_raises_the_providers_own_exception(
+async def test_bad_request_raises_the_providers_exception(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     pair.plays(Reply(status=400))
@@ -134,7 +143,7 @@ async def test_a_wrong_request_raises_the_providers_own_exception(
     assert not pair.second.requests
 
 
-async def test_all_routes_failing_tells_each(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_all_routes_failed_lists_each_attempt(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply(status=401))
     pair.second.replies = [Reply(status=503)]
     with pytest.raises(
@@ -143,19 +152,19 @@ async def test_all_routes_failing_tells_each(pair: Pair, ask: Callable[..., Any]
         await ask(pair.llm(), HI)
 
 
-async def test_without_a_key_the_call_says_which(
+async def test_no_route_error_names_the_missing_key(
     pair: Pair, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     llm = pair.llm()
     monkeypatch.delenv("FIRST_KEY")
     monkeypatch.delenv("SECOND_KEY")
-    assert llm.metadata.is_function_calling_model, "an agent would blame the model"
+    assert llm.metadata.is_function_calling_model, "otherwise agents would blame the model"
     with pytest.raises(NoRouteError, match="set FIRST_KEY"):
         await ask(llm, HI)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_stream_that_breaks_hands_on_a_chat_message(pair: Pair, is_async: bool) -> None:
+async def test_interrupted_stream_holds_a_partial_chat_message(pair: Pair, is_async: bool) -> None:
     pair.plays(Reply("one two three", cut_after=3))
     received = []
 
@@ -175,7 +184,7 @@ async def test_a_stream_that_breaks_hands_on_a_chat_message(pair: Pair, is_async
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_stream_tells_what_is_new_and_all_so_far(pair: Pair, is_async: bool) -> None:
+async def test_stream_chat_yields_deltas_and_all_text_so_far(pair: Pair, is_async: bool) -> None:
     pair.plays(Reply("one two three", reasoning="let me see"))
     if is_async:
         parts = [part async for part in await pair.llm().astream_chat(HI)]
@@ -190,18 +199,18 @@ async def test_a_stream_tells_what_is_new_and_all_so_far(pair: Pair, is_async: b
         ThinkingBlock(content="let me see"),
         TextBlock(text="one two three"),
     ]
-    carrying = ["autoprovider" in part.additional_kwargs for part in parts]
-    assert carrying == [False] * (len(parts) - 1) + [True]
+    has_trace = ["autoprovider" in part.additional_kwargs for part in parts]
+    assert has_trace == [False] * (len(parts) - 1) + [True]
     assert parts[-1].additional_kwargs["autoprovider"]["ttft_ms"] > 0
 
 
-async def test_thoughts_are_blocks(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_reasoning_becomes_a_thinking_block(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply("so", reasoning="hm"))
     answer = await ask(pair.llm(), HI)
     assert answer.message.blocks == [ThinkingBlock(content="hm"), TextBlock(text="so")]
 
 
-async def test_a_refusal_is_text(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_refusal_becomes_text(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply(refusal="I cannot help with that."))
     answer = await ask(pair.llm(), HI)
     assert answer.message == ChatMessage("I cannot help with that.", role="assistant")
@@ -210,29 +219,29 @@ async def test_a_refusal_is_text(pair: Pair, ask: Callable[..., Any]) -> None:
 
 
 def in_parts(*texts: str, streamed: bool) -> Reply:
-    """Return an answer whose text comes in parts, in OpenAI's protocol."""
+    """Return an answer whose text is a list of parts, in OpenAI's protocol."""
     parts = [{"type": "text", "text": text} for text in texts]
     if not streamed:
         message = {"role": "assistant", "content": parts}
         return Reply(body={"choices": [{"index": 0, "finish_reason": "stop", "message": message}]})
     choices = [{"index": 0, "delta": {"content": [part]}, "finish_reason": None} for part in parts]
     choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
-    told = "".join(f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices)
+    events = "".join(f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices)
     return Reply(
-        body=f"{told}data: [DONE]\n\n".encode(), headers={"content-type": "text/event-stream"}
+        body=f"{events}data: [DONE]\n\n".encode(), headers={"content-type": "text/event-stream"}
     )
 
 
-# OpenAI's own type for a chunk has a string there.
+# OpenAI's type for a chunk expects a string there.
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
-async def test_a_text_that_came_in_parts_is_whole(pair: Pair, ask: Callable[..., Any]) -> None:
-    """Gemini signs the last part of a text, Anthropic cites in some: none of it ends a line."""
+async def test_adjacent_text_parts_become_one_block(pair: Pair, ask: Callable[..., Any]) -> None:
+    """Gemini and Anthropic split a text into parts; LlamaIndex would put line ends between."""
     pair.plays(in_parts("Hel", "lo", streamed="stream" in ask.__name__))
     answer = await ask(pair.llm(), HI)
     assert answer.message.content == "Hello"
 
 
-async def test_who_leaves_a_stream_closes_it(pair: Pair) -> None:
+async def test_closing_a_stream_closes_the_connection(pair: Pair) -> None:
     pair.plays(Reply("one two three", cut_after=2, fault="hang"))
     stream = pair.llm().stream_chat(HI)
     assert next(stream)
@@ -247,7 +256,7 @@ async def test_who_leaves_a_stream_closes_it(pair: Pair) -> None:
     assert len(pair.first.abandoned) == 2
 
 
-async def test_the_usage_is_where_llamaindex_looks(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_usage_is_in_raw_and_additional_kwargs(pair: Pair, ask: Callable[..., Any]) -> None:
     answer = await ask(pair.llm(), HI)
     usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
     assert answer.raw["usage"] == usage
@@ -256,24 +265,24 @@ async def test_the_usage_is_where_llamaindex_looks(pair: Pair, ask: Callable[...
 
 
 class Events(BaseEventHandler):
-    """Keeps the events it is shown."""
+    """Collects instrumentation events."""
 
-    seen: list[Any]
+    received: list[Any]
 
     def handle(self, event: Any, **_kwargs: Any) -> None:
-        self.seen.append(event)
+        self.received.append(event)
 
 
 @pytest.fixture
 def events() -> Iterator[list[Any]]:
-    handler = Events(seen=[])
+    handler = Events(received=[])
     dispatcher = get_dispatcher()
     dispatcher.add_event_handler(handler)
-    yield handler.seen
+    yield handler.received
     dispatcher.event_handlers.remove(handler)
 
 
-async def test_instrumentation_sees_a_chat_once(
+async def test_instrumentation_reports_one_chat(
     pair: Pair, ask: Callable[..., Any], events: list[Any]
 ) -> None:
     await ask(pair.llm(), HI)
@@ -283,12 +292,12 @@ async def test_instrumentation_sees_a_chat_once(
     assert set(names[1:-1]) <= {"LLMChatInProgressEvent"}
     assert events[0].model_dict["class_name"] == "AutoLLM"
     assert events[-1].response.message.content == "from first"
-    assert tried(events[-1].response) == [("first", "success", None)]
+    assert attempts_of(events[-1].response) == [("first", "success", None)]
     assert events[0].span_id
     assert events[0].span_id == events[-1].span_id
 
 
-async def test_instrumentation_sees_a_completion_as_one(
+async def test_instrumentation_reports_one_completion(
     pair: Pair, complete: Callable[..., Any], events: list[Any]
 ) -> None:
     await complete(pair.llm())
@@ -298,7 +307,7 @@ async def test_instrumentation_sees_a_completion_as_one(
     assert set(names[1:-1]) <= {"LLMCompletionInProgressEvent"}
 
 
-async def test_callbacks_see_a_call_once_with_its_tokens(
+async def test_callbacks_report_one_call_with_its_tokens(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     debug, counter = LlamaDebugHandler(print_trace_on_end=False), TokenCountingHandler()
@@ -309,7 +318,7 @@ async def test_callbacks_see_a_call_once_with_its_tokens(
     assert (counter.prompt_llm_token_count, counter.completion_llm_token_count) == (10, 2)
 
 
-async def test_callbacks_see_what_failed(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_callbacks_receive_the_exception(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply(status=400))
     debug = LlamaDebugHandler(print_trace_on_end=False)
     with pytest.raises(openai.BadRequestError) as caught:
@@ -318,7 +327,9 @@ async def test_callbacks_see_what_failed(pair: Pair, ask: Callable[..., Any]) ->
     assert end.payload["exception"] is caught.value
 
 
-async def test_langchain_neither_counts_nor_caches(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_langchain_callbacks_and_cache_are_not_used(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
     set_llm_cache(InMemoryCache())
     try:
         with get_usage_metadata_callback() as counter:
@@ -331,25 +342,25 @@ async def test_langchain_neither_counts_nor_caches(pair: Pair, ask: Callable[...
 
 
 class Limiter(BaseRateLimiter):
-    """Counts who asks for leave."""
+    """Counts its calls."""
 
-    asked = 0
+    acquired = 0
 
     def acquire(self, num_tokens: int = 0) -> None:  # noqa: ARG002
-        self.asked += 1
+        self.acquired += 1
 
     async def async_acquire(self, num_tokens: int = 0) -> None:  # noqa: ARG002
-        self.asked += 1
+        self.acquired += 1
 
 
-async def test_a_rate_limiter_is_asked_once(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_rate_limiter_is_acquired_once_per_call(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply(status=503))
     limiter = Limiter()
     await ask(pair.llm(rate_limiter=limiter), HI)
-    assert limiter.asked == 1
+    assert limiter.acquired == 1
 
 
-def test_metadata_holds_for_every_live_route(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_holds_for_every_usable_route(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = pair.registry()
     providers = registry["providers"]
     narrow = {"id": "first-id", "context": 64_000, "output": 2_000, "tools": False}
@@ -358,30 +369,34 @@ def test_metadata_holds_for_every_live_route(pair: Pair, monkeypatch: pytest.Mon
     llm = AutoLLM("m", registry=registry)
 
     def facts() -> tuple[int, int, bool]:
-        told = llm.metadata
-        return told.context_window, told.num_output, told.is_function_calling_model
+        metadata = llm.metadata
+        return (
+            metadata.context_window,
+            metadata.num_output,
+            metadata.is_function_calling_model,
+        )
 
     assert facts() == (32_000, 2_000, True)
     pair.plays(Reply(status=503))
     assert llm.complete("Hi").text == "from second"
-    assert facts() == (32_000, 2_000, True), "a route that rests comes back"
+    assert facts() == (32_000, 2_000, True), "a route in a cooldown counts: it comes back"
     monkeypatch.delenv("FIRST_KEY")
-    assert facts() == (32_000, 8_000, True), "no more than a quarter of the window"
+    assert facts() == (32_000, 8_000, True), "at most a quarter of the window"
     monkeypatch.delenv("SECOND_KEY")
     monkeypatch.setenv("FIRST_KEY", "first-key-value")
     assert facts() == (64_000, 2_000, False)
     assert AutoLLM("m", registry=registry, max_tokens=100).metadata.num_output == 100
 
 
-def test_metadata_of_unknown_facts_is_llamaindexs_own(pair: Pair) -> None:
-    told = pair.llm().metadata
-    assert (told.context_window, told.num_output) == (3900, 256)
-    assert (told.model_name, told.is_chat_model) == ("m", True)
-    assert told.system_role is MessageRole.SYSTEM
+def test_metadata_defaults_to_llamaindexs_values(pair: Pair) -> None:
+    metadata = pair.llm().metadata
+    assert (metadata.context_window, metadata.num_output) == (3900, 256)
+    assert (metadata.model_name, metadata.is_chat_model) == ("m", True)
+    assert metadata.system_role is MessageRole.SYSTEM
     assert AutoLLM().metadata.model_name == "auto"
 
 
-def test_settings_read_as_attributes(pair: Pair) -> None:
+def test_settings_read_as_attributes_and_show_in_repr(pair: Pair) -> None:
     llm = pair.llm(temperature=0.5, stop=["END"], max_retries=2, system_prompt="Be brief.")
     assert (llm.model, llm.temperature, llm.stop, llm.max_attempts) == ("m", 0.5, ["END"], 3)
     assert [str(route) for route in llm.routes] == ["first/m", "second/m"]
@@ -395,7 +410,7 @@ def test_settings_read_as_attributes(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "told"),
+    ("arguments", "error", "message"),
     [
         ({"model": "gpt-oss-12b"}, UnknownModelError, "did you mean 'gpt-oss-120b'"),
         ({"temprature": 0}, ValueError, "temprature"),
@@ -411,42 +426,42 @@ def test_settings_read_as_attributes(pair: Pair) -> None:
         ),
     ],
 )
-def test_what_cannot_work_fails_at_construction(
-    arguments: dict[str, Any], error: type[Exception], told: str
+def test_constructor_refuses_invalid_arguments(
+    arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         AutoLLM(**arguments)
 
 
-def test_it_may_stand_on_a_chat_model_that_is_there(pair: Pair) -> None:
+def test_chat_model_may_be_passed_in(pair: Pair) -> None:
     chat = AutoChatModel("m", registry=pair.registry())
     assert AutoLLM(chat_model=chat).complete("Hi").text == "from first"
 
 
-def test_it_is_written_down_and_read_back(pair: Pair) -> None:
+def test_to_dict_and_from_dict_round_trip(pair: Pair) -> None:
     llm = pair.llm(temperature=0.2, only=["second"], system_prompt="Be brief.")
-    again = AutoLLM.from_dict(json.loads(llm.to_json()))
-    assert again.to_dict() == llm.to_dict()
-    assert again.complete("Hi").text == "from second"
+    loaded = AutoLLM.from_dict(json.loads(llm.to_json()))
+    assert loaded.to_dict() == llm.to_dict()
+    assert loaded.complete("Hi").text == "from second"
     assert AutoLLM.model_validate_json(llm.model_dump_json()).to_dict() == llm.to_dict()
     merged = AutoLLM("m", registry=Registry.load().merged(pair.registry()))
     assert "registry" not in json.loads(merged.to_json())
 
 
-def test_it_pickles_by_the_names_of_keys(pair: Pair) -> None:
+def test_pickle_holds_no_key(pair: Pair) -> None:
     llm = pair.llm(temperature=0.2, system_prompt="Be brief.")
     llm.complete("Hi")
     dump = pickle.dumps(llm)
     assert b"first-key-value" not in dump
-    again = pickle.loads(dump)
-    assert again.to_dict() == llm.to_dict()
-    assert again.complete("Hi").text == "from first"
+    loaded = pickle.loads(dump)
+    assert loaded.to_dict() == llm.to_dict()
+    assert loaded.complete("Hi").text == "from first"
     with pytest.raises(TypeError, match="a model with api_keys cannot be pickled; set"):
         pickle.dumps(pair.llm(api_keys={"first": "given-key"}))
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_copy_may_differ(pair: Pair, deep: bool) -> None:
+def test_model_copy_changes_settings_and_fields(pair: Pair, deep: bool) -> None:
     llm = pair.llm(temperature=0.2, system_prompt="Be brief.")
     llm.complete("Hi")
     changes = {"temperature": 0.4, "only": ("second",), "system_prompt": "Be long."}
@@ -457,7 +472,7 @@ def test_a_copy_may_differ(pair: Pair, deep: bool) -> None:
     assert (llm.temperature, llm.complete("Hi").text) == (0.2, "from first")
 
 
-def test_who_changes_an_argument_is_told_what_to_do(pair: Pair) -> None:
+def test_assigning_a_setting_suggests_model_copy(pair: Pair) -> None:
     llm = pair.llm()
     with pytest.raises(ConfigError, match=r"use model_copy\(update={'temperature': ...}\)"):
         llm.temperature = 0.4
@@ -465,13 +480,13 @@ def test_who_changes_an_argument_is_told_what_to_do(pair: Pair) -> None:
     assert llm.to_dict()["system_prompt"] == "Be brief."
 
 
-def test_it_survives_one_event_loop_after_another(pair: Pair) -> None:
+def test_acomplete_works_in_successive_event_loops(pair: Pair) -> None:
     llm = pair.llm()
     for _ in range(4):
         assert asyncio.run(llm.acomplete("Hi")).text == "from first"
 
 
-def test_settings_take_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_global_settings_accept_auto_llm(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "_llm", None)
     Settings.llm = pair.llm(system_prompt="Be brief.")
     assert Settings.llm.predict(PromptTemplate("Say {it}"), it="Hi") == "from first"
@@ -481,17 +496,15 @@ def test_settings_take_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_a_prompt_is_wrapped_unless_it_is_formatted(pair: Pair) -> None:
+def test_completion_to_prompt_skips_formatted_prompts(pair: Pair) -> None:
     llm = pair.llm(completion_to_prompt=lambda prompt: f"<{prompt}>")
     llm.complete("Hi")
     llm.complete("Hi", formatted=True)
-    asked = [request.body["messages"][0]["content"] for request in pair.first.requests]
-    assert asked == ["<Hi>", "Hi"]
+    prompts = [request.body["messages"][0]["content"] for request in pair.first.requests]
+    assert prompts == ["<Hi>", "Hi"]
 
 
-async def test_a_conversation_with_a_tool_reaches_the_wire(
-    pair: Pair, ask: Callable[..., Any]
-) -> None:
+async def test_chat_sends_tool_calls_and_results(pair: Pair, ask: Callable[..., Any]) -> None:
     call = ToolCallBlock(tool_call_id="c1", tool_name="add", tool_kwargs={"a": 1})
     history = [
         ChatMessage("Be brief.", role="system"),
@@ -513,7 +526,7 @@ async def test_a_conversation_with_a_tool_reaches_the_wire(
     ]
 
 
-async def test_the_real_model_answers(embedded: AutoLLM, ask: Callable[..., Any]) -> None:
+async def test_embedded_model_answers(embedded: AutoLLM, ask: Callable[..., Any]) -> None:
     answer = await ask(embedded, [ChatMessage("Write one sentence about the sea.")])
     assert len(answer.message.content.split()) > 3
     assert answer.additional_kwargs["autoprovider"]["provider"] == "embedded"

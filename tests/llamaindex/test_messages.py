@@ -1,4 +1,4 @@
-"""Messages of LlamaIndex as LangChain's and back: nothing that a model reads is lost."""
+"""Messages and content blocks, to LangChain and back: nothing that a model reads is lost."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def there(message: ChatMessage) -> BaseMessage:
-    (said,) = to_langchain([message])
-    return said
+def as_langchain(message: ChatMessage) -> BaseMessage:
+    (converted,) = to_langchain([message])
+    return converted
 
 
 def content_of(*blocks: BaseContentBlock) -> Any:
-    return there(ChatMessage(list(blocks))).content
+    return as_langchain(ChatMessage(list(blocks))).content
 
 
-def test_a_text_is_a_string_and_two_are_a_list() -> None:
+def test_to_content_returns_a_single_text_as_a_string() -> None:
     assert content_of(TextBlock(text="Hi")) == "Hi"
     assert content_of(TextBlock(text="a"), TextBlock(text="b")) == [
         {"type": "text", "text": "a"},
@@ -76,7 +76,7 @@ def test_a_text_is_a_string_and_two_are_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "said"),
+    ("block", "expected"),
     [
         (
             ImageBlock(image=PNG),
@@ -146,11 +146,14 @@ def test_a_text_is_a_string_and_two_are_a_list() -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseContentBlock) else "",
 )
-def test_a_block_is_said_as(block: BaseContentBlock, said: dict[str, Any]) -> None:
-    assert there(ChatMessage([TextBlock(text="x"), block], role="assistant")).content[1] == said
+def test_to_content_converts_each_block(block: BaseContentBlock, expected: dict[str, Any]) -> None:
+    assert (
+        as_langchain(ChatMessage([TextBlock(text="x"), block], role="assistant")).content[1]
+        == expected
+    )
 
 
-def test_a_file_is_read(tmp_path: Path) -> None:
+def test_to_content_reads_files(tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(PNG)
     (tmp_path / "a.pdf").write_bytes(PDF)
     image, document = content_of(
@@ -170,22 +173,22 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         (DocumentBlock, "notes.md", b"# Notes", "text/markdown"),
     ],
 )
-def test_the_kind_of_a_file_is_found_out(
+def test_to_content_detects_the_type_of_a_file(
     tmp_path: Path, kind: Any, name: str, data: bytes, mime: str
 ) -> None:
     (tmp_path / name).write_bytes(data)
-    (said,) = content_of(kind(path=tmp_path / name))
-    assert (said["base64"], said["mime_type"]) == (b64(data), mime)
+    (converted,) = content_of(kind(path=tmp_path / name))
+    assert (converted["base64"], converted["mime_type"]) == (b64(data), mime)
 
 
-def test_the_kind_of_an_open_file_is_found_out() -> None:
+def test_to_content_detects_the_type_of_an_open_file() -> None:
     block = ImageBlock(image=io.BytesIO(JPEG))
-    for _ in range(2):  # it is read anew each time
-        (said,) = content_of(block)
-        assert (said["base64"], said["mime_type"]) == (b64(JPEG), "image/jpeg")
+    for _ in range(2):  # each conversion reads it from its start
+        (converted,) = content_of(block)
+        assert (converted["base64"], converted["mime_type"]) == (b64(JPEG), "image/jpeg")
 
 
-def test_a_cache_point_rides_on_the_block_before_it() -> None:
+def test_to_content_adds_cache_control_to_the_block_before() -> None:
     hour = CachePoint(cache_control=CacheControl(type="ephemeral", ttl="1h"))
     assert content_of(TextBlock(text="a"), EPHEMERAL, ImageBlock(image=PNG), hour) == [
         {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
@@ -199,7 +202,7 @@ def test_a_cache_point_rides_on_the_block_before_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("blocks", "told"),
+    ("blocks", "error"),
     [
         ([CitableBlock(title="t", source="s", content="c")], "CitableBlock cannot be sent"),
         ([EPHEMERAL], "this one follows nothing"),
@@ -209,15 +212,15 @@ def test_a_cache_point_rides_on_the_block_before_it() -> None:
         ([AudioBlock(audio=b"\x00\x01?")], "The data of this AudioBlock is of an unknown type"),
     ],
 )
-def test_what_cannot_be_sent_is_an_error(blocks: list[Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_to_langchain_refuses_what_cannot_be_sent(blocks: list[Any], error: str) -> None:
+    with pytest.raises(ConfigError, match=error):
         to_langchain([ChatMessage(blocks)])
 
 
-def test_roles_are_kept() -> None:
-    said = [
-        there(ChatMessage("x", role=role, additional_kwargs=aside))
-        for role, aside in [
+def test_to_langchain_keeps_roles() -> None:
+    converted = [
+        as_langchain(ChatMessage("x", role=role, additional_kwargs=kwargs))
+        for role, kwargs in [
             ("system", {}),
             ("developer", {}),
             ("user", {"name": "ada"}),
@@ -228,7 +231,7 @@ def test_roles_are_kept() -> None:
             ("function", {"name": "f"}),
         ]
     ]
-    assert said == [
+    assert converted == [
         SystemMessage("x"),
         SystemMessage("x", additional_kwargs={"__openai_role__": "developer"}),
         HumanMessage("x", name="ada"),
@@ -241,12 +244,12 @@ def test_roles_are_kept() -> None:
 
 
 @pytest.mark.parametrize("role", ["tool", "function"])
-def test_a_result_must_say_which_call_it_answers(role: str) -> None:
+def test_to_langchain_requires_a_tool_call_id(role: str) -> None:
     with pytest.raises(ConfigError, match=f"role '{role}' must name the call it answers"):
         to_langchain([ChatMessage("x", role=role)])
 
 
-def test_tool_calls_stand_beside_the_text() -> None:
+def test_to_langchain_separates_calls_and_reasoning() -> None:
     message = ChatMessage(
         [
             ThinkingBlock(content="hm"),
@@ -257,29 +260,31 @@ def test_tool_calls_stand_beside_the_text() -> None:
         ],
         role="assistant",
     )
-    said = there(message)
-    assert isinstance(said, AIMessage)
-    assert said.content == "Let me see."
-    assert said.additional_kwargs == {"reasoning_content": "hm"}
-    assert [(call["id"], call["args"]) for call in said.tool_calls] == [
+    answer = as_langchain(message)
+    assert isinstance(answer, AIMessage)
+    assert answer.content == "Let me see."
+    assert answer.additional_kwargs == {"reasoning_content": "hm"}
+    assert [(call["id"], call["args"]) for call in answer.tool_calls] == [
         ("c1", {"a": 1}),
         ("c2", {"a": 2}),
     ]
-    assert [(call["id"], call["args"]) for call in said.invalid_tool_calls] == [("c3", '{"a": ')]
+    assert [(call["id"], call["args"]) for call in answer.invalid_tool_calls] == [("c3", '{"a": ')]
 
 
-def test_tool_calls_that_older_classes_left_aside_are_sent() -> None:
-    """They write them in OpenAI's form, and blocks beside it say the same."""
-    left = to_openai_tool_calls(
+def test_to_langchain_reads_openai_tool_calls() -> None:
+    """Older LlamaIndex classes store calls in OpenAI's form, not in blocks."""
+    calls = to_openai_tool_calls(
         [ToolCallBlock(tool_call_id="c", tool_name="f", tool_kwargs={"a": 1})]
     )
-    sdk = [ChatCompletionMessageFunctionToolCall.model_validate(call) for call in left]
-    for told in (left, sdk):
-        said = there(ChatMessage(role="assistant", additional_kwargs={"tool_calls": told}))
-        assert [(call["id"], call["name"], call["args"]) for call in said.tool_calls] == [
+    sdk = [ChatCompletionMessageFunctionToolCall.model_validate(call) for call in calls]
+    for form in (calls, sdk):
+        answer: Any = as_langchain(
+            ChatMessage(role="assistant", additional_kwargs={"tool_calls": form})
+        )
+        assert [(call["id"], call["name"], call["args"]) for call in answer.tool_calls] == [
             ("c", "f", {"a": 1})
         ]
-        assert not said.additional_kwargs
+        assert not answer.additional_kwargs
 
 
 @pytest.mark.parametrize(
@@ -329,24 +334,28 @@ def test_tool_calls_that_older_classes_left_aside_are_sent() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_providers_answer_becomes_blocks(content: Any, blocks: list[BaseContentBlock]) -> None:
+def test_from_langchain_converts_provider_content(
+    content: Any, blocks: list[BaseContentBlock]
+) -> None:
     assert from_langchain(AIMessage(content)).blocks == blocks
 
 
 @pytest.mark.parametrize("field", ["citations", "annotations"])  # Anthropic's, OpenAI's
-def test_what_an_answer_cites_is_kept_aside_word_for_word(field: str) -> None:
+def test_from_langchain_keeps_citations(field: str) -> None:
     cited = [{"type": "char_location", "cited_text": "a"}, {"type": "url_citation", "url": "b"}]
     content: list[str | dict[str, Any]] = [
         {"type": "text", "text": "So ", field: []},
         {"type": "text", "text": "it ", field: cited[:1]},
         {"type": "text", "text": "is.", field: cited[1:]},
     ]
-    told = from_langchain(AIMessage(content))
-    assert told.additional_kwargs["citations"] == cited
-    assert there(told).content == [{"type": "text", "text": text} for text in ("So ", "it ", "is.")]
+    answer = from_langchain(AIMessage(content))
+    assert answer.additional_kwargs["citations"] == cited
+    assert as_langchain(answer).content == [
+        {"type": "text", "text": text} for text in ("So ", "it ", "is.")
+    ]
 
 
-def test_thoughts_are_sent_back_word_for_word() -> None:
+def test_reasoning_blocks_round_trip_word_for_word() -> None:
     content: list[str | dict[str, Any]] = [
         {"type": "thinking", "thinking": "hm", "signature": "s"},
         {"type": "thinking", "thinking": "unsigned"},
@@ -354,35 +363,35 @@ def test_thoughts_are_sent_back_word_for_word() -> None:
         {"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "e"},
         {"type": "reasoning", "reasoning": "v1", "extras": {"signature": "u"}},
     ]
-    assert there(from_langchain(AIMessage(content))).content == content
+    assert as_langchain(from_langchain(AIMessage(content))).content == content
 
 
-def test_signed_thoughts_keep_who_signed_them() -> None:
-    """History leaves them as they are for the route that gave them, and only for that."""
+def test_from_langchain_keeps_the_origin_of_signatures() -> None:
+    """The history is sent back unchanged to that route only."""
     origin = {
         "model_provider": "anthropic",
         "autoprovider": {"provider": "anthropic", "model_id": "some-id"},
     }
-    said = {**origin, "autoprovider": {**origin["autoprovider"], "attempts": []}, "usage": {}}
+    metadata = {**origin, "autoprovider": {**origin["autoprovider"], "attempts": []}, "usage": {}}
     signed = AIMessage(
         [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "so"}],
-        response_metadata=said,
+        response_metadata=metadata,
     )
-    again = there(from_langchain(signed))
-    assert again.content == signed.content
-    assert again.response_metadata == origin
-    plain = from_langchain(AIMessage("so", response_metadata=said))
-    assert plain.additional_kwargs == {}, "prompts that quote the history would hold it"
+    returned = as_langchain(from_langchain(signed))
+    assert returned.content == signed.content
+    assert returned.response_metadata == origin
+    plain = from_langchain(AIMessage("so", response_metadata=metadata))
+    assert plain.additional_kwargs == {}, "prompts that quote the history would contain it"
 
 
-def test_the_thought_of_a_chunk() -> None:
+def test_reasoning_text_reads_every_form() -> None:
     assert reasoning_text(AIMessage("x", additional_kwargs={"reasoning_content": "hm"})) == "hm"
     assert reasoning_text(AIMessage([{"type": "thinking", "thinking": "a"}, "b"])) == "a"
     assert reasoning_text(AIMessage("x")) == ""
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "error"),
     [
         (
             AIMessage([{"type": "server_tool_call", "id": "s"}]),
@@ -392,17 +401,17 @@ def test_the_thought_of_a_chunk() -> None:
         (RemoveMessage(id="x"), "no message like LangChain's of type 'remove'"),
     ],
 )
-def test_what_llamaindex_cannot_hold_is_an_error(message: BaseMessage, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_from_langchain_refuses_what_has_no_equivalent(message: BaseMessage, error: str) -> None:
+    with pytest.raises(ConfigError, match=error):
         from_langchain(message)
 
 
-def test_a_failed_tool_says_so_in_both() -> None:
+def test_tool_status_round_trips() -> None:
     failed = ToolMessage("boom", tool_call_id="c", name="f", status="error")
-    assert there(from_langchain(failed)) == failed
+    assert as_langchain(from_langchain(failed)) == failed
 
 
-def test_a_cut_call_is_kept_as_text() -> None:
+def test_from_langchain_keeps_unreadable_arguments_as_text() -> None:
     cut = InvalidToolCall(type="invalid_tool_call", id="c", name="f", args='{"a": ', error="cut")
     (block,) = from_langchain(AIMessage("", invalid_tool_calls=[cut])).blocks
     assert block == ToolCallBlock(tool_call_id="c", tool_name="f", tool_kwargs='{"a": ')
@@ -419,18 +428,18 @@ json_values = st.recursive(
 )
 
 
-def where(kind: Any, name: str, mime: str, mimes: st.SearchStrategy[str]) -> Any:
-    """Return blocks with data, and blocks with a URL."""
-    held = st.builds(lambda it, m: kind(**{name: it, mime: m}), data, mimes)
-    linked = st.builds(lambda url, m: kind(**{"url": url, mime: m}), urls, mimes)
-    return held | linked
+def media_blocks(kind: Any, name: str, mime: str, mimes: st.SearchStrategy[str]) -> Any:
+    """Draw blocks with data and blocks with a URL."""
+    with_data = st.builds(lambda it, m: kind(**{name: it, mime: m}), data, mimes)
+    with_url = st.builds(lambda url, m: kind(**{"url": url, mime: m}), urls, mimes)
+    return with_data | with_url
 
 
 media = st.one_of(
-    where(ImageBlock, "image", "image_mimetype", st.just("image/png")),
-    where(AudioBlock, "audio", "format", names),
-    where(VideoBlock, "video", "video_mimetype", st.just("video/mp4")),
-    where(DocumentBlock, "data", "document_mimetype", st.just("application/pdf")),
+    media_blocks(ImageBlock, "image", "image_mimetype", st.just("image/png")),
+    media_blocks(AudioBlock, "audio", "format", names),
+    media_blocks(VideoBlock, "video", "video_mimetype", st.just("video/mp4")),
+    media_blocks(DocumentBlock, "data", "document_mimetype", st.just("application/pdf")),
     st.builds(
         ImageBlock,
         image=data,
@@ -443,7 +452,7 @@ points = st.builds(
     lambda ttl: CachePoint(cache_control=CacheControl(type="ephemeral", ttl=ttl)),
     st.sampled_from(["5m", "1h"]),
 )
-said = st.lists(
+contents = st.lists(
     st.tuples(st.builds(TextBlock, text=texts) | media, st.none() | points),
     min_size=1,
     max_size=4,
@@ -453,7 +462,7 @@ signed = st.builds(
     content=texts,
     additional_information=st.builds(lambda s: {"signature": s}, texts),
 )
-plain_thoughts = st.lists(st.builds(ThinkingBlock, content=texts), max_size=1)
+unsigned_reasoning = st.lists(st.builds(ThinkingBlock, content=texts), max_size=1)
 calls = st.lists(
     st.builds(
         ToolCallBlock,
@@ -466,25 +475,25 @@ calls = st.lists(
 named = st.just({}) | names.map(lambda name: {"name": name})
 messages = st.one_of(
     st.builds(
-        lambda role, blocks, aside: ChatMessage(blocks, role=role, additional_kwargs=aside),
+        lambda role, blocks, kwargs: ChatMessage(blocks, role=role, additional_kwargs=kwargs),
         st.sampled_from([MessageRole.USER, MessageRole.SYSTEM, MessageRole.DEVELOPER]),
-        said,
+        contents,
         named,
     ),
     st.builds(
         lambda blocks, call: ChatMessage(
             blocks, role=MessageRole.TOOL, additional_kwargs={"tool_call_id": call}
         ),
-        said,
+        contents,
         names,
     ),
     st.builds(
-        lambda plain, more, blocks, asked, aside: ChatMessage(
-            [*plain, *more, *blocks, *asked], role="assistant", additional_kwargs=aside
+        lambda unsigned, signed, blocks, calls, kwargs: ChatMessage(
+            [*unsigned, *signed, *blocks, *calls], role="assistant", additional_kwargs=kwargs
         ),
-        plain_thoughts,
+        unsigned_reasoning,
         st.lists(signed, max_size=2),
-        said,
+        contents,
         calls,
         named,
     ),
@@ -492,11 +501,11 @@ messages = st.one_of(
 
 
 @given(messages)
-def test_there_and_back_is_the_same(message: ChatMessage) -> None:
-    assert from_langchain(there(message)) == message
+def test_llamaindex_messages_round_trip(message: ChatMessage) -> None:
+    assert from_langchain(as_langchain(message)) == message
 
 
 @given(messages)
-def test_back_and_there_is_the_same(message: ChatMessage) -> None:
-    once = there(message)
-    assert there(from_langchain(once)) == once
+def test_langchain_messages_round_trip(message: ChatMessage) -> None:
+    once = as_langchain(message)
+    assert as_langchain(from_langchain(once)) == once

@@ -1,4 +1,4 @@
-"""Retrieval over real documents, answered by the real model; failover by scripted servers."""
+"""Retrieval over real documents: on the embedded model, and with failover on fake providers."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ def brief(embedded: AutoLLM) -> AutoLLM:
     return embedded
 
 
-def test_a_query_is_answered_from_the_documents(index: VectorStoreIndex, brief: AutoLLM) -> None:
+def test_query_engine_answers_from_documents(index: VectorStoreIndex, brief: AutoLLM) -> None:
     answer = index.as_query_engine(llm=brief, similarity_top_k=1).query(QUESTION)
     assert str(answer).strip()
     assert answer.source_nodes[0].metadata["file_name"] == "CONTRIBUTING.md"
 
 
-def test_a_query_streams(index: VectorStoreIndex, brief: AutoLLM) -> None:
+def test_query_engine_streams(index: VectorStoreIndex, brief: AutoLLM) -> None:
     engine = index.as_query_engine(llm=brief, similarity_top_k=1, streaming=True)
     assert len(list(engine.query(QUESTION).response_gen)) > 2
 
 
-async def test_a_query_streams_asynchronously(index: VectorStoreIndex, brief: AutoLLM) -> None:
+async def test_query_engine_streams_asynchronously(index: VectorStoreIndex, brief: AutoLLM) -> None:
     engine = index.as_query_engine(llm=brief, similarity_top_k=1, streaming=True, use_async=True)
     answer = await engine.aquery(QUESTION)
     assert len([token async for token in answer.async_response_gen()]) > 2
 
 
-def test_a_chat_engine_answers_and_remembers(index: VectorStoreIndex, brief: AutoLLM) -> None:
+def test_chat_engine_remembers_the_conversation(index: VectorStoreIndex, brief: AutoLLM) -> None:
     engine = index.as_chat_engine(chat_mode="condense_plus_context", llm=brief, similarity_top_k=1)
     assert str(engine.chat(QUESTION)).strip()
     assert "".join(engine.stream_chat("And make test?").response_gen).strip()
@@ -70,9 +70,7 @@ def test_a_chat_engine_answers_and_remembers(index: VectorStoreIndex, brief: Aut
 @pytest.mark.parametrize(
     "mode", ["simple", "context", "condense_question", "condense_plus_context"]
 )
-def test_every_chat_engine_goes_on_with_the_next_provider(
-    pair: Pair, index: VectorStoreIndex, mode: str
-) -> None:
+def test_chat_engines_fail_over(pair: Pair, index: VectorStoreIndex, mode: str) -> None:
     pair.plays(Reply("an answer"), Reply(status=503))
     engine = index.as_chat_engine(chat_mode=mode, llm=pair.llm())
     assert str(engine.chat(QUESTION)) == "an answer"
@@ -83,13 +81,13 @@ def test_every_chat_engine_goes_on_with_the_next_provider(
     ]
 
 
-def test_prompts_are_packed_to_fit_the_window(pair: Pair, nodes: list[BaseNode]) -> None:
+def test_prompts_are_packed_into_the_context_window(pair: Pair, nodes: list[BaseNode]) -> None:
     def sizes(context: int) -> list[int]:
         pair.first.requests.clear()
         llm = AutoLLM("m", registry=pair.registry(model_info={"context": context, "output": 100}))
         SummaryIndex(nodes).as_query_engine(llm=llm).query(QUESTION)
-        asked = [request.body["messages"][-1]["content"] for request in pair.first.requests]
-        return [len(get_tokenizer()(prompt)) for prompt in asked]
+        prompts = [request.body["messages"][-1]["content"] for request in pair.first.requests]
+        return [len(get_tokenizer()(prompt)) for prompt in prompts]
 
     small, large = sizes(1_000), sizes(8_000)
     assert max(small) <= 900
@@ -97,14 +95,14 @@ def test_prompts_are_packed_to_fit_the_window(pair: Pair, nodes: list[BaseNode])
     assert large[0] > 900
 
 
-def test_faithfulness_is_judged(index: VectorStoreIndex, brief: AutoLLM) -> None:
+def test_faithfulness_evaluator_returns_a_result(index: VectorStoreIndex, brief: AutoLLM) -> None:
     answer = index.as_query_engine(llm=brief, similarity_top_k=1).query(QUESTION)
-    judged = FaithfulnessEvaluator(llm=brief).evaluate_response(response=answer)
-    assert judged.passing in {True, False}
-    assert judged.feedback.strip()
+    result = FaithfulnessEvaluator(llm=brief).evaluate_response(response=answer)
+    assert result.passing in {True, False}
+    assert result.feedback.strip()
 
 
-def test_a_pipeline_extracts_with_the_real_model(
+def test_pipeline_extracts_with_the_embedded_model(
     nodes: list[BaseNode], brief: AutoLLM, embed_model: BaseEmbedding
 ) -> None:
     pipeline = IngestionPipeline(
@@ -114,9 +112,9 @@ def test_a_pipeline_extracts_with_the_real_model(
             embed_model,
         ]
     )
-    made = pipeline.run(nodes=nodes[:2])
-    assert len(made) > 1
-    assert all(node.metadata["section_summary"].strip() and node.embedding for node in made)
+    extracted = pipeline.run(nodes=nodes[:2])
+    assert len(extracted) > 1
+    assert all(node.metadata["section_summary"].strip() and node.embedding for node in extracted)
 
 
 def choice(index: int) -> Reply:
@@ -124,7 +122,7 @@ def choice(index: int) -> Reply:
     return Reply("", tool_calls=({"name": "SingleSelection", "arguments": arguments},))
 
 
-def test_a_router_chooses_and_fails_over(pair: Pair, index: VectorStoreIndex) -> None:
+def test_router_query_engine_fails_over(pair: Pair, index: VectorStoreIndex) -> None:
     pair.plays(choice(2), Reply(status=503))
     pair.second.replies = [Reply("an answer")]
     llm = pair.llm()
@@ -140,11 +138,11 @@ def test_a_router_chooses_and_fails_over(pair: Pair, index: VectorStoreIndex) ->
     )
     answer = engine.query(QUESTION)
     assert str(answer) == "an answer"
-    assert len(answer.source_nodes) == 2, "the second engine was chosen"
+    assert len(answer.source_nodes) == 2, "the second engine was not chosen"
     assert (len(pair.first.requests), len(pair.second.requests)) == (2, 1)
 
 
-def test_a_question_is_split_and_each_part_answered(pair: Pair, index: VectorStoreIndex) -> None:
+def test_sub_question_query_engine_fails_over(pair: Pair, index: VectorStoreIndex) -> None:
     parts = [
         {"sub_question": "What does make lint do?", "tool_name": "docs"},
         {"sub_question": "What does make test do?", "tool_name": "docs"},
@@ -168,31 +166,27 @@ def test_a_question_is_split_and_each_part_answered(pair: Pair, index: VectorSto
     assert "it tests" in last
 
 
-def test_a_provider_that_dies_while_an_index_is_built_is_replaced(
-    pair: Pair, nodes: list[BaseNode]
-) -> None:
+def test_tree_index_build_fails_over(pair: Pair, nodes: list[BaseNode]) -> None:
     pair.plays(Reply("a summary"), Reply(status=503))
     pair.second.replies = [Reply("another summary")]
     index = TreeIndex(nodes[:8], llm=pair.llm(), num_children=2, use_async=False)
-    made = [node.get_content() for node in index.docstore.docs.values()]
-    assert made.count("a summary") == 1
-    assert made.count("another summary") > 1
+    summaries = [node.get_content() for node in index.docstore.docs.values()]
+    assert summaries.count("a summary") == 1
+    assert summaries.count("another summary") > 1
     assert len(pair.first.requests) == 2
 
 
-async def test_a_provider_that_dies_in_a_pipeline_is_replaced(
-    pair: Pair, nodes: list[BaseNode]
-) -> None:
+async def test_ingestion_pipeline_fails_over(pair: Pair, nodes: list[BaseNode]) -> None:
     pair.plays(Reply("one"), Reply(status=500))
     pair.second.replies = [Reply("two")]
     extractor = SummaryExtractor(llm=pair.llm(), num_workers=1, show_progress=False)
     pipeline = IngestionPipeline(transformations=[extractor])
-    made = await pipeline.arun(nodes=nodes[:4])
-    assert [node.metadata["section_summary"] for node in made].count("one") == 1
-    assert [node.metadata["section_summary"] for node in made].count("two") == 3
+    extracted = await pipeline.arun(nodes=nodes[:4])
+    summaries = [node.metadata["section_summary"] for node in extracted]
+    assert (summaries.count("one"), summaries.count("two")) == (1, 3)
 
 
-def test_a_pipelines_cache_tells_models_apart(pair: Pair, nodes: list[BaseNode]) -> None:
+def test_ingestion_cache_distinguishes_settings(pair: Pair, nodes: list[BaseNode]) -> None:
     cache = IngestionCache()
 
     def run(**arguments: Any) -> None:
@@ -207,7 +201,7 @@ def test_a_pipelines_cache_tells_models_apart(pair: Pair, nodes: list[BaseNode])
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_streamed_query_fails_over_before_output(
+async def test_streamed_query_fails_over_before_output(
     pair: Pair, index: VectorStoreIndex, is_async: bool
 ) -> None:
     pair.plays(Reply(cut_after=1))  # a role-only chunk, then the end
@@ -220,7 +214,7 @@ async def test_a_streamed_query_fails_over_before_output(
     assert "".join(tokens) == "from second"
 
 
-def test_a_streamed_query_that_breaks_says_so(pair: Pair, index: VectorStoreIndex) -> None:
+def test_streamed_query_raises_stream_interrupted(pair: Pair, index: VectorStoreIndex) -> None:
     pair.plays(Reply("one two three", cut_after=3))
     engine = index.as_query_engine(llm=pair.llm(), streaming=True)
     with pytest.raises(StreamInterrupted):
@@ -229,14 +223,14 @@ def test_a_streamed_query_that_breaks_says_so(pair: Pair, index: VectorStoreInde
 
 @pytest.mark.parametrize("mode", ["compact", "refine", "tree_summarize", "simple_summarize"])
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_query_that_nobody_can_answer_says_why(
+async def test_query_without_routes_raises_no_route_error(
     pair: Pair,
     index: VectorStoreIndex,
     monkeypatch: pytest.MonkeyPatch,
     mode: str,
     is_async: bool,
 ) -> None:
-    """LlamaIndex takes a `ValueError` for an answer that does not parse: "Empty Response"."""
+    """LlamaIndex would answer "Empty Response" to a `ValueError`."""
     engine = index.as_query_engine(llm=pair.llm(), response_mode=mode)
     monkeypatch.delenv("FIRST_KEY")
     monkeypatch.delenv("SECOND_KEY")
@@ -244,13 +238,13 @@ async def test_a_query_that_nobody_can_answer_says_why(
         _ = await engine.aquery(QUESTION) if is_async else engine.query(QUESTION)
 
 
-def test_a_persisted_index_is_read_back(
+def test_persisted_index_holds_no_key(
     pair: Pair, index: VectorStoreIndex, embed_model: BaseEmbedding, tmp_path: Path
 ) -> None:
     index.storage_context.persist(str(tmp_path))
     storage = StorageContext.from_defaults(persist_dir=str(tmp_path))
-    again = load_index_from_storage(storage, embed_model=embed_model)
-    assert str(again.as_query_engine(llm=pair.llm()).query(QUESTION)) == "from first"
+    loaded = load_index_from_storage(storage, embed_model=embed_model)
+    assert str(loaded.as_query_engine(llm=pair.llm()).query(QUESTION)) == "from first"
     assert not [
         path for path in tmp_path.rglob("*") if path.is_file() and b"key-value" in path.read_bytes()
     ]

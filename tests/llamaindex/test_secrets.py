@@ -1,4 +1,4 @@
-"""A canary key appears on no surface of LlamaIndex: printed, dumped, traced, stored or pickled."""
+"""No key appears in anything of LlamaIndex that is printed, dumped, traced, stored or pickled."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CANARY = "sk-canary-0123456789abcdef"
-GIVEN = "sk-given-canary-0123456789"
+PASSED_IN = "sk-given-canary-0123456789"
 ECHO = {"error": {"message": f"Incorrect API key provided: {CANARY}", "detail": [CANARY]}}
 
 
-class Recorder(BaseEventHandler):
-    """Writes down every event of LlamaIndex's instrumentation."""
+class EventRecorder(BaseEventHandler):
+    """Records every event of LlamaIndex's instrumentation as text."""
 
-    seen: list[str]
+    texts: list[str]
 
     def handle(self, event: Any, **_kwargs: Any) -> None:
-        self.seen.append(f"{event!r} {vars(event)!r}")
+        self.texts.append(f"{event!r} {vars(event)!r}")
 
 
 @pytest.fixture
 def surfaces(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[list[str]]:
-    """Collects what may be seen, instrumentation too; fails when a key is in it."""
+    """Texts that must not hold a key, including events and logs; checked after the test."""
     monkeypatch.setenv("CANARY_KEY", CANARY)
-    recorder, dispatcher = Recorder(seen=[]), get_dispatcher()
+    recorder, dispatcher = EventRecorder(texts=[]), get_dispatcher()
     dispatcher.add_event_handler(recorder)
     with caplog.at_level(logging.DEBUG):
-        yield recorder.seen
+        yield recorder.texts
     dispatcher.event_handlers.remove(recorder)
-    recorder.seen.append(caplog.text)
-    assert any(part for part in recorder.seen)
-    for part in recorder.seen:
-        assert CANARY not in part
-        assert GIVEN not in part
+    recorder.texts.append(caplog.text)
+    assert any(recorder.texts)
+    for text in recorder.texts:
+        assert CANARY not in text
+        assert PASSED_IN not in text
 
 
 def registry(fake: FakeProvider) -> dict[str, Any]:
     return {"providers": {"fake": fake.row({"m": "id"}, key="CANARY_KEY")}}
 
 
-def test_an_llm_shows_no_key(surfaces: list[str]) -> None:
+def test_llm_surfaces_hold_no_key(surfaces: list[str]) -> None:
     debug = LlamaDebugHandler(print_trace_on_end=False)
     with FakeProvider() as fake:
-        for keys in ({}, {"fake": GIVEN}):
+        for keys in ({}, {"fake": PASSED_IN}):
             llm = AutoLLM(
                 "m",
                 registry=registry(fake),
@@ -79,31 +79,33 @@ def test_an_llm_shows_no_key(surfaces: list[str]) -> None:
                 answer.model_dump_json(), repr(parts), repr(llm.as_structured_llm(Document)),
             ]  # fmt: skip
         sent = [request.headers["authorization"] for request in fake.requests]
-    assert sent == [f"Bearer {CANARY}"] * 2 + [f"Bearer {GIVEN}"] * 2, "no key was in play"
+    assert sent == [f"Bearer {CANARY}"] * 2 + [f"Bearer {PASSED_IN}"] * 2, "the keys were not used"
     surfaces.append(repr([vars(event) for event in debug.get_events()]))
 
 
 @pytest.mark.parametrize("kind", [AutoLLM, AutoEmbedding])
-@pytest.mark.parametrize("keys", [GIVEN, [GIVEN], {"fake": [GIVEN]}, {"fake": {"key": GIVEN}}])
-def test_keys_in_a_wrong_form_are_not_quoted(surfaces: list[str], kind: type, keys: Any) -> None:
+@pytest.mark.parametrize(
+    "keys", [PASSED_IN, [PASSED_IN], {"fake": [PASSED_IN]}, {"fake": {"key": PASSED_IN}}]
+)
+def test_errors_do_not_quote_malformed_keys(surfaces: list[str], kind: type, keys: Any) -> None:
     with pytest.raises(ValueError, match="api_keys") as caught:
         kind("m", api_keys=keys)
     surfaces.append("".join(traceback.format_exception(caught.value)))
 
 
-def test_a_pickle_holds_no_key(surfaces: list[str]) -> None:
+def test_pickles_hold_no_key(surfaces: list[str]) -> None:
     with FakeProvider() as fake:
         llm = AutoLLM("m", registry=registry(fake))
         llm.complete("Hi")
         surfaces.append(pickle.dumps(llm).decode("latin-1"))
         with pytest.raises(TypeError) as caught:
-            pickle.dumps(AutoLLM("m", registry=registry(fake), api_keys={"fake": GIVEN}))
+            pickle.dumps(AutoLLM("m", registry=registry(fake), api_keys={"fake": PASSED_IN}))
         surfaces.append("".join(traceback.format_exception(caught.value)))
 
 
-def test_what_is_stored_holds_no_key(surfaces: list[str], tmp_path: Path) -> None:
+def test_stored_pipelines_and_indexes_hold_no_key(surfaces: list[str], tmp_path: Path) -> None:
     with FakeProvider() as fake:
-        llm = AutoLLM("m", registry=registry(fake), api_keys={"fake": GIVEN})
+        llm = AutoLLM("m", registry=registry(fake), api_keys={"fake": PASSED_IN})
         extractor = SummaryExtractor(llm=llm, num_workers=1, show_progress=False)
         pipeline = IngestionPipeline(transformations=[extractor])
         nodes = pipeline.run(nodes=[TextNode(text="A text.")])
@@ -119,7 +121,7 @@ def test_what_is_stored_holds_no_key(surfaces: list[str], tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
-def test_a_key_echoed_by_a_provider_is_scrubbed(surfaces: list[str], status: int) -> None:
+def test_key_echoed_by_a_provider_is_scrubbed(surfaces: list[str], status: int) -> None:
     with FakeProvider(Reply(status=status, body=ECHO)) as fake:
         llm = AutoLLM("m", registry=registry(fake), cooldown=False, max_retries=0)
         for call in (llm.complete, lambda prompt: list(llm.stream_complete(prompt))):

@@ -1,4 +1,4 @@
-"""Tools and structured answers through `AutoLLM`."""
+"""Tools and structured output through `AutoLLM`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Pet(BaseModel):
     legs: int
 
 
-ASKED = PromptTemplate("Make up a {kind}.")
+PET_PROMPT = PromptTemplate("Make up a {kind}.")
 A_CALL = Reply("", tool_calls=({"name": "multiply", "arguments": {"a": 3, "b": 4}},))
 TWO_CALLS = Reply(
     "",
@@ -71,7 +71,7 @@ def with_tools(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return request.param
 
 
-async def test_tools_reach_the_wire(pair: Pair, with_tools: Callable[..., Any]) -> None:
+async def test_chat_with_tools_sends_the_tools(pair: Pair, with_tools: Callable[..., Any]) -> None:
     await with_tools(pair.llm(), chat_history=[ChatMessage("Be brief.", role="system")])
     body = pair.first.requests[0].body
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
@@ -83,7 +83,7 @@ async def test_tools_reach_the_wire(pair: Pair, with_tools: Callable[..., Any]) 
 
 
 @pytest.mark.parametrize(
-    ("given", "sent"),
+    ("arguments", "sent"),
     [
         ({"tool_required": True}, "required"),
         ({"tool_choice": "none"}, "none"),
@@ -94,14 +94,14 @@ async def test_tools_reach_the_wire(pair: Pair, with_tools: Callable[..., Any]) 
         ),
     ],
 )
-async def test_a_tool_can_be_demanded(
-    pair: Pair, with_tools: Callable[..., Any], given: dict[str, Any], sent: Any
+async def test_tool_choice_reaches_the_provider(
+    pair: Pair, with_tools: Callable[..., Any], arguments: dict[str, Any], sent: Any
 ) -> None:
-    await with_tools(pair.llm(), **given)
+    await with_tools(pair.llm(), **arguments)
     assert pair.first.requests[0].body["tool_choice"] == sent
 
 
-async def test_tool_calls_are_blocks_and_selections(
+async def test_tool_calls_become_blocks_and_selections(
     pair: Pair, with_tools: Callable[..., Any]
 ) -> None:
     pair.plays(TWO_CALLS)
@@ -120,7 +120,7 @@ async def test_tool_calls_are_blocks_and_selections(
     assert [call["id"] for call in calls] == ["call_0", "call_1"]
 
 
-async def test_one_call_at_most_unless_more_are_allowed(
+async def test_parallel_calls_are_dropped_by_default(
     pair: Pair, with_tools: Callable[..., Any]
 ) -> None:
     pair.plays(TWO_CALLS)
@@ -129,7 +129,7 @@ async def test_one_call_at_most_unless_more_are_allowed(
     assert chosen.tool_kwargs == {"a": 3, "b": 4}
 
 
-async def test_tools_go_only_where_they_are_taken(
+async def test_tools_skip_routes_without_tool_support(
     pair: Pair, with_tools: Callable[..., Any]
 ) -> None:
     registry = pair.registry()
@@ -140,7 +140,7 @@ async def test_tools_go_only_where_they_are_taken(
     assert not pair.first.requests
 
 
-def test_no_tool_call_is_an_error_where_one_is_due(pair: Pair) -> None:
+def test_get_tool_calls_raises_if_there_is_none(pair: Pair) -> None:
     llm = pair.llm()
     answer = llm.chat_with_tools([TOOL], "3 * 4?")
     with pytest.raises(ValueError, match="at least one tool call, got the text 'from first'"):
@@ -148,7 +148,7 @@ def test_no_tool_call_is_an_error_where_one_is_due(pair: Pair) -> None:
     assert llm.get_tool_calls_from_response(answer, error_on_no_tool_call=False) == []
 
 
-def test_arguments_that_cannot_be_read_never_become_none(pair: Pair) -> None:
+def test_get_tool_calls_raises_for_unreadable_arguments(pair: Pair) -> None:
     cut = {"name": "multiply", "arguments": '{"a": 3, "b"'}
     pair.plays(Reply("", tool_calls=(cut,), finish_reason="length"))
     llm = pair.llm()
@@ -159,7 +159,7 @@ def test_arguments_that_cannot_be_read_never_become_none(pair: Pair) -> None:
         llm.get_tool_calls_from_response(ChatResponse(message=ChatMessage([listed])))
 
 
-async def test_a_tool_is_called(pair: Pair) -> None:
+async def test_predict_and_call_runs_the_tools(pair: Pair) -> None:
     pair.plays(A_CALL)
     llm = pair.llm()
     assert llm.predict_and_call([TOOL], "3 * 4?").response == "12"
@@ -169,53 +169,55 @@ async def test_a_tool_is_called(pair: Pair) -> None:
     assert both.response == "12\n\n30"
 
 
-async def test_a_stream_shows_a_call_as_it_comes(pair: Pair) -> None:
+async def test_stream_shows_partial_tool_calls(pair: Pair) -> None:
     pair.plays(A_CALL._replace(argument_chunks=6))
     llm = pair.llm()
     parts = list(llm.stream_chat_with_tools([TOOL], "3 * 4?"))
-    came = [llm.get_tool_calls_from_response(part, error_on_no_tool_call=False) for part in parts]
-    sizes = [len(calls[0].tool_kwargs) if calls else None for calls in came]
+    partial = [
+        llm.get_tool_calls_from_response(part, error_on_no_tool_call=False) for part in parts
+    ]
+    sizes = [len(calls[0].tool_kwargs) if calls else None for calls in partial]
     assert sizes[-1] == 2
-    assert 1 in sizes, "arguments came in one piece"
-    assert came[-1][0].tool_kwargs == {"a": 3, "b": 4}
+    assert 1 in sizes, "the arguments came in one piece"
+    assert partial[-1][0].tool_kwargs == {"a": 3, "b": 4}
 
 
-async def test_structured_answers(pair: Pair) -> None:
+async def test_structured_predict_returns_the_object(pair: Pair) -> None:
     pair.plays(A_PET)
     llm, rex = pair.llm(), Pet(name="Rex", legs=4)
-    assert llm.structured_predict(Pet, ASKED, kind="dog") == rex
-    assert await llm.astructured_predict(Pet, ASKED, kind="dog") == rex
+    assert llm.structured_predict(Pet, PET_PROMPT, kind="dog") == rex
+    assert await llm.astructured_predict(Pet, PET_PROMPT, kind="dog") == rex
     assert pair.first.requests[0].body["tool_choice"] == "required"
-    streamed = list(llm.stream_structured_predict(Pet, ASKED, kind="dog"))
+    streamed = list(llm.stream_structured_predict(Pet, PET_PROMPT, kind="dog"))
     assert streamed[-1] == rex
-    assert len({repr(part) for part in streamed}) > 1, "nothing came before the whole"
-    parts = await llm.astream_structured_predict(Pet, ASKED, kind="dog")
+    assert len({repr(part) for part in streamed}) > 1, "nothing came before the whole object"
+    parts = await llm.astream_structured_predict(Pet, PET_PROMPT, kind="dog")
     assert [part async for part in parts][-1] == rex
 
 
-# LlamaIndex's own StructuredLLM calls pydantic's `.json()`.
+# LlamaIndex's StructuredLLM calls pydantic's `.json()`.
 @pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
-async def test_a_structured_llm(pair: Pair) -> None:
+async def test_structured_llm_answers_in_every_mode(pair: Pair) -> None:
     pair.plays(A_PET)
     llm, rex = pair.llm().as_structured_llm(Pet), Pet(name="Rex", legs=4)
-    asked = [ChatMessage("Make up a dog.")]
-    assert llm.chat(asked).raw == rex
-    assert (await llm.achat(asked)).raw == rex
+    messages = [ChatMessage("Make up a dog.")]
+    assert llm.chat(messages).raw == rex
+    assert (await llm.achat(messages)).raw == rex
     assert llm.complete("Make up a dog.").raw == rex
-    assert list(llm.stream_chat(asked))[-1].raw == rex
-    assert [part.raw async for part in await llm.astream_chat(asked)][-1] == rex
+    assert list(llm.stream_chat(messages))[-1].raw == rex
+    assert [part.raw async for part in await llm.astream_chat(messages)][-1] == rex
 
 
-async def test_a_structured_answer_fails_over(pair: Pair) -> None:
+async def test_structured_predict_fails_over(pair: Pair) -> None:
     pair.plays(Reply(status=503))
     pair.second.replies = [A_PET]
     llm = pair.llm(cooldown=False)
-    assert llm.structured_predict(Pet, ASKED, kind="dog").name == "Rex"
-    parts = await llm.astream_structured_predict(Pet, ASKED, kind="dog")
+    assert llm.structured_predict(Pet, PET_PROMPT, kind="dog").name == "Rex"
+    parts = await llm.astream_structured_predict(Pet, PET_PROMPT, kind="dog")
     assert [part async for part in parts][-1] == Pet(name="Rex", legs=4)
 
 
-async def test_the_real_model_calls_a_tool(
+async def test_embedded_model_calls_a_tool(
     embedded: AutoLLM, with_tools: Callable[..., Any]
 ) -> None:
     answer = await with_tools(embedded, tool_required=True)
@@ -224,8 +226,8 @@ async def test_the_real_model_calls_a_tool(
     assert {name: type(value) for name, value in chosen.tool_kwargs.items()} == {"a": int, "b": int}
 
 
-async def test_the_real_model_fills_a_form(embedded: AutoLLM) -> None:
-    pet = embedded.structured_predict(Pet, ASKED, kind="dog")
+async def test_embedded_model_fills_in_an_object(embedded: AutoLLM) -> None:
+    pet = embedded.structured_predict(Pet, PET_PROMPT, kind="dog")
     assert isinstance(pet, Pet)
-    parts = await embedded.astream_structured_predict(Pet, ASKED, kind="dog")
+    parts = await embedded.astream_structured_predict(Pet, PET_PROMPT, kind="dog")
     assert isinstance([part async for part in parts][-1], Pet)

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from langchain_core.caches import InMemoryCache
+from llama_index.core.callbacks import CallbackManager
 from pydantic import SecretStr
 
 from inference_providers.registry.registry import Registry
 from langchain_autoprovider import AutoChatModel, AutoEmbeddings
 from langchain_autoprovider.options import ChatModelOptions, EmbeddingsOptions
+from llamaindex_autoprovider import AutoEmbedding, AutoLLM
+from llamaindex_autoprovider.options import AutoLLMOptions
 
 
 def accepted() -> None:
@@ -32,6 +35,12 @@ def accepted() -> None:
     AutoChatModel("m", registry={"providers": {}}, cache=InMemoryCache(), tags=["t"])
     AutoChatModel("m", registry=Registry.load(), metadata={"a": 1}, name="n", verbose=True)
     AutoEmbeddings("m", dimensions=256, batch_size=8, on_trace=print, only="openai")
+    AutoLLM()
+    AutoLLM(["m", "n"], temperature=0, only="groq", system_prompt="Be brief.")
+    AutoLLM(chat_model=AutoChatModel("m"), callback_manager=CallbackManager([]))
+    AutoLLM("m", completion_to_prompt=str.strip, max_retries=1, hedge_after="p95")
+    AutoEmbedding("m", embed_batch_size=8, num_workers=2, dimensions=256, only="openai")
+    AutoEmbedding(model_name="m", embeddings=AutoEmbeddings("m"))
 
 
 def refused() -> None:
@@ -43,6 +52,12 @@ def refused() -> None:
     AutoChatModel("m", "n")  # type: ignore[call-arg]
     AutoEmbeddings("m", temperature=0)  # type: ignore[call-arg]
     AutoEmbeddings("m", batchsize=8)  # type: ignore[call-arg]
+    AutoLLM("m", temprature=0)  # type: ignore[call-arg]
+    AutoLLM("m", sytem_prompt="Be brief.")  # type: ignore[call-arg]
+    AutoLLM("m", callbacks=[])  # type: ignore[call-arg]
+    AutoLLM("m", temperature="0")  # type: ignore[arg-type]
+    AutoEmbedding("m", temperature=0)  # type: ignore[call-arg]
+    AutoEmbedding("m", embed_batch_size="8")  # type: ignore[arg-type]
 
 
 def options_of(model: AutoChatModel, embeddings: AutoEmbeddings) -> tuple[Any, ...]:
@@ -102,7 +117,16 @@ class WithInit(AutoChatModel):
         super().__init__(f"models/{project}", **options)
 
 
+class LLMWithInit(AutoLLM):
+    """A LlamaIndex subclass with a constructor of its own."""
+
+    def __init__(self, project: str, **options: Unpack[AutoLLMOptions]) -> None:
+        super().__init__(f"models/{project}", **options)
+
+
 def subclasses() -> None:
+    LLMWithInit("p", temperature=0)
+    LLMWithInit("p", temprature=0)  # type: ignore[call-arg]
     WithField("m", project="p", only=["groq"], temperature=0)
     WithField("m", projekt="p")  # type: ignore[call-arg]
     WithInit("p", temperature=0)
