@@ -1,4 +1,4 @@
-"""Two fake providers that serve the same model, and models over them."""
+"""A pair of providers, the embedded model, and the four ways to call a chat model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
 
 @pytest.fixture
 def embedded(_read_anew: None) -> AutoChatModel:
-    """The real model behind the real server."""
+    """The embedded model, on its real server."""
     return AutoChatModel("smollm2-135m", temperature=0, max_tokens=60, seed=1)
 
 
@@ -39,40 +39,45 @@ def _merged(chunks: list[Any]) -> BaseMessage:
     return whole
 
 
-async def _ainvoke(model: Any, asked: Any) -> BaseMessage:
-    return await model.ainvoke(asked)
+async def _ainvoke(model: Any, prompt: Any) -> BaseMessage:
+    return await model.ainvoke(prompt)
 
 
-async def _invoke(model: Any, asked: Any) -> BaseMessage:
-    return model.invoke(asked)
+async def _invoke(model: Any, prompt: Any) -> BaseMessage:
+    return model.invoke(prompt)
 
 
-async def _stream(model: Any, asked: Any) -> BaseMessage:
-    return _merged(list(model.stream(asked)))
+async def _stream(model: Any, prompt: Any) -> BaseMessage:
+    return _merged(list(model.stream(prompt)))
 
 
-async def _astream(model: Any, asked: Any) -> BaseMessage:
-    return _merged([chunk async for chunk in model.astream(asked)])
+async def _astream(model: Any, prompt: Any) -> BaseMessage:
+    return _merged([chunk async for chunk in model.astream(prompt)])
 
 
 @pytest.fixture(params=[_invoke, _ainvoke, _stream, _astream], ids=lambda f: f.__name__.strip("_"))
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """One way to ask a model: each test runs in all four."""
+    """One of the four ways to call a model; a test runs with each of them."""
     return request.param
 
 
-BEYOND_SMALL = frozenset(
+TOO_HARD_FOR_EMBEDDED = frozenset(
     {
         *("test_audio_inputs", "test_image_inputs", "test_image_tool_message"),
         *("test_pdf_inputs", "test_pdf_tool_message", "test_structured_output_pydantic_2_v1"),
     }
 )
-"""What the contract suite asks of models that see and hear, and a joke on which this one, at
-temperature 0, writes on until its end; the scripted server answers them all."""
+"""Contract tests that the embedded model is too small for.
+
+Most need images, audio or documents; in the last one the model, at temperature 0, never stops.
+`test_standard_scripted.py` runs all of them.
+"""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    beyond = [i for i in items if "::TestEmbedded::" in i.nodeid and i.name in BEYOND_SMALL]
-    if beyond:
-        config.hook.pytest_deselected(items=beyond)
-        items[:] = [item for item in items if item not in beyond]
+    too_hard = [
+        i for i in items if "::TestEmbedded::" in i.nodeid and i.name in TOO_HARD_FOR_EMBEDDED
+    ]
+    if too_hard:
+        config.hook.pytest_deselected(items=too_hard)
+        items[:] = [item for item in items if item not in too_hard]

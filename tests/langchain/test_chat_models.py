@@ -42,17 +42,17 @@ def trace_of(message: Any) -> dict[str, Any]:
     return message.response_metadata["autoprovider"]
 
 
-def tried(message: Any) -> list[tuple[str, str, str | None, int | None]]:
+def attempts_of(message: Any) -> list[tuple[str, str, str | None, int | None]]:
     return [
         (a["provider"], a["outcome"], a["class"], a["status"])
         for a in trace_of(message)["attempts"]
     ]
 
 
-async def test_the_first_route_answers(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_invoke_uses_the_first_route(pair: Pair, ask: Callable[..., Any]) -> None:
     answer = await ask(pair.model(), "Hi")
     assert answer.text == "from first"
-    assert tried(answer) == [("first", "success", None, None)]
+    assert attempts_of(answer) == [("first", "success", None, None)]
     assert not pair.second.requests
     sent = pair.first.requests[0]
     assert sent.body["model"] == "first-id"
@@ -74,27 +74,25 @@ async def test_the_first_route_answers(pair: Pair, ask: Callable[..., Any]) -> N
     ],
     ids=lambda value: str(value.status) if isinstance(value, Reply) else None,
 )
-async def test_moves_to_the_next_route(
+async def test_failure_moves_to_the_next_route(
     pair: Pair, ask: Callable[..., Any], reply: Reply, failure_class: str, status: int | None
 ) -> None:
     pair.plays(reply)
     answer = await ask(pair.model(), "Hi")
     assert answer.text == "from second"
     expected = [("first", "failure", failure_class, status), ("second", "success", None, None)]
-    assert tried(answer) == expected
+    assert attempts_of(answer) == expected
     assert len(pair.first.requests) == 1, "a provider's SDK retried on its own"
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_an_error_told_with_a_success_means_what_its_code_says(
-    pair: Pair, is_async: bool
-) -> None:
+async def test_error_in_a_200_body_is_classified_by_its_code(pair: Pair, is_async: bool) -> None:
     pair.plays(Reply(body={"error": {"message": "Provider returned error", "code": 502}}))
     answer = await pair.model().ainvoke("Hi") if is_async else pair.model().invoke("Hi")
-    assert tried(answer)[0] == ("first", "failure", "overloaded", 502)
+    assert attempts_of(answer)[0] == ("first", "failure", "overloaded", 502)
 
 
-async def test_moves_on_when_the_first_server_refuses_the_connection(
+async def test_refused_connection_moves_to_the_next_route(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     with FakeProvider() as gone:
@@ -103,10 +101,10 @@ async def test_moves_on_when_the_first_server_refuses_the_connection(
     model = AutoChatModel("m-1", registry=registry)
     answer = await ask(model, "Hi")
     assert answer.text == "from second"
-    assert tried(answer)[0] == ("first", "failure", "overloaded", None)
+    assert attempts_of(answer)[0] == ("first", "failure", "overloaded", None)
 
 
-async def test_a_wrong_request_raises_the_providers_own_exception(
+async def test_bad_request_raises_the_providers_own_exception(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     pair.plays(Reply(status=400))
@@ -116,7 +114,7 @@ async def test_a_wrong_request_raises_the_providers_own_exception(
     assert not pair.second.requests
 
 
-async def test_all_routes_failing_tells_each(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_all_routes_failed_lists_every_attempt(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply(status=401))
     pair.second.replies = [Reply(status=503)]
     with pytest.raises(AllRoutesFailed) as caught:
@@ -127,7 +125,7 @@ async def test_all_routes_failing_tells_each(pair: Pair, ask: Callable[..., Any]
     assert [attempt.route.provider for attempt in caught.value.attempts] == ["first", "second"]
 
 
-async def test_the_trace_has_exactly_its_keys(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_trace_has_exactly_the_documented_keys(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply(status=503))
     answer = await ask(pair.model(["m-1", "gpt-oss-120b"]), "Hi")
     trace = trace_of(answer)
@@ -142,7 +140,7 @@ async def test_the_trace_has_exactly_its_keys(pair: Pair, ask: Callable[..., Any
     assert groq == {"provider": "groq", "model": "gpt-oss-120b", "reason": "set GROQ_API_KEY"}
 
 
-async def test_degraded_when_another_than_the_first_model_answered(
+async def test_trace_is_degraded_when_a_later_model_answers(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     answer = await ask(pair.model(["gpt-oss-120b", "m-1"]), "Hi")
@@ -150,7 +148,7 @@ async def test_degraded_when_another_than_the_first_model_answered(
     assert trace_of(await ask(pair.model("m-1"), "Hi"))["degraded"] is False
 
 
-async def test_cost_comes_from_the_registry_and_the_reported_tokens(
+async def test_cost_usd_uses_registry_prices_and_reported_tokens(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     registry = pair.registry()
@@ -162,23 +160,23 @@ async def test_cost_comes_from_the_registry_and_the_reported_tokens(
     assert trace_of(answer)["cost_usd"] == pytest.approx((10 * 2 + 2 * 10) / 1e6)
 
 
-def test_a_stream_carries_the_trace_on_its_last_chunk_only(pair: Pair) -> None:
+def test_stream_has_the_trace_on_its_last_chunk_only(pair: Pair) -> None:
     chunks = list(pair.model().stream("Hi"))
-    carrying = [n for n, chunk in enumerate(chunks) if "autoprovider" in chunk.response_metadata]
-    assert carrying == [len(chunks) - 1]
+    with_trace = [n for n, chunk in enumerate(chunks) if "autoprovider" in chunk.response_metadata]
+    assert with_trace == [len(chunks) - 1]
     assert trace_of(chunks[-1])["ttft_ms"] > 0
     assert chunks[-1].chunk_position == "last"
 
 
-def test_a_stream_that_fails_before_output_fails_over_unseen(pair: Pair) -> None:
+def test_stream_fails_over_silently_before_output(pair: Pair) -> None:
     pair.plays(Reply(cut_after=1))  # a role-only chunk, then the end
     chunks = list(pair.model().stream("Hi"))
     assert "".join(chunk.text for chunk in chunks) == "from second"
-    assert tried(chunks[-1])[0] == ("first", "failure", "invalid_response", None)
+    assert attempts_of(chunks[-1])[0] == ("first", "failure", "invalid_response", None)
 
 
 @pytest.mark.parametrize("ask", ["stream", "astream"])
-async def test_a_stream_that_breaks_after_output_is_interrupted(pair: Pair, ask: str) -> None:
+async def test_stream_broken_after_output_is_interrupted(pair: Pair, ask: str) -> None:
     pair.plays(Reply("one two three", cut_after=3))
     received = []
 
@@ -198,14 +196,14 @@ async def test_a_stream_that_breaks_after_output_is_interrupted(pair: Pair, ask:
     assert not pair.second.requests
 
 
-async def test_batch_asks_all(pair: Pair) -> None:
+async def test_batch_sends_every_prompt(pair: Pair) -> None:
     assert [m.text for m in pair.model().batch(["a", "b", "c"])] == ["from first"] * 3
     assert [m.text for m in await pair.model().abatch(["a", "b"])] == ["from first"] * 2
-    asked = sorted(r.body["messages"][0]["content"] for r in pair.first.requests)
-    assert asked == ["a", "a", "b", "b", "c"]
+    prompts = sorted(r.body["messages"][0]["content"] for r in pair.first.requests)
+    assert prompts == ["a", "a", "b", "b", "c"]
 
 
-async def test_tokens_are_counted_once(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_usage_callback_counts_tokens_once(pair: Pair, ask: Callable[..., Any]) -> None:
     counter = UsageMetadataCallbackHandler()
     model = pair.model().with_config(callbacks=[counter])
     await ask(model, "Hi")
@@ -213,7 +211,7 @@ async def test_tokens_are_counted_once(pair: Pair, ask: Callable[..., Any]) -> N
     assert usage["total_tokens"] == 12
 
 
-async def test_standard_parameters_reach_the_wire(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_standard_parameters_reach_the_request(pair: Pair, ask: Callable[..., Any]) -> None:
     model = pair.model(temperature=0.5, max_tokens=7, top_p=0.9, seed=3, stop=["END"], timeout=30)
     await ask(model, "Hi")
     body = pair.first.requests[0].body
@@ -222,7 +220,7 @@ async def test_standard_parameters_reach_the_wire(pair: Pair, ask: Callable[...,
     assert "timeout" not in body
 
 
-def test_a_call_may_override_parameters_and_the_model(pair: Pair) -> None:
+def test_call_overrides_parameters_and_the_model(pair: Pair) -> None:
     model = pair.model("gpt-oss-120b", temperature=0.5)
     answer = model.invoke("Hi", temperature=0.1, stop=["X"], model="m-1")
     assert answer.text == "from first"
@@ -257,7 +255,9 @@ def test_sort_orders_the_providers_of_a_model(pair: Pair) -> None:
     assert {served_by("random") for _ in range(20)} == {"first", "second"}
 
 
-def test_sort_by_latency_learns_who_is_slow(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sort_by_latency_avoids_the_slow_provider(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("random.random", lambda: 0.5)  # no exploring
     pair.plays(Reply("from first", delay_s=2.0))
     model = pair.model(sort="latency")
@@ -265,14 +265,12 @@ def test_sort_by_latency_learns_who_is_slow(pair: Pair, monkeypatch: pytest.Monk
     assert providers == ["first", *["second"] * 5]
 
 
-def test_api_keys_stand_before_the_environment(pair: Pair) -> None:
+def test_api_keys_take_precedence_over_the_environment(pair: Pair) -> None:
     pair.model(api_keys={"first": "given-key"}).invoke("Hi")
     assert pair.first.requests[0].headers["authorization"] == "Bearer given-key"
 
 
-def test_a_key_may_be_set_after_the_model_was_made(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_key_may_be_set_after_construction(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FIRST_KEY")
     monkeypatch.delenv("SECOND_KEY")
     model = pair.model()
@@ -296,30 +294,26 @@ def test_a_key_may_be_set_after_the_model_was_made(
         ({"registry": {"providers": {"x": {"name": 5}}}}, RegistryError, r"\$\.providers\.x\.name"),
     ],
 )  # fmt: skip
-def test_what_cannot_work_fails_at_construction(
+def test_constructor_refuses_what_cannot_work(
     arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         AutoChatModel(**arguments)
 
 
-def test_a_misspelt_argument_is_refused() -> None:
+def test_constructor_refuses_a_misspelled_argument() -> None:
     with pytest.raises(ValueError, match="temprature"):
         AutoChatModel("gpt-oss-120b", temprature=0)
 
 
-def test_it_is_a_chat_model_and_its_name_a_string() -> None:
+def test_model_name_is_the_first_name() -> None:
     model = AutoChatModel(["gpt-oss-120b", "gpt-oss-20b"])
     assert isinstance(model, BaseChatModel)
     assert model.model_name == "gpt-oss-120b"
     assert AutoChatModel().model_name == "auto"
-    params = AutoChatModel("gpt-oss-120b", temperature=0)._get_ls_params(stop=["x"])
-    assert params["ls_provider"] == "autoprovider"
-    assert params["ls_model_name"] == "gpt-oss-120b"
-    assert params["ls_stop"] == ["x"]
 
 
-def test_explain_says_who_serves_and_why_others_do_not(pair: Pair) -> None:
+def test_explain_gives_routes_and_reasons_for_the_rest(pair: Pair) -> None:
     plan = pair.model(["m-1", "gpt-oss-120b"]).explain()
     assert [str(route) for route in plan.routes] == ["first/m-1", "second/m-1"]
     text = str(plan)
@@ -329,7 +323,7 @@ def test_explain_says_who_serves_and_why_others_do_not(pair: Pair) -> None:
     assert plan._repr_html_().startswith("<pre")
 
 
-def test_it_pickles_by_the_names_of_keys(pair: Pair) -> None:
+def test_pickle_holds_the_names_of_keys_only(pair: Pair) -> None:
     model = pair.model(temperature=0.2)
     model.invoke("Hi")
     dump = pickle.dumps(model)
@@ -340,7 +334,7 @@ def test_it_pickles_by_the_names_of_keys(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_copy_asks_whom_it_names(pair: Pair, deep: bool) -> None:
+def test_model_copy_uses_its_own_arguments(pair: Pair, deep: bool) -> None:
     model = pair.model(temperature=0.2)
     model.invoke("Hi")
     other = model.model_copy(update={"only": ("second",), "temperature": 0.4}, deep=deep)
@@ -349,7 +343,7 @@ def test_a_copy_asks_whom_it_names(pair: Pair, deep: bool) -> None:
     assert model.invoke("Hi").text == "from first"
 
 
-def test_who_may_serve_can_be_changed(pair: Pair) -> None:
+def test_routing_fields_can_be_assigned(pair: Pair) -> None:
     model = pair.model()
     assert model.invoke("Hi").text == "from first"
     model.exclude = ["first"]
@@ -362,19 +356,19 @@ def test_who_may_serve_can_be_changed(pair: Pair) -> None:
     assert pair.second.requests[-1].body["temperature"] == 0.4
 
 
-def test_it_can_be_copied_deeply_with_its_keys(pair: Pair) -> None:
+def test_deepcopy_keeps_api_keys(pair: Pair) -> None:
     model = deepcopy(pair.model(api_keys={"first": "given-key"}))
     assert model.invoke("Hi").text == "from first"
     assert pair.first.requests[-1].headers["authorization"] == "Bearer given-key"
 
 
 @pytest.mark.filterwarnings("ignore:.*is in beta")
-def test_langchain_writes_it_down_and_reads_it_back(pair: Pair) -> None:
+def test_dumpd_and_load_restore_the_model(pair: Pair) -> None:
     model = pair.model(only=["second"], temperature=0.2)
-    mine = {"allowed_objects": [AutoChatModel], "valid_namespaces": ["langchain_autoprovider"]}
-    again = load(dumpd(model), **mine)
-    assert again == model
-    assert again.invoke("Hi").text == "from second"
+    allowed = {"allowed_objects": [AutoChatModel], "valid_namespaces": ["langchain_autoprovider"]}
+    loaded = load(dumpd(model), **allowed)
+    assert loaded == model
+    assert loaded.invoke("Hi").text == "from second"
 
 
 def test_as_fallbacks_is_langchains_own_chain(pair: Pair) -> None:
@@ -386,13 +380,13 @@ def test_as_fallbacks_is_langchains_own_chain(pair: Pair) -> None:
         pair.model(only=["first"]).as_fallbacks()
 
 
-def test_it_survives_one_event_loop_after_another(pair: Pair) -> None:
+def test_ainvoke_works_in_successive_event_loops(pair: Pair) -> None:
     model = pair.model()
     for _ in range(4):
         assert asyncio.run(model.ainvoke("Hi")).text == "from first"
 
 
-def test_threads_that_come_at_once_share_one_connection(
+def test_concurrent_threads_share_one_connection(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "_connections", {})
@@ -408,7 +402,7 @@ def test_old_connections_are_dropped(pair: Pair, monkeypatch: pytest.MonkeyPatch
     assert len(connections._connections) == 2
 
 
-def test_what_is_left_to_it_may_be_given_as_none(pair: Pair) -> None:
+def test_none_means_default_for_max_retries_and_timeout(pair: Pair) -> None:
     assert pair.model(max_retries=None, timeout=None) == pair.model()
 
 

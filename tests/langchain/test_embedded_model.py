@@ -1,4 +1,4 @@
-"""`AutoChatModel` on the real embedded model, over HTTP."""
+"""`AutoChatModel` on the embedded model and its real HTTP server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Person(BaseModel):
     age: int
 
 
-async def test_it_answers_in_every_mode(embedded: AutoChatModel, ask: Callable[..., Any]) -> None:
+async def test_embedded_model_answers_in_every_mode(
+    embedded: AutoChatModel, ask: Callable[..., Any]
+) -> None:
     answer = await ask(embedded, "Hello")
     assert len(answer.text) > 3
     assert answer.usage_metadata["output_tokens"] > 1
@@ -47,13 +49,13 @@ async def test_it_answers_in_every_mode(embedded: AutoChatModel, ask: Callable[.
     assert (trace["provider"], trace["model"]) == ("embedded", "smollm2-135m")
 
 
-async def test_it_answers_batches(embedded: AutoChatModel) -> None:
+async def test_embedded_model_answers_batches(embedded: AutoChatModel) -> None:
     for answers in (embedded.batch(["Hello", "Hi"]), await embedded.abatch(["Hello", "Hi"])):
         assert all(answer.text for answer in answers)
 
 
 @pytest.mark.parametrize("tool_choice", ["add", {"type": "function", "function": {"name": "add"}}])
-async def test_a_demanded_tool_is_called(
+async def test_tool_choice_forces_the_tool(
     embedded: AutoChatModel, ask: Callable[..., Any], tool_choice: Any
 ) -> None:
     bound = embedded.bind_tools([get_weather, add], tool_choice=tool_choice)
@@ -62,19 +64,19 @@ async def test_a_demanded_tool_is_called(
     assert set(call["args"]) == {"a", "b"}
 
 
-def test_a_tools_result_goes_back_to_the_model(embedded: AutoChatModel) -> None:
+def test_tool_result_is_accepted(embedded: AutoChatModel) -> None:
     bound = embedded.bind_tools([get_weather], tool_choice="any")
-    asked = HumanMessage("What is the weather in Paris?")
-    calling = bound.invoke([asked])
+    question = HumanMessage("What is the weather in Paris?")
+    calling = bound.invoke([question])
     assert isinstance(calling, AIMessage)
     (call,) = calling.tool_calls
     result = get_weather.invoke(call)
     assert isinstance(result, ToolMessage)
-    assert embedded.invoke([asked, calling, result]).text
+    assert embedded.invoke([question, calling, result]).text
 
 
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])
-async def test_a_schema_shapes_the_answer(embedded: AutoChatModel, method: Any) -> None:
+async def test_structured_output_matches_the_schema(embedded: AutoChatModel, method: Any) -> None:
     structured = embedded.with_structured_output(Person, method=method)
     for answer in (structured.invoke("Anna is 31."), await structured.ainvoke("Anna is 31.")):
         assert isinstance(answer, Person)
@@ -82,7 +84,7 @@ async def test_a_schema_shapes_the_answer(embedded: AutoChatModel, method: Any) 
     assert list(structured.stream("Anna is 31."))[-1] == answer
 
 
-def test_an_answer_that_does_not_parse_is_told_with_include_raw(embedded: AutoChatModel) -> None:
+def test_include_raw_reports_an_unparsable_answer(embedded: AutoChatModel) -> None:
     short = AutoChatModel("smollm2-135m", max_tokens=3, temperature=0)
     structured = short.with_structured_output(Person, method="json_schema", include_raw=True)
     answer: Any = structured.invoke("Anna is 31.")
@@ -93,14 +95,14 @@ def test_an_answer_that_does_not_parse_is_told_with_include_raw(embedded: AutoCh
     assert dictionary.invoke("Anna is 31.")["age"] == 31
 
 
-async def test_it_stands_in_for_a_server_that_refuses(
+async def test_embedded_model_replaces_an_unreachable_provider(
     ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GONE_KEY", "gone-key-value")
-    with FakeProvider() as gone:
-        row = gone.row({"m-1": "gone-id"}, key="GONE_KEY")
-    registry = {"providers": {"gone": row}}
-    model = AutoChatModel(["gone/m-1", "smollm2-135m"], registry=registry, max_tokens=10)
+    monkeypatch.setenv("DOWN_KEY", "down-key-value")
+    with FakeProvider() as down:
+        row = down.row({"m-1": "down-id"}, key="DOWN_KEY")
+    registry = {"providers": {"down": row}}
+    model = AutoChatModel(["down/m-1", "smollm2-135m"], registry=registry, max_tokens=10)
     trace = (await ask(model, "Hello")).response_metadata["autoprovider"]
     assert [a["outcome"] for a in trace["attempts"]] == ["failure", "success"]
     assert trace["attempts"][0]["class"] == "overloaded"
@@ -108,14 +110,14 @@ async def test_it_stands_in_for_a_server_that_refuses(
     assert trace["degraded"] is True
 
 
-def test_it_is_the_last_resort_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_embedded_model_warns_once_as_last_resort(caplog: pytest.LogCaptureFixture) -> None:
     model = AutoChatModel(max_tokens=5)
     with caplog.at_level(logging.WARNING):
         model.invoke("Hello")
         trace = model.invoke("Hello").response_metadata["autoprovider"]
     assert trace["provider"] == "embedded"
-    said = [record.getMessage() for record in caplog.records]
-    assert said == [
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [
         (
             "No provider has a key and no local server was found;"
             " the embedded model 'smollm2-135m' answers on this machine"
@@ -123,7 +125,7 @@ def test_it_is_the_last_resort_and_says_so_once(caplog: pytest.LogCaptureFixture
     ]
 
 
-def test_it_is_not_the_last_resort_where_a_key_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_embedded_model_is_skipped_if_a_key_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROQ_API_KEY", "gsk-made-up-value")
     plan = AutoChatModel().explain()
     assert {route.provider for route in plan.routes} == {"groq"}
@@ -131,7 +133,7 @@ def test_it_is_not_the_last_resort_where_a_key_is_set(monkeypatch: pytest.Monkey
     assert "last resort" in row.reason
 
 
-def test_another_gguf_file_is_served_under_its_own_name(
+def test_other_gguf_file_is_named_after_the_file(
     weights_file: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "Tiny-Talker-1B-Instruct.Q4_K_M.gguf"
@@ -142,7 +144,7 @@ def test_another_gguf_file_is_served_under_its_own_name(
     assert AutoChatModel(max_tokens=5).routes[0].model == "tiny-talker-1b"
 
 
-def test_threads_and_event_loops_share_it(embedded: AutoChatModel) -> None:
+def test_threads_and_event_loops_share_the_server(embedded: AutoChatModel) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(embedded.invoke, ["Hello"] * 4))
     answers += [asyncio.run(embedded.ainvoke("Hello")) for _ in range(2)]
@@ -150,7 +152,7 @@ def test_threads_and_event_loops_share_it(embedded: AutoChatModel) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are POSIX")
-def test_a_forked_child_asks_it_too(embedded: AutoChatModel) -> None:
+def test_forked_child_can_use_the_server(embedded: AutoChatModel) -> None:
     embedded.invoke("Hello")
     child = os.fork()
     if child == 0:

@@ -1,7 +1,7 @@
-"""LangChain's own contract suites on the embedded model, inherited as they are.
+"""LangChain's contract suites for chat models, unchanged, on the embedded model.
 
-What a model of this size cannot take (images, documents, sound) is left out here by
-`conftest.py`, and asked in `test_standard_scripted.py`.
+`conftest.py` deselects the tests that need a larger model (images, documents, audio);
+`test_standard_scripted.py` runs them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ load = importlib.import_module("langchain_core.load.load")  # its package has a 
 
 class TestUnit(ChatModelUnitTests):
     @pytest.fixture(autouse=True)
-    def _listed_by_core(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Put us on core's list of classes it may load: the suite loads by that list only."""
+    def _known_to_langchain(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Add the class to those that langchain-core loads; the suite loads only those."""
         path = ("langchain_autoprovider", "chat_models", "AutoChatModel")
         monkeypatch.setitem(load.ALL_SERIALIZABLE_MAPPINGS, path, path)
         monkeypatch.setattr(load, "_default_class_paths_cache", {})
@@ -44,7 +44,7 @@ class TestUnit(ChatModelUnitTests):
 
 
 @pytest.mark.usefixtures("_read_anew")
-@pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # measured with recordings
+@pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # it times recordings
 class TestEmbedded(ChatModelIntegrationTests):
     @property
     def chat_model_class(self) -> type[AutoChatModel]:
@@ -52,7 +52,7 @@ class TestEmbedded(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        # Machines may be busy; and what a model says by chance would fail the suite by chance.
+        # The machine may be busy; and a random answer would fail the suite at random.
         return {"model": "embedded/smollm2-135m", "timeout": 600, "temperature": 0}
 
     @property
@@ -61,7 +61,7 @@ class TestEmbedded(ChatModelIntegrationTests):
 
     @property
     def structured_output_kwargs(self) -> dict[str, Any]:
-        """Have it call a tool: held to a schema alone, it is not told what to write there."""
+        """Use a tool: with a schema alone, the model does not learn what to write."""
         return {"method": "function_calling"}
 
     @property
@@ -79,5 +79,5 @@ class TestEmbedded(ChatModelIntegrationTests):
 
 @pytest.fixture(scope="module")
 def vcr_config() -> dict[str, Any]:
-    """Nothing is recorded: the server is on this machine."""
+    """Record nothing: the server is on this machine."""
     return {"ignore_localhost": True}

@@ -1,4 +1,4 @@
-"""LangChain's contract suites for embeddings, inherited, on the embedded model."""
+"""LangChain's contract suites for embeddings, unchanged, on the embedded model."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""LangChain's own contract suite where the embedded model is too small for it.
+"""LangChain's contract suite on a scripted server, for what the embedded model cannot do.
 
-The server refuses what OpenAI's own types do not allow, and does what a capable model
-would: it calls the tool it is offered, and answers in the shape it is asked for.
+The server refuses requests that OpenAI's types do not allow, and behaves as a capable model: it
+calls the tool that it is offered and answers with the schema that is requested.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from inference_providers.testing import Request
 
-ALLOWED = TypeAdapter[Any](completion_create_params.CompletionCreateParams)
-EXAMPLES = {"integer": 3, "number": 3.0, "boolean": True, "array": [], "object": {}}
+REQUEST_TYPE = TypeAdapter[Any](completion_create_params.CompletionCreateParams)
+EXAMPLE_VALUES = {"integer": 3, "number": 3.0, "boolean": True, "array": [], "object": {}}
 USAGE = {
     "prompt_tokens": 20,
     "completion_tokens": 10,
@@ -36,10 +36,12 @@ USAGE = {
 }
 
 
-def capable(request: Request) -> Reply:
+def capable_model(request: Request) -> Reply:
+    """Answer as a model would that does everything it is asked."""
     body = request.body
     try:
-        ALLOWED.dump_json(ALLOWED.validate_python(as_text(body)))  # dumping looks into lists
+        validated = REQUEST_TYPE.validate_python(without_tool_media(body))
+        REQUEST_TYPE.dump_json(validated)  # validates the items of lists
     except ValidationError as error:
         return Reply(status=400, body={"error": {"message": str(error)}})
     last = body["messages"][-1]
@@ -48,19 +50,19 @@ def capable(request: Request) -> Reply:
     if isinstance(choice, dict):
         tools = [tool for tool in tools if tool["name"] == choice["function"]["name"]]
     if tools and (last["role"] != "tool" or choice == "required"):
-        arguments = example(tools[0]["parameters"], said(last))
+        arguments = example(tools[0]["parameters"], text_of(last))
         call = {"name": tools[0]["name"], "arguments": arguments}
         return Reply("", tool_calls=(call,), argument_chunks=3, finish_reason="tool_calls")
-    shape = body.get("response_format") or {"type": "text"}
-    if shape["type"] == "json_schema":
-        return Reply(json.dumps(example(shape["json_schema"]["schema"], said(last))))
-    if shape["type"] == "json_object":  # no schema is told, so it does what the prompt says
-        return Reply(json.dumps(dict.fromkeys(re.findall(r"'(\w+)'", said(last)), "a word")))
+    response_format = body.get("response_format") or {"type": "text"}
+    if response_format["type"] == "json_schema":
+        return Reply(json.dumps(example(response_format["json_schema"]["schema"], text_of(last))))
+    if response_format["type"] == "json_object":  # without a schema; the keys are in the prompt
+        return Reply(json.dumps(dict.fromkeys(re.findall(r"'(\w+)'", text_of(last)), "a word")))
     return Reply("Hello there", usage=USAGE)
 
 
-def as_text(body: dict[str, Any]) -> dict[str, Any]:
-    """Leave a tool's pictures and files out: OpenAI's type has none, other vendors take them."""
+def without_tool_media(body: dict[str, Any]) -> dict[str, Any]:
+    """Replace media in tool results, which OpenAI's type does not allow but vendors accept."""
     messages = [
         {**m, "content": "a file"} if m["role"] == "tool" and isinstance(m["content"], list) else m
         for m in body["messages"]
@@ -68,38 +70,38 @@ def as_text(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "messages": messages}
 
 
-def said(message: Mapping[str, Any]) -> str:
+def text_of(message: Mapping[str, Any]) -> str:
     content = message["content"]
     return content if isinstance(content, str) else json.dumps(content)
 
 
 def example(schema: Mapping[str, Any], prompt: str) -> Any:
-    """Return a value that a schema allows; texts are what the prompt quotes."""
+    """Return a value that matches a schema; strings are what the prompt quotes."""
     if "properties" in schema:
-        return {name: example(of, prompt) for name, of in schema["properties"].items()}
+        return {name: example(item, prompt) for name, item in schema["properties"].items()}
     quoted = re.search("'(.+?)'", prompt)
-    return EXAMPLES.get(str(schema.get("type")), quoted[1] if quoted else "a word")
+    return EXAMPLE_VALUES.get(str(schema.get("type")), quoted[1] if quoted else "a word")
 
 
 @pytest.fixture(scope="module")
 def vcr_config() -> dict[str, Any]:
-    """Nothing is recorded: the server is on this machine."""
+    """Record nothing: the server is on this machine."""
     return {"ignore_localhost": True}
 
 
-# Half of the suite's files have no name; langchain-openai invents one, and says so.
-@pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # measured with recordings
+# Half of the suite's files have no name; langchain-openai invents one and warns.
+@pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # it times recordings
 @pytest.mark.filterwarnings("ignore:OpenAI may require a filename")
 class TestScripted(ChatModelIntegrationTests):
     @pytest.fixture(autouse=True)
     def _served(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        def material(url: str, **_: Any) -> httpx.Response:
-            return httpx.Response(200, content=url.encode())  # the suite would download it
+        def download(url: str, **_: Any) -> httpx.Response:
+            return httpx.Response(200, content=url.encode())  # instead of downloading
 
-        monkeypatch.setattr(httpx, "get", material)
+        monkeypatch.setattr(httpx, "get", download)
         monkeypatch.setenv("LANGCHAIN_TESTS_USER_AGENT", "autoprovider")
         monkeypatch.setenv("CAPABLE_KEY", "capable-key-value")
-        with FakeProvider(capable) as self.fake:
+        with FakeProvider(capable_model) as self.fake:
             yield
 
     @property
@@ -108,8 +110,8 @@ class TestScripted(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        takes = ["text", "image", "pdf", "audio"]
-        entry = {"id": "m-1", "input": takes, "tools": True, "structured": True}
+        inputs = ["text", "image", "pdf", "audio"]
+        entry = {"id": "m-1", "input": inputs, "tools": True, "structured": True}
         row = self.fake.row({"m-1": entry, "m-2": {**entry, "id": "m-2"}}, key="CAPABLE_KEY")
         return {"model": "m-1", "registry": {"providers": {"capable": row}}}
 
@@ -159,10 +161,10 @@ class TestScripted(ChatModelIntegrationTests):
 
     @property
     def supported_usage_metadata_details(self) -> dict[str, list[str]]:
-        told = ["audio_input", "audio_output", "reasoning_output", "cache_read_input"]
-        return {"invoke": told, "stream": told}
+        details = ["audio_input", "audio_output", "reasoning_output", "cache_read_input"]
+        return {"invoke": details, "stream": details}
 
-    def _counted(self, *, stream: bool) -> AIMessage:
+    def _answer_with_usage(self, *, stream: bool) -> AIMessage:
         model = AutoChatModel(**self.chat_model_params)
         if not stream:
             return model.invoke("Hello")
@@ -173,20 +175,20 @@ class TestScripted(ChatModelIntegrationTests):
         return whole
 
     def invoke_with_audio_input(self, *, stream: bool = False) -> AIMessage:
-        return self._counted(stream=stream)
+        return self._answer_with_usage(stream=stream)
 
     def invoke_with_audio_output(self, *, stream: bool = False) -> AIMessage:
-        return self._counted(stream=stream)
+        return self._answer_with_usage(stream=stream)
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
-        return self._counted(stream=stream)
+        return self._answer_with_usage(stream=stream)
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
-        return self._counted(stream=stream)
+        return self._answer_with_usage(stream=stream)
 
 
 class TestScriptedSchema(TestScripted):
-    """The same where `with_structured_output` asks for a JSON schema."""
+    """The same suite with structured output by JSON schema."""
 
     @property
     def structured_output_kwargs(self) -> dict[str, Any]:

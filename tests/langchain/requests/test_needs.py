@@ -1,4 +1,4 @@
-"""A route that cannot hold the prompt, or take what is in it, is not asked."""
+"""Routes that cannot serve a request are skipped: window, media, tools, protocol."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
-def over(pair: Pair, first: dict[str, Any], second: dict[str, Any]) -> AutoChatModel:
+def model_with(pair: Pair, first: dict[str, Any], second: dict[str, Any]) -> AutoChatModel:
     registry = pair.registry()
     registry["providers"]["first"]["models"] = {"m-1": {"id": "first-id", **first}}
     registry["providers"]["second"]["models"] = {"m-1": {"id": "second-id", **second}}
@@ -33,22 +33,22 @@ def reasons(answer: Any) -> dict[str, str]:
     return {skip["provider"]: skip["reason"] for skip in skipped}
 
 
-async def test_a_small_window_is_passed_over(pair: Pair, ask: Callable[..., Any]) -> None:
-    model = over(pair, {"context": 100}, {"context": 100_000})
+async def test_route_with_a_small_window_is_skipped(pair: Pair, ask: Callable[..., Any]) -> None:
+    model = model_with(pair, {"context": 100}, {"context": 100_000})
     answer = await ask(model, "word " * 1000)
     assert answer.text == "from second"
     assert reasons(answer)["first"] == "holds 100 tokens, and the prompt has 833"
     assert not pair.first.requests
 
 
-async def test_a_prompt_nobody_holds_is_a_context_overflow(
+async def test_prompt_too_long_for_all_is_a_context_overflow(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    model = over(pair, {"context": 100}, {"context": 200})
+    model = model_with(pair, {"context": 100}, {"context": 200})
     numbers = r"at least 833 tokens; .* holds 200"
-    with pytest.raises(ContextOverflowError, match=numbers) as told:
+    with pytest.raises(ContextOverflowError, match=numbers) as caught:
         await ask(model, "word " * 1000)
-    assert isinstance(told.value, NoRouteError)
+    assert isinstance(caught.value, NoRouteError)
     assert not pair.first.requests
 
 
@@ -61,31 +61,33 @@ async def test_a_prompt_nobody_holds_is_a_context_overflow(
         ({"type": "file", "base64": "AAAA", "mime_type": "application/pdf"}, "pdf"),
     ],
 )
-def test_a_route_that_does_not_take_it_is_passed_over(
+def test_route_without_the_media_kind_is_skipped(
     pair: Pair, block: dict[str, Any], kind: str
 ) -> None:
-    model = over(pair, {"input": ["text"]}, {"input": ["text", kind]})
+    model = model_with(pair, {"input": ["text"]}, {"input": ["text", kind]})
     message = HumanMessage([{"type": "text", "text": "What is this?"}, block])
     assert kind in needs_of([message], {}).input
     plan = model._resolver.plan(needs_of([message], {}))
     assert [route.provider for route in plan.routes] == ["second"]
-    why = {skip.provider: skip.reason for skip in plan.skipped}
-    assert why["first"] == f"does not take {kind} input"
+    reasons_by_provider = {skip.provider: skip.reason for skip in plan.skipped}
+    assert reasons_by_provider["first"] == f"does not take {kind} input"
 
 
-def test_what_nobody_stated_rules_nothing_out(pair: Pair) -> None:
+def test_unknown_capability_does_not_skip_a_route(pair: Pair) -> None:
     message = HumanMessage([{"type": "image_url", "image_url": {"url": PIXEL}}])
     assert pair.model().invoke([message]).text == "from first"
 
 
-def test_tools_and_schemas_are_needs(pair: Pair) -> None:
-    model = over(pair, {"tools": False, "structured": False}, {"tools": True, "structured": True})
+def test_needs_of_tools_and_schemas_skip_routes(pair: Pair) -> None:
+    model = model_with(
+        pair, {"tools": False, "structured": False}, {"tools": True, "structured": True}
+    )
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
     for runnable in (model.bind_tools([tool]), model.bind(response_format={"type": "json_object"})):
         assert runnable.invoke("Hi").text == "from second"
 
 
-def test_base64_is_not_counted_as_text() -> None:
+def test_needs_of_base64_data_counts_no_text() -> None:
     big = {"type": "image", "base64": "A" * 600_000, "mime_type": "image/png"}
     assert needs_of([HumanMessage([big])], {}).context == 0
 
@@ -97,16 +99,16 @@ LINKS = [
 
 
 @pytest.mark.parametrize(("block", "kind"), LINKS)
-async def test_who_takes_no_urls_of_such_is_told_and_not_asked(
+async def test_protocol_without_urls_is_skipped_with_advice(
     pair: Pair, ask: Callable[..., Any], block: dict[str, Any], kind: str
 ) -> None:
-    said = rf"first: its protocol 'openai-chat' does not accept {kind} by URL; pass the bytes"
-    with pytest.raises(NoRouteError, match=said):
+    reason = rf"first: its protocol 'openai-chat' does not accept {kind} by URL; pass the bytes"
+    with pytest.raises(NoRouteError, match=reason):
         await ask(pair.model(), [HumanMessage([{"type": "text", "text": "Read"}, block])])
     assert not pair.first.requests
 
 
-def test_a_route_that_takes_urls_is_asked_in_its_place(pair: Pair) -> None:
+def test_route_that_accepts_urls_serves_the_request(pair: Pair) -> None:
     registry = pair.registry()
     endpoint = registry["providers"]["second"]["endpoints"]["default"]
     endpoint["protocol"] = "openai-responses"
@@ -122,7 +124,7 @@ GOOGLE = {"google_search": {}}
 
 
 @pytest.mark.parametrize(
-    ("own", "theirs", "others"),
+    ("builtin_tool", "supporting", "other"),
     [
         (SEARCH, ("openai-responses", "/v1"), "anthropic"),
         (FETCH, ("anthropic", "/v1"), "openai-chat"),
@@ -131,19 +133,19 @@ GOOGLE = {"google_search": {}}
         (FETCH, ("anthropic", "/v1"), "bedrock"),
     ],
 )
-def test_a_vendors_own_tool_goes_only_where_there_are_words_for_it(
-    pair: Pair, own: Any, theirs: tuple[str, str], others: str
+def test_builtin_tool_goes_to_protocols_that_know_it(
+    pair: Pair, builtin_tool: Any, supporting: tuple[str, str], other: str
 ) -> None:
     pair.plays(Reply(status=503))
-    said = rf"its protocol '{others}' has no built-in tool"
-    with pytest.raises(NoRouteError, match=said):
-        pair.model_over(others, only=["first"]).bind_tools([own]).invoke("Hi")
+    reason = rf"its protocol '{other}' has no built-in tool"
+    with pytest.raises(NoRouteError, match=reason):
+        pair.model_over(other, only=["first"]).bind_tools([builtin_tool]).invoke("Hi")
     assert not pair.first.requests
-    protocol, suffix = theirs
+    protocol, suffix = supporting
     model = pair.model_over(protocol, suffix=suffix, only=["first"], max_retries=0)
     with pytest.raises(AllRoutesFailed):
-        model.bind_tools([own]).invoke("Hi")
-    kinds = {"googleSearch", own.get("type")}
+        model.bind_tools([builtin_tool]).invoke("Hi")
+    kinds = {"googleSearch", builtin_tool.get("type")}
     assert any(kind in str(pair.first.requests[0].body["tools"]) for kind in kinds if kind)
 
 
@@ -153,9 +155,9 @@ def test_a_vendors_own_tool_goes_only_where_there_are_words_for_it(
         {"name": "run"},
         {"toolSpec": {"name": "run", "inputSchema": {"json": {"type": "object"}}}},
     ],
-    ids=["OpenAI's, bare", "Converse's"],
+    ids=["openai", "bedrock"],
 )
-def test_a_function_of_one_field_is_no_vendors_own_tool(pair: Pair, function: Any) -> None:
+def test_function_with_one_key_is_not_a_builtin_tool(pair: Pair, function: Any) -> None:
     pair.model().bind_tools([function]).invoke("Hi")
     (tool,) = pair.first.requests[-1].body["tools"]
     assert (tool["type"], tool["function"]["name"]) == ("function", "run")
