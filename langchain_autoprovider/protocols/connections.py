@@ -42,6 +42,8 @@ _loop_connections: WeakKeyDictionary[
     asyncio.AbstractEventLoop, dict[ConnectionKey, tuple[BaseChatModel, object]]
 ] = WeakKeyDictionary()
 _lock = threading.Lock()
+_loaded: set[str] = set()
+"""Protocols whose modules were imported for an event loop."""
 
 
 def connector_for(route: Route) -> Connector:
@@ -49,6 +51,19 @@ def connector_for(route: Route) -> Connector:
     name = PROTOCOLS[route.endpoint.protocol].module
     connector: Connector = import_module(f"langchain_autoprovider.protocols.{name}").CONNECTOR
     return connector
+
+
+async def _aconnector_for(route: Route, access: Access) -> Connector:
+    """Return the connector of a route's protocol without blocking the event loop.
+
+    The first import of an SDK reads files for up to a second, and SDKs import more when they
+    make their first client. So a thread imports it and makes a client that is thrown away.
+    """
+    name = route.endpoint.protocol
+    if name not in _loaded:
+        await asyncio.to_thread(lambda: connector_for(route).connect(route, access))
+        _loaded.add(name)
+    return connector_for(route)
 
 
 def unsupported_protocols(registry: Registry) -> dict[str, str]:
@@ -93,7 +108,8 @@ async def aconnect(route: Route, access: Access) -> BaseChatModel:
     connections = _loop_connections.setdefault(asyncio.get_running_loop(), {})
     key = _connection_key(route, access)
     if (connection := connections.get(key)) is None:
-        connection = await connector_for(route).aconnect(route, access)
+        connector = await _aconnector_for(route, access)
+        connection = await connector.aconnect(route, access)
         _store(connections, key, connection)
     return connection[0]
 

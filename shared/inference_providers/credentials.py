@@ -114,7 +114,8 @@ class Key:
         return self._value
 
     def _refusal(self, origin: UrlOrigin | None) -> str:
-        is_same_host = origin is not None and origin.host in {own.host for own in self._origins}
+        hosts = {allowed.host for allowed in self._origins}
+        is_same_host = origin is not None and origin.host in hosts
         if origin and is_same_host and not origin.is_secure:
             return f"{self.variable} is not sent to {origin.host!r} unencrypted; use an https URL"
         owners = ", ".join(sorted(map(str, self._origins))) or "no host"

@@ -170,9 +170,9 @@ class Survey:
         local = self._context.local_models.get(provider_id) or self._not_checked(provider_id)
         if isinstance(local, Unavailable):
             return [local] if is_candidate else []
-        known = {entry.id: entry for entry in entries}
+        listed = {entry.id: entry for entry in entries}
         offers = [
-            known.get(model_id, Model(id=model_id, input=()))
+            listed.get(model_id, Model(id=model_id, input=()))
             for model_id in local.models
             if serves(model_id, target)
         ]

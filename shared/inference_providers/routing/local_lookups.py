@@ -95,8 +95,8 @@ class LocalLookups:
                 {p: discovery.find_embedded(providers[p], self._keys) for p in self._embedded},
             )
 
-    def _note(self, lookup: Lookup, found: _Local) -> None:
-        self._found[lookup] = found
+    def _note(self, lookup: Lookup, models: _Local) -> None:
+        self._found[lookup] = models
         self._looked_at[lookup] = time.monotonic()
         self._publish()
 

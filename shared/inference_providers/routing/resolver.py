@@ -19,7 +19,7 @@ from inference_providers.credentials import Key
 from inference_providers.errors import ConfigError, LocalServerError
 from inference_providers.failover.state import PROCESS_STATE
 from inference_providers.local import llama_server, weights
-from inference_providers.routing import install_check
+from inference_providers.routing import event_loop, install_check
 from inference_providers.routing.backend import Access
 from inference_providers.routing.context import PlanningContext
 from inference_providers.routing.local_lookups import LocalLookups
@@ -119,7 +119,7 @@ class Resolver:
 
         Outside an event loop, the embedded model's files are looked for if it is named.
         """
-        if not _in_event_loop() and (due := self._local.due() & {"files"}):
+        if not event_loop.is_running() and (due := self._local.due() & {"files"}):
             self._local.look(due)
         return self._plan(ANYTHING)
 
@@ -212,11 +212,3 @@ class Resolver:
 @cache
 def _warn_of_fallback_once(provider_id: str, reason: str) -> None:
     logger.warning("%s: %s; using its OpenAI-compatible endpoint instead", provider_id, reason)
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""Beside the original distribution, ours says so and how to mend it."""
+"""Beside the original distribution, ours warns and says how to repair the installation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,52 +14,55 @@ import inference_providers
 from inference_providers import ProviderList
 from inference_providers.routing import install_check
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 ORIGINAL_INIT = "from .inference_providers import ProviderList\n"
 """The whole of `inference_providers/__init__.py` in the original 0.2.3."""
 
 
+@pytest.fixture(autouse=True)
+def _not_checked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install_check, "_is_checked", False)
+
+
 @pytest.fixture
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the original distribution be installed."""
+def _original_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "inference_providers-0.2.3.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: inference-providers\nVersion: 0.2.3\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    install_check.warn_once.cache_clear()
-    yield
-    install_check.warn_once.cache_clear()
 
 
-@pytest.mark.usefixtures("beside")
-def test_beside_the_original_one_warning_says_how_to_mend_it() -> None:
+@pytest.mark.usefixtures("_original_installed")
+def test_warn_once_says_how_to_repair_the_installation() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):
             ProviderList().explain("mixtral-8x7b")
-    said = [str(warning.message) for warning in caught]
-    assert len(said) == 1
-    assert "The original 'inference-providers' 0.2.3 is installed beside autoprovider" in said[0]
-    assert said[0].endswith(install_check.MEND)
-    assert "pip uninstall inference-providers" in install_check.MEND
-    assert "--force-reinstall --no-deps autoprovider" in install_check.MEND
+    (message,) = [str(warning.message) for warning in caught]
+    assert "The original 'inference-providers' 0.2.3 is installed beside autoprovider" in message
+    assert message.endswith(install_check.REPAIR_COMMAND)
+    assert "pip uninstall inference-providers" in install_check.REPAIR_COMMAND
+    assert "--force-reinstall --no-deps autoprovider" in install_check.REPAIR_COMMAND
 
 
-def test_without_the_original_nothing_is_said() -> None:
-    install_check.warn_once.cache_clear()
+def test_warn_once_is_silent_without_the_original() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         install_check.warn_once()
     assert caught == []
 
 
-def test_where_the_original_has_overwritten_ours_the_import_says_how_to_mend_it(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.usefixtures("_original_installed")
+async def test_warn_once_waits_for_a_call_outside_an_event_loop() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        install_check.warn_once()
+    assert caught == []
+    assert not install_check._is_checked
+
+
+def test_import_says_how_to_repair_what_the_original_overwrote(tmp_path: Path) -> None:
     package = tmp_path / "inference_providers"
     ours = Path(inference_providers.__file__).parent
     shutil.copytree(ours, package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -77,4 +79,4 @@ def test_where_the_original_has_overwritten_ours_the_import_says_how_to_mend_it(
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: The original distribution 'inference-providers'")
-    assert last.endswith(install_check.MEND)
+    assert last.endswith(install_check.REPAIR_COMMAND)
