@@ -178,7 +178,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         try:
             response = msgspec.convert(body, _Response)
         except msgspec.ValidationError as error:
-            msg = f"the response holds no embeddings: {error}"
+            msg = f"the response is not a list of embeddings: {error}"
             raise InvalidResponseError(msg, body=body) from error
         response.data.sort(key=lambda item: item.index)
         lengths = {len(item.embedding) for item in response.data}

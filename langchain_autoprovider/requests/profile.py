@@ -58,7 +58,7 @@ def _smallest(limits: Iterable[int | None]) -> int | None:
 
 def _all(values: Iterable[bool | None]) -> bool | None:
     """Whether all values are true; `None` if some are unknown and none is false."""
-    known = set(values)
-    if False in known:
+    distinct = set(values)
+    if False in distinct:
         return False
-    return None if None in known else True
+    return None if None in distinct else True

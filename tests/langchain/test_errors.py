@@ -80,17 +80,17 @@ def api_error(module: Any) -> Any:
 
 @pytest.mark.parametrize("module", [openai, anthropic])
 def test_overflow_is_caught_as_either_class(module: Any) -> None:
-    own = api_error(module)
-    error: Any = LangChainErrors().wrong_request(own, OVERFLOW)
+    original = api_error(module)
+    error: Any = LangChainErrors().wrong_request(original, OVERFLOW)
     assert isinstance(error, core.ContextOverflowError)
     assert isinstance(error, module.BadRequestError)
-    assert type(own) is module.BadRequestError  # a foreign exception is left as it is
+    assert type(original) is module.BadRequestError  # a foreign exception is left as it is
     assert (type(error).__name__, type(error).__module__) == ("BadRequestError", module.__name__)
     assert (str(error), error.status_code, error.body) == ("too long", 400, {"a": 1})
-    assert error.response is own.response
+    assert error.response is original.response
     assert error.__notes__ == ["a note"]
     assert isinstance(error.__cause__, KeyError)
-    assert error.__traceback__ is own.__traceback__
+    assert error.__traceback__ is original.__traceback__
     assert type(error) is type(LangChainErrors().wrong_request(api_error(module), OVERFLOW))
 
 
@@ -105,11 +105,11 @@ def test_overflow_of_langchain_is_returned_unchanged() -> None:
     class Own(core.ContextOverflowError):
         pass
 
-    own = Own("too long")
-    assert LangChainErrors().wrong_request(own, OVERFLOW) is own
+    original = Own("too long")
+    assert LangChainErrors().wrong_request(original, OVERFLOW) is original
 
 
 def test_wrong_request_is_the_providers_exception() -> None:
-    own = api_error(openai)
+    original = api_error(openai)
     bad = Classification(failure_class=FailureClass.BAD_REQUEST)
-    assert LangChainErrors().wrong_request(own, bad) is own
+    assert LangChainErrors().wrong_request(original, bad) is original
