@@ -14,6 +14,7 @@ import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +31,6 @@ from langchain_autoprovider import AutoChatModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 # What the machine does besides is no fault of a property, and one run finds what the next finds:
 # `long` is who searches anew.
@@ -45,6 +45,9 @@ KEPT = {
     "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_DATA_HOME",
 }  # fmt: skip
 """Variables a process needs to run; everything else may be a key, a proxy or a switch."""
+
+CHILDREN_END_WITHIN_S = 60.0
+"""How long a child process may take to end after its test, on a busy machine."""
 
 SERVERS = ("OLLAMA_HOST", "LM_STUDIO_API_BASE", "VLLM_API_BASE")
 """Where a developer's own model servers are looked for: what they serve is no matter of a test."""
@@ -76,12 +79,43 @@ def _nobody_rests() -> None:
     reset_health()
 
 
-@pytest.fixture
-def _ctrl_c() -> Iterator[None]:
-    """Have programs heed it. Those of a job in the background inherit that it is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+@pytest.fixture(scope="session", autouse=True)
+def _sigint_as_in_the_foreground() -> Iterator[None]:
+    """Let programs that tests start react to Ctrl-C, also when the tests run in the background.
+
+    A shell starts background jobs with SIGINT ignored, and child processes inherit that.
+    """
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_left_behind() -> Iterator[None]:
+    """Fail a module whose child processes outlive it: they would disturb later tests."""
+    before = _children()
+    yield
+    end = time.monotonic() + CHILDREN_END_WITHIN_S
+    while left := {pid: name for pid, name in _children().items() if pid not in before}:
+        assert time.monotonic() < end, f"these processes still run: {left}"
+        time.sleep(0.05)
+
+
+def _children() -> dict[int, str]:
+    """Return the command of each running child process by its id; nothing where /proc is missing.
+
+    The embedded model's server and multiprocessing's helpers live as long as this process.
+    """
+    running = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(parent) != os.getpid() or state == "Z":
+                continue
+            command = stat.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if not any(name in command for name in ("_llama_child", "multiprocessing")):
+                running[int(stat.parent.name)] = command
+    return running
 
 
 @pytest.fixture

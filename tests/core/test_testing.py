@@ -29,7 +29,7 @@ ADD = {"name": "add", "arguments": {"left": 1, "right": 2}}
 
 
 def post(fake: FakeProvider, **body) -> requests.Response:
-    return requests.post(f"{fake.base_url}/chat/completions", json=body, timeout=10)
+    return requests.post(f"{fake.base_url}/chat/completions", json=body, timeout=60)
 
 
 def raw(fake: FakeProvider, *, stream: bool, seconds: float = 30) -> bytes:
@@ -53,7 +53,7 @@ def port(fake: FakeProvider) -> int:
 
 def until(holds: Callable[[], object]) -> None:
     """Wait for what another thread is about to do."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.005)
@@ -86,7 +86,7 @@ def test_without_a_script_it_says_hello() -> None:
 def test_requests_are_recorded_as_they_came() -> None:
     with FakeProvider() as fake:
         requests.post(
-            f"{fake.base_url}/x", json={"a": 1}, headers={"X-Header": "Value"}, timeout=10
+            f"{fake.base_url}/x", json={"a": 1}, headers={"X-Header": "Value"}, timeout=60
         )
     (request,) = fake.requests
     assert (request.method, request.path, request.body) == ("POST", "/v1/x", {"a": 1})
@@ -96,7 +96,7 @@ def test_requests_are_recorded_as_they_came() -> None:
 
 def test_its_models_are_listed() -> None:
     with FakeProvider(models=("a", "b")) as fake:
-        listing = requests.get(f"{fake.base_url}/models", timeout=10).json()
+        listing = requests.get(f"{fake.base_url}/models", timeout=60).json()
     assert [item["id"] for item in listing["data"]] == ["a", "b"]
     assert fake.listings[0].path == "/v1/models"
     assert fake.requests == []
@@ -172,7 +172,7 @@ def test_tool_calls_are_played_whole_and_streamed() -> None:
 
 def test_a_reply_may_be_late() -> None:
     with FakeProvider(Reply(delay_s=60)) as fake, pytest.raises(requests.ReadTimeout):
-        requests.post(f"{fake.base_url}/x", json={}, timeout=(10, 0.5))
+        requests.post(f"{fake.base_url}/x", json={}, timeout=(60, 0.5))
 
 
 def test_many_requests_at_once_get_one_reply_each() -> None:
@@ -359,7 +359,7 @@ def test_one_that_does_not_listen_refuses() -> None:
     with FakeProvider(listens=False) as fake:
         assert fake.row({"m": "x"})["endpoints"]["default"]["base_url"] == fake.base_url
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port(fake)), timeout=10)
+            socket.create_connection(("127.0.0.1", port(fake)), timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_leaving_the_context_ends_every_handler(reply: Reply) -> None:
     before = set(threading.enumerate())
     with FakeProvider(reply) as fake:
         connections = [
-            socket.create_connection(("127.0.0.1", port(fake)), timeout=10) for _ in range(3)
+            socket.create_connection(("127.0.0.1", port(fake)), timeout=60) for _ in range(3)
         ]
         for connection in connections[1:]:  # one of them never asks
             body = b'{"stream": true}'
@@ -405,7 +405,7 @@ def test_leaving_the_context_ends_every_handler(reply: Reply) -> None:
 )
 def test_a_client_that_leaves_is_noticed(reply: Reply) -> None:
     with FakeProvider(reply) as fake:
-        with socket.create_connection(("127.0.0.1", port(fake)), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port(fake)), timeout=60) as connection:
             # With unread data, or without, the end of a connection looks different.
             zero = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, zero)

@@ -249,7 +249,6 @@ if forked:
         assert first["ok"]
 
 
-@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_does_not_end_the_server_of_a_program_that_goes_on(weights_file: Path) -> None:
     script = """
 server = start()
@@ -266,7 +265,6 @@ except KeyboardInterrupt:
         assert told(process) == {"same": True, "ok": True}
 
 
-@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_during_a_start_leaves_nothing_behind(weights_file: Path) -> None:
     script = """
 exchange = llama_server._exchange

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -163,11 +164,13 @@ def test_a_cut_file_is_told_in_llama_cpps_own_words(weights_file: Path, tmp_path
     cut = tmp_path / "cut.gguf"
     with weights_file.open("rb") as whole:
         cut.write_bytes(whole.read(3_000_000))
-    before = children(), open_descriptors()
+    gc.collect()  # sockets of earlier tests would close in between
+    before, descriptors = children(), open_descriptors()
     with pytest.raises(LocalServerError, match="model is corrupted or incomplete") as caught:
         llama_server.start(cut, model=MODEL)
     assert len(str(caught.value).splitlines()) == 2
-    assert (children(), open_descriptors()) == before
+    assert children() <= before  # a child of an earlier test may have ended meanwhile
+    assert open_descriptors() <= descriptors
 
 
 def test_a_server_that_takes_too_long_is_ended(
@@ -178,7 +181,7 @@ def test_a_server_that_takes_too_long_is_ended(
     before = children()
     with pytest.raises(LocalServerError, match=r"no answer within 0\.05 s"):
         llama_server.start(slow, model=MODEL)
-    assert children() == before
+    assert children() <= before
 
 
 @pytest.mark.parametrize(
