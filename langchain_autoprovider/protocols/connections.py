@@ -115,18 +115,8 @@ async def aconnect(route: Route, access: Access) -> BaseChatModel:
 
 
 def _connection_key(route: Route, access: Access) -> ConnectionKey:
-    """Return what a connection is built from, without the route's other facts."""
-    return (
-        route.provider,
-        route.model_id,
-        route.endpoint.protocol,
-        access.base_url,
-        route.key_fingerprint,
-        access.key.fingerprint if access.key else None,
-        route.model_info.output,
-        route.quirks,
-        access.state,
-    )
+    """Return what tells connections apart. A route computes its hash once."""
+    return (route, access.base_url, access.key.fingerprint if access.key else None, access.state)
 
 
 def _store(connections: dict[ConnectionKey, T], key: ConnectionKey, connection: T) -> None:

@@ -57,6 +57,8 @@ MAX_TOKENS_FIELDS = ("max_tokens", "max_completion_tokens")
 """The two names of the parameter that limits an answer's length."""
 
 _NO_QUIRKS = Quirks()
+_TYPES_WITH_ROLES = frozenset({"system", "chat", "SystemMessageChunk", "ChatMessageChunk"})
+"""Types of LangChain messages that may have the role `developer`."""
 
 
 def apply_quirks(fields: RequestFields, quirks: Quirks, protocol: Protocol) -> RequestFields:
@@ -138,11 +140,14 @@ def _strict_tools(fields: RequestFields, _: Quirks) -> RequestFields:
 
 
 def _developer_role(fields: RequestFields, _: Quirks) -> RequestFields:
-    return _change_messages(fields, _as_system_message)
+    messages = fields.get("messages", [])
+    if not any(message.type in _TYPES_WITH_ROLES for message in messages):
+        return fields
+    return {**fields, "messages": [_as_system_message(message) for message in messages]}
 
 
 def _drop_message_name(fields: RequestFields, _: Quirks) -> RequestFields:
-    return _change_messages(fields, _without_name)
+    return {**fields, "messages": [_without_name(m) for m in fields.get("messages", [])]}
 
 
 def _max_n(fields: RequestFields, quirks: Quirks) -> RequestFields:
@@ -169,6 +174,8 @@ RULES: Mapping[str, Rule] = {
 
 
 def _without(fields: RequestFields, names: Iterable[str]) -> RequestFields:
+    if fields.keys().isdisjoint(names):
+        return fields
     return cast("RequestFields", {name: fields[name] for name in fields if name not in names})  # type: ignore[literal-required] # of callers' own fields, too
 
 
@@ -177,12 +184,6 @@ def _without_strict(tool: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(function, dict) or "strict" not in function:
         return tool
     return {**tool, "function": {key: function[key] for key in function if key != "strict"}}
-
-
-def _change_messages(
-    fields: RequestFields, change: Callable[[BaseMessage], BaseMessage]
-) -> RequestFields:
-    return {**fields, "messages": [change(message) for message in fields.get("messages", [])]}
 
 
 def _as_system_message(message: BaseMessage) -> BaseMessage:

@@ -73,7 +73,7 @@ class RateLimits(Value, frozen=True, kw_only=True):
     tpm: AtLeastOne | None = None
 
 
-class Quirks(Value, frozen=True, kw_only=True, gc=False):
+class Quirks(Value, frozen=True, kw_only=True, gc=False, cache_hash=True):
     """Declared differences of one provider, or one model there, from the protocol it speaks.
 
     Attributes:
@@ -268,7 +268,7 @@ NOT_IN_ONLY = "not in only="
 """Why a provider is skipped that the caller did not list."""
 
 
-class Route(Value, frozen=True, kw_only=True):
+class Route(Value, frozen=True, kw_only=True, cache_hash=True):
     """One way to one model: who serves it, where, under which name.
 
     Attributes:

@@ -350,7 +350,7 @@ def test_a_key_shows_in_no_error_and_no_model(pair: Pair, wire: WireFormat) -> N
     while error:
         assert "first-key-value" not in f"{error!r} {error} {vars(error)}"
         error = error.__cause__
-    models = [m for key, m in connections._connections.items() if key[0] == "first"]
+    models = [m for key, m in connections._connections.items() if key[0].provider == "first"]
     assert models
     for model in models:
         assert "first-key-value" not in f"{model!r} {model}"
