@@ -30,7 +30,7 @@ import llamaindex_autoprovider
 from inference_providers import ProviderList
 from inference_providers.cli.main import app
 from inference_providers.testing import FakeProvider, Reply
-from inference_providers.updates.effective_registry import registry_here
+from inference_providers.updates.effective_registry import active_registry
 from langchain_autoprovider import AutoChatModel
 from llamaindex_autoprovider import AutoLLM
 
@@ -79,7 +79,7 @@ def actions(fake: FakeProvider, folder: Path) -> dict[str, Callable[[], object]]
     document = {"providers": {"fake": fake.row({"counted-1": "m"})}}
     file = folder / "registry.json"
     file.write_text(json.dumps(document))
-    registry = registry_here(document)
+    registry = active_registry(document)
     chat_model = AutoChatModel("counted-1", registry=registry)
     llm = AutoLLM("counted-1", registry=registry)
     providers = ProviderList(json_merge=document)

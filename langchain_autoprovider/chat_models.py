@@ -308,7 +308,8 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = "autoprovider"
-        params.setdefault("ls_model_name", self.model_name)
+        if "ls_model_name" not in params:
+            params["ls_model_name"] = self.model_name
         return params
 
     def _generate(

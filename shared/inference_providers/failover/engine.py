@@ -106,10 +106,6 @@ def failover(  # noqa: PLR0913 - all but the plan are keywords
         StreamInterrupted: A stream broke after its output began.
         Exception: The provider's own, if the request itself is wrong.
     """
-    try:
-        plan.require()
-    except NoRouteError as error:
-        raise errors.no_route(error) from None
     progress = _Progress(plan, state or FailoverState(), settings, now)
     route = progress.first_route()
     while route is None and (wait_s := progress.rate_limit_wait_s()) is not None:
@@ -137,6 +133,10 @@ def failover(  # noqa: PLR0913 - all but the plan are keywords
         if route is None and (wait_s := progress.retry_wait_s(failed, classification)) is not None:
             progress.now = cast("Waited", (yield Wait(seconds=wait_s))).at
             route = progress.probe(failed)
+    try:
+        plan.require()
+    except NoRouteError as error:
+        raise errors.no_route(error) from None
     raise errors.all_routes_failed(*progress.summary()) from progress.last_error
 
 

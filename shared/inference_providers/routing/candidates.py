@@ -79,8 +79,10 @@ class Scope:
         self.unsupported_protocols = unsupported_protocols
         self.targets = tuple(registry.target(n, local=selection.local) for n in selection.models)
         self._rank = {provider_id: n for n, provider_id in enumerate(selection.order)}
-        in_order = sorted(registry.providers, key=self.rank)
-        self._position = {provider_id: n for n, provider_id in enumerate(in_order)}
+        ranked = (
+            sorted(registry.providers, key=self.rank) if selection.order else registry.providers
+        )
+        self._position = {provider_id: n for n, provider_id in enumerate(ranked)}
         self._local = {p for p, row in registry.providers.items() if row.kind in ON_THIS_MACHINE}
 
     def rank(self, provider_id: str) -> int:

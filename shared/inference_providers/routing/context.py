@@ -22,6 +22,7 @@ class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         keys: The keys, read from the environment for each plan.
+        environment: `keys.environment_state()`; `None` to have it computed.
         today: The date in UTC, for shutdown dates.
         local_models: What was found on this machine, by provider id. A local provider that is
             missing here was not checked.
@@ -33,6 +34,7 @@ class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
 
     keys: Keys
     today: date
+    environment: int | None = None
     local_models: Mapping[str, LocalModels | Unavailable] = {}
     cooldowns: Mapping[CooldownKey, Cooldown] = {}
     now: float = 0.0

@@ -59,10 +59,15 @@ class LocalLookups:
         self._found: dict[Lookup, _Local] = {}
         self._looked_at: dict[Lookup, float] = {}
         self._own_file: str | None = None
+        self.settled_in: int | None = None
         self.models: Mapping[str, LocalModels | Unavailable] = {}
 
-    def due(self) -> frozenset[Lookup]:
-        """Return the look-ups that every plan of the selection needs, and that are too old."""
+    def due(self, environment: int) -> frozenset[Lookup]:
+        """Return the look-ups that every plan of the selection needs, and that are too old.
+
+        If there are none to make at all, `settled_in` is set: until the environment changes,
+        this need not be called again.
+        """
         own_file = self._keys.setting(discovery.GGUF_VARIABLE)
         if own_file != self._own_file:
             self._own_file = own_file
@@ -72,6 +77,7 @@ class LocalLookups:
             needed.add("servers")
         if self._names_embedded or self._is_target(own_file):
             needed.add("files")
+        self.settled_in = None if needed else environment
         return self._stale(needed)
 
     def due_for(self, plan: Plan) -> frozenset[Lookup]:

@@ -120,7 +120,9 @@ class Planner:
         )
 
     def _current_candidates(self, context: PlanningContext) -> _Candidates:
-        environment = context.keys.environment_state()
+        environment = context.environment
+        if environment is None:
+            environment = context.keys.environment_state()
         candidates = self._candidates
         if candidates is None or not candidates.are_current(context, environment):
             survey = Survey(self._scope, context)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from inference_providers.credentials import Keys
     from inference_providers.failover.state import FailoverState
     from inference_providers.registry.registry import Registry
+    from inference_providers.routing.local_lookups import Lookup
     from inference_providers.types import Needs, Plan, Route, Selection
 
 __all__ = ["Resolver"]
@@ -96,22 +97,24 @@ class Resolver:
         Looks for models on this machine where they are named, or nothing else is left. The
         route that answered `conversation` last goes first.
         """
-        if due := self._local.due():
+        environment = self.keys.environment_state()
+        if due := self._due_before_planning(environment):
             self._local.look(due)
-        plan = self._plan(needs)
-        if due := self._local.due_for(plan):
+        plan = self._plan(needs, environment)
+        if due := self._due_after_planning(plan):
             self._local.look(due)
-            plan = self._plan(needs)
+            plan = self._plan(needs, environment)
         return self._finished(plan, conversation)
 
     async def aplan(self, needs: Needs = ANYTHING, conversation: str | None = None) -> Plan:
         """Return the plan, as `plan` does, without blocking the event loop."""
-        if due := self._local.due():
+        environment = self.keys.environment_state()
+        if due := self._due_before_planning(environment):
             await asyncio.to_thread(self._local.look, due)
-        plan = self._plan(needs)
-        if due := self._local.due_for(plan):
+        plan = self._plan(needs, environment)
+        if due := self._due_after_planning(plan):
             await asyncio.to_thread(self._local.look, due)
-            plan = self._plan(needs)
+            plan = self._plan(needs, environment)
         return self._finished(plan, conversation)
 
     def known(self) -> Plan:
@@ -119,9 +122,10 @@ class Resolver:
 
         Outside an event loop, the embedded model's files are looked for if it is named.
         """
-        if not event_loop.is_running() and (due := self._local.due() & {"files"}):
+        environment = self.keys.environment_state()
+        if not event_loop.is_running() and (due := self._local.due(environment) & {"files"}):
             self._local.look(due)
-        return self._plan(ANYTHING)
+        return self._plan(ANYTHING, environment)
 
     def access(self, route: Route) -> Access:
         """Return where to reach a route and with which key; starts the embedded server.
@@ -163,10 +167,21 @@ class Resolver:
         if key:
             key.scrub_error(error)
 
-    def _plan(self, needs: Needs) -> Plan:
+    def _due_before_planning(self, environment: int) -> frozenset[Lookup]:
+        if environment == self._local.settled_in:
+            return frozenset()
+        return self._local.due(environment)
+
+    def _due_after_planning(self, plan: Plan) -> frozenset[Lookup]:
+        if plan.routes and plan.models:
+            return frozenset()
+        return self._local.due_for(plan)
+
+    def _plan(self, needs: Needs, environment: int) -> Plan:
         now = time.monotonic()
         context = PlanningContext(
             keys=self.keys,
+            environment=environment,
             today=datetime.now(UTC).date(),
             local_models=self._local.models,
             cooldowns=self.state.active_cooldowns(now),
