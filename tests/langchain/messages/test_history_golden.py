@@ -1,9 +1,9 @@
-"""A conversation with each provider, as each other provider is sent it.
+"""A conversation with each provider, as it is sent to each other provider.
 
-The answers in it are what each protocol's real class makes of an answer on the wire, and
-what is compared is the request that the next protocol's real class makes of it all.
+Its answers are parsed from wire bodies by the class of each protocol. The golden files hold
+the requests that the class of the next protocol builds from the adapted conversation.
 
-`PYTEST_GOLDEN=write` writes the files in `golden/` anew.
+`PYTEST_GOLDEN=write` rewrites the files in `golden/`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parent / "golden"
 
-THOUGHT = "I need the weather of both towns."
-SAID = "Let me look that up."
-DONE = "Oslo is colder than Rome."
-ANSWERED = ("Snow, -4 degrees.", "Sunny, 21 degrees.")
+REASONING = "I need the weather of both towns."
+TEXT = "Let me look that up."
+LAST_TEXT = "Oslo is colder than Rome."
+RESULTS = ("Snow, -4 degrees.", "Sunny, 21 degrees.")
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
     "gg=="
@@ -59,7 +59,7 @@ VENDORS: dict[str, Callable[[], Any]] = {
 
 
 def chat(message: dict[str, Any], finish: str) -> AIMessage:
-    """Return what `OpenAIRoute` makes of an answer in OpenAI's chat protocol."""
+    """Return an answer in OpenAI's chat protocol, as `OpenAIRoute` parses it."""
     body = {
         "id": "chatcmpl-B1",
         "object": "chat.completion",
@@ -69,7 +69,7 @@ def chat(message: dict[str, Any], finish: str) -> AIMessage:
         "usage": {"prompt_tokens": 90, "completion_tokens": 40, "total_tokens": 130},
     }
     model = OpenAIRoute(model="m", client=1, root_client=1)
-    return answered(model._create_chat_result(body))
+    return answer_in(model._create_chat_result(body))
 
 
 def chat_calls(*ids: str, **further: Any) -> AIMessage:
@@ -81,12 +81,12 @@ def chat_calls(*ids: str, **further: Any) -> AIMessage:
         }
         for id_, town in zip(ids, ("Oslo", "Rome"), strict=True)
     ]
-    said = {"role": "assistant", "content": SAID, "tool_calls": calls, **further}
-    return chat(said, "tool_calls")
+    message = {"role": "assistant", "content": TEXT, "tool_calls": calls, **further}
+    return chat(message, "tool_calls")
 
 
 def chat_text(**further: Any) -> AIMessage:
-    return chat({"role": "assistant", "content": DONE, **further}, "stop")
+    return chat({"role": "assistant", "content": LAST_TEXT, **further}, "stop")
 
 
 def responses(*output: dict[str, Any]) -> AIMessage:
@@ -108,7 +108,7 @@ def responses(*output: dict[str, Any]) -> AIMessage:
             "total_tokens": 130,
         },
     }
-    return answered(_construct_lc_result_from_responses_api(Response.model_validate(body)))
+    return answer_in(_construct_lc_result_from_responses_api(Response.model_validate(body)))
 
 
 def responses_item(**item: Any) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def anthropic(stop: str, *blocks: dict[str, Any]) -> AIMessage:
         "stop_reason": stop,
         "usage": {"input_tokens": 90, "output_tokens": 40},
     }
-    return answered(VENDORS["anthropic"]()._format_output(Message.model_validate(body)))
+    return answer_in(VENDORS["anthropic"]()._format_output(Message.model_validate(body)))
 
 
 def gemini(*parts: dict[str, Any]) -> AIMessage:
@@ -137,7 +137,7 @@ def gemini(*parts: dict[str, Any]) -> AIMessage:
         "responseId": "r1",
         "usageMetadata": {"promptTokenCount": 90, "candidatesTokenCount": 40},
     }
-    return answered(_response_to_result(GenerateContentResponse.model_validate(body)))
+    return answer_in(_response_to_result(GenerateContentResponse.model_validate(body)))
 
 
 def mistral(message: dict[str, Any], finish: str) -> AIMessage:
@@ -148,17 +148,17 @@ def mistral(message: dict[str, Any], finish: str) -> AIMessage:
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
         "usage": {"prompt_tokens": 90, "completion_tokens": 40, "total_tokens": 130},
     }
-    return answered(VENDORS["mistral"]()._create_chat_result(body))
+    return answer_in(VENDORS["mistral"]()._create_chat_result(body))
 
 
-def answered(result: Any) -> AIMessage:
+def answer_in(result: Any) -> AIMessage:
     message = result.generations[0].message
     assert isinstance(message, AIMessage)
     return message
 
 
 def mistral_answers() -> tuple[AIMessage, AIMessage]:
-    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": REASONING}]}
     calls = [
         {
             "id": id_,
@@ -167,9 +167,11 @@ def mistral_answers() -> tuple[AIMessage, AIMessage]:
         }
         for id_, town in (("kD3hX91aQ", "Oslo"), ("pL0zT47bW", "Rome"))
     ]
-    said: Any = [thinking, {"type": "text", "text": SAID}]
-    first = {"role": "assistant", "content": said, "tool_calls": calls}
-    return mistral(first, "tool_calls"), mistral({"role": "assistant", "content": DONE}, "stop")
+    message: Any = [thinking, {"type": "text", "text": TEXT}]
+    first = {"role": "assistant", "content": message, "tool_calls": calls}
+    return mistral(first, "tool_calls"), mistral(
+        {"role": "assistant", "content": LAST_TEXT}, "stop"
+    )
 
 
 def anthropic_answers() -> tuple[AIMessage, AIMessage]:
@@ -181,12 +183,12 @@ def anthropic_answers() -> tuple[AIMessage, AIMessage]:
     return (
         anthropic(
             "tool_use",
-            {"type": "thinking", "thinking": THOUGHT, "signature": signed},
+            {"type": "thinking", "thinking": REASONING, "signature": signed},
             {"type": "redacted_thinking", "data": "EmwKAhgBEgy3va3pzix"},
-            {"type": "text", "text": SAID},
+            {"type": "text", "text": TEXT},
             *calls,
         ),
-        anthropic("end_turn", {"type": "text", "text": DONE}),
+        anthropic("end_turn", {"type": "text", "text": LAST_TEXT}),
     )
 
 
@@ -194,15 +196,15 @@ def gemini_answers() -> tuple[AIMessage, AIMessage]:
     signed = "CiQBcsjafJ20p51sOXYTpeV7PbCN0fHl+Zw="
     return (
         gemini(
-            {"text": THOUGHT, "thought": True},
-            {"text": SAID},
+            {"text": REASONING, "thought": True},
+            {"text": TEXT},
             {
                 "functionCall": {"id": "oslo 1", "name": "weather", "args": {"town": "Oslo"}},
                 "thoughtSignature": signed,
             },
             {"functionCall": {"id": "rome 1", "name": "weather", "args": {"town": "Rome"}}},
         ),
-        gemini({"text": DONE, "thoughtSignature": signed}),
+        gemini({"text": LAST_TEXT, "thoughtSignature": signed}),
     )
 
 
@@ -210,12 +212,12 @@ def responses_answers() -> tuple[AIMessage, AIMessage]:
     reasoning = {
         "type": "reasoning",
         "id": "rs_68af4030",
-        "summary": [{"type": "summary_text", "text": THOUGHT}],
+        "summary": [{"type": "summary_text", "text": REASONING}],
         "encrypted_content": "gAAAAABorv",
     }
 
-    def text(id_: str, said: str) -> dict[str, Any]:
-        part = {"type": "output_text", "text": said, "annotations": []}
+    def text(id_: str, message: str) -> dict[str, Any]:
+        part = {"type": "output_text", "text": message, "annotations": []}
         return responses_item(type="message", id=id_, role="assistant", content=[part])
 
     calls = [
@@ -228,8 +230,8 @@ def responses_answers() -> tuple[AIMessage, AIMessage]:
         )
         for town in ("Oslo", "Rome")
     ]
-    return responses(reasoning, text("msg_68af4031", SAID), *calls), responses(
-        text("msg_68af4035", DONE)
+    return responses(reasoning, text("msg_68af4031", TEXT), *calls), responses(
+        text("msg_68af4035", LAST_TEXT)
     )
 
 
@@ -240,15 +242,15 @@ SOURCES: dict[str, Callable[[], tuple[AIMessage, AIMessage]]] = {
     "gemini": gemini_answers,
     "mistral": mistral_answers,
     "deepseek": lambda: (
-        chat_calls("call_00_oslo", "call_00_rome", reasoning_content=THOUGHT),
+        chat_calls("call_00_oslo", "call_00_rome", reasoning_content=REASONING),
         chat_text(reasoning_content="Done."),
     ),
     "generic": lambda: (
-        chat_calls("functions.weather:0", "functions.weather:1", reasoning=THOUGHT),
+        chat_calls("functions.weather:0", "functions.weather:1", reasoning=REASONING),
         chat_text(),
     ),
 }
-"""Who answers, and its two answers: one with thinking, text and two calls; and the last."""
+"""The two answers of each provider: one with reasoning, text and two calls, and the last one."""
 
 
 def route(name: str) -> Route:
@@ -314,7 +316,7 @@ def body_for(target: str, messages: list[BaseMessage]) -> Any:
 
 
 def conversation(source: str) -> list[BaseMessage]:
-    """Return an agent's conversation whose answers `source` gave."""
+    """Return an agent's conversation with the answers of `source`."""
     answers = SOURCES[source]()
     for answer in answers:
         trace = {"provider": source, "model_id": f"{source}-model"}
@@ -323,13 +325,13 @@ def conversation(source: str) -> list[BaseMessage]:
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
     first, last = answers
     oslo, rome = (str(call["id"]) for call in first.tool_calls)
-    shown = {"type": "image", "base64": PIXEL, "mime_type": "image/png"}
+    result_image = {"type": "image", "base64": PIXEL, "mime_type": "image/png"}
     return [
         SystemMessage([{"type": "text", "text": "Be brief.", "cache_control": marker}]),
         HumanMessage([{"type": "text", "text": "Which is colder?"}, image], name="Anna B."),
         first,
-        ToolMessage([{"type": "text", "text": ANSWERED[0]}, shown], tool_call_id=oslo),
-        ToolMessage(ANSWERED[1], tool_call_id=rome, name="weather"),
+        ToolMessage([{"type": "text", "text": RESULTS[0]}, result_image], tool_call_id=oslo),
+        ToolMessage(RESULTS[1], tool_call_id=rome, name="weather"),
         last,
         SystemMessage("Answer in French."),
         HumanMessage("And in summer?"),
@@ -340,7 +342,7 @@ PAIRS = list(permutations(SOURCES, 2))
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
-def test_the_next_provider_is_sent_what_the_file_holds(source: str, target: str) -> None:
+def test_adapted_request_matches_the_golden_file(source: str, target: str) -> None:
     sent = json.loads(json.dumps(body_for(target, conversation(source))))
     path = GOLDEN / f"{source}-to-{target}.json"
     if os.environ.get("PYTEST_GOLDEN") == "write":
@@ -348,7 +350,7 @@ def test_the_next_provider_is_sent_what_the_file_holds(source: str, target: str)
     assert sent == json.loads(path.read_text())
 
 
-def test_every_file_is_of_a_pair() -> None:
+def test_golden_files_are_those_of_the_pairs() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == {f"{a}-to-{b}" for a, b in PAIRS}
 
 
@@ -362,8 +364,8 @@ TYPES = {
     "anthropic": {"text", "image", "base64", "tool_use", "tool_result", "ephemeral"},
     "gemini": {"text"},
 }  # fmt: skip
-"""What may be called a type in a request."""
-FOREIGN = (
+"""The values of `type` that a request may contain."""
+PROVIDER_ONLY = (
     "EqQBCgIYAhIM",
     "EmwKAhgBEgy",
     "CiQBcsjafJ",
@@ -373,17 +375,17 @@ FOREIGN = (
     "gAAAAAB",
     "msg_01",
 )
-"""Of what only its own provider can read, in the answers above."""
+"""Parts of the answers above that only their provider can read."""
 
 
 def values(body: Any, *keys: str) -> list[Any]:
-    """Return the values of these keys, at any depth, in order."""
+    """Return the strings under these keys, at any depth, in order."""
     if isinstance(body, list):
-        return [found for item in body for found in values(item, *keys)]
+        return [value for item in body for value in values(item, *keys)]
     if not isinstance(body, dict):
         return []
-    own = [body[key] for key in keys if isinstance(body.get(key), str)]
-    return own + [found for item in body.values() for found in values(item, *keys)]
+    direct = [body[key] for key in keys if isinstance(body.get(key), str)]
+    return direct + [value for item in body.values() for value in values(item, *keys)]
 
 
 def calls_and_results(target: str, sent: Any) -> tuple[list[str], list[str]]:
@@ -397,17 +399,17 @@ def calls_and_results(target: str, sent: Any) -> tuple[list[str], list[str]]:
 
 def values_of_type(body: Any, kind: str) -> list[Any]:
     if isinstance(body, list):
-        return [found for item in body for found in values_of_type(item, kind)]
+        return [value for item in body for value in values_of_type(item, kind)]
     if not isinstance(body, dict):
         return []
-    own = [body] if body.get("type") == kind else []
-    return own + [found for item in body.values() for found in values_of_type(item, kind)]
+    direct = [body] if body.get("type") == kind else []
+    return direct + [value for item in body.values() for value in values_of_type(item, kind)]
 
 
 @pytest.mark.parametrize(("source", "target"), [*PAIRS, *((name, name) for name in SOURCES)])
-def test_whatever_the_pair_the_request_is_one_the_provider_takes(source: str, target: str) -> None:
+def test_adapted_request_is_valid_for_its_target(source: str, target: str) -> None:
     sent = json.loads(json.dumps(body_for(target, conversation(source))))
-    told = json.dumps(sent)
+    request_json = json.dumps(sent)
     if target == "gemini":
         assert values(sent, "name") == ["weather"] * 4
     else:
@@ -415,54 +417,62 @@ def test_whatever_the_pair_the_request_is_one_the_provider_takes(source: str, ta
         assert len(set(calls)) == 2
         assert results == calls
         assert all(re.fullmatch(IDS.get(target, r".{1,40}"), id_) for id_ in calls)
-    for text in ("Be brief.", "Which is colder?", SAID, DONE, *ANSWERED, "in French", "in summer?"):
-        assert told.count(text) == 1, text
-    assert told.count(PIXEL[:40]) + told.count("bytes: 89504e470d0a1a0a") == 2
-    assert ("ephemeral" in told) is (target == "anthropic")
+    for text in (
+        "Be brief.",
+        "Which is colder?",
+        TEXT,
+        LAST_TEXT,
+        *RESULTS,
+        "in French",
+        "in summer?",
+    ):
+        assert request_json.count(text) == 1, text
+    assert request_json.count(PIXEL[:40]) + request_json.count("bytes: 89504e470d0a1a0a") == 2
+    assert ("ephemeral" in request_json) is (target == "anthropic")
     if source != target:
         assert set(values(sent, "type")) <= TYPES.get(target, CHAT_TYPES)
-        assert not [sign for sign in FOREIGN if sign in told]
-        assert "thoughtSignature" not in told
-        assert (THOUGHT in told) is (target == "deepseek" and source != "openai")
+        assert not [sign for sign in PROVIDER_ONLY if sign in request_json]
+        assert "thoughtSignature" not in request_json
+        assert (REASONING in request_json) is (target == "deepseek" and source != "openai")
 
 
 @pytest.mark.parametrize(
     ("source", "kept"),
     [
-        ("anthropic", ("EqQBCgIYAhIM", "EmwKAhgBEgy", THOUGHT)),
-        ("responses", ("rs_68", "gAAAAAB", "msg_68", "fc_68", THOUGHT)),
-        ("gemini", ("thought_signature", THOUGHT)),
-        ("mistral", (THOUGHT,)),
-        ("deepseek", (THOUGHT, "Done.")),
+        ("anthropic", ("EqQBCgIYAhIM", "EmwKAhgBEgy", REASONING)),
+        ("responses", ("rs_68", "gAAAAAB", "msg_68", "fc_68", REASONING)),
+        ("gemini", ("thought_signature", REASONING)),
+        ("mistral", (REASONING,)),
+        ("deepseek", (REASONING, "Done.")),
     ],
 )
-def test_a_route_gets_back_what_it_said_itself(source: str, kept: tuple[str, ...]) -> None:
+def test_native_answers_return_with_their_reasoning(source: str, kept: tuple[str, ...]) -> None:
     messages = conversation(source)
-    told = json.dumps(body_for(source, messages))
-    assert not [text for text in kept if text not in told]
+    request_json = json.dumps(body_for(source, messages))
+    assert not [text for text in kept if text not in request_json]
 
 
 @pytest.mark.parametrize("source", ["anthropic", "responses", "gemini"])
-def test_another_model_of_the_same_provider_is_another_reader(source: str) -> None:
+def test_another_model_gets_no_reasoning(source: str) -> None:
     messages = conversation(source)
     for message in messages:
         if isinstance(message, AIMessage):
             message.response_metadata["autoprovider"]["model_id"] = "another"
-    told = json.dumps(body_for(source, messages))
-    assert THOUGHT not in told
-    assert not [sign for sign in FOREIGN if sign in told]
+    request_json = json.dumps(body_for(source, messages))
+    assert REASONING not in request_json
+    assert not [sign for sign in PROVIDER_ONLY if sign in request_json]
 
 
 @pytest.mark.parametrize("source", ["anthropic", "gemini", "mistral"])
-def test_an_answer_of_the_vendors_class_itself_is_the_vendors(source: str) -> None:
+def test_untraced_vendor_answers_are_native(source: str) -> None:
     messages = conversation(source)
     for message in messages:
         message.response_metadata.pop("autoprovider", None)
-    assert THOUGHT in json.dumps(body_for(source, messages))
+    assert REASONING in json.dumps(body_for(source, messages))
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_real_server_answers_whoever_spoke_before(source: str, embedded: AutoChatModel) -> None:
+def test_real_server_accepts_every_adapted_history(source: str, embedded: AutoChatModel) -> None:
     messages = conversation(source)
     for message in messages:
         if isinstance(message.content, list) and not isinstance(message, AIMessage):

@@ -1,4 +1,4 @@
-"""What holds for any conversation and any route."""
+"""Properties of `adapt_history` that hold for any conversation and any route."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from langchain_mistralai import ChatMistralAI
 import factories
 from inference_providers.types import Quirks, Route
 from langchain_autoprovider.messages.history import adapt_history
-from langchain_autoprovider.messages.message_format import MessageFormat
 from langchain_autoprovider.protocols.openai import OpenAIRoute
 from langchain_autoprovider.protocols.table import message_format_of
 
@@ -34,10 +33,10 @@ PROVIDERS = {"openai": "openai", "claude": "anthropic", "gemini": "google_genai"
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 ids = st.sampled_from(("call_0", "a:1", "toolu_1", "abcDEF123", "x" * 70, "", "functions.add:0"))
-marks = st.sampled_from(({}, {"cache_control": {"type": "ephemeral"}}, {"id": "lc_1"}))
+extra_keys = st.sampled_from(({}, {"cache_control": {"type": "ephemeral"}}, {"id": "lc_1"}))
 
 text_blocks: Any = st.builds(
-    lambda text, mark: {"type": "text", "text": text, **mark}, texts, marks
+    lambda text, mark: {"type": "text", "text": text, **mark}, texts, extra_keys
 )
 media: Any = st.sampled_from(
     (
@@ -50,8 +49,8 @@ media: Any = st.sampled_from(
         {"no": "type"},
     )
 )
-said = texts | st.lists(texts | text_blocks | media, max_size=3)
-thoughts: Any = st.builds(
+contents = texts | st.lists(texts | text_blocks | media, max_size=3)
+reasoning: Any = st.builds(
     lambda text, kind: {"type": kind, kind: text, "signature": "c2ln", "id": "rs_1"},
     texts,
     st.sampled_from(("thinking", "reasoning")),
@@ -62,14 +61,14 @@ def accepted_by(route: Route) -> MessageFormat:
     return message_format_of(route.endpoint.protocol, route.kind, route.quirks)
 
 
-def adapted(messages: Any, route: Route) -> list[BaseMessage]:
+def adapt(messages: Any, route: Route) -> list[BaseMessage]:
     return adapt_history(messages, route, accepted_by(route))
 
 
 @st.composite
 def answers(draw: st.DrawFn) -> AIMessage:
     calls = draw(st.lists(st.tuples(ids | st.none(), st.sampled_from(("add", "look"))), max_size=3))
-    blocks: Any = draw(texts | st.just("") | st.lists(texts | text_blocks | thoughts, max_size=3))
+    blocks: Any = draw(texts | st.just("") | st.lists(texts | text_blocks | reasoning, max_size=3))
     if isinstance(blocks, list) and draw(st.booleans()):
         blocks += [
             {"type": "tool_use", "id": id_, "name": name, "input": {}} for id_, name in calls if id_
@@ -89,9 +88,9 @@ def _call(id_: str | None, name: str) -> Any:
 messages: Any = st.lists(
     st.one_of(
         st.builds(SystemMessage, texts | st.lists(text_blocks, max_size=2)),
-        st.builds(HumanMessage, said, name=st.none() | texts),
+        st.builds(HumanMessage, contents, name=st.none() | texts),
         answers(),
-        st.builds(lambda said, id_: ToolMessage(said, tool_call_id=id_), said, ids),
+        st.builds(lambda contents, id_: ToolMessage(contents, tool_call_id=id_), contents, ids),
     ),
     max_size=8,
 )
@@ -112,7 +111,7 @@ routes = st.builds(
 
 
 FEWER = settings(max_examples=settings().max_examples // 5)
-"""A conversation takes long to draw."""
+"""Conversations are slow to draw."""
 
 
 def texts_of(message: BaseMessage) -> list[str]:
@@ -127,74 +126,68 @@ def texts_of(message: BaseMessage) -> list[str]:
 
 @FEWER
 @given(messages, routes)
-def test_adapting_twice_is_adapting_once(conversation: list[BaseMessage], route: Route) -> None:
-    once = adapted(conversation, route)
-    assert adapted(once, route) == once
+def test_adapt_history_is_idempotent(conversation: list[BaseMessage], route: Route) -> None:
+    once = adapt(conversation, route)
+    assert adapt(once, route) == once
 
 
 @FEWER
 @given(messages, routes)
-def test_the_conversation_itself_stays(conversation: list[BaseMessage], route: Route) -> None:
+def test_adapt_history_modifies_no_message(conversation: list[BaseMessage], route: Route) -> None:
     before = deepcopy(conversation)
-    adapted(conversation, route)
+    adapt(conversation, route)
     assert conversation == before
 
 
 @FEWER
 @given(messages, routes)
-def test_nothing_that_anybody_said_is_lost(conversation: list[BaseMessage], route: Route) -> None:
-    made = iter(
+def test_adapt_history_loses_no_text(conversation: list[BaseMessage], route: Route) -> None:
+    remaining = iter(
         "".join(
-            text for m in adapted(conversation, route) if m.type != "tool" for text in texts_of(m)
+            text for m in adapt(conversation, route) if m.type != "tool" for text in texts_of(m)
         )
     )
     for message in conversation:
         if not isinstance(message, ToolMessage):
             for text in texts_of(message):
-                assert all(letter in made for letter in text)
+                assert all(letter in remaining for letter in text)
 
 
 @FEWER
 @given(messages, routes)
-def test_each_call_has_one_result_right_behind_it(
-    conversation: list[BaseMessage], route: Route
-) -> None:
-    waiting: set[str | None] = set()
-    seen: set[str | None] = set()
+def test_each_call_is_followed_by_one_result(conversation: list[BaseMessage], route: Route) -> None:
+    open_ids: set[str | None] = set()
+    used_ids: set[str | None] = set()
     pattern = re.compile(accepted_by(route).call_ids)
-    for message in adapted(conversation, route):
+    for message in adapt(conversation, route):
         if isinstance(message, ToolMessage):
-            assert message.tool_call_id in waiting
-            waiting.discard(message.tool_call_id)
+            assert message.tool_call_id in open_ids
+            open_ids.discard(message.tool_call_id)
             continue
-        assert not waiting
+        assert not open_ids
         if isinstance(message, AIMessage):
-            waiting = {call["id"] for call in message.tool_calls}
-            assert len(waiting) == len(message.tool_calls)
-            assert not waiting & seen
-            seen |= waiting
-            own = message.response_metadata.get("model_provider")
-            assert own or all(pattern.fullmatch(id_ or "") for id_ in waiting)
-    assert not waiting
+            open_ids = {call["id"] for call in message.tool_calls}
+            assert len(open_ids) == len(message.tool_calls)
+            assert not open_ids & used_ids
+            used_ids |= open_ids
+            native = message.response_metadata.get("model_provider")
+            assert native or all(pattern.fullmatch(id_ or "") for id_ in open_ids)
+    assert not open_ids
 
 
 @FEWER
 @given(messages, routes)
-def test_no_signature_reaches_another_provider(
-    conversation: list[BaseMessage], route: Route
-) -> None:
-    for message in adapted(conversation, route):
+def test_signatures_stay_with_their_provider(conversation: list[BaseMessage], route: Route) -> None:
+    for message in adapt(conversation, route):
         if isinstance(message, AIMessage) and "c2ln" in str(message.content):
-            trace = message.response_metadata.get("autoprovider")
-            stamp = message.response_metadata["model_provider"]
-            assert (
-                trace["provider"] == route.provider
-                if trace
-                else stamp in accepted_by(route).model_providers
-            )
+            metadata = message.response_metadata
+            if trace := metadata.get("autoprovider"):
+                assert trace["provider"] == route.provider
+            else:
+                assert metadata["model_provider"] in accepted_by(route).model_providers
 
 
-SPEAKERS: dict[str, Any] = {
+CONVERTERS: dict[str, Any] = {
     "openai-chat": OpenAIRoute(model="m", client=1, root_client=1)._get_request_payload,
     "openai-responses": OpenAIRoute(
         model="m", client=1, root_client=1, use_responses_api=True
@@ -205,17 +198,19 @@ SPEAKERS: dict[str, Any] = {
     )._prepare_request,
     "mistral": partial(ChatMistralAI(api_key="x")._create_message_dicts, stop=None),
 }
-"""Each protocol's class, as it makes a request of a conversation."""
+"""How the class of each protocol converts a conversation into a request."""
 
 
-def is_spelled_by_all(message: BaseMessage) -> bool:
-    odd = ("hologram", "'no'", "input_audio", "application/pdf")
-    return not any(sign in str(message.content) for sign in odd) and bool(message.content)
+def is_known_to_every_class(message: BaseMessage) -> bool:
+    unknown = ("hologram", "'no'", "input_audio", "application/pdf")
+    return not any(text in str(message.content) for text in unknown) and bool(message.content)
 
 
 @FEWER
 @given(messages, routes)
-def test_each_class_can_spell_it(conversation: list[BaseMessage], route: Route) -> None:
-    said = [message for message in conversation if is_spelled_by_all(message)]
-    if speak := SPEAKERS.get(route.endpoint.protocol):
-        assert speak(adapted([HumanMessage("Hi"), *said], route))
+def test_vendor_classes_accept_the_adapted_history(
+    conversation: list[BaseMessage], route: Route
+) -> None:
+    known = [message for message in conversation if is_known_to_every_class(message)]
+    if convert := CONVERTERS.get(route.endpoint.protocol):
+        assert convert(adapt([HumanMessage("Hi"), *known], route))
