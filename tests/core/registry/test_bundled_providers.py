@@ -1,4 +1,4 @@
-"""Every row of the bundled registry is whole, and leads somewhere."""
+"""Every row of the bundled registry is complete, and every name in it resolves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from registry_builder import overlay
 REGISTRY = Registry.load()
 DOCUMENT = REGISTRY.document
 OVERLAY = overlay.read(Path(__file__).parents[3] / "registry" / "overlay.toml")
-TWINS = [p for p, row in DOCUMENT.providers.items() if row.variant_of]
+VARIANTS = [p for p, row in DOCUMENT.providers.items() if row.variant_of]
 EMBEDDERS = [p for p, row in DOCUMENT.providers.items() if row.embeddings]
 ORIGINAL = json.loads(
     (Path(__file__).parents[2] / "data" / "original-inference-providers.json").read_text()
@@ -34,7 +34,7 @@ ORIGINAL_NAMES = sorted(
         *(row["model_names"] for kind in ("providers", "broken") for row in ORIGINAL[kind].values())
     )
 )
-"""What the original's README and its file name, beside what it says not to work."""
+"""All names in the original's README and file, including those it calls broken."""
 
 FOREIGN = re.compile(
     "AWS|GITHUB|GH_|SSH|DATABASE|DATABRICKS|SECRET|PASSWORD|GOOGLE_APPL|GOOGLE_API|WANDB|HF_TOKEN"
@@ -52,7 +52,7 @@ def is_model(name: str) -> bool:
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_a_row_says_where_it_is_from_and_when_it_was_checked(provider_id: str) -> None:
+def test_provider_row_has_a_source_and_a_date(provider_id: str) -> None:
     row = DOCUMENT.providers[provider_id]
     assert row.name
     assert row.source
@@ -62,7 +62,7 @@ def test_a_row_says_where_it_is_from_and_when_it_was_checked(provider_id: str) -
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_an_endpoint_is_encrypted_unless_it_is_on_this_machine(provider_id: str) -> None:
+def test_endpoint_is_https_unless_on_this_machine(provider_id: str) -> None:
     row = DOCUMENT.providers[provider_id]
     assert "default" in row.endpoints
     for endpoint in row.endpoints.values():
@@ -73,20 +73,22 @@ def test_an_endpoint_is_encrypted_unless_it_is_on_this_machine(provider_id: str)
         assert not url.username
         assert not url.query
         assert not endpoint.base_url.endswith("/")
-        assert not endpoint.base_url_env or row.kind == "local", "an env may move a keyed host"
+        assert not endpoint.base_url_env or row.kind == "local", (
+            "a variable could send a key to another host"
+        )
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_an_address_is_filled_from_variables_that_open_the_provider(provider_id: str) -> None:
+def test_base_url_is_filled_from_the_providers_variables(provider_id: str) -> None:
     row = DOCUMENT.providers[provider_id]
     parts = {name for e in row.endpoints.values() for name in re.findall(r"{(\w+)}", e.base_url)}
     for names in row.auth.any_of:
         secrets = [name for name in names if name not in parts]
-        assert parts <= set(names), "an address would have a hole"
-        assert len(secrets) == (0 if not names else 1), "one secret opens a provider"
+        assert parts <= set(names), "a URL would be incomplete"
+        assert len(secrets) == (0 if not names else 1), "a provider has one secret"
 
 
-def test_clouds_have_an_address_of_the_users_own() -> None:
+def test_cloud_base_url_depends_on_the_users_account() -> None:
     clouds = ("azure", "bedrock", "vertex", "cloudflare", "databricks", "snowflake")
     for provider_id in clouds:
         row = DOCUMENT.providers[provider_id]
@@ -96,7 +98,7 @@ def test_clouds_have_an_address_of_the_users_own() -> None:
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_keys_are_read_from_variables_made_for_them(provider_id: str) -> None:
+def test_auth_reads_keys_from_variables_made_for_them(provider_id: str) -> None:
     row = DOCUMENT.providers[provider_id]
     needs_key = row.kind not in ON_THIS_MACHINE
     assert all(row.auth.any_of) is needs_key
@@ -110,7 +112,7 @@ def test_keys_are_read_from_variables_made_for_them(provider_id: str) -> None:
             assert opt_in or not secret or not FOREIGN.search(name), name
 
 
-def test_a_variable_opens_one_provider_and_its_twins() -> None:
+def test_auth_variable_belongs_to_one_provider_and_its_variants() -> None:
     owners: dict[str, set[str]] = {}
     for provider_id, row in DOCUMENT.providers.items():
         for name in {name for names in row.auth.any_of for name in names}:
@@ -118,17 +120,17 @@ def test_a_variable_opens_one_provider_and_its_twins() -> None:
     assert {name: ids for name, ids in owners.items() if len(ids) > 1} == {}
 
 
-@pytest.mark.parametrize("provider_id", TWINS)
-def test_a_twin_shares_its_key_and_not_its_address(provider_id: str) -> None:
-    twin = DOCUMENT.providers[provider_id]
-    original = DOCUMENT.providers[twin.variant_of]
+@pytest.mark.parametrize("provider_id", VARIANTS)
+def test_variant_shares_the_key_but_not_the_url(provider_id: str) -> None:
+    variant = DOCUMENT.providers[provider_id]
+    original = DOCUMENT.providers[variant.variant_of]
     assert original.variant_of is None
-    assert set(twin.auth.any_of) <= set(original.auth.any_of)
-    assert twin.endpoints["default"] != original.endpoints["default"]
+    assert set(variant.auth.any_of) <= set(original.auth.any_of)
+    assert variant.endpoints["default"] != original.endpoints["default"]
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_the_models_of_a_row_are_canonical_unique_and_have_an_endpoint(provider_id: str) -> None:
+def test_models_are_canonical_unique_and_have_an_endpoint(provider_id: str) -> None:
     row = DOCUMENT.providers[provider_id]
     ids = []
     for model in row.models:
@@ -149,22 +151,22 @@ def test_the_models_of_a_row_are_canonical_unique_and_have_an_endpoint(provider_
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_what_costs_nothing_says_so_in_its_id(provider_id: str) -> None:
+def test_cost_of_zero_requires_free_in_the_id(provider_id: str) -> None:
     for model in DOCUMENT.providers[provider_id].models:
         for entry in REGISTRY.entries(provider_id, model):
             free = entry.cost is not None and entry.cost.input == entry.cost.output == 0
-            assert not free or "free" in entry.id, f"{entry.id}: a trial is no price"
+            assert not free or "free" in entry.id, f"{entry.id}: a free trial is not a price"
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_no_model_was_shut_down_before_the_registry_was_made(provider_id: str) -> None:
+def test_shutdown_is_after_the_date_of_the_registry(provider_id: str) -> None:
     for model in DOCUMENT.providers[provider_id].models:
         for entry in REGISTRY.entries(provider_id, model):
             assert entry.shutdown is None or entry.shutdown > OVERLAY.as_of, entry.id
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_a_default_is_undated_and_of_no_tier_where_there_is_such_an_entry(provider_id: str) -> None:
+def test_entries_begin_with_an_undated_entry_without_tier(provider_id: str) -> None:
     for model in DOCUMENT.providers[provider_id].models:
         first, *others = REGISTRY.entries(provider_id, model)
         assert first.tier is None or all(other.tier for other in others), model
@@ -173,21 +175,21 @@ def test_a_default_is_undated_and_of_no_tier_where_there_is_such_an_entry(provid
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_an_id_gives_its_name_by_the_rules_or_by_the_overlay(provider_id: str) -> None:
-    said = OVERLAY.providers[provider_id]
+def test_model_name_follows_from_rules_or_overlay(provider_id: str) -> None:
+    table = OVERLAY.providers[provider_id]
     row = DOCUMENT.providers[provider_id]
     for section in (row.models, row.embeddings):
         for model, listed in section.items():
             for entry in listed if isinstance(listed, tuple) else (listed,):
-                by_hand = {one.name for one in said.said_of(entry.id)}
-                ruled = canonical_name(entry.id, provider_id)
-                assert model in {ruled, OVERLAY.aliases.get(ruled), *by_hand}, entry.id
+                edited_names = {edit.name for edit in table.edits_of(entry.id)}
+                name = canonical_name(entry.id, provider_id)
+                assert model in {name, OVERLAY.aliases.get(name), *edited_names}, entry.id
 
 
 @pytest.mark.parametrize("provider_id", EMBEDDERS)
-def test_embedding_models_are_apart_from_chat_models(provider_id: str) -> None:
+def test_embeddings_are_separate_from_chat_models(provider_id: str) -> None:
     row = DOCUMENT.providers[provider_id]
-    if row.kind != "embedded":  # whose server gives out the vectors of its chat model, too
+    if row.kind != "embedded":  # its server also returns embeddings of its chat model
         assert not set(row.embeddings).intersection(REGISTRY.models)
     for model, listed in row.embeddings.items():
         assert model == canonical_name(model)
@@ -198,17 +200,17 @@ def test_embedding_models_are_apart_from_chat_models(provider_id: str) -> None:
                 assert entry.dimensions == OVERLAY.dimensions.get(model)
 
 
-def test_a_name_at_a_provider_of_free_names_is_the_users_own() -> None:
+def test_accepts_any_model_takes_a_deployment_name() -> None:
     assert DOCUMENT.providers["azure"].models == {}
     assert REGISTRY.target("azure/My-Own-Name") == Target("My-Own-Name", "azure")
     keys = Keys(environ={"AZURE_RESOURCE_NAME": "mine", "AZURE_OPENAI_API_KEY": "k"})
-    around = PlanningContext(keys=keys, today=OVERLAY.as_of)
-    [route] = plan(Selection(models=("azure/My-Own-Name",)), REGISTRY, around).routes
+    context = PlanningContext(keys=keys, today=OVERLAY.as_of)
+    [route] = plan(Selection(models=("azure/My-Own-Name",)), REGISTRY, context).routes
     assert (route.model_id, route.key_variable) == ("My-Own-Name", "AZURE_OPENAI_API_KEY")
-    assert plan(Selection(models=("gpt-5.5",), only=("azure",)), REGISTRY, around).routes == ()
+    assert plan(Selection(models=("gpt-5.5",), only=("azure",)), REGISTRY, context).routes == ()
 
 
-def test_the_registry_is_broad() -> None:
+def test_bundled_registry_is_broad() -> None:
     alive = [p for p, row in DOCUMENT.providers.items() if row.variant_of is None]
     assert len(alive) >= 50
     assert {DOCUMENT.providers[p].kind for p in alive} >= {"direct", "gateway", "cloud", "local"}
@@ -218,27 +220,26 @@ def test_the_registry_is_broad() -> None:
 
 
 @pytest.mark.parametrize("provider_id", DOCUMENT.providers)
-def test_a_providers_own_id_leads_back_to_its_model(provider_id: str) -> None:
+def test_target_of_a_pinned_model_id_is_its_model(provider_id: str) -> None:
     for model in DOCUMENT.providers[provider_id].models:
         for entry in REGISTRY.entries(provider_id, model):
             assert REGISTRY.target(f"{provider_id}/{entry.id}")[:2] == (model, provider_id)
 
 
-def test_every_listed_model_resolves_to_itself() -> None:
+def test_target_of_a_listed_model_is_the_model() -> None:
     assert [name for name in REGISTRY.models if REGISTRY.target(name) != Target(name)] == []
 
 
-def test_an_alias_leads_to_a_model_or_to_a_retired_one() -> None:
+def test_aliases_lead_to_listed_or_retired_models() -> None:
     embeds = {name for row in DOCUMENT.providers.values() for name in row.embeddings}
-    for alias, meant in DOCUMENT.aliases.items():
-        assert meant in REGISTRY.models or meant in embeds or meant in DOCUMENT.retired_models, (
-            alias
-        )
+    targets = {*REGISTRY.models, *embeds, *DOCUMENT.retired_models}
+    for alias, target in DOCUMENT.aliases.items():
+        assert target in targets, alias
         assert alias not in REGISTRY.models, "an alias hides a model"
-        assert meant not in DOCUMENT.aliases, "an alias of an alias"
+        assert target not in DOCUMENT.aliases, "an alias of an alias"
 
 
-def test_a_retired_model_is_replaced_by_one_that_is_served() -> None:
+def test_retired_models_have_served_replacements() -> None:
     assert DOCUMENT.retired_models
     for name, retired in DOCUMENT.retired_models.items():
         assert name not in REGISTRY.models
@@ -247,16 +248,16 @@ def test_a_retired_model_is_replaced_by_one_that_is_served() -> None:
         assert [new for new in retired.replaced_by if not is_model(new)] == [], name
 
 
-def test_a_retired_provider_has_a_hint_and_is_not_listed() -> None:
+def test_retired_providers_name_a_listed_replacement() -> None:
     assert {"anyscale", "lepton", "octoai"} <= set(DOCUMENT.retired_providers)
     for provider_id, retired in DOCUMENT.retired_providers.items():
         assert provider_id not in DOCUMENT.providers
         assert retired.source
         hints = [p for p in DOCUMENT.providers if re.search(rf"\b{p}\b", retired.note)]
-        assert hints, f"{provider_id} names nobody to go to"
+        assert hints, f"{provider_id} names no replacement"
 
 
-def test_the_priority_list_names_models_that_somebody_else_serves() -> None:
+def test_auto_model_priority_is_served_beyond_this_machine() -> None:
     priority = DOCUMENT.auto_model_priority
     assert len(priority) == len(set(priority))
     assert len(priority) > 10
@@ -266,7 +267,7 @@ def test_the_priority_list_names_models_that_somebody_else_serves() -> None:
 
 
 @pytest.mark.parametrize("provider_id", [*ORIGINAL["providers"], "replicate"])
-def test_a_provider_of_the_original_has_its_row_or_its_obituary(provider_id: str) -> None:
+def test_original_provider_is_listed_or_retired(provider_id: str) -> None:
     if provider_id == "localhost":
         assert any(row.kind == "local" for row in DOCUMENT.providers.values())
     else:
@@ -274,7 +275,7 @@ def test_a_provider_of_the_original_has_its_row_or_its_obituary(provider_id: str
 
 
 @pytest.mark.parametrize("name", ORIGINAL_NAMES)
-def test_a_name_of_the_original_resolves_or_says_what_replaces_it(name: str) -> None:
+def test_original_name_resolves_or_names_a_replacement(name: str) -> None:
     if is_model(name):
         assert any(DOCUMENT.providers[p].kind != "local" for p in REGISTRY.models[name])
         return
@@ -287,7 +288,7 @@ def test_a_name_of_the_original_resolves_or_says_what_replaces_it(name: str) -> 
     assert [hint for hint in hints if not is_model(hint)] == []
 
 
-def test_the_file_is_written_in_todays_schema_and_counts_its_sources() -> None:
+def test_document_has_the_current_schema_and_its_sources() -> None:
     assert DOCUMENT.schema_version == 1
     assert DOCUMENT.sources
     for source in DOCUMENT.sources:
@@ -298,10 +299,10 @@ def test_the_file_is_written_in_todays_schema_and_counts_its_sources() -> None:
         assert re.fullmatch("[0-9a-f]{64}", source.sha256)
 
 
-def test_the_readme_counts_what_is_there() -> None:
+def test_readme_states_the_right_counts() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text()
-    said = re.search(r"knows (\d+) providers and (\d+) chat models, (\d+) of them served", readme)
+    match = re.search(r"knows (\d+) providers and (\d+) chat models, (\d+) of them served", readme)
     several = [model for model, listing in REGISTRY.models.items() if len(listing) > 1]
-    there = (len(DOCUMENT.providers), len(REGISTRY.models), len(several))
-    assert said
-    assert tuple(map(int, said.groups())) == there
+    counts = (len(DOCUMENT.providers), len(REGISTRY.models), len(several))
+    assert match
+    assert tuple(map(int, match.groups())) == counts

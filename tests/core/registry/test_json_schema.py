@@ -1,4 +1,4 @@
-"""The JSON Schema is what the types say, and takes what the loader takes."""
+"""The JSON Schema follows the types, and accepts what the loader accepts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from inference_providers.registry.registry import Registry
 VALIDATOR = jsonschema.Draft202012Validator(json_schema.schema())
 
 
-def test_the_file_that_is_shipped_is_the_generated_one() -> None:
-    """Renew it with `autoprovider registry schema > …/providers.schema.json`."""
+def test_json_schema_as_shipped_is_up_to_date() -> None:
+    """To update it, run `autoprovider registry schema > …/providers.schema.json`."""
     shipped = Path(inference_providers.__file__).with_name("registry") / json_schema.FILE_NAME
     assert shipped.read_text() == json_schema.as_text()
 
 
 @pytest.mark.slow
-def test_it_is_a_schema_and_takes_the_bundled_registry() -> None:
+def test_json_schema_accepts_the_bundled_registry() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema.schema())
     bundled = json.loads(Path(Registry.load().origin).read_text())
     assert list(VALIDATOR.iter_errors(bundled)) == []
@@ -36,7 +36,7 @@ def test_it_is_a_schema_and_takes_the_bundled_registry() -> None:
         {"providers": {"x": {"models": {"m": ["a", {"id": "b", "cost": {"in": 1}}]}}}},
     ],
 )
-def test_it_takes_a_file_that_is_laid_over_another(file: dict) -> None:
+def test_json_schema_accepts_a_sparse_file(file: dict) -> None:
     assert list(VALIDATOR.iter_errors(file)) == []
 
 
@@ -54,5 +54,5 @@ def test_it_takes_a_file_that_is_laid_over_another(file: dict) -> None:
         {"providers": {"groq": {"quirks": {"max_n": -1}}}},
     ],
 )
-def test_it_refuses_what_the_loader_refuses(file: dict) -> None:
+def test_json_schema_refuses_what_the_loader_refuses(file: dict) -> None:
     assert not VALIDATOR.is_valid(file)

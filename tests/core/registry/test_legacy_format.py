@@ -27,7 +27,7 @@ def registry() -> Registry:
     return Registry.load(FILE)
 
 
-def test_every_provider_and_model_of_the_original_file_is_there(registry: Registry) -> None:
+def test_convert_keeps_every_provider_and_model(registry: Registry) -> None:
     assert list(registry.providers) == [p for p in ORIGINAL["providers"] if p != "localhost"]
     assert set(registry.models) == SERVED
     for provider_id, provider in registry.providers.items():
@@ -35,7 +35,7 @@ def test_every_provider_and_model_of_the_original_file_is_there(registry: Regist
         assert provider.name == ORIGINAL["providers"][provider_id]["name"]
 
 
-def test_endpoints_and_keys_are_the_originals(registry: Registry) -> None:
+def test_convert_keeps_endpoints_and_keys(registry: Registry) -> None:
     for provider_id, provider in registry.providers.items():
         connection = ORIGINAL["providers"][provider_id]["connection"]
         assert provider.auth.any_of == ((connection["api_key"],),)
@@ -44,18 +44,18 @@ def test_endpoints_and_keys_are_the_originals(registry: Registry) -> None:
     assert "{model_id}" in registry.providers["lepton"].endpoints["default"].base_url
 
 
-def test_protocols_are_given_their_names_of_today(registry: Registry) -> None:
-    spoken = {p: row.endpoints["default"].protocol for p, row in registry.providers.items()}
-    assert spoken.pop("anthropic") == "anthropic"
-    assert set(spoken.values()) == {"openai-chat"}
+def test_convert_renames_protocols(registry: Registry) -> None:
+    protocols = {p: row.endpoints["default"].protocol for p, row in registry.providers.items()}
+    assert protocols.pop("anthropic") == "anthropic"
+    assert set(protocols.values()) == {"openai-chat"}
 
 
-def test_the_template_for_local_ports_is_no_provider(registry: Registry) -> None:
+def test_convert_leaves_out_the_template_for_local_ports(registry: Registry) -> None:
     assert "localhost" in ORIGINAL["providers"]
     assert "localhost" not in registry.providers
 
 
-def test_the_priority_list_keeps_its_order_and_only_what_is_served(registry: Registry) -> None:
+def test_convert_keeps_served_names_of_the_priority_list(registry: Registry) -> None:
     expected = [name for name in ORIGINAL["auto_model_priority"] if name in SERVED]
     assert list(registry.document.auto_model_priority) == expected
     assert len(expected) < len(ORIGINAL["auto_model_priority"])
@@ -63,14 +63,14 @@ def test_the_priority_list_keeps_its_order_and_only_what_is_served(registry: Reg
         assert registry.target(name).model == name
 
 
-def test_broken_providers_stay_out(registry: Registry) -> None:
+def test_convert_leaves_out_broken_providers(registry: Registry) -> None:
     assert "replicate" in ORIGINAL["broken"]
     with pytest.raises(UnknownModelError):
         registry.target("falcon-40b")
 
 
 @pytest.mark.parametrize("provider_id", ["openai", "groq", "perplexity"])
-def test_a_sparse_file_as_in_the_original_readme_adds_its_model_and_nothing_else(
+def test_merged_legacy_file_adds_only_its_model(
     provider_id: str,
 ) -> None:
     bundled = Registry.load()
@@ -83,7 +83,7 @@ def test_a_sparse_file_as_in_the_original_readme_adds_its_model_and_nothing_else
     assert set(merged.models) == {*bundled.models, "my-gpt"}
 
 
-def test_a_sparse_file_may_change_an_endpoint_and_remove_a_provider() -> None:
+def test_merged_legacy_file_changes_and_removes_providers() -> None:
     merged = Registry.load().merged(
         {
             "providers": {
@@ -100,12 +100,12 @@ def test_a_sparse_file_may_change_an_endpoint_and_remove_a_provider() -> None:
     assert merged.document.auto_model_priority == ("mixtral-8x7b",)
 
 
-def test_the_whole_original_file_can_be_laid_over_the_bundled_one() -> None:
+def test_merged_takes_the_whole_original_file() -> None:
     merged = Registry.load().merged(FILE)
     assert set(merged.models) >= SERVED | set(Registry.load().models)
 
 
-def test_a_row_without_a_key_needs_none() -> None:
+def test_convert_of_a_row_without_api_key_needs_no_key() -> None:
     row = {"connection": {"endpoint": "http://127.0.0.1:6006/v1"}, "model_names": {"m": "x"}}
     registry = Registry.load({"providers": {"mine": row}})
     assert registry.providers["mine"].auth.any_of == ((),)
@@ -123,7 +123,7 @@ def test_a_row_without_a_key_needs_none() -> None:
         ([], False),
     ],
 )
-def test_the_format_is_told_by_its_rows(document: object, answer: bool) -> None:
+def test_is_legacy_depends_on_the_rows(document: object, answer: bool) -> None:
     assert is_legacy(document) is answer
 
 
@@ -139,13 +139,13 @@ def test_the_format_is_told_by_its_rows(document: object, answer: bool) -> None:
         ({"model_names": {}, "quirks": []}, r"\$\.providers\.a\.quirks"),
     ],
 )
-def test_a_broken_row_is_told_with_its_place(row: dict, path: str) -> None:
+def test_load_names_the_place_in_a_broken_legacy_row(row: dict, path: str) -> None:
     with pytest.raises(RegistryError, match=path):
         Registry.load({"providers": {"a": row}})
 
 
 @pytest.mark.parametrize("priority", [5, "gpt-4", [5]])
-def test_a_broken_priority_list_is_told_with_its_place(priority: object) -> None:
+def test_load_names_the_place_of_a_broken_priority_list(priority: object) -> None:
     document = {
         "providers": {"a": {"model_names": {"m": "x"}}, "b": 5},
         "auto_model_priority": priority,
@@ -155,21 +155,21 @@ def test_a_broken_priority_list_is_told_with_its_place(priority: object) -> None
 
 
 @pytest.mark.parametrize("read", [Registry.load, Registry.load().merged])
-def test_what_is_in_todays_format_stays_beside_the_originals(read) -> None:
+def test_convert_keeps_what_is_in_the_current_format(read) -> None:
     endpoint = {"protocol": "openai-chat", "base_url": "https://new.test/v1"}
     new = {"name": "New", "endpoints": {"default": endpoint}, "models": {"m": "x"}}
     old = {"protocol": "openai", "endpoint": "https://old.test/v1"}
     both = {"name": "Both", "connection": old, "model_names": {"o": "y"}, "models": {"p": "z"},
             "quirks": {"max_n": 1}, "endpoints": {"more": endpoint}}  # fmt: skip
-    made = read({"providers": {"new": new, "both": both}, "aliases": {"nick": "m"}})
-    assert made.providers["new"].models == {"m": "x"}
-    assert made.providers["both"].models == {"o": "y", "p": "z"}
-    assert made.providers["both"].quirks.max_n == 1
-    assert set(made.providers["both"].endpoints) == {"default", "more"}
-    assert made.target("nick").model == "m"
+    registry = read({"providers": {"new": new, "both": both}, "aliases": {"nick": "m"}})
+    assert registry.providers["new"].models == {"m": "x"}
+    assert registry.providers["both"].models == {"o": "y", "p": "z"}
+    assert registry.providers["both"].quirks.max_n == 1
+    assert set(registry.providers["both"].endpoints) == {"default", "more"}
+    assert registry.target("nick").model == "m"
 
 
-def test_conversion_leaves_the_document_alone() -> None:
+def test_convert_does_not_change_its_argument() -> None:
     before = json.dumps(ORIGINAL)
     convert(ORIGINAL)
     assert json.dumps(ORIGINAL) == before

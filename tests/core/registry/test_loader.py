@@ -1,4 +1,4 @@
-"""A registry file is read strictly, and what is wrong is told with file, path, got and expected."""
+"""A registry file is read strictly; errors name file, JSON path, value and expectation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def changed(value, *path) -> dict:
     return document
 
 
-def test_a_path_a_text_and_a_dict_give_the_same_registry(tmp_path: Path) -> None:
+def test_load_takes_a_path_text_or_dict(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(GOOD))
     sources = [file, str(file), json.dumps(GOOD), "\n " + json.dumps(GOOD), GOOD]
@@ -49,13 +49,13 @@ def test_a_path_a_text_and_a_dict_give_the_same_registry(tmp_path: Path) -> None
     assert list(documents[0].providers) == ["a", "b"]
 
 
-def test_a_home_directory_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_expands_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine.json").write_text(json.dumps(GOOD))
     assert list(Registry.load("~/mine.json").providers) == ["a", "b"]
 
 
-def test_a_model_is_a_text_an_object_or_a_list() -> None:
+def test_load_takes_a_model_as_text_object_or_list() -> None:
     registry = Registry.load(GOOD)
     assert registry.entries("a", "m") == (Model(id="id", input=()),)
     assert registry.entries("a", "n") == (Model(id="n-id"),)
@@ -63,7 +63,7 @@ def test_a_model_is_a_text_an_object_or_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         (changed(5, "providers", "a", "name"), "at $.providers.a.name: got `int`, expected `str`"),
         (changed({}, "providers", "b", "endpoints", "default"), "$.providers.b.endpoints.default"),
@@ -101,15 +101,15 @@ def test_a_model_is_a_text_an_object_or_a_list() -> None:
          "at $.providers.a.models.m: got endpoint 'eu', expected one of 'default'"),
     ],
 )  # fmt: skip
-def test_a_fault_is_told_with_its_place(document: dict, said: str) -> None:
+def test_load_names_the_place_of_a_fault(document: dict, message: str) -> None:
     with pytest.raises(RegistryError) as caught:
         Registry.load(document)
     assert str(caught.value).startswith("the given registry: at $")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"context": 0}, "context: got 0, expected `int` >= 1"),
         ({"output": -1}, "output: got -1, expected `int` >= 1"),
@@ -120,46 +120,46 @@ def test_a_fault_is_told_with_its_place(document: dict, said: str) -> None:
         ({"quirks": {"max_n": 0}}, "quirks.max_n: got 0, expected `int` >= 1"),
     ],
 )
-def test_a_number_that_counts_nothing_is_refused(fields: dict, said: str) -> None:
+def test_load_refuses_a_number_out_of_range(fields: dict, message: str) -> None:
     document = changed({"id": "x", **fields}, "providers", "a", "models", "n")
     with pytest.raises(RegistryError) as caught:
         Registry.load(document)
-    assert str(caught.value) == f"the given registry: at $.providers.a.models.n.{said}"
+    assert str(caught.value) == f"the given registry: at $.providers.a.models.n.{message}"
 
 
-def test_what_costs_nothing_costs_zero() -> None:
+def test_load_accepts_a_price_of_zero() -> None:
     free = changed({"id": "x", "cost": {"in": 0, "out": 0}}, "providers", "a", "models", "n")
     assert Registry.load(free).entries("a", "n")[0].cost == Cost(input=0, output=0)
 
 
-def test_a_row_over_a_provider_that_is_misspelt_is_told_which_are_near() -> None:
+def test_load_suggests_the_id_of_a_misspelled_provider() -> None:
     with pytest.raises(RegistryError) as caught:
         Registry.load().merged({"providers": {"grok": {"models": {"m": "x"}}}})
-    said = "at $.providers.grok: required field 'name' is missing; did you mean 'groq'"
-    assert said in str(caught.value)
+    message = "at $.providers.grok: required field 'name' is missing; did you mean 'groq'"
+    assert message in str(caught.value)
     long = "grok" * 50
     with pytest.raises(RegistryError, match=r"is missing$"):  # to compare them would take long
         Registry.load({"providers": {long + "a": {}, long: {}}})
 
 
-def test_of_two_faults_the_place_of_the_first_is_told() -> None:
+def test_load_names_the_first_of_two_faults() -> None:
     with pytest.raises(RegistryError, match=r"at \$\.providers\.b\.name: got `int`"):
         Registry.load({**changed(5, "providers", "b", "name"), "aliases": []})
 
 
-def test_one_fault_among_very_many_rows_is_found_at_once() -> None:
+def test_load_finds_a_fault_among_very_many_rows_fast() -> None:
     rows: dict = {f"p{n}": {"name": "", "endpoints": {}} for n in range(4_000)}
     aliases = {f"a{n}": "b" for n in range(20_000)}
-    begun = time.process_time()
+    start = time.process_time()
     with pytest.raises(RegistryError, match=r"at \$\.providers\.wrong\.kind: "):
         Registry.load(
             {"providers": {**rows, "wrong": {**rows["p0"], "kind": 5}}, "aliases": aliases}
         )
-    assert time.process_time() - begun < 3, "each row was tried by itself, with all aliases"
+    assert time.process_time() - start < 3, "each row was converted with all aliases"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "not valid JSON"),
         ('{"providers": {}} trailing', "not valid JSON"),
@@ -167,14 +167,14 @@ def test_one_fault_among_very_many_rows_is_found_at_once() -> None:
         ('{"schema_version": NaN}', "not valid JSON"),
     ],
 )
-def test_a_text_that_is_not_json_is_refused(text: str, said: str) -> None:
+def test_load_refuses_text_that_is_not_json(text: str, message: str) -> None:
     with pytest.raises(RegistryError, match="the given JSON text: ") as caught:
         Registry.load(text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'"text"', b"null", b"\xff\xfe{}", b"\x00"])
-def test_a_file_that_holds_no_object_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+def test_load_names_a_file_that_is_not_an_object(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "broken.json"
     file.write_bytes(content)
     with pytest.raises(RegistryError) as caught:
@@ -182,7 +182,7 @@ def test_a_file_that_holds_no_object_is_refused_by_name(content: bytes, tmp_path
     assert str(caught.value).startswith(f"{file}: ")
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_load_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"missing\.json: cannot be read: No such file"):
         Registry.load(tmp_path / "missing.json")
     with pytest.raises(RegistryError, match="cannot be read: Is a directory"):
@@ -192,13 +192,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "source", ["~nobody-here/x.json", "a\0b.json", "", " ", b"{}", ["x.json"], 5]
 )
-def test_what_is_no_path_is_told(source: object) -> None:
+def test_load_refuses_a_source_that_is_not_a_path(source: object) -> None:
     with pytest.raises(RegistryError, match=r"; expected a path, JSON text or a dict$") as caught:
         Registry.load(source)
     assert str(caught.value).startswith(f"{source!r}: ")
 
 
-def test_a_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) -> None:
+def test_load_accepts_a_byte_order_mark(tmp_path: Path) -> None:
     file = tmp_path / "registry.json"
     file.write_text(json.dumps(GOOD), encoding="utf-8-sig")
     whole = Registry.load(GOOD).document
@@ -208,7 +208,7 @@ def test_a_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "5"])
-def test_what_is_no_object_is_told_in_words_of_json(content: str, tmp_path: Path) -> None:
+def test_load_says_what_a_file_contains_instead_of_an_object(content: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text(content)
     got = {"[]": "array", "null": "null", "5": "int"}[content]
@@ -219,19 +219,21 @@ def test_what_is_no_object_is_told_in_words_of_json(content: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
-def test_a_number_of_a_dict_that_json_has_not_is_refused_as_in_a_file(number: float) -> None:
-    dear = changed({"id": "x", "cost": {"in": number, "out": 0}}, "providers", "a", "models", "n")
+def test_load_refuses_nan_and_infinity_in_a_dict(number: float) -> None:
+    document = changed(
+        {"id": "x", "cost": {"in": number, "out": 0}}, "providers", "a", "models", "n"
+    )
     with pytest.raises(RegistryError, match="cannot be written as JSON: Out of range float"):
-        Registry.load(dear)
+        Registry.load(document)
 
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), "\ud800"])
-def test_a_dict_that_is_not_json_is_refused(value: object) -> None:
+def test_load_refuses_a_dict_that_is_not_json(value: object) -> None:
     with pytest.raises(RegistryError, match="the given registry"):
         Registry.load({"providers": {}, "aliases": {"a": value}})
 
 
-def test_the_loader_leaves_a_given_dict_alone() -> None:
+def test_load_does_not_change_a_given_dict() -> None:
     broken = changed({"id": "x", "shutdown": "soon"}, "providers", "a", "models", "m")
     before = copy.deepcopy(broken)
     with pytest.raises(RegistryError):
@@ -239,8 +241,8 @@ def test_the_loader_leaves_a_given_dict_alone() -> None:
     assert broken == before
 
 
-def test_merge_follows_rfc_7396() -> None:
-    cases = [  # the RFC's own table, where both sides are objects
+def test_merge_patch_follows_rfc_7396() -> None:
+    cases = [  # the table in the RFC, where both sides are objects
         ({"a": "b"}, {"a": "c"}, {"a": "c"}),
         ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
         ({"a": "b"}, {"a": None}, {}),

@@ -1,4 +1,4 @@
-"""A registry says what a name means, and who lists it."""
+"""`Registry.target` decides what a name means; the registry knows who lists it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def registry() -> Registry:
     return Registry.load(DOCUMENT)
 
 
-def test_models_are_sorted_and_name_their_providers_in_order(registry: Registry) -> None:
+def test_models_are_sorted_and_name_their_providers(registry: Registry) -> None:
     assert dict(registry.models) == {
         "big-70b": ("first", "second"),
         "other": ("second",),
@@ -64,12 +64,12 @@ def test_models_are_sorted_and_name_their_providers_in_order(registry: Registry)
         ("mine/Whatever:7b", Target("Whatever:7b", "mine")),
     ],
 )
-def test_a_name_means_one_model(registry: Registry, name: str, target: Target) -> None:
+def test_target_of_a_name(registry: Registry, name: str, target: Target) -> None:
     assert registry.target(name) == target
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("bik-70b", "did you mean 'big-70b'"),
         ("nickk", "did you mean 'nick'"),
@@ -87,10 +87,12 @@ def test_a_name_means_one_model(registry: Registry, name: str, target: Target) -
         ("gone/big-70b", "Provider 'Gone Inc.' is closed since 2024-08-01: it closed; use first."),
     ],
 )
-def test_a_name_nobody_serves_says_what_to_do(registry: Registry, name: str, said: str) -> None:
+def test_target_of_an_unknown_name_says_what_to_do(
+    registry: Registry, name: str, message: str
+) -> None:
     with pytest.raises(UnknownModelError) as caught:
         registry.target(name)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert isinstance(caught.value, LookupError)
 
 
@@ -172,16 +174,16 @@ DATED = {
         ),
     ],
 )
-def test_a_snapshot_or_a_tier_can_be_asked_for(name: str, target: Target, ids: list[str]) -> None:
+def test_target_selects_a_snapshot_or_tier(name: str, target: Target, ids: list[str]) -> None:
     dated = Registry.load(DATED)
     assert dated.target(name) == target
-    asked = [target.provider] if target.provider else dated.providers
-    offers = [dated.entries_for(p, target)[:1] for p in asked]
-    assert [entry.id for offer in offers for entry in offer] == ids
+    provider_ids = [target.provider] if target.provider else dated.providers
+    firsts = [dated.entries_for(p, target)[:1] for p in provider_ids]
+    assert [entry.id for entries in firsts for entry in entries] == ids
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (
             "gpt-4o@2023-01-01",
@@ -197,31 +199,31 @@ def test_a_snapshot_or_a_tier_can_be_asked_for(name: str, target: Target, ids: l
         ("plain@1", "Model 'plain' has no '@1'; use the plain name"),
     ],
 )
-def test_a_snapshot_or_tier_nobody_has_says_which_there_are(name: str, said: str) -> None:
+def test_target_lists_the_snapshots_and_tiers_there_are(name: str, message: str) -> None:
     with pytest.raises(UnknownModelError) as caught:
         Registry.load(DATED).target(name)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_local_server_may_know_a_tag_that_the_registry_does_not() -> None:
+def test_target_keeps_an_unknown_tag_for_a_local_server() -> None:
     dated = Registry.load(DATED)
     assert dated.target("mine/plain:q4") == Target("plain:q4", "mine")
     assert dated.target("plain:q4", local=True) == Target("plain:q4")
     assert dated.target("vendor/GPT-4o-2030-01-01", local=True) == Target("gpt-4o")
 
 
-def test_a_file_may_write_names_in_any_case() -> None:
+def test_target_ignores_case() -> None:
     models = {"My-Model": "vendor/seven", "mixed": "vendor/lower", "Mixed": "vendor/upper"}
-    own = {"providers": {"groq": {"models": models}}, "aliases": {"Mine": "MY-MODEL"}}
-    made = Registry.load().merged(own)
+    file = {"providers": {"groq": {"models": models}}, "aliases": {"Mine": "MY-MODEL"}}
+    merged = Registry.load().merged(file)
     for name in ("My-Model", "my-model", "MY-MODEL", "mine", "Mine", "vendor/seven"):
-        assert made.target(name).model == "My-Model"
-    assert made.target("groq/My-Model") == Target("My-Model", "groq")
-    assert made.target("Mixed").model == "mixed"
+        assert merged.target(name).model == "My-Model"
+    assert merged.target("groq/My-Model") == Target("My-Model", "groq")
+    assert merged.target("Mixed").model == "mixed"
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (
             "lost",
@@ -234,14 +236,14 @@ def test_a_file_may_write_names_in_any_case() -> None:
         ("pin", "'pin' is an alias of 'groq/gpt-oss-120b', which no provider lists"),
     ],
 )
-def test_an_alias_that_leads_nowhere_says_where_it_leads(name: str, said: str) -> None:
+def test_target_of_a_dangling_alias_names_its_target(name: str, message: str) -> None:
     aliases = {"lost": "gpt-os-120b", "twice": "lost", "loop": "loop", "pin": "groq/gpt-oss-120b"}
     with pytest.raises(UnknownModelError) as caught:
         Registry.load().merged({"aliases": aliases}).target(name)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_any_name_passes_where_local_servers_are_asked(registry: Registry) -> None:
+def test_target_passes_any_name_with_local(registry: Registry) -> None:
     assert registry.target("My-Own:7b", local=True) == Target("My-Own:7b")
     with pytest.raises(UnknownModelError):
         registry.target("  ", local=True)
@@ -256,9 +258,7 @@ def test_any_name_passes_where_local_servers_are_asked(registry: Registry) -> No
         ("kimi-k2@0905:free", Target("kimi-k2-0905", tier="free")),
     ],
 )
-def test_a_release_that_is_a_model_of_its_own_is_found_by_its_date(
-    name: str, target: Target
-) -> None:
+def test_target_finds_a_release_with_its_own_name_by_date(name: str, target: Target) -> None:
     models = {
         "kimi-k2": ["k", {"id": "k-0711", "snapshot": "0711"}],
         "kimi-k2-0905": ["k-0905", {"id": "k-0905:free", "tier": "free"}],
@@ -268,7 +268,7 @@ def test_a_release_that_is_a_model_of_its_own_is_found_by_its_date(
     assert Registry.load({"providers": {"a": row}}).target(name) == target
 
 
-def test_the_default_entry_has_no_tier_no_snapshot_and_is_the_newest() -> None:
+def test_entries_begin_with_the_newest_plain_entry() -> None:
     entries = [
         {"id": "tiered", "tier": "fast", "released": "2026-05-05"},
         {"id": "dated", "snapshot": "2026-04-04", "released": "2026-04-04"},
@@ -283,26 +283,26 @@ def test_the_default_entry_has_no_tier_no_snapshot_and_is_the_newest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider_id", "said"),
+    ("provider_id", "message"),
     [
         ("frist", "only: 'frist' is not a provider; did you mean 'first'?"),
         ("zzz", "only: 'zzz' is not a provider; see `autoprovider providers`"),
         ("gone", "only: Provider 'Gone Inc.' is closed since 2024-08-01"),
     ],
 )
-def test_a_provider_id_is_checked_and_its_argument_named(
-    registry: Registry, provider_id: str, said: str
+def test_check_providers_names_the_argument(
+    registry: Registry, provider_id: str, message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         registry.check_providers(["first", provider_id], "only")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_known_provider_ids_pass(registry: Registry) -> None:
+def test_check_providers_accepts_known_ids(registry: Registry) -> None:
     assert registry.check_providers(["first", "mine"], "only") is None
 
 
-def test_a_document_is_laid_over_another(registry: Registry) -> None:
+def test_merged_lays_a_document_over_the_registry(registry: Registry) -> None:
     merged = registry.merged(
         {
             "providers": {
@@ -313,40 +313,42 @@ def test_a_document_is_laid_over_another(registry: Registry) -> None:
             "aliases": {"nick": "new"},
         }
     )
-    assert list(merged.providers) == ["third", "first", "mine"], "the user's own come first"
+    assert list(merged.providers) == ["third", "first", "mine"], (
+        "providers that the user adds come first"
+    )
     assert set(merged.models) == {"big-70b", "new", "third-model"}
     assert merged.target("nick") == Target("new")
-    assert "second" in registry.providers, "the registry beneath has changed"
+    assert "second" in registry.providers, "the original registry has changed"
 
 
-def test_what_is_wrong_in_a_merged_document_is_told_with_its_path(registry: Registry) -> None:
+def test_merged_names_the_path_of_a_fault(registry: Registry) -> None:
     with pytest.raises(RegistryError, match=r"at \$\.providers\.first\.models\.new"):
         registry.merged({"providers": {"first": {"models": {"new": 5}}}})
 
 
-def test_a_sparse_row_for_an_unknown_provider_is_incomplete(registry: Registry) -> None:
+def test_merged_refuses_a_sparse_row_of_an_unknown_provider(registry: Registry) -> None:
     with pytest.raises(RegistryError, match=r"\$\.providers\.nobody.*name"):
         registry.merged({"providers": {"nobody": {"models": {"m": "x"}}}})
 
 
-def test_a_registry_survives_pickling(registry: Registry) -> None:
+def test_registry_survives_pickling(registry: Registry) -> None:
     merged = registry.merged({"aliases": {"extra": "small"}})
     copy = pickle.loads(pickle.dumps(merged))
     assert copy.document == merged.document
     assert copy.origin == merged.origin
 
 
-def test_the_bundled_registry_is_read_once() -> None:
+def test_load_reads_the_bundled_registry_once() -> None:
     assert Registry.load() is Registry.load()
     assert Registry.load().origin.endswith("providers.json")
 
 
-def test_repr_is_short(registry: Registry) -> None:
+def test_repr_of_a_registry_is_short(registry: Registry) -> None:
     assert repr(registry) == "Registry('the given registry', 3 providers)"
 
 
 @pytest.mark.parametrize("name", ["vectors", "a/vectors", "A:Vectors"])
-def test_a_model_of_the_other_kind_is_told_from_an_unknown_one(name: str) -> None:
+def test_target_says_that_a_model_is_of_the_other_kind(name: str) -> None:
     endpoints = {"default": {"protocol": "openai-chat", "base_url": "https://a.test/v1"}}
     row = {"name": "A", "endpoints": endpoints, "embeddings": {"vectors": "v"}}
     other = {"name": "B", "endpoints": endpoints}
