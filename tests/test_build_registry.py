@@ -210,7 +210,7 @@ def test_checks_refuse_an_unknown_protocol() -> None:
         with_line("groq", 'endpoints.other = { protocol = "smoke", base_url = "https://x.y" }')
     )
     assert message.startswith(
-        "groq: endpoint 'other': protocol 'smoke' is unknown; known are anthropic"
+        "groq: endpoint 'other': protocol 'smoke' is unknown; choose anthropic"
     )
 
 

@@ -63,8 +63,8 @@ def _endpoint_complaints(overlay: Overlay) -> Iterator[str]:
             where = f"{provider_id}: endpoint {name!r}"
             protocol, url = endpoint.get("protocol"), str(endpoint.get("base_url"))
             if protocol not in PROTOCOLS:
-                known = ", ".join(sorted(PROTOCOLS))
-                yield f"{where}: protocol {protocol!r} is unknown; known are {known}"
+                choices = ", ".join(sorted(PROTOCOLS))
+                yield f"{where}: protocol {protocol!r} is unknown; choose {choices}"
             origin = UrlOrigin.of(url)
             may_be_http = table.kind in ON_THIS_MACHINE and origin and origin.is_loopback
             if not (url.startswith("https://") or may_be_http):

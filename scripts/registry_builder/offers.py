@@ -304,8 +304,8 @@ def _size_facts(context: float | None, output: float | None) -> dict[str, Any]:
 
 def _input_fact(kinds: Iterable[str]) -> dict[str, Any]:
     """Return the kinds of input; text alone is the default and is not written."""
-    known = [kind for kind in INPUT_KINDS if kind in kinds]
-    return {"input": known if known != ["text"] else None}
+    inputs = [kind for kind in INPUT_KINDS if kind in kinds]
+    return {"input": inputs if inputs != ["text"] else None}
 
 
 def _cost_fact(model_id: str, price: Price | None) -> dict[str, Any]:

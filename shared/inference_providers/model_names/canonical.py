@@ -86,9 +86,9 @@ def canonical_name(model_id: str, provider: str | None = None) -> str:
     return parse_model_id(model_id, provider).name
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return `; did you mean 'a' or 'b'?`, or an empty text if no name is similar."""
-    similar = get_close_matches(name.lower(), list(known), n=3, cutoff=0.6)
+    similar = get_close_matches(name.lower(), list(names), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
 
 

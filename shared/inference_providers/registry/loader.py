@@ -187,7 +187,7 @@ def refuse(path: str, complaint: str, origin: str) -> NoReturn:
 def merge_patch(base: bytes, patch: bytes, origin: str) -> bytes:
     """Lay one JSON document over another, as JSON Merge Patch (RFC 7396) does.
 
-    Providers that the patch adds come first: whoever adds a provider wants to use it.
+    Providers that the patch adds come first: adding a provider means wanting to use it.
 
     Raises:
         RegistryError: The patch is not a JSON object.

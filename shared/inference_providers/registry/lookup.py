@@ -91,7 +91,7 @@ def _resolve_spelling(
 ) -> Target | None:
     """Read `model@snapshot:tier`, or a spelling that the text rules understand.
 
-    With `local`, a snapshot or tier that is not listed is no error: a server on this
+    With `local`, a snapshot or tier that is not listed is accepted: a server on this
     machine may have it.
 
     Raises:

@@ -290,8 +290,8 @@ def test_canonical_name_of_registry_ids_is_canonical() -> None:
 
 
 def test_did_you_mean_suggests_the_most_similar_name_first() -> None:
-    known = ["llama-3.3-70b", "llama-3.1-8b", "gpt-4o"]
-    assert did_you_mean("Lama-3.3-70b", known).startswith("; did you mean 'llama-3.3-70b'")
+    names = ["llama-3.3-70b", "llama-3.1-8b", "gpt-4o"]
+    assert did_you_mean("Lama-3.3-70b", names).startswith("; did you mean 'llama-3.3-70b'")
 
 
 def test_did_you_mean_is_empty_if_no_name_is_similar() -> None:

@@ -239,8 +239,8 @@ def test_canonical_name_keeps_two_models_apart(one: str, other: str) -> None:
 
 
 def test_models_to_keep_apart_exist_in_models_dev() -> None:
-    known = {model_id.lower().rsplit("/", 1)[-1] for _, model_id in IDS}
-    assert {model_id for pair in APART for model_id in pair} - known == set()
+    listed = {model_id.lower().rsplit("/", 1)[-1] for _, model_id in IDS}
+    assert {model_id for pair in APART for model_id in pair} - listed == set()
     assert len(APART) >= 60
 
 
