@@ -256,7 +256,7 @@ async def test_a_prompt_that_is_too_long_is_a_context_overflow(
     status, body = wire.failures["context_overflow"]
     pair.plays(Reply(status=status, body=body))
     with pytest.raises(ContextOverflowError):
-        await ask(model_over(pair, wire, facts={"context": 8000}), "Hi")
+        await ask(model_over(pair, wire, model_info={"context": 8000}), "Hi")
     assert not pair.second.requests
 
 
