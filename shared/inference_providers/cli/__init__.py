@@ -1,7 +1,7 @@
 """The `autoprovider` command.
 
-Exit codes: 0 answered; 1 every route failed, or a stream broke off; 2 the command line,
-a name, a file or a key is wrong; 3 nothing here can serve the model; 130 interrupted.
+Exit codes: 0 success; 1 all routes failed, or a stream broke; 2 the command line, a name,
+a file or a key is invalid; 3 no route can serve the model; 130 interrupted.
 """
 
 from inference_providers.cli.main import main

@@ -103,7 +103,7 @@ def read_details(error: BaseException) -> ErrorDetails | None:
 
 
 def leaves(body: Any) -> Iterator[tuple[str, Any, int]]:
-    """Yield each value that holds no other, in reading order, with its key and depth.
+    """Yield each value that is not a container, in reading order, with its key and depth.
 
     JSON inside strings is opened. Very large or deep bodies are cut off.
     """

@@ -1,4 +1,4 @@
-"""Providers are asked for their models, and the registry is mended by what they say."""
+"""The registry is compared with providers' own lists, and corrected by them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from factories import provider_row
-from inference_providers.cli.registry_audit import Finding, compared, mending, verify
+from inference_providers.cli.registry_audit import Finding, audit, compare, corrections
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
 from inference_providers.registry.registry import Registry
@@ -39,21 +39,21 @@ def listing(*ids: str) -> bytes:
     return json.dumps({"data": [{"id": model_id} for model_id in ids]}).encode()
 
 
-def asked(site, page, answer: bytes, status: int = 200, **headers: str) -> Finding:
-    site.pages["/v1/models"] = page(answer, status, headers)
-    (finding,) = verify(registry(site.url("/v1")), keys())
+def audit_list(site, page, body: bytes, status: int = 200, **headers: str) -> Finding:
+    site.pages["/v1/models"] = page(body, status, headers)
+    (finding,) = audit(registry(site.url("/v1")), keys())
     return finding
 
 
-def test_a_provider_that_lists_what_the_registry_has_agrees(site, page) -> None:
-    finding = asked(site, page, listing("org/big", "small-1", "models/dated", "DATED-0101"))
-    assert finding == Finding("a")
+def test_audit_agrees_with_an_equal_list(site, page) -> None:
+    finding = audit_list(site, page, listing("org/big", "small-1", "models/dated", "DATED-0101"))
+    assert finding == Finding(provider="a")
     (request,) = site.asked
     assert request.headers["authorization"] == f"Bearer {SECRET}"
 
 
-def test_what_is_too_many_and_too_few_is_told_by_canonical_name() -> None:
-    finding = compared(
+def test_compare_reports_gone_and_new_by_canonical_name() -> None:
+    finding = compare(
         "a", registry("https://a.test/v1"), ["small-1", "dated", "dated-0202", "org/Huge-Instruct"]
     )
     assert finding.gone == {"big": ("org/big",), "dated": ("dated-0101",)}
@@ -66,23 +66,23 @@ def test_what_is_too_many_and_too_few_is_told_by_canonical_name() -> None:
     "model_id",
     ["text-embedding-3", "whisper-1", "org/reranker", "dall-e-3", "x-tts", "llama-guard-4"],
 )
-def test_what_does_not_chat_is_no_chat_model(model_id: str) -> None:
-    found = compared("a", registry("https://a.test/v1"), ["org/big", model_id])
-    assert found.new == {}
+def test_compare_ignores_ids_of_models_that_do_not_chat(model_id: str) -> None:
+    finding = compare("a", registry("https://a.test/v1"), ["org/big", model_id])
+    assert finding.new == {}
 
 
-def test_kinds_a_list_states_are_believed(site, page) -> None:
+def test_audit_ignores_rows_whose_type_does_not_chat(site, page) -> None:
     rows = [{"id": "org/big", "type": "chat"}, {"id": "odd", "type": "image"}, {"id": 5}, "x"]
-    assert asked(site, page, json.dumps(rows).encode()).new == {}
+    assert audit_list(site, page, json.dumps(rows).encode()).new == {}
 
 
-def test_the_mended_registry_agrees_and_reaches_the_new_ones_by_both_names() -> None:
+def test_corrections_agree_and_reach_new_models_by_both_names() -> None:
     before = registry("https://a.test/v1")
     listed = ["small-1", "dated", "dated-0202", "org/Huge-Instruct", "big-v2"]
-    finding = compared("a", before, listed)
-    after = before.merged(mending([finding], before))
-    assert compared("a", after, listed) == Finding("a")
-    assert after.entries("a", "small") == before.entries("a", "small"), "facts were lost"
+    finding = compare("a", before, listed)
+    after = before.merged(corrections([finding], before))
+    assert compare("a", after, listed) == Finding(provider="a")
+    assert after.entries("a", "small") == before.entries("a", "small"), "an entry lost its fields"
     assert after.entries("a", "dated")[0] == before.entries("a", "dated")[0]
     around = PlanningContext(keys=keys(), today=date(2026, 11, 22))
     for name in ("huge", "org/Huge-Instruct", "a/org/huge-instruct", "dated-0202", "a/big-v2"):
@@ -92,44 +92,44 @@ def test_the_mended_registry_agrees_and_reaches_the_new_ones_by_both_names() -> 
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "said"),
+    ("body", "status", "message"),
     [
-        (b"{}", 200, "does not answer with a list of models"),
-        (b"[]", 200, "does not answer with a list of models"),
-        (b"<html>", 200, "does not answer with a list of models"),
-        (b"[" * 100_000, 200, "does not answer with a list of models"),
+        (b"{}", 200, "did not send a list of models"),
+        (b"[]", 200, "did not send a list of models"),
+        (b"<html>", 200, "did not send a list of models"),
+        (b"[" * 100_000, 200, "did not send a list of models"),
         (b"", 401, "HTTP 401; check A_KEY"),
         (b"", 403, "HTTP 403; check A_KEY"),
         (b"", 404, "HTTP 404"),
     ],
     ids=str,
 )
-def test_a_provider_that_cannot_be_asked_says_why(
-    site, page, answer: bytes, status: int, said: str
+def test_finding_says_why_a_list_was_not_fetched(
+    site, page, body: bytes, status: int, message: str
 ) -> None:
-    finding = asked(site, page, answer, status)
-    assert said in finding.fault
+    finding = audit_list(site, page, body, status)
+    assert message in finding.error
     assert SECRET not in repr(finding)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_no_redirect_is_followed(site, page, status: int) -> None:
+def test_audit_follows_no_redirect(site, page, status: int) -> None:
     site.pages["/v2"] = page(listing("x"))
-    finding = asked(site, page, b"", status, Location="/v2")
-    assert "redirects" in finding.fault
+    finding = audit_list(site, page, b"", status, Location="/v2")
+    assert "redirects" in finding.error
     assert [request.path for request in site.asked] == ["/v1/models"]
 
 
-def test_an_answer_without_end_is_given_up(site, page) -> None:
+def test_audit_gives_up_an_endless_list(site, page) -> None:
     site.pages["/v1/models"] = page(endless=True)
-    (finding,) = verify(registry(site.url("/v1")), keys())
-    assert "sent more than" in finding.fault
+    (finding,) = audit(registry(site.url("/v1")), keys())
+    assert "sent more than" in finding.error
 
 
-def test_a_provider_on_this_machine_is_asked_without_tls() -> None:
+def test_audit_asks_a_local_provider_without_tls() -> None:
     with FakeProvider(models=("org/big",)) as fake:
-        (finding,) = verify(registry(fake.base_url, {"big": "org/big"}), keys())
-    assert finding == Finding("a")
+        (finding,) = audit(registry(fake.base_url, {"big": "org/big"}), keys())
+    assert finding == Finding(provider="a")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_provider_on_this_machine_is_asked_without_tls() -> None:
         ("google-genai", "/v1beta/models?pageSize=1000", "x-goog-api-key"),
     ],
 )
-def test_a_protocol_has_its_own_list_and_shows_its_key_its_own_way(
+def test_audit_uses_the_path_and_key_header_of_the_protocol(
     site, page, protocol: str, path: str, header: str
 ) -> None:
     rows = [
@@ -148,14 +148,14 @@ def test_a_protocol_has_its_own_list_and_shows_its_key_its_own_way(
     ]
     site.pages[path] = page(json.dumps({"models": rows}).encode())
     endpoint = {"default": {"protocol": protocol, "base_url": site.url("")}}
-    made = registry("https://a.test", {"big": "big"}, endpoints=endpoint)
-    assert verify(made, keys()) == [Finding("a")]
+    audited = registry("https://a.test", {"big": "big"}, endpoints=endpoint)
+    assert audit(audited, keys()) == [Finding(provider="a")]
     (request,) = site.asked
     assert request.headers[header] == SECRET
     assert "authorization" not in request.headers
 
 
-def test_coheres_own_list_stands_for_its_compatible_endpoint(site, page) -> None:
+def test_coheres_list_covers_its_compatible_endpoint(site, page) -> None:
     rows = [
         {"name": "big", "endpoints": ["generate", "chat"]},
         {"name": "rerank-9", "endpoints": ["rerank"]},
@@ -167,16 +167,16 @@ def test_coheres_own_list_stands_for_its_compatible_endpoint(site, page) -> None
         "default": {"protocol": "openai-chat", "base_url": "https://c.test", "models_path": ""},
         "cohere": {"protocol": "cohere", "base_url": site.url("")},
     }
-    made = registry("https://a.test", {"big": "big", "old": "old-1"}, endpoints=endpoints)
-    (finding,) = verify(made, keys())
-    assert finding == Finding("a", {"old": ("old-1",)}, {"tiny-9": ("tiny-9",)})
-    mended = Registry.load({"providers": made.as_dict()["providers"]}).merged(
-        mending([finding], made)
+    audited = registry("https://a.test", {"big": "big", "old": "old-1"}, endpoints=endpoints)
+    (finding,) = audit(audited, keys())
+    assert finding == Finding(provider="a", gone={"old": ("old-1",)}, new={"tiny-9": ("tiny-9",)})
+    corrected = Registry.load({"providers": audited.as_dict()["providers"]}).merged(
+        corrections([finding], audited)
     )
-    assert [entry.endpoint for entry in mended.entries("a", "tiny-9")] == ["default"]
+    assert [entry.endpoint for entry in corrected.entries("a", "tiny-9")] == ["default"]
 
 
-def test_models_of_another_list_are_neither_gone_nor_agreed_with(site, page) -> None:
+def test_models_in_another_list_are_reported_as_unlisted(site, page) -> None:
     site.pages["/v1/models"] = page(listing("listed", "fresh"))
     endpoints = {
         "default": {"protocol": "made-up", "base_url": "https://runtime.test"},
@@ -188,47 +188,51 @@ def test_models_of_another_list_are_neither_gone_nor_agreed_with(site, page) -> 
         "listed": {"id": "listed", "endpoint": "mantle"},
         "lost": {"id": "lost", "endpoint": "mantle-too"},
     }
-    made = registry("https://a.test", models, endpoints=endpoints)
-    (finding,) = verify(made, keys())
+    audited = registry("https://a.test", models, endpoints=endpoints)
+    (finding,) = audit(audited, keys())
     assert finding.gone == {"lost": ("lost",)}
-    assert finding.untold == ("default",)
+    assert finding.unlisted_endpoints == ("default",)
     entry = {"id": "fresh", "input": [], "endpoint": "mantle"}
-    assert mending([finding], made)["providers"]["a"]["models"]["fresh"] == [entry]
+    assert corrections([finding], audited)["providers"]["a"]["models"]["fresh"] == [entry]
 
 
 @pytest.mark.parametrize("more", [{"has_more": True}, {"next_page_token": "b"}])
-def test_a_part_of_a_list_is_compared_with_nothing(site, page, more: dict[str, Any]) -> None:
-    finding = asked(site, page, json.dumps({"data": [{"id": "big"}], **more}).encode())
-    assert finding.fault == f"{site.url('/v1/models')} answers with a part of its models only"
+def test_audit_rejects_one_page_of_a_list(site, page, more: dict[str, Any]) -> None:
+    finding = audit_list(site, page, json.dumps({"data": [{"id": "big"}], **more}).encode())
+    assert finding.error == f"{site.url('/v1/models')} sent one page of its list only"
     assert not finding.gone
 
 
-def test_an_embedding_model_that_is_known_is_no_new_chat_model() -> None:
-    made = registry("https://a.test/v1", {"big": "big"}, embeddings={"minilm-l6": "org/minilm-l6"})
-    assert compared("a", made, ["big", "org/minilm-l6", "other/minilm-l6"]) == Finding("a")
+def test_compare_ignores_registered_embedding_models() -> None:
+    audited = registry(
+        "https://a.test/v1", {"big": "big"}, embeddings={"minilm-l6": "org/minilm-l6"}
+    )
+    assert compare("a", audited, ["big", "org/minilm-l6", "other/minilm-l6"]) == Finding(
+        provider="a"
+    )
 
 
-def test_a_protocol_without_a_list_is_told_when_it_is_named() -> None:
+def test_audit_reports_a_protocol_without_a_list_if_named() -> None:
     endpoint = {"default": {"protocol": "made-up", "base_url": "https://a.test"}}
-    made = registry("https://a.test", endpoints=endpoint)
-    assert verify(made, keys()) == []
-    (finding,) = verify(made, keys(), "a")
-    assert finding.fault == "its list cannot be asked for over 'made-up'"
+    audited = registry("https://a.test", endpoints=endpoint)
+    assert audit(audited, keys()) == []
+    (finding,) = audit(audited, keys(), "a")
+    assert finding.error == "its models cannot be listed over 'made-up'"
 
 
-def test_only_providers_whose_key_is_at_hand_are_asked() -> None:
-    made = registry("https://a.test/v1")
-    assert verify(made, Keys(environ={})) == []
+def test_audit_asks_only_providers_whose_key_is_set() -> None:
+    audited = registry("https://a.test/v1")
+    assert audit(audited, Keys(environ={})) == []
     with pytest.raises(ConfigError, match="a: set A_KEY"):
-        verify(made, Keys(environ={}), "a")
+        audit(audited, Keys(environ={}), "a")
     with pytest.raises(ConfigError, match="PROVIDER: 'b' is not a provider"):
-        verify(made, keys(), "b")
+        audit(audited, keys(), "b")
 
 
 @pytest.mark.parametrize("fields", [{"auth": {"any_of": [["A_KEY"]], "opt_in": True}},
                                     {"variant_of": "b"}])  # fmt: skip
-def test_a_provider_that_must_be_named_is_asked_only_when_it_is(site, page, fields: dict) -> None:
+def test_audit_asks_opt_in_providers_only_if_named(site, page, fields: dict) -> None:
     site.pages["/v1/models"] = page(listing("org/big"))
-    made = registry(site.url("/v1"), {"big": "org/big"}, **fields)
-    assert verify(made, keys()) == []
-    assert verify(made, keys(), "a") == [Finding("a")]
+    audited = registry(site.url("/v1"), {"big": "org/big"}, **fields)
+    assert audit(audited, keys()) == []
+    assert audit(audited, keys(), "a") == [Finding(provider="a")]
