@@ -66,12 +66,9 @@ __all__ = ["AutoChatModel"]
 
 CHARS_PER_TOKEN = 4
 _REQUEST_FIELDS = ("temperature", "max_tokens", "top_p", "seed")
-_IDENTIFYING_FIELDS = (
-    *("model", "only", "exclude", "order", "sort", "local"),
-    *_REQUEST_FIELDS,
-    "stop",
-)
-"""What LangChain's tracers are receive about the model on every call."""
+_ROUTING_FIELDS = ("model", "only", "exclude", "order", "sort", "local")
+_IDENTIFYING_FIELDS = (*_ROUTING_FIELDS, *_REQUEST_FIELDS, "stop")
+"""What tracers receive about the model, on every call."""
 
 
 class _ProfileOfRoutes:
