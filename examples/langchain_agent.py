@@ -1,4 +1,4 @@
-"""An agent with tools: each turn goes to whoever can serve it, also in the middle of a loop."""
+"""An agent with tools: any provider may serve a turn, even in the middle of the tool loop."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def count_letters(text: str) -> int:
 
 llm = AutoChatModel(temperature=0, max_tokens=60)
 agent: Any = create_agent(llm, [count_words, count_letters])
-asked = {"messages": [("human", "How many words has 'the quick brown fox'?")]}
-state = agent.invoke(asked, {"recursion_limit": 12})
+question = {"messages": [("human", "How many words has 'the quick brown fox'?")]}
+state = agent.invoke(question, {"recursion_limit": 12})
 for message in state["messages"]:
     print(f"{message.type}: {message.text.strip()}")
     if isinstance(message, AIMessage):

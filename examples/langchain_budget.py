@@ -1,4 +1,4 @@
-"""A run with a budget: it stops before the first call it can no longer afford."""
+"""A run with a budget: it stops before a call that it can no longer afford."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class BudgetSpentError(Exception):
 
 
 class Budget(BaseCallbackHandler):
-    """Counts tokens and dollars of all calls, and refuses the next one beyond its limits."""
+    """Counts the tokens and dollars of all calls, and refuses calls beyond its limits."""
 
-    raise_error = True  # else LangChain would log what is raised here, and go on
+    raise_error = True  # otherwise LangChain would log the exception and continue
 
     def __init__(self, tokens: int, usd: float) -> None:
         self.tokens_left = tokens
@@ -28,20 +28,20 @@ class Budget(BaseCallbackHandler):
         self.answered_by: dict[str, int] = {}
 
     def on_chat_model_start(self, *_: Any, **__: Any) -> None:
-        """Refuse a call where nothing is left."""
+        """Refuse a call if the budget is used up."""
         if self.tokens_left <= 0 or self.usd_left <= 0:
             msg = f"{self.tokens_left} tokens and {self.usd_left:.4f} USD are left"
             raise BudgetSpentError(msg)
 
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
-        """Count what an answer used."""
+        """Count the tokens and the cost of an answer."""
         for generation in (one for each in response.generations for one in each):
             if not isinstance(generation, ChatGeneration):
                 continue
             message: Any = generation.message
             trace = message.response_metadata["autoprovider"]
             self.tokens_left -= (message.usage_metadata or {}).get("total_tokens", 0)
-            self.usd_left -= trace["cost_usd"] or 0.0  # None: no price is known
+            self.usd_left -= trace["cost_usd"] or 0.0  # None if the price is unknown
             provider = trace["provider"]
             self.answered_by[provider] = self.answered_by.get(provider, 0) + 1
 

@@ -1,4 +1,4 @@
-"""Structured extraction over a batch, with a progress bar; each answer fits the schema."""
+"""Structured extraction over a batch, with a progress bar; each answer matches the schema."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ SENTENCES = [
 ]
 
 llm = AutoChatModel(temperature=0, max_tokens=80)
-# No method is named, so each route is asked in the best way it can: by schema or by a tool.
+# Without a method, each route uses the best that it supports: a JSON schema or a tool.
 extract: Any = llm.with_structured_output(Person, include_raw=True)
 answers = extract.batch_as_completed(SENTENCES, {"max_concurrency": 2})
-found = dict(track(answers, "Extracting", total=len(SENTENCES), console=Console(stderr=True)))
+results = dict(track(answers, "Extracting", total=len(SENTENCES), console=Console(stderr=True)))
 
 table = Table("sentence", "name", "age")
 served: Counter[str] = Counter()
 for n, sentence in enumerate(SENTENCES):
-    person = found[n]["parsed"]
-    served[found[n]["raw"].response_metadata["autoprovider"]["provider"]] += 1
+    person = results[n]["parsed"]
+    served[results[n]["raw"].response_metadata["autoprovider"]["provider"]] += 1
     table.add_row(sentence, *(("?", "?") if person is None else (person.name, str(person.age))))
 Console().print(table)
 for provider, count in served.items():

@@ -1,4 +1,4 @@
-"""Questions about real files: this project's README, in a vector store that runs in process."""
+"""Questions about a real file, this project's README, in an in-process vector store."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ README = Path(__file__).parents[1] / "README.md"
 SHORTEST, LONGEST = 80, 160  # characters of a passage
 QUESTION = "Which exit codes does the command have?"
 
-# Vectors of two models cannot be compared, so embeddings are of one model: with a key,
-# "text-embedding-3-small" or "bge-m3" find far better than the small one used here.
+# Vectors of different models cannot be compared, so embeddings name one model. With a key,
+# "text-embedding-3-small" or "bge-m3" give far better results than the small one used here.
 embeddings = AutoEmbeddings("smollm2-135m")
 store = InMemoryVectorStore(embeddings)
 paragraphs = [part.strip() for part in README.read_text(encoding="utf-8").split("\n\n")]
@@ -31,7 +31,7 @@ store.add_documents(
 
 
 def as_text(documents: list[Document]) -> str:
-    """Put what was found into one text."""
+    """Join the texts of the documents."""
     return "\n\n".join(document.page_content for document in documents)
 
 
@@ -41,16 +41,16 @@ prompt = ChatPromptTemplate.from_template(
 llm = AutoChatModel(temperature=0, max_tokens=60)
 retriever = store.as_retriever(search_kwargs={"k": 2})
 chain = (
-    RunnablePassthrough.assign(found=lambda asked: retriever.invoke(asked["question"]))
-    .assign(context=lambda state: as_text(state["found"]))
+    RunnablePassthrough.assign(documents=lambda state: retriever.invoke(state["question"]))
+    .assign(context=lambda state: as_text(state["documents"]))
     .assign(answer=prompt | llm)
 )
 
 state = chain.invoke({"question": QUESTION})
 print(QUESTION)
-for document in state["found"]:
-    where = document.metadata
-    print(f"  {where['source']}, paragraph {where['paragraph']}: {document.page_content[:70]!r}…")
+for document in state["documents"]:
+    source = document.metadata
+    print(f"  {source['source']}, paragraph {source['paragraph']}: {document.page_content[:70]!r}…")
 print(StrOutputParser().invoke(state["answer"]).strip())
 trace = state["answer"].response_metadata["autoprovider"]
 print(f"\nAnswered by {trace['provider']} as {trace['model']!r}")
