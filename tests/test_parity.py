@@ -1,4 +1,4 @@
-"""One script, both frameworks, four modes: the same routes, the same classes, the same trace."""
+"""The same script in both frameworks and four modes: same routes, classes, trace and requests."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import openai
 import pytest
 from llama_index.core.llms import ChatMessage
 
+from factories import PAIR_KEYS, two_providers
 from inference_providers import AllRoutesFailed, NoRouteError, StreamInterrupted, reset_health
-from inference_providers.testing import FakeProvider, Reply
+from inference_providers.testing import Reply
 from langchain_autoprovider import AutoChatModel
 from llamaindex_autoprovider import AutoLLM
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from inference_providers.testing import Request
+    from factories import Pair
 
 TOOL = {
     "type": "function",
@@ -28,16 +29,16 @@ TOOL = {
         "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}},
     },
 }
-A_CALL = Reply("", tool_calls=({"name": "multiply", "arguments": {"a": 3}},))
-A_CUT_CALL = Reply("", tool_calls=({"name": "multiply", "arguments": '{"a": '},))
-ANSWERED = ("second", None)
+TOOL_CALL = Reply("", tool_calls=({"name": "multiply", "arguments": {"a": 3}},))
+TRUNCATED_CALL = Reply("", tool_calls=({"name": "multiply", "arguments": '{"a": '},))
+SECOND_ANSWERS = ("second", None)
 
 
 class Script(NamedTuple):
-    """What the first and the second provider answer, and what is to come of each call.
+    """The replies of two providers, and the expected outcome of each call.
 
-    A call comes to the providers tried, each with the class of its failure, or to an
-    exception, after them.
+    An outcome lists the providers that were tried, each with its failure class, and ends with
+    the exception that is raised, if any.
     """
 
     first: tuple[Reply, ...]
@@ -46,31 +47,35 @@ class Script(NamedTuple):
     arguments: Mapping[str, Any] = {}
     fields: Mapping[str, Any] = {}
     streamed: tuple[tuple[Any, ...], ...] | None = None
-    """What is to come of each call where it is a stream, if something else."""
+    """The outcomes of streams, if they differ."""
 
 
 SCRIPTS = {
     "answers": Script((Reply("Hi"),), calls=((("first", None),),)),
-    "overloaded": Script((Reply(status=503),), calls=((("first", "overloaded"), ANSWERED),)),
-    "rests afterwards": Script(
-        (Reply(status=401),), calls=((("first", "auth_failed"), ANSWERED), (ANSWERED,))
+    "overloaded": Script((Reply(status=503),), calls=((("first", "overloaded"), SECOND_ANSWERS),)),
+    "cools down afterwards": Script(
+        (Reply(status=401),), calls=((("first", "auth_failed"), SECOND_ANSWERS), (SECOND_ANSWERS,))
     ),
-    "limited": Script((Reply(status=429),), calls=((("first", "rate_limited"), ANSWERED),)),
-    "out of credit": Script((Reply(status=402),), calls=((("first", "quota_exceeded"), ANSWERED),)),
+    "rate limited": Script(
+        (Reply(status=429),), calls=((("first", "rate_limited"), SECOND_ANSWERS),)
+    ),
+    "out of credit": Script(
+        (Reply(status=402),), calls=((("first", "quota_exceeded"), SECOND_ANSWERS),)
+    ),
     "lacks the model": Script(
-        (Reply(status=404),), calls=((("first", "model_not_found"), ANSWERED),)
+        (Reply(status=404),), calls=((("first", "model_not_found"), SECOND_ANSWERS),)
     ),
-    "no answer": Script(
-        (Reply(body="<html>"),), calls=((("first", "invalid_response"), ANSWERED),)
+    "no usable answer": Script(
+        (Reply(body="<html>"),), calls=((("first", "invalid_response"), SECOND_ANSWERS),)
     ),
-    "an error in a success": Script(
+    "an error in HTTP 200": Script(
         (Reply(body={"error": {"message": "no", "code": 502}}),),
-        calls=((("first", "overloaded"), ANSWERED),),
-        streamed=((("first", "invalid_response"), ANSWERED),),  # it is no stream
+        calls=((("first", "overloaded"), SECOND_ANSWERS),),
+        streamed=((("first", "invalid_response"), SECOND_ANSWERS),),  # the body is not a stream
     ),
-    "resets": Script((Reply(fault="reset"),), calls=((("first", "overloaded"), ANSWERED),)),
+    "resets": Script((Reply(fault="reset"),), calls=((("first", "overloaded"), SECOND_ANSWERS),)),
     "wrong request": Script((Reply(status=400),), calls=((openai.BadRequestError,),)),
-    "nobody answers": Script(
+    "all fail": Script(
         (Reply(status=401),),
         (Reply(status=503),),
         calls=((("first", "auth_failed"), ("second", "overloaded"), AllRoutesFailed),),
@@ -80,21 +85,21 @@ SCRIPTS = {
         calls=((("first", "overloaded"), AllRoutesFailed),),
         arguments={"max_retries": 0},
     ),
-    "pinned": Script((Reply("Hi"),), calls=((ANSWERED,),), arguments={"only": ["second"]}),
+    "pinned": Script((Reply("Hi"),), calls=((SECOND_ANSWERS,),), arguments={"only": ["second"]}),
     "another model": Script(
         (Reply("Hi"),), calls=((("first", None),),), arguments={"model": ["gpt-oss-120b", "m"]}
     ),
     "no key": Script(
         (Reply("Hi"),),
         calls=((NoRouteError,),),
-        # Without this, what the machine's own servers answer in time would be in the message.
+        # Otherwise the message would depend on servers on this machine.
         arguments={"model": "gpt-oss-120b", "only": ["groq", "cerebras"]},
     ),
-    "thinks": Script((Reply("so", reasoning="hm"),), calls=((("first", None),),)),
+    "reasons": Script((Reply("so", reasoning="hm"),), calls=((("first", None),),)),
     "calls a tool": Script(
         (Reply(status=503),),
-        (A_CALL,),
-        calls=((("first", "overloaded"), ANSWERED),),
+        (TOOL_CALL,),
+        calls=((("first", "overloaded"), SECOND_ANSWERS),),
         fields={"tools": [TOOL], "tool_choice": "any"},
     ),
     "fields": Script(
@@ -106,7 +111,7 @@ SCRIPTS = {
     "cut before output": Script(
         (Reply("Hi", cut_after=1),),
         calls=((("first", None),),),
-        streamed=((("first", "invalid_response"), ANSWERED),),
+        streamed=((("first", "invalid_response"), SECOND_ANSWERS),),
     ),
     "cut after output": Script(
         (Reply("one two three", cut_after=3),),
@@ -114,13 +119,13 @@ SCRIPTS = {
         streamed=((StreamInterrupted,),),
     ),
     "a tool call cut short": Script(
-        (A_CUT_CALL,),
-        calls=((("first", "invalid_response"), ANSWERED),),
+        (TRUNCATED_CALL,),
+        calls=((("first", "invalid_response"), SECOND_ANSWERS),),
         fields={"tools": [TOOL]},
         streamed=((StreamInterrupted,),),
     ),
-    "a tool call cut at the caller's own limit": Script(
-        (A_CUT_CALL._replace(finish_reason="length"),),
+    "a tool call cut at max_tokens": Script(
+        (TRUNCATED_CALL._replace(finish_reason="length"),),
         calls=((("first", None),),),
         fields={"tools": [TOOL]},
         streamed=((StreamInterrupted,),),
@@ -128,43 +133,28 @@ SCRIPTS = {
 }
 
 
-class Stage(NamedTuple):
-    """The two providers, their registry, and what either framework asks of them."""
-
-    first: FakeProvider
-    second: FakeProvider
-
-    def registry(self) -> dict[str, Any]:
-        priced = {"id": "first-id", "cost": {"in": 2.0, "out": 10.0}}
-        return {
-            "providers": {
-                "first": self.first.row({"m": priced}, key="FIRST_KEY"),
-                "second": self.second.row({"m": "second-id"}, key="SECOND_KEY"),
-            }
-        }
-
-    def plays(self, script: Script) -> None:
-        reset_health()
-        self.first.replies, self.second.replies = list(script.first), list(script.second)
-
-    def heard(self) -> list[tuple[str, Any]]:
-        """Return what came over the wire since, and forget it."""
-
-        def bodies(name: str, requests: list[Request]) -> list[tuple[str, Any]]:
-            return [(name, request.body) for request in requests]
-
-        came = bodies("first", self.first.requests) + bodies("second", self.second.requests)
-        self.first.requests.clear()
-        self.second.requests.clear()
-        return came
+COST = {"cost": {"in": 2.0, "out": 10.0}}
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setenv("FIRST_KEY", "first-key-value")
-    monkeypatch.setenv("SECOND_KEY", "second-key-value")
-    with FakeProvider() as first, FakeProvider() as second:
-        yield Stage(first, second)
+def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    for name, value in PAIR_KEYS.items():
+        monkeypatch.setenv(name, value)
+    with two_providers(model="m") as providers:
+        yield providers
+
+
+def play(pair: Pair, script: Script) -> None:
+    reset_health()
+    pair.first.replies, pair.second.replies = list(script.first), list(script.second)
+
+
+def take_requests(pair: Pair) -> list[Any]:
+    """Return and clear the bodies that each provider received."""
+    bodies = [[it.body for it in provider.requests] for provider in (pair.first, pair.second)]
+    pair.first.requests.clear()
+    pair.second.requests.clear()
+    return bodies
 
 
 async def _langchain(mode: str, model: AutoChatModel, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,16 +171,16 @@ async def _langchain(mode: str, model: AutoChatModel, fields: Mapping[str, Any])
 
 
 async def _llamaindex(mode: str, llm: AutoLLM, fields: Mapping[str, Any]) -> dict[str, Any]:
-    asked = [ChatMessage("Hi")]
+    messages = [ChatMessage("Hi")]
     match mode:
         case "sync":
-            answer = llm.chat(asked, **fields)
+            answer = llm.chat(messages, **fields)
         case "async":
-            answer = await llm.achat(asked, **fields)
+            answer = await llm.achat(messages, **fields)
         case "stream":
-            answer = list(llm.stream_chat(asked, **fields))[-1]
+            answer = list(llm.stream_chat(messages, **fields))[-1]
         case _:
-            answer = [part async for part in await llm.astream_chat(asked, **fields)][-1]
+            answer = [part async for part in await llm.astream_chat(messages, **fields)][-1]
     return answer.additional_kwargs["autoprovider"]
 
 
@@ -200,38 +190,38 @@ FRAMEWORKS: dict[type, Callable[..., Awaitable[dict[str, Any]]]] = {
 }
 
 
-async def _came_of(ask: Awaitable[dict[str, Any]]) -> tuple[tuple[Any, ...], Any]:
-    """Return what came of a call in the table's form, and all that is told of it."""
+ERRORS = (AllRoutesFailed, NoRouteError, StreamInterrupted, openai.BadRequestError)
+
+
+async def _outcome_of(ask: Awaitable[dict[str, Any]]) -> tuple[tuple[Any, ...], Any]:
+    """Return the outcome of a call in the form of the table, and its details."""
     try:
         trace = await ask
-    except (AllRoutesFailed, NoRouteError, StreamInterrupted, openai.BadRequestError) as error:
-        base = next(
-            kind
-            for kind in (AllRoutesFailed, NoRouteError, StreamInterrupted, openai.BadRequestError)
-            if isinstance(error, kind)
-        )
+    except ERRORS as error:
+        raised = next(kind for kind in ERRORS if isinstance(error, kind))
         attempts = getattr(error, "attempts", ())
-        tried = [(tried.route.provider, tried.failure_class) for tried in attempts]
-        return (*tried, base), (type(error), str(error))
-    tried = [(attempt["provider"], attempt["class"]) for attempt in trace["attempts"]]
-    return tuple(tried), _timeless(trace)
+        failures = [(it.route.provider, it.failure_class) for it in attempts]
+        return (*failures, raised), (type(error), str(error))
+    attempts = [(it["provider"], it["class"]) for it in trace["attempts"]]
+    return tuple(attempts), _without_times(trace)
 
 
-def _timeless(trace: dict[str, Any]) -> Any:
-    """Return a trace without what two calls never have in common."""
-    told = re.sub(r'"(ms|ttft_ms)": [\d.]+', r'"\1": 0', json.dumps(trace))
-    return json.loads(re.sub(r"for \d+ s", "for N s", told))
+def _without_times(trace: dict[str, Any]) -> Any:
+    """Return a trace without durations, which differ between any two calls."""
+    text = re.sub(r'"(ms|ttft_ms)": [\d.]+', r'"\1": 0', json.dumps(trace))
+    return json.loads(re.sub(r"for \d+ s", "for N s", text))
 
 
 @pytest.mark.parametrize("mode", ["sync", "async", "stream", "async stream"])
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-async def test_both_frameworks_go_the_same_way(stage: Stage, script: Script, mode: str) -> None:
+async def test_both_frameworks_try_the_same_routes(pair: Pair, script: Script, mode: str) -> None:
     expected = script.streamed if script.streamed and "stream" in mode else script.calls
-    told: dict[type, Any] = {}
+    observed: dict[type, Any] = {}
     for framework, ask in FRAMEWORKS.items():
-        stage.plays(script)
-        model = framework(**{"model": "m", "registry": stage.registry(), **script.arguments})
-        came = [await _came_of(ask(mode, model, script.fields)) for _ in expected]
-        assert tuple(outcome for outcome, _ in came) == expected, framework.__name__
-        told[framework] = [details for _, details in came], stage.heard()
-    assert told[AutoLLM] == told[AutoChatModel]
+        play(pair, script)
+        arguments = {"model": "m", "registry": pair.registry(model_info=COST), **script.arguments}
+        model = framework(**arguments)
+        outcomes = [await _outcome_of(ask(mode, model, script.fields)) for _ in expected]
+        assert tuple(outcome for outcome, _ in outcomes) == expected, framework.__name__
+        observed[framework] = [details for _, details in outcomes], take_requests(pair)
+    assert observed[AutoLLM] == observed[AutoChatModel]
