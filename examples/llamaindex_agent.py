@@ -1,4 +1,4 @@
-"""A LlamaIndex agent whose tool loop goes on when a provider fails."""
+"""A LlamaIndex agent that continues with the next provider when one fails."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def multiply(a: int, b: int) -> int:
 
 
 async def main() -> None:
-    """Ask the agent, and show what it does on the way."""
-    # Name a model that can use tools; without a key, the embedded one plays along.
+    """Run the agent and print its steps."""
+    # Name a model that supports tools; without a key, the small embedded one is used.
     llm = AutoLLM(temperature=0, max_tokens=60)
     agent = FunctionAgent(tools=[multiply], llm=llm, system_prompt="Use your tools.")
     print(f"Asking {llm.routes[0]}: What is 3 times 4?\n")

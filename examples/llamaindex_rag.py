@@ -1,4 +1,4 @@
-"""Ask your documents with LlamaIndex, on whichever provider the environment allows."""
+"""Ask questions about documents with LlamaIndex, on any provider that a key is set for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUESTION = "What does `make lint` do?"
 
 
 class WhoAnswered(BaseEventHandler):
-    """Tells who answered each call; LlamaIndex's engines keep the text only."""
+    """Prints who answered each call; LlamaIndex's engines keep only the text."""
 
     def handle(self, event: Any, **_kwargs: Any) -> None:
         """Print the trace of an answer."""
@@ -29,8 +29,8 @@ class WhoAnswered(BaseEventHandler):
 
 get_dispatcher().add_event_handler(WhoAnswered())
 
-# Without a key, both find the embedded model. The vectors of an index are of one model for
-# ever, so that one is named.
+# Without a key, both use the embedded model. Name the embedding model: all vectors of an
+# index must come from the same one.
 llm = AutoLLM(temperature=0, max_tokens=60)
 embed_model = AutoEmbedding("smollm2-135m")
 
@@ -42,7 +42,7 @@ index = VectorStoreIndex.from_documents(
     transformations=[SentenceSplitter(chunk_size=200, chunk_overlap=0)],
     embed_model=embed_model,
 )
-print(f"{len(index.docstore.docs)} pieces of {len(documents)} document(s) are indexed.\n")
+print(f"Indexed {len(index.docstore.docs)} chunks of {len(documents)} document(s).\n")
 
 print(f"Asking {llm.routes[0]}: {QUESTION}\n")
 engine = index.as_query_engine(llm=llm, similarity_top_k=2, streaming=True)
