@@ -87,8 +87,6 @@ NOT_YET_CLEAN: frozenset[str] = frozenset(
         "tests/core/registry/test_registry.py",
         "tests/core/registry/test_strict_json.py",
         "tests/core/registry/test_validation.py",
-        "tests/core/routing/test_planner.py",
-        "tests/core/routing/test_resolver.py",
         "tests/core/test_provider_list.py",
         "tests/core/test_rooms.py",
         "tests/core/test_testing.py",

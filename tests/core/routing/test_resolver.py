@@ -1,4 +1,4 @@
-"""The resolver wires registry, keys and this machine, and binds keys to hosts."""
+"""The resolver connects registry, keys and this machine, and binds keys to origins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SECRET = "sk-canary-0123456789"
 
 
-def resolver(
+def resolver_for(
     providers: dict,
     *models: str,
     environ: dict | None = None,
@@ -41,11 +41,11 @@ def resolver(
     return Resolver(chosen, registry, keys, lambda _: {})
 
 
-async def planned(made: Resolver, *, is_async: bool) -> Plan:
-    return await made.aplan() if is_async else made.plan()
+async def plan_of(resolver: Resolver, *, is_async: bool) -> Plan:
+    return await resolver.aplan() if is_async else resolver.plan()
 
 
-either = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+sync_and_async = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 @pytest.fixture(autouse=True)
@@ -54,43 +54,43 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "DEADLINE_S", 30.0)
 
 
-# What is wrong is said at once
+# Errors of the selection
 
 
 @pytest.mark.parametrize("argument", ["only", "exclude", "order"])
-def test_an_unknown_provider_id_is_refused_and_its_argument_named(argument: str) -> None:
+def test_resolver_refuses_an_unknown_provider_id(argument: str) -> None:
     with pytest.raises(ConfigError, match=f"^{argument}: 'b' is not a provider"):
-        resolver({"a": provider_row({"m": "x"})}, **{argument: ("b",)})
+        resolver_for({"a": provider_row({"m": "x"})}, **{argument: ("b",)})
 
 
-def test_a_key_given_for_an_unknown_provider_is_refused_without_showing_it() -> None:
+def test_resolver_refuses_a_key_for_an_unknown_provider() -> None:
     with pytest.raises(ConfigError, match=r"^api_keys: 'b' is not a provider") as caught:
-        resolver({"a": provider_row({"m": "x"})}, given={"b": SECRET})
+        resolver_for({"a": provider_row({"m": "x"})}, given={"b": SECRET})
     assert SECRET not in str(caught.value)
 
 
-def test_an_unknown_model_is_refused() -> None:
+def test_resolver_refuses_an_unknown_model() -> None:
     with pytest.raises(UnknownModelError, match="did you mean 'model'"):
-        resolver({"a": provider_row({"model": "x"})}, "modell")
+        resolver_for({"a": provider_row({"model": "x"})}, "modell")
 
 
-def test_a_protocol_the_caller_cannot_speak_is_a_reason() -> None:
+def test_plan_skips_unsupported_protocols() -> None:
     registry = Registry.load({"providers": {"a": provider_row({"m": "x"})}})
     unsupported_protocols = {"openai-chat": "install it"}
-    made = Resolver(
+    resolver = Resolver(
         Selection(models=("m",)), registry, Keys(environ={}), lambda _: unsupported_protocols
     )
-    assert [skip.reason for skip in made.plan().skipped] == ["install it"]
+    assert [skip.reason for skip in resolver.plan().skipped] == ["install it"]
 
 
 # Access
 
 
-def test_access_binds_the_key_to_the_hosts_of_its_provider() -> None:
+def test_access_binds_the_key_to_its_providers_endpoints() -> None:
     provider = provider_row({"m": "x"}, "A_KEY")
     provider["endpoints"]["eu"] = {"protocol": "openai-chat", "base_url": "https://eu.a.test/v1"}
-    made = resolver({"a": provider}, "m", environ={"A_KEY": SECRET})
-    access = made.access(made.plan().routes[0])
+    resolver = resolver_for({"a": provider}, "m", environ={"A_KEY": SECRET})
+    access = resolver.access(resolver.plan().routes[0])
     assert access.base_url == "https://a.test/v1"
     assert access.key.value_for("https://a.test/v1") == SECRET
     assert access.key.value_for("https://eu.a.test/v1") == SECRET
@@ -99,26 +99,26 @@ def test_access_binds_the_key_to_the_hosts_of_its_provider() -> None:
 
 
 def test_access_without_a_key_has_none() -> None:
-    made = resolver({"a": provider_row({"m": "x"})}, "m")
-    access = made.access(made.plan().routes[0])
+    resolver = resolver_for({"a": provider_row({"m": "x"})}, "m")
+    access = resolver.access(resolver.plan().routes[0])
     assert (access.base_url, access.key) == ("https://a.test/v1", None)
 
 
-def test_a_key_that_was_unset_after_planning_is_said() -> None:
+def test_access_names_a_key_that_was_unset_after_planning() -> None:
     environ = {"A_KEY": SECRET}
-    made = resolver({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
-    route = made.plan().routes[0]
+    resolver = resolver_for({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
+    route = resolver.plan().routes[0]
     del environ["A_KEY"]
     with pytest.raises(ConfigError, match=r"^a: set A_KEY"):
-        made.access(route)
+        resolver.access(route)
 
 
-def test_a_key_set_later_is_used() -> None:
+def test_plan_uses_a_key_that_is_set_later() -> None:
     environ: dict[str, str] = {}
-    made = resolver({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
-    assert made.plan().routes == ()
+    resolver = resolver_for({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
+    assert resolver.plan().routes == ()
     environ["A_KEY"] = SECRET
-    assert [str(route) for route in made.plan().routes] == ["a/m"]
+    assert [str(route) for route in resolver.plan().routes] == ["a/m"]
 
 
 @pytest.mark.parametrize(
@@ -131,52 +131,52 @@ def test_a_key_set_later_is_used() -> None:
         ("https://{ADDRESS}/v1", "m", "https://own.a.test/v1"),
     ],
 )
-def test_a_url_is_filled_with_the_model_id_and_variables(
+def test_access_fills_the_url_with_model_id_and_variables(
     template: str, model_id: str, filled: str
 ) -> None:
     provider = provider_row({"m": model_id}, base_url=template)
     provider["auth"] = {"any_of": [["ACCOUNT", "ADDRESS", "A_KEY"]]}
     environ = {"ACCOUNT": "acc", "ADDRESS": "https://own.a.test/", "A_KEY": SECRET}
-    made = resolver({"a": provider}, "m", environ=environ)
-    access = made.access(made.plan().routes[0])
+    resolver = resolver_for({"a": provider}, "m", environ=environ)
+    access = resolver.access(resolver.plan().routes[0])
     assert access.base_url == filled
     assert access.key.value_for(filled) == SECRET
 
 
 @pytest.mark.parametrize("name", ["evil.test/", "evil.test#", "evil.test?", "x@evil.test/x"])
-def test_no_value_filled_into_a_url_changes_whose_host_it_is(name: str) -> None:
+def test_access_refuses_a_value_that_changes_the_host(name: str) -> None:
     provider = provider_row({"m": name}, "A_KEY", base_url="https://{model_id}.a.test/v1")
-    made = resolver({"a": provider}, "m", environ={"A_KEY": SECRET})
+    resolver = resolver_for({"a": provider}, "m", environ={"A_KEY": SECRET})
     with pytest.raises(ConfigError, match=r"which is outside '\.a\.test'"):
-        made.access(made.plan().routes[0])
+        resolver.access(resolver.plan().routes[0])
 
 
-def test_the_key_of_a_local_server_goes_where_it_was_found() -> None:
+def test_access_binds_a_local_servers_key_to_its_address() -> None:
     with FakeProvider(models=("m",)) as fake:
         provider = provider_row({}, "A_KEY", base_url=fake.base_url, kind="local")
-        made = resolver({"a": provider}, "a/m", environ={"A_KEY": SECRET})
-        access = made.access(made.plan().routes[0])
+        resolver = resolver_for({"a": provider}, "a/m", environ={"A_KEY": SECRET})
+        access = resolver.access(resolver.plan().routes[0])
         assert access.base_url == fake.base_url
         assert access.key.value_for(fake.base_url) == SECRET
     with pytest.raises(KeyBindingError):
         access.key.value_for("https://a.test/v1")
 
 
-def test_the_embedded_model_without_its_file_says_what_to_run() -> None:
-    made = resolver({"e": provider_row({"m": "no-such.gguf"}, kind="embedded")}, "m")
+def test_access_without_the_embedded_file_says_what_to_run() -> None:
+    resolver = resolver_for({"e": provider_row({"m": "no-such.gguf"}, kind="embedded")}, "m")
     with pytest.raises(LocalServerError, match="run `autoprovider local install`"):
-        made.access(route("e", model_id="no-such.gguf", kind="embedded"))
+        resolver.access(route("e", model_id="no-such.gguf", kind="embedded"))
 
 
 @pytest.mark.usefixtures("weights_file")
-async def test_the_embedded_server_starts_when_its_route_is_accessed() -> None:
-    made = Resolver(
+async def test_access_starts_the_embedded_server() -> None:
+    resolver = Resolver(
         Selection(models=("smollm2-135m",)), Registry.load(), Keys(environ={}), lambda _: {}
     )
-    access = await made.aaccess(made.plan().routes[0])
+    access = await resolver.aaccess(resolver.plan().routes[0])
     assert access.base_url.startswith("http://127.0.0.1:")
     assert access.key.value_for(access.base_url)
-    assert made.access(made.plan().routes[0]).base_url == access.base_url
+    assert resolver.access(resolver.plan().routes[0]).base_url == access.base_url
     with pytest.raises(KeyBindingError):
         access.key.value_for("https://a.test/v1")
 
@@ -184,29 +184,29 @@ async def test_the_embedded_server_starts_when_its_route_is_accessed() -> None:
 # Scrubbing
 
 
-def test_the_routes_key_is_taken_out_of_an_error() -> None:
+def test_scrub_removes_the_routes_key_from_an_error() -> None:
     environ = {"A_KEY": SECRET}
-    made = resolver({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
-    route = made.plan().routes[0]
+    resolver = resolver_for({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
+    route = resolver.plan().routes[0]
     error = ValueError(f"401: bad key {SECRET}")
-    made.scrub(route, error)
+    resolver.scrub(route, error)
     assert str(error) == "401: bad key [A_KEY]"
-    given = resolver({"a": provider_row({"m": "x"}, "A_KEY")}, "m", given={"a": SECRET})
+    given = resolver_for({"a": provider_row({"m": "x"}, "A_KEY")}, "m", given={"a": SECRET})
     error = ValueError(f"401: bad key {SECRET}")
     given.scrub(route, error)
     assert str(error) == "401: bad key [api_keys['a']]"
     del environ["A_KEY"]
-    error = ValueError("nothing to compare with")
-    made.scrub(route, error)
-    assert str(error) == "nothing to compare with"
+    error = ValueError("nothing to compare")
+    resolver.scrub(route, error)
+    assert str(error) == "nothing to compare"
 
 
-# When this machine's servers are asked
+# When models on this machine are looked for
 
 
-@either
+@sync_and_async
 @pytest.mark.parametrize(
-    ("models", "selection", "keyed", "looks"),
+    ("models", "selection", "has_key", "is_looked_for"),
     [
         (("m",), {}, True, False),
         (("m",), {}, False, True),
@@ -222,11 +222,11 @@ def test_the_routes_key_is_taken_out_of_an_error() -> None:
         (("m",), {"exclude": ("s",)}, False, False),
     ],
 )
-async def test_local_servers_are_asked_only_where_that_is_called_for(
+async def test_plan_looks_for_local_servers_only_where_needed(
     models: tuple[str, ...],
     selection: dict,
-    keyed: bool,
-    looks: bool,
+    has_key: bool,
+    is_looked_for: bool,
     is_async: bool,
 ) -> None:
     with FakeProvider(models=("m",)) as fake:
@@ -234,33 +234,37 @@ async def test_local_servers_are_asked_only_where_that_is_called_for(
             "a": provider_row({"m": "x"}, "A_KEY"),
             "s": provider_row({}, base_url=fake.base_url, kind="local"),
         }
-        environ = {"A_KEY": SECRET} if keyed else {}
-        made = resolver(providers, *models, environ=environ, **selection)
-        plan = await planned(made, is_async=is_async)
-    assert bool(fake.listings) is looks
-    assert ("s" in {route.provider for route in plan.routes}) is looks
+        environ = {"A_KEY": SECRET} if has_key else {}
+        resolver = resolver_for(providers, *models, environ=environ, **selection)
+        plan = await plan_of(resolver, is_async=is_async)
+    assert bool(fake.listings) is is_looked_for
+    assert ("s" in {route.provider for route in plan.routes}) is is_looked_for
 
 
-@either
-async def test_a_look_is_believed_for_a_while(
+@sync_and_async
+async def test_plan_reuses_the_answers_of_local_servers(
     is_async: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with FakeProvider(models=("m",)) as fake:
-        made = resolver({"s": provider_row({}, base_url=fake.base_url, kind="local")}, "s/m")
+        resolver = resolver_for(
+            {"s": provider_row({}, base_url=fake.base_url, kind="local")}, "s/m"
+        )
         for _ in range(3):
-            assert len((await planned(made, is_async=is_async)).routes) == 1
+            assert len((await plan_of(resolver, is_async=is_async)).routes) == 1
         assert len(fake.listings) == 1
         monkeypatch.setattr("inference_providers.routing.local_lookups.SERVERS_FOR_S", 0.0)
-        await planned(made, is_async=is_async)
+        await plan_of(resolver, is_async=is_async)
         assert len(fake.listings) == 2
 
 
-def test_needs_do_not_send_it_looking_twice() -> None:
+def test_plan_looks_once_whatever_the_needs() -> None:
     with FakeProvider(models=("m",)) as fake:
-        made = resolver({"s": provider_row({}, base_url=fake.base_url, kind="local")}, "s/m")
-        assert len(made.plan(Needs(tools=True)).routes) == 1
-        assert len(made.plan().routes) == 1
+        resolver = resolver_for(
+            {"s": provider_row({}, base_url=fake.base_url, kind="local")}, "s/m"
+        )
+        assert len(resolver.plan(Needs(tools=True)).routes) == 1
+        assert len(resolver.plan().routes) == 1
     assert len(fake.listings) == 1
 
 
@@ -279,16 +283,16 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery.llama_server, "available", lambda: None)
 
 
-@either
+@sync_and_async
 @pytest.mark.usefixtures("tiny")
-async def test_the_last_resort_is_said_exactly_once(
+async def test_plan_warns_of_the_last_resort_once(
     is_async: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    made = resolver(EMBEDDED)
+    resolver = resolver_for(EMBEDDED)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            plan = await planned(made, is_async=is_async)
+            plan = await plan_of(resolver, is_async=is_async)
             assert [str(route) for route in plan.routes] == ["e/tiny"]
     (record,) = caplog.records
     assert record.name == "inference_providers.routing.resolver"
@@ -302,12 +306,70 @@ async def test_the_last_resort_is_said_exactly_once(
 @pytest.mark.parametrize(
     ("models", "environ"), [(("tiny",), {}), (("e/tiny",), {}), ((), {"A_KEY": SECRET})]
 )
-def test_nothing_is_said_where_it_is_not_the_last_resort(
+def test_plan_does_not_warn_without_the_last_resort(
     models: tuple, environ: dict, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        made = resolver(
+        resolver = resolver_for(
             {"a": provider_row({"m": "x"}, "A_KEY"), **EMBEDDED}, *models, environ=environ
         )
-        assert len(made.plan().routes) == 1
+        assert len(resolver.plan().routes) == 1
     assert caplog.records == []
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, name: str) -> list[object]:
+    """Return a list that grows with each call of a function of `discovery`."""
+    calls: list[object] = []
+    function = getattr(discovery, name)
+
+    def counted(*args: object) -> object:
+        calls.append(args)
+        return function(*args)
+
+    monkeypatch.setattr(discovery, name, counted)
+    return calls
+
+
+@sync_and_async
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("models", "environ", "is_looked_for"),
+    [
+        (("m",), {"A_KEY": SECRET}, False),
+        (("a/m",), {}, False),
+        (("m",), {}, False),
+        ((), {"A_KEY": SECRET}, False),
+        ((), {}, True),
+        (("tiny",), {"A_KEY": SECRET}, True),
+        (("m", "e/tiny"), {"A_KEY": SECRET}, True),
+        (("m",), {"A_KEY": SECRET, "AUTOPROVIDER_GGUF": "/x/M.gguf"}, True),
+        (("m",), {"A_KEY": SECRET, "AUTOPROVIDER_GGUF": "/x/other.gguf"}, False),
+    ],
+)
+async def test_plan_looks_for_embedded_files_only_where_needed(
+    models: tuple[str, ...],
+    environ: dict,
+    is_looked_for: bool,
+    is_async: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = counting(monkeypatch, "find_embedded")
+    resolver = resolver_for(
+        {"a": provider_row({"m": "x"}, "A_KEY"), **EMBEDDED}, *models, environ=environ
+    )
+    await plan_of(resolver, is_async=is_async)
+    assert bool(calls) is is_looked_for
+
+
+def test_plan_forgets_a_file_whose_variable_is_unset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery.llama_server, "available", lambda: None)
+    file = tmp_path / "m.gguf"
+    file.write_bytes(b"GGUF")
+    environ = {"AUTOPROVIDER_GGUF": str(file)}
+    providers = {"a": provider_row({"m": "x"}, "A_KEY"), **EMBEDDED}
+    resolver = resolver_for(providers, "m", environ=environ)
+    assert [route.provider for route in resolver.plan().routes] == ["e"]
+    del environ["AUTOPROVIDER_GGUF"]
+    assert resolver.plan().routes == ()
