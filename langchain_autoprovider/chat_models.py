@@ -71,8 +71,8 @@ _IDENTIFYING_FIELDS = (*_ROUTING_FIELDS, *_REQUEST_FIELDS, "stop")
 """What tracers receive about the model, on every call."""
 
 
-class _ProfileOfRoutes:
-    """Descriptor for `profile`: the one that was passed in, or else what all routes can do.
+class _Profile:
+    """Descriptor for `profile`: the one that was passed in, or else the one resolved now.
 
     LangChain fills the field once, when a model is created, but keys come and go. pydantic is
     told to ignore this type, so `profile` stays an ordinary field of the base class.
@@ -84,10 +84,7 @@ class _ProfileOfRoutes:
             msg = f"{owner.__name__!r} has a profile only as an instance"
             raise AttributeError(msg)
         passed_in: ModelProfile | None = model.__dict__.get("profile")
-        if passed_in is not None:
-            return passed_in
-        plan = model.known_plan()
-        return profile_of((*plan.routes, *plan.cooling_down))
+        return model._resolve_model_profile() if passed_in is None else passed_in
 
     def __set__(self, model: AutoChatModel, profile: ModelProfile | None) -> None:
         model.__dict__["profile"] = profile
@@ -157,12 +154,10 @@ class AutoChatModel(RoutedModel, BaseChatModel):
 
     _parse: Callable[[list[Generation]], Any] | None = PrivateAttr(default=None)
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", ignored_types=(_ProfileOfRoutes,)
-    )
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", ignored_types=(_Profile,))
 
     if not TYPE_CHECKING:  # type checkers see the field of the base class
-        profile = _ProfileOfRoutes()
+        profile = _Profile()
 
     # LangChain's caches identify a model by `_serialized`, which the base class computes once.
     _computed_once: ClassVar[tuple[str, ...]] = ("_serialized", "_settings", "_request_fields")
@@ -182,14 +177,19 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     def _stop_as_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        """Return what all current routes can do, or `None` if there are no routes."""
+        plan = self.known_plan()
+        return profile_of((*plan.routes, *plan.cooling_down))
+
     @model_validator(mode="after")
     def _set_model_profile(self) -> Self:
-        """Replace the base's validator: the profile is computed when it is read."""
+        """Replace the base's validator: the profile is resolved when it is read."""
         return self
 
     @model_validator(mode="after")
     def _check_profile_keys(self) -> Self:
-        """Check a profile that was passed in, without computing one."""
+        """Check a profile that was passed in, without resolving one."""
         check: Any = BaseChatModel._check_profile_keys
         if self.__dict__.get("profile") is not None:
             check(self)

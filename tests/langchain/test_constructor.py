@@ -12,7 +12,7 @@ import pytest
 from langchain_core.language_models import BaseChatModel, ModelProfile
 from langchain_core.load import dumpd, load
 from langchain_core.runnables import ConfigurableField
-from pydantic import Field
+from pydantic import BaseModel, Field, PrivateAttr
 
 from inference_providers import ConfigError
 from langchain_autoprovider import AutoChatModel, AutoEmbeddings
@@ -46,7 +46,22 @@ class Plain(AutoChatModel):
     """A subclass that changes nothing."""
 
 
-SUBCLASSES = [Plain, Branded, Deeper]
+class Counting(BaseModel):
+    """A mixin with a field and a private attribute."""
+
+    step: int = 1
+    _count: int = PrivateAttr(default=0)
+
+    def count(self) -> int:
+        self._count += self.step
+        return self._count
+
+
+class Mixed(Counting, Branded):
+    """A subclass with a mixin."""
+
+
+SUBCLASSES = [Plain, Branded, Deeper, Mixed]
 
 
 @pytest.mark.parametrize(("cls", "options"), CLASSES)
@@ -75,6 +90,8 @@ def test_help_describes_every_argument(cls: Any) -> None:
     text = pydoc.plain(pydoc.render_doc(cls))
     for name in cls.model_fields:
         assert f" {name}: " in text.split("Args:")[1], name
+    schema = cls.model_json_schema(mode="serialization")["properties"]
+    assert "cheapest first" in schema["sort"]["description"]
     undescribed = {n for n, field in cls.model_fields.items() if not field.description}
     assert undescribed <= set(BaseChatModel.model_fields)
 
@@ -158,6 +175,14 @@ def test_subclass_may_have_a_default_profile(pair: Pair) -> None:
     assert pair.model().profile == {"name": "m-1"}
 
 
+def test_subclass_may_resolve_its_own_profile(pair: Pair) -> None:
+    class Resolving(AutoChatModel):
+        def _resolve_model_profile(self) -> ModelProfile | None:
+            return {"max_input_tokens": 11}
+
+    assert Resolving("m-1", registry=pair.registry()).profile == {"max_input_tokens": 11}
+
+
 @pytest.mark.filterwarnings("ignore:.*is in beta")
 @pytest.mark.parametrize("cls", SUBCLASSES)
 def test_subclass_copies_dumps_and_pickles(cls: type[AutoChatModel], pair: Pair) -> None:
@@ -186,6 +211,8 @@ def test_subclass_fields_and_methods_are_used(pair: Pair) -> None:
     model.invoke("Hi")
     assert pair.first.requests[0].body["temperature"] == 0.25
     assert "brand" not in pair.first.requests[0].body
+    mixed = Mixed("m-1", registry=pair.registry(), step=2)
+    assert (mixed.count(), mixed.count(), mixed.brand) == (2, 4, "acme")
     with pytest.raises(ValueError, match="brnad"):
         Deeper("m-1", registry=pair.registry(), brnad="x")  # type: ignore[call-arg]
 
