@@ -17,14 +17,14 @@ from langchain_autoprovider import AutoChatModel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-LONGER = 60
-WATCH_S = 10.0
-"""Longer than a busy machine takes for any limit here, shorter than the limit that is left."""
+FACTOR = 60
+HANG_UP_AFTER_S = 10.0
+"""Longer than any limit here on a busy machine, shorter than the limit of the whole call."""
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[tuple[FakeProvider, FakeProvider, FakeProvider]]:
-    """Those of all tests, since every new address costs a client of its own."""
+    """Servers that all tests share: each new address would cost a new client."""
     with FakeProvider() as first, FakeProvider() as second, FakeProvider(listens=False) as down:
         yield first, second, down
 
@@ -33,16 +33,16 @@ def servers() -> Iterator[tuple[FakeProvider, FakeProvider, FakeProvider]]:
 def pair(
     monkeypatch: pytest.MonkeyPatch, servers: tuple[FakeProvider, FakeProvider, FakeProvider]
 ) -> Iterator[Pair]:
-    """The pair; a call that the first provider holds for too long is ended by hanging up."""
+    """The pair. A timer hangs up on a call that the first provider holds for too long."""
     for name, value in PAIR_KEYS.items():
         monkeypatch.setenv(name, value)
     first, second, down = servers
     first.replies, second.replies = [Reply("from first")], [Reply("from second")]
-    rescue = threading.Timer(WATCH_S, first.hang_up)
-    rescue.start()
+    hang_up_timer = threading.Timer(HANG_UP_AFTER_S, first.hang_up)
+    hang_up_timer.start()
     yield Pair(first, second, down=down)
-    rescue.cancel()
-    rescue.join()
+    hang_up_timer.cancel()
+    hang_up_timer.join()
     for server in servers:
         server.hang_up()
         server.requests.clear()
@@ -50,8 +50,8 @@ def pair(
 
 
 @pytest.fixture(scope="session", autouse=True)
-async def _loaded() -> None:
-    """Ask once each way: a first call loads its SDK, which no short timeout should have to hold."""
+async def _sdk_loaded() -> None:
+    """Make one call per mode: the first one imports an SDK, which takes longer than some limits."""
     with FakeProvider() as fake:
         registry = {"providers": {"warm": fake.row({"m-1": "warm-id"})}}
         model = AutoChatModel("m-1", registry=registry)
@@ -65,9 +65,9 @@ def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def _long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rests are longer than any test on a slow machine, so that they are there to be seen."""
-    monkeypatch.setattr(state, "cooldown_length_s", lambda *args: LONGER * cooldown_length_s(*args))
+def _long_cooldowns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make cooldowns longer than any test on a slow machine, so that tests can see them."""
+    monkeypatch.setattr(state, "cooldown_length_s", lambda *args: FACTOR * cooldown_length_s(*args))
 
 
 def _merged(chunks: list[Any]) -> Any:
@@ -77,20 +77,20 @@ def _merged(chunks: list[Any]) -> Any:
     return whole
 
 
-async def _invoke(model: Any, asked: Any) -> Any:
-    return model.invoke(asked)
+async def _invoke(model: Any, prompt: Any) -> Any:
+    return model.invoke(prompt)
 
 
-async def _ainvoke(model: Any, asked: Any) -> Any:
-    return await model.ainvoke(asked)
+async def _ainvoke(model: Any, prompt: Any) -> Any:
+    return await model.ainvoke(prompt)
 
 
-async def _stream(model: Any, asked: Any) -> Any:
-    return _merged(list(model.stream(asked)))
+async def _stream(model: Any, prompt: Any) -> Any:
+    return _merged(list(model.stream(prompt)))
 
 
-async def _astream(model: Any, asked: Any) -> Any:
-    return _merged([chunk async for chunk in model.astream(asked)])
+async def _astream(model: Any, prompt: Any) -> Any:
+    return _merged([chunk async for chunk in model.astream(prompt)])
 
 
 MODES = {"invoke": _invoke, "ainvoke": _ainvoke, "stream": _stream, "astream": _astream}
@@ -103,5 +103,5 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def ask(mode: str) -> Callable[..., Any]:
-    """One way to ask a model: each test runs in all four."""
+    """One way to call a model; each test runs in all four."""
     return MODES[mode]

@@ -1,4 +1,4 @@
-"""RateLimits kept ahead of time: declared in a user's file, or learned from an answer's headers."""
+"""Rate limits: declared in a user's file, or learned from the headers of an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from factories import Pair
 
 
-def limited(pair: Pair, **limits: int) -> AutoChatModel:
+def model_with_limits(pair: Pair, **limits: int) -> AutoChatModel:
     rows = {
         "first": {**pair.first.row({"m-1": "first-id"}), "limits": limits},
         "second": pair.second.row({"m-1": "second-id"}),
@@ -24,12 +24,10 @@ def limited(pair: Pair, **limits: int) -> AutoChatModel:
     return AutoChatModel("m-1", registry={"providers": rows})
 
 
-async def test_a_route_at_its_limit_of_requests_is_passed_over(
-    pair: Pair, ask: Callable[..., Any]
-) -> None:
-    model = limited(pair, rpm=2)
-    said = [(await ask(model, "Hi")).text for _ in range(3)]
-    assert said == ["from first", "from first", "from second"]
+async def test_declared_request_limit_skips_the_route(pair: Pair, ask: Callable[..., Any]) -> None:
+    model = model_with_limits(pair, rpm=2)
+    texts = [(await ask(model, "Hi")).text for _ in range(3)]
+    assert texts == ["from first", "from first", "from second"]
     assert len(pair.first.requests) == 2
     answer = await ask(model, "Hi")
     (skip,) = [
@@ -39,10 +37,10 @@ async def test_a_route_at_its_limit_of_requests_is_passed_over(
 
 
 @pytest.mark.usefixtures("_clock_stands")
-async def test_the_tokens_of_an_answer_use_its_limit_up(
+async def test_declared_token_limit_counts_answer_tokens(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    model = limited(pair, tpm=1)
+    model = model_with_limits(pair, tpm=1)
     assert [(await ask(model, "Hi")).text for _ in range(2)] == ["from first", "from second"]
 
 
@@ -54,7 +52,7 @@ async def test_the_tokens_of_an_answer_use_its_limit_up(
     ],
     ids=["requests", "tokens"],
 )
-async def test_what_an_answer_says_of_a_used_up_limit_is_heeded(
+async def test_header_of_a_used_up_limit_starts_a_cooldown(
     pair: Pair, ask: Callable[..., Any], headers: dict[str, str]
 ) -> None:
     pair.plays(Reply("from first", headers=headers))
@@ -65,7 +63,7 @@ async def test_what_an_answer_says_of_a_used_up_limit_is_heeded(
     assert len(pair.first.requests) == 1
 
 
-async def test_what_is_left_of_a_limit_is_no_reason_to_rest(
+async def test_header_of_a_remaining_limit_starts_no_cooldown(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
     headers = {"x-ratelimit-remaining-requests": "7", "x-ratelimit-reset-requests": "59s"}

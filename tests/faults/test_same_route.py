@@ -1,4 +1,4 @@
-"""When the same route is asked again: it is the only one, or a parameter was refused."""
+"""When the same route is attempts_of again: it is the only one, or it refused a parameter."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from factories import Pair
 
 
-def refuses(name: str, advice: str = "") -> Reply:
-    """OpenAI's words for a parameter that a model does not take."""
-    said = f"Unsupported parameter: '{name}' is not supported with this model.{advice}"
+def refuse_parameter(name: str, advice: str = "") -> Reply:
+    """Return OpenAI's error for a parameter that a model does not accept."""
+    message = f"Unsupported parameter: '{name}' is not supported with this model.{advice}"
     body = {
         "error": {
-            "message": said,
+            "message": message,
             "type": "invalid_request_error",
             "param": name,
             "code": "unsupported_parameter",
@@ -30,43 +30,43 @@ def refuses(name: str, advice: str = "") -> Reply:
     return Reply(status=400, body=body)
 
 
-WELL = Reply("from first")
-RENAMED = refuses("max_tokens", " Use 'max_completion_tokens' instead.")
+ANSWER = Reply("from first")
+RENAMED_PARAMETER = refuse_parameter("max_tokens", " Use 'max_completion_tokens' instead.")
 
 
-def tried(answer: Any) -> list[tuple[str, str | None, int | None]]:
+def attempts_of(answer: Any) -> list[tuple[str, str | None, int | None]]:
     attempts = answer.response_metadata["autoprovider"]["attempts"]
     return [(a["provider"], a["class"], a["status"]) for a in attempts]
 
 
-async def test_a_refused_parameter_is_left_out_once_and_remembered(
+async def test_refused_parameter_is_left_out_and_remembered(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    pair.plays(refuses("seed"), WELL)
+    pair.plays(refuse_parameter("seed"), ANSWER)
     model = pair.model(seed=3, temperature=0.5)
     answer = await ask(model, "Hi")
     assert answer.text == "from first"
-    assert tried(answer) == [("first", "bad_request", 400), ("first", None, None)]
-    with_it, without = (request.body for request in pair.first.requests)
-    assert (with_it["seed"], with_it["temperature"]) == (3, 0.5)
-    assert "seed" not in without
-    assert without["temperature"] == 0.5
+    assert attempts_of(answer) == [("first", "bad_request", 400), ("first", None, None)]
+    first_body, second_body = (request.body for request in pair.first.requests)
+    assert (first_body["seed"], first_body["temperature"]) == (3, 0.5)
+    assert "seed" not in second_body
+    assert second_body["temperature"] == 0.5
     again = await ask(model, "Hi")
-    assert tried(again) == [("first", None, None)]
+    assert attempts_of(again) == [("first", None, None)]
     assert "seed" not in pair.first.requests[-1].body
     (attempt,) = again.response_metadata["autoprovider"]["attempts"]
-    assert attempt["without"] == ["seed"], "the trace says what was left out"
+    assert attempt["without"] == ["seed"], "the trace does not name the parameter"
     assert not pair.second.requests
     assert health().rows == ()
 
 
-async def test_the_other_route_still_gets_the_parameter(
+async def test_refused_parameter_is_still_sent_to_other_routes(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    pair.plays(refuses("seed"), Reply(status=503))
+    pair.plays(refuse_parameter("seed"), Reply(status=503))
     answer = await ask(pair.model(seed=3), "Hi")
     assert answer.text == "from second"
-    assert tried(answer) == [
+    assert attempts_of(answer) == [
         ("first", "bad_request", 400),
         ("first", "overloaded", 503),
         ("second", None, None),
@@ -74,10 +74,10 @@ async def test_the_other_route_still_gets_the_parameter(
     assert pair.second.requests[0].body["seed"] == 3
 
 
-async def test_the_limit_of_an_answer_is_sent_under_its_other_name(
+async def test_refused_max_tokens_is_sent_under_its_other_name(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    pair.plays(RENAMED, WELL)
+    pair.plays(RENAMED_PARAMETER, ANSWER)
     model = pair.model(max_tokens=7)
     assert (await ask(model, "Hi")).text == "from first"
     await ask(model, "Hi")
@@ -88,18 +88,18 @@ async def test_the_limit_of_an_answer_is_sent_under_its_other_name(
     assert limits == [{"max_tokens": 7}, {"max_completion_tokens": 7}, {"max_completion_tokens": 7}]
 
 
-async def test_a_parameter_refused_again_is_asked_no_third_time(
+async def test_parameter_refused_twice_raises_the_providers_error(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    pair.plays(refuses("seed"))
+    pair.plays(refuse_parameter("seed"))
     with pytest.raises(openai.BadRequestError, match="Unsupported parameter"):
         await ask(pair.model(seed=3), "Hi")
     assert len(pair.first.requests) == 2
     assert not pair.second.requests
 
 
-async def test_one_call_leaves_out_one_parameter(pair: Pair, ask: Callable[..., Any]) -> None:
-    pair.plays(refuses("seed"), refuses("top_p"), WELL)
+async def test_one_call_leaves_out_one_parameter_only(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(refuse_parameter("seed"), refuse_parameter("top_p"), ANSWER)
     model = pair.model(seed=3, top_p=0.5)
     with pytest.raises(openai.BadRequestError, match="top_p"):
         await ask(model, "Hi")
@@ -107,16 +107,16 @@ async def test_one_call_leaves_out_one_parameter(pair: Pair, ask: Callable[..., 
 
 
 @pytest.mark.usefixtures("_no_backoff")
-async def test_the_only_route_is_asked_twice(pair: Pair, ask: Callable[..., Any]) -> None:
-    pair.plays(Reply(status=503), WELL)
+async def test_only_route_is_retried_once(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply(status=503), ANSWER)
     answer = await ask(pair.model(only=["first"]), "Hi")
     assert answer.text == "from first"
-    assert tried(answer) == [("first", "overloaded", 503), ("first", None, None)]
-    assert health().rows == (), "its answer ends its rest"
+    assert attempts_of(answer) == [("first", "overloaded", 503), ("first", None, None)]
+    assert health().rows == (), "the answer did not clear the cooldown"
 
 
 @pytest.mark.usefixtures("_no_backoff")
-async def test_the_only_route_is_asked_no_third_time(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_only_route_is_not_tried_a_third_time(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply(status=503))
     with pytest.raises(AllRoutesFailed) as caught:
         await ask(pair.model(only=["first"]), "Hi")
@@ -125,16 +125,18 @@ async def test_the_only_route_is_asked_no_third_time(pair: Pair, ask: Callable[.
     assert caught.value.retry_after
 
 
-async def test_the_only_route_is_waited_for_at_its_rate_limit(
+async def test_only_route_is_waited_for_at_its_rate_limit(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:
-    pair.plays(Reply(status=429, headers={"retry-after": "1"}), WELL)
+    pair.plays(Reply(status=429, headers={"retry-after": "1"}), ANSWER)
     answer = await ask(pair.model(only=["first"]), "Hi")
-    assert tried(answer) == [("first", "rate_limited", 429), ("first", None, None)]
+    assert attempts_of(answer) == [("first", "rate_limited", 429), ("first", None, None)]
 
 
-async def test_no_wait_is_longer_than_the_deadline(pair: Pair, ask: Callable[..., Any]) -> None:
-    pair.plays(Reply(status=429, headers={"retry-after": "30"}), WELL)
+async def test_only_route_is_not_waited_for_past_the_deadline(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    pair.plays(Reply(status=429, headers={"retry-after": "30"}), ANSWER)
     with pytest.raises(AllRoutesFailed) as caught:
         await ask(pair.model(only=["first"], timeout=20), "Hi")
     assert len(pair.first.requests) == 1
@@ -142,10 +144,10 @@ async def test_no_wait_is_longer_than_the_deadline(pair: Pair, ask: Callable[...
 
 
 @pytest.mark.parametrize("status", [401, 402, 404])
-async def test_what_does_not_pass_is_not_asked_again(
+async def test_only_route_is_not_retried_after_a_lasting_failure(
     pair: Pair, ask: Callable[..., Any], status: int
 ) -> None:
-    pair.plays(Reply(status=status), WELL)
+    pair.plays(Reply(status=status), ANSWER)
     with pytest.raises(AllRoutesFailed):
         await ask(pair.model(only=["first"]), "Hi")
     assert len(pair.first.requests) == 1

@@ -1,4 +1,4 @@
-"""Who leaves early is let go, and a tool call cut short is never a finished one."""
+"""A consumer that stops closes the connection; a truncated tool call is never a whole one."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ STOPS = [
 
 
 @pytest.mark.parametrize("stop", STOPS)
-async def test_a_consumer_that_stops_early_closes_the_connection(
+async def test_stream_stopped_early_closes_the_connection(
     pair: Pair, stop: Callable[..., Any]
 ) -> None:
     pair.plays(SLOW)
     await stop(pair.model())
     await eventually(lambda: pair.first.abandoned)
     assert len(pair.first.requests) == 1
-    assert not pair.second.requests, "leaving is no failure"
+    assert not pair.second.requests, "stopping early counted as a failure"
     assert health().rows == ()
 
 
-async def test_a_cancelled_call_closes_the_connection(pair: Pair) -> None:
+async def test_cancelled_call_closes_the_connection(pair: Pair) -> None:
     pair.plays(Reply(fault="hang"))
     task = asyncio.create_task(pair.model().ainvoke("Hi"))
     await eventually(lambda: pair.first.requests)
@@ -87,31 +87,31 @@ async def test_a_cancelled_call_closes_the_connection(pair: Pair) -> None:
     assert health().rows == ()
 
 
-async def test_a_route_given_up_is_let_go(pair: Pair) -> None:
+async def test_abandoned_route_has_its_connection_closed(pair: Pair) -> None:
     pair.plays(Reply(fault="hang"))
     answers = [chunk.text async for chunk in pair.model(**LIMITS).astream("Hi")]
     assert "".join(answers) == "from second"
     await eventually(lambda: pair.first.abandoned)
 
 
-def call_cut(**how: Any) -> Reply:
-    """A tool call whose name and half of whose arguments came."""
-    return Reply("", tool_calls=(CALL,), argument_chunks=4, cut_after=3, **how)
+def truncated_call(**arguments: Any) -> Reply:
+    """Return a stream that stops after a tool call's name and half of its arguments."""
+    return Reply("", tool_calls=(CALL,), argument_chunks=4, cut_after=3, **arguments)
 
 
-CUTS = {
-    "ends": call_cut(),
-    "DONE": call_cut(at_cut="data: [DONE]\n\n"),
-    "error": call_cut(at_cut={"error": {"message": "upstream", "code": 502}}),
-    "broken off": call_cut(fault="close"),
-    "reset": call_cut(fault="reset"),
-    "stall": call_cut(fault="hang"),
+TRUNCATIONS = {
+    "ends": truncated_call(),
+    "DONE": truncated_call(at_cut="data: [DONE]\n\n"),
+    "error": truncated_call(at_cut={"error": {"message": "upstream", "code": 502}}),
+    "broken off": truncated_call(fault="close"),
+    "reset": truncated_call(fault="reset"),
+    "stall": truncated_call(fault="hang"),
 }
 
 
-@pytest.mark.parametrize("reply", CUTS.values(), ids=CUTS)
+@pytest.mark.parametrize("reply", TRUNCATIONS.values(), ids=TRUNCATIONS)
 @pytest.mark.parametrize(
-    ("mode", "how"),
+    ("mode", "arguments"),
     [
         ("invoke", {"streaming": True}),
         ("ainvoke", {"streaming": True}),
@@ -120,12 +120,12 @@ CUTS = {
     ],
     indirect=["mode"],
 )
-async def test_a_tool_call_cut_short_is_never_handed_on(
-    pair: Pair, ask: Callable[..., Any], reply: Reply, how: dict[str, bool]
+async def test_truncated_tool_call_in_a_stream_interrupts_it(
+    pair: Pair, ask: Callable[..., Any], reply: Reply, arguments: dict[str, bool]
 ) -> None:
     pair.plays(reply)
     with pytest.raises(StreamInterrupted) as caught:
-        await ask(pair.model(**how, **(LIMITS if reply.fault == "hang" else {})), "Hi")
+        await ask(pair.model(**arguments, **(LIMITS if reply.fault == "hang" else {})), "Hi")
     partial = caught.value.partial
     assert partial.tool_calls == []
     (cut,) = partial.invalid_tool_calls
@@ -135,18 +135,18 @@ async def test_a_tool_call_cut_short_is_never_handed_on(
 
 
 @pytest.mark.parametrize("finish_reason", ["length", "tool_calls"])
-async def test_arguments_that_are_not_whole_make_no_tool_call(
+async def test_truncated_arguments_make_no_tool_call(
     pair: Pair, mode: str, ask: Callable[..., Any], finish_reason: str
 ) -> None:
     cut = {"name": "send", "arguments": json.dumps(CALL["arguments"])[:-9]}
     pair.plays(Reply("", tool_calls=(cut,), argument_chunks=3, finish_reason=finish_reason))
-    if mode.endswith("stream"):  # its chunks were handed on: LangChain mends their JSON silently
+    if mode.endswith("stream"):  # the chunks were yielded; LangChain completes their JSON silently
         with pytest.raises(StreamInterrupted, match="a tool call's arguments are cut short") as cut:
             await ask(pair.model(), "Hi")
         answer = cut.value.partial
     else:
         answer = await ask(pair.model(), "Hi")
-        if finish_reason != "length":  # which is the caller's own limit, wherever it is asked
+        if finish_reason != "length":  # the caller's own limit holds on every route
             assert answer.text == "from second"
             first, _ = answer.response_metadata["autoprovider"]["attempts"]
             assert first["class"] == "invalid_response"
@@ -155,11 +155,11 @@ async def test_arguments_that_are_not_whole_make_no_tool_call(
     assert [call["name"] for call in answer.invalid_tool_calls] == ["send"]
 
 
-async def test_arguments_that_are_no_object_are_no_answer(
+async def test_tool_arguments_that_are_not_an_object_fail(
     pair: Pair, mode: str, ask: Callable[..., Any]
 ) -> None:
-    odd = {"name": "send", "arguments": ["a", "list"]}
-    pair.plays(Reply("", tool_calls=(odd,), finish_reason="tool_calls"))
+    call_with_list = {"name": "send", "arguments": ["a", "list"]}
+    pair.plays(Reply("", tool_calls=(call_with_list,), finish_reason="tool_calls"))
     if mode.endswith("stream"):
         with pytest.raises(StreamInterrupted, match="arguments are not a JSON object"):
             await ask(pair.model(), "Hi")
@@ -170,7 +170,7 @@ async def test_arguments_that_are_no_object_are_no_answer(
     assert first["class"] == "invalid_response"
 
 
-async def test_a_whole_tool_call_comes_whole(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_whole_tool_call_arrives_whole(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(
         Reply("", tool_calls=(CALL,), argument_chunks=5, finish_reason="tool_calls", reasoning="so")
     )
@@ -181,7 +181,7 @@ async def test_a_whole_tool_call_comes_whole(pair: Pair, ask: Callable[..., Any]
 
 
 @pytest.mark.parametrize("mode", ["stream", "astream"], indirect=True)
-async def test_reasoning_is_output(pair: Pair, ask: Callable[..., Any]) -> None:
+async def test_reasoning_counts_as_output(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(Reply("three", reasoning="one two", cut_after=3))
     with pytest.raises(StreamInterrupted):
         await ask(pair.model(), "Hi")
@@ -190,7 +190,7 @@ async def test_reasoning_is_output(pair: Pair, ask: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("mode", ["stream", "astream"], indirect=True)
 @pytest.mark.parametrize("limit", ["first_token_timeout", "inter_chunk_timeout"])
-async def test_each_limit_holds_without_the_other(
+async def test_stream_timeouts_hold_without_each_other(
     pair: Pair, ask: Callable[..., Any], limit: str
 ) -> None:
     pair.plays(SLOW if limit == "inter_chunk_timeout" else Reply(fault="hang"))
