@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from inference_providers import AllRoutesFailed, ProviderList, StreamInterrupted
 from inference_providers.testing import Reply
 from langchain_autoprovider.protocols import connections
+from langchain_autoprovider.protocols.table import PROTOCOLS
 from wire_formats import CALL, SETTINGS, TEXT, TOOLS, WIRE_FORMATS, WireFormat
 
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ def model_over(pair: Pair, wire: WireFormat, **kwargs: Any) -> Any:
 def only_request(pair: Pair) -> Request:
     (request,) = pair.first.requests
     return request
+
+
+TESTED_ELSEWHERE = frozenset({"azure", "openai-chat", "openai-responses", "replicate", "vertex"})
+
+
+def test_every_protocol_has_a_wire_format() -> None:
+    assert {wire.protocol for wire in WIRE_FORMATS} == set(PROTOCOLS) - TESTED_ELSEWHERE
 
 
 async def test_each_protocol_answers(pair: Pair, wire: WireFormat, ask: Callable[..., Any]) -> None:
