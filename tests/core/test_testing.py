@@ -1,4 +1,4 @@
-"""The fake provider is a real server that plays its script."""
+"""The fake provider is a real server that follows its script."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,39 +23,63 @@ from inference_providers.registry.registry import Registry
 from inference_providers.testing import FakeProvider, Reply, fake_provider  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+HANG_S = 60
+"""How long a test waits before it calls the provider hung."""
+SILENCE_S = 0.3
 HI = [{"role": "user", "content": "Hi"}]
 ADD = {"name": "add", "arguments": {"left": 1, "right": 2}}
 
 
 def post(fake: FakeProvider, **body) -> requests.Response:
-    return requests.post(f"{fake.base_url}/chat/completions", json=body, timeout=60)
-
-
-def raw(fake: FakeProvider, *, stream: bool, seconds: float = 30) -> bytes:
-    """Return what comes over the wire until the end, or until `seconds` bring nothing."""
-    body = json.dumps({"model": "m", "stream": stream}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port(fake)), timeout=seconds) as connection:
-        connection.sendall(head.encode() + body)
-        received = b""
-        try:
-            while len(received) < 1_000_000 and (block := connection.recv(65536)):
-                received += block
-        except TimeoutError:
-            received += b"<silence>"
-        return received
+    return requests.post(f"{fake.base_url}/chat/completions", json=body, timeout=HANG_S)
 
 
 def port(fake: FakeProvider) -> int:
     return urlsplit(fake.base_url).port or 0
 
 
-def until(holds: Callable[[], object]) -> None:
+@contextmanager
+def requested(fake: FakeProvider, *, stream: bool) -> Iterator[socket.socket]:
+    """Send a request over a plain connection; yield the connection."""
+    body = json.dumps({"model": "m", "stream": stream}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port(fake)), timeout=HANG_S) as connection:
+        connection.sendall(head.encode() + body)
+        yield connection
+
+
+def read(connection: socket.socket, until: Callable[[bytes], bool] = lambda _: False) -> bytes:
+    """Return what is received up to the end of the connection, 1 MB, or `until(received)`."""
+    received = b""
+    while len(received) < 1_000_000 and not until(received):
+        block = connection.recv(65536)
+        if not block:
+            break
+        received += block
+    return received
+
+
+def read_all(fake: FakeProvider, *, stream: bool) -> bytes:
+    with requested(fake, stream=stream) as connection:
+        return read(connection)
+
+
+def is_silent(connection: socket.socket) -> bool:
+    """Whether nothing more is received for a moment, and the connection stays open."""
+    connection.settimeout(SILENCE_S)
+    try:
+        connection.recv(1)
+    except TimeoutError:
+        return True
+    return False
+
+
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait for what another thread is about to do."""
-    end = time.monotonic() + 60
-    while not holds():
+    end = time.monotonic() + HANG_S
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
 
@@ -65,15 +90,15 @@ def chunks(fake: FakeProvider, **body) -> list[dict]:
     return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
 
 
-def test_replies_are_played_in_order_and_the_last_for_ever() -> None:
+def test_replies_are_sent_in_order_and_the_last_repeats() -> None:
     with FakeProvider(Reply(status=429), Reply("one"), Reply("two")) as fake:
-        statuses = [post(fake, model="m") for _ in range(4)]
-    assert [answer.status_code for answer in statuses] == [429, 200, 200, 200]
-    said = [a.json()["choices"][0]["message"]["content"] for a in statuses[1:]]
-    assert said == ["one", "two", "two"]
+        answers = [post(fake, model="m") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [429, 200, 200, 200]
+    texts = [answer.json()["choices"][0]["message"]["content"] for answer in answers[1:]]
+    assert texts == ["one", "two", "two"]
 
 
-def test_without_a_script_it_says_hello() -> None:
+def test_fake_provider_without_replies_sends_a_greeting() -> None:
     with FakeProvider() as fake:
         answer = post(fake, model="m").json()
     assert answer["choices"][0]["message"]["content"] == Reply().text
@@ -83,7 +108,7 @@ def test_without_a_script_it_says_hello() -> None:
     )
 
 
-def test_requests_are_recorded_as_they_came() -> None:
+def test_requests_are_recorded_as_received() -> None:
     with FakeProvider() as fake:
         requests.post(
             f"{fake.base_url}/x", json={"a": 1}, headers={"X-Header": "Value"}, timeout=60
@@ -94,9 +119,9 @@ def test_requests_are_recorded_as_they_came() -> None:
     assert fake.listings == []
 
 
-def test_its_models_are_listed() -> None:
+def test_models_are_listed() -> None:
     with FakeProvider(models=("a", "b")) as fake:
-        listing = requests.get(f"{fake.base_url}/models", timeout=60).json()
+        listing = requests.get(f"{fake.base_url}/models", timeout=HANG_S).json()
     assert [item["id"] for item in listing["data"]] == ["a", "b"]
     assert fake.listings[0].path == "/v1/models"
     assert fake.requests == []
@@ -110,7 +135,7 @@ def test_its_models_are_listed() -> None:
         ([1], "application/json", "[1]"),
     ],
 )
-def test_a_body_is_sent_as_it_is(body: object, kind: str, text: str) -> None:
+def test_body_is_sent_as_it_is(body: object, kind: str, text: str) -> None:
     with FakeProvider(Reply(status=402, body=body, headers={"retry-after": "9"})) as fake:
         answer = post(fake, model="m", stream=True)
     assert (answer.status_code, answer.text) == (402, text)
@@ -118,12 +143,12 @@ def test_a_body_is_sent_as_it_is(body: object, kind: str, text: str) -> None:
     assert answer.headers["retry-after"] == "9"
 
 
-def test_headers_of_a_reply_replace_its_own() -> None:
+def test_headers_replace_the_default_ones() -> None:
     with FakeProvider(Reply(body="x", headers={"content-type": "text/plain"})) as fake:
         assert post(fake, model="m").headers["content-type"] == "text/plain"
 
 
-def test_a_stream_comes_word_by_word_and_ends_with_a_reason() -> None:
+def test_stream_sends_words_and_a_finish_reason() -> None:
     with FakeProvider(Reply("a bc  d", finish_reason="length")) as fake:
         events = chunks(fake, model="m")
     deltas = [event["choices"][0]["delta"] for event in events]
@@ -132,7 +157,7 @@ def test_a_stream_comes_word_by_word_and_ends_with_a_reason() -> None:
     assert [event["choices"][0]["finish_reason"] for event in events] == [None] * 4 + ["length"]
 
 
-def test_a_stream_reports_usage_where_it_is_asked_to() -> None:
+def test_stream_reports_usage_if_requested() -> None:
     with FakeProvider() as fake:
         assert all("usage" not in event for event in chunks(fake, model="m"))
         last = chunks(fake, model="m", stream_options={"include_usage": True})[-1]
@@ -140,21 +165,21 @@ def test_a_stream_reports_usage_where_it_is_asked_to() -> None:
     assert last["usage"]["total_tokens"] > 0
 
 
-def test_a_stream_may_lack_its_finish_reason() -> None:
+def test_finish_reason_none_leaves_it_out() -> None:
     with FakeProvider(Reply("a", finish_reason=None)) as fake:
         events = chunks(fake, model="m")
     assert {event["choices"][0]["finish_reason"] for event in events} == {None}
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
-def test_a_stream_may_be_cut(after: int) -> None:
+def test_cut_after_ends_a_stream_early(after: int) -> None:
     with FakeProvider(Reply("a b c", cut_after=after)) as fake:
         answer = post(fake, model="m", stream=True)
     assert answer.text.count("data: {") == after
     assert "[DONE]" not in answer.text
 
 
-def test_tool_calls_are_played_whole_and_streamed() -> None:
+def test_tool_calls_are_sent_whole_and_streamed() -> None:
     calls = ({"name": "add", "arguments": {"a": 1}}, {"name": "sub", "arguments": {}})
     with FakeProvider(Reply("", tool_calls=calls, finish_reason="tool_calls")) as fake:
         with openai.OpenAI(base_url=fake.base_url, api_key="k") as client:
@@ -170,28 +195,28 @@ def test_tool_calls_are_played_whole_and_streamed() -> None:
     assert streamed == ["add", "sub"]
 
 
-def test_a_reply_may_be_late() -> None:
+def test_delay_s_delays_the_first_byte() -> None:
     with FakeProvider(Reply(delay_s=60)) as fake, pytest.raises(requests.ReadTimeout):
-        requests.post(f"{fake.base_url}/x", json={}, timeout=(60, 0.5))
+        requests.post(f"{fake.base_url}/x", json={}, timeout=(HANG_S, 0.5))
 
 
-def test_many_requests_at_once_get_one_reply_each() -> None:
+def test_concurrent_requests_get_one_reply_each() -> None:
     replies = [Reply(str(n)) for n in range(20)]
     with FakeProvider(*replies) as fake, ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda _: post(fake, model="m").json(), range(20)))
-    said = {answer["choices"][0]["message"]["content"] for answer in answers}
-    assert said == {reply.text for reply in replies}
+    texts = {answer["choices"][0]["message"]["content"] for answer in answers}
+    assert texts == {reply.text for reply in replies}
     assert len(fake.requests) == 20
 
 
-def test_after_its_context_nobody_listens() -> None:
+def test_fake_provider_stops_listening_after_its_context() -> None:
     with FakeProvider() as fake:
         pass
     with pytest.raises(requests.ConnectionError):
         post(fake, model="m")
 
 
-def test_its_row_makes_a_registry() -> None:
+def test_row_makes_a_registry() -> None:
     with FakeProvider() as fake:
         row = fake.row({"m": "x"}, key="A_KEY", kind="gateway", quirks={"stream_usage": False})
         open_row = fake.row({"m": "x"})
@@ -207,53 +232,64 @@ BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 @BOTH
 @pytest.mark.slow
-def test_a_hang_accepts_and_never_answers(stream: bool) -> None:
-    with FakeProvider(Reply(fault="hang")) as fake:
-        assert raw(fake, stream=stream, seconds=0.3) == b"<silence>"
-        until(lambda: len(fake.requests) == 1)
+def test_hang_accepts_and_never_answers(stream: bool) -> None:
+    with FakeProvider(Reply(fault="hang")) as fake, requested(fake, stream=stream) as connection:
+        wait_until(lambda: len(fake.requests) == 1)
+        assert is_silent(connection)
 
 
 @pytest.mark.slow
-def test_a_hang_may_come_in_the_middle() -> None:
-    with FakeProvider(Reply("a b c", cut_after=3, fault="hang")) as fake:
-        streamed, whole = (raw(fake, stream=stream, seconds=2) for stream in (True, False))
-    assert streamed.count(b"data: {") == 3
-    assert streamed.endswith(b"<silence>")
-    assert whole.endswith(b"<silence>")
-    sent = whole.removesuffix(b"<silence>").partition(b"\r\n\r\n")
-    announced = int(sent[0].lower().partition(b"content-length: ")[2])
-    assert 0 < len(sent[2]) < announced
+def test_hang_after_chunks_of_a_stream() -> None:
+    with (
+        FakeProvider(Reply("a b c", cut_after=3, fault="hang")) as fake,
+        requested(fake, stream=True) as connection,
+    ):
+        received = read(connection, until=lambda data: data.count(b"data: {") >= 3)
+        assert is_silent(connection)
+    assert received.count(b"data: {") == 3
+
+
+@pytest.mark.slow
+def test_hang_in_the_middle_of_a_whole_answer() -> None:
+    with (
+        FakeProvider(Reply("a b c", cut_after=3, fault="hang")) as fake,
+        requested(fake, stream=False) as connection,
+    ):
+        head, _, body = read(connection, until=lambda data: b'{"id"' in data).partition(b"\r\n\r\n")
+        assert is_silent(connection)
+    announced = int(head.lower().partition(b"content-length: ")[2])
+    assert 0 < len(body) < announced
 
 
 @BOTH
 @pytest.mark.parametrize("after", [None, 2])
-def test_a_reset_is_a_reset(stream: bool, after: int | None) -> None:
+def test_reset_resets_the_connection(stream: bool, after: int | None) -> None:
     with FakeProvider(Reply(fault="reset", cut_after=after)) as fake:
         with pytest.raises(ConnectionResetError):
-            raw(fake, stream=stream)
+            read_all(fake, stream=stream)
         assert fake.requests
         assert fake.abandoned == []
 
 
 @BOTH
-def test_a_close_comes_before_the_first_byte_or_leaves_the_answer_incomplete(stream: bool) -> None:
+def test_close_leaves_the_answer_incomplete(stream: bool) -> None:
     with FakeProvider(Reply(fault="close"), Reply("a b", fault="close", cut_after=2)) as fake:
-        assert raw(fake, stream=stream) == b""
+        assert read_all(fake, stream=stream) == b""
         with pytest.raises(requests.exceptions.RequestException) as caught:
             post(fake, model="m", stream=stream)
     assert "IncompleteRead" in str(caught.value) or "prematurely" in str(caught.value)
 
 
-def test_a_stream_that_may_be_closed_but_is_not_is_whole() -> None:
+def test_close_after_the_last_chunk_leaves_a_stream_whole() -> None:
     with FakeProvider(Reply("a b", fault="close", cut_after=99)) as fake:
         answer = post(fake, model="m", stream=True).text
     assert answer.endswith("data: [DONE]\n\n")
 
 
 @BOTH
-def test_headers_may_be_endless(stream: bool) -> None:
+def test_endless_headers(stream: bool) -> None:
     with FakeProvider(Reply(fault="endless_headers", cut_after=2)) as fake:
-        received = raw(fake, stream=stream)
+        received = read_all(fake, stream=stream)
     assert len(received) >= 1_000_000
     assert b"\r\n\r\n" not in received
 
@@ -262,9 +298,9 @@ def test_headers_may_be_endless(stream: bool) -> None:
     ("stream", "after", "before"),
     [(False, None, b'{"id"'), (True, None, b""), (True, 2, b"data: {")],
 )
-def test_a_body_may_be_endless(stream: bool, after: int | None, before: bytes) -> None:
+def test_endless_body(stream: bool, after: int | None, before: bytes) -> None:
     with FakeProvider(Reply(fault="endless_body", cut_after=after)) as fake:
-        received = raw(fake, stream=stream)
+        received = read_all(fake, stream=stream)
     body = received.partition(b"\r\n\r\n")[2]
     assert body.startswith(before)
     assert body.count(b"data: {") == (after or 0)
@@ -273,15 +309,16 @@ def test_a_body_may_be_endless(stream: bool, after: int | None, before: bytes) -
 
 @pytest.mark.parametrize(("stream", "sign"), [(False, b"\n"), (True, b": keep-alive\n\n")])
 @pytest.mark.slow
-def test_it_may_only_keep_alive_for_a_while_or_for_ever(stream: bool, sign: bytes) -> None:
+def test_keep_alive_for_a_while_or_forever(stream: bool, sign: bytes) -> None:
     with FakeProvider(Reply("a b", keep_alive_s=0.1), Reply(keep_alive_s=math.inf)) as fake:
-        body = raw(fake, stream=stream, seconds=30).partition(b"\r\n\r\n")[2]
+        body = read_all(fake, stream=stream).partition(b"\r\n\r\n")[2]
         assert body.startswith(sign * 2)
         assert b"finish_reason" in body
-        threading.Timer(1.0, fake.hang_up).start()
-        endless = raw(fake, stream=stream, seconds=30).partition(b"\r\n\r\n")[2]
+        with requested(fake, stream=stream) as connection:
+            head = read(connection, until=lambda data: data.endswith(sign * 3))
+            fake.hang_up()
+            endless = (head + read(connection)).partition(b"\r\n\r\n")[2]
     assert endless == sign * (len(endless) // len(sign))
-    assert endless
 
 
 @pytest.mark.parametrize(
@@ -294,16 +331,14 @@ def test_it_may_only_keep_alive_for_a_while_or_for_ever(stream: bool, sign: byte
     ],
 )
 @pytest.mark.parametrize("after", [0, 2])
-def test_anything_may_be_sent_where_a_stream_is_cut(
-    at_cut: object, sent: bytes, after: int
-) -> None:
+def test_at_cut_is_sent_where_a_stream_is_cut(at_cut: object, sent: bytes, after: int) -> None:
     with FakeProvider(Reply("a b c", cut_after=after, at_cut=at_cut)) as fake:
-        body = raw(fake, stream=True).partition(b"\r\n\r\n")[2]
+        body = read_all(fake, stream=True).partition(b"\r\n\r\n")[2]
     assert body.endswith(sent)
     assert body.removesuffix(sent).count(b"data: {") == after
 
 
-def test_bytes_are_a_body_too() -> None:
+def test_bytes_and_empty_text_are_bodies() -> None:
     with FakeProvider(Reply(body=b"\xff\xfe"), Reply(body="")) as fake:
         answer, empty = post(fake, model="m"), post(fake, model="m")
     assert answer.content == b"\xff\xfe"
@@ -324,7 +359,7 @@ def test_reasoning_comes_before_the_text() -> None:
     ]
 
 
-def test_a_refusal_stands_in_place_of_the_text() -> None:
+def test_refusal_replaces_the_text() -> None:
     with FakeProvider(Reply(refusal="not me")) as fake:
         message = post(fake, model="m").json()["choices"][0]["message"]
         deltas = [event["choices"][0]["delta"] for event in chunks(fake, model="m")]
@@ -333,7 +368,7 @@ def test_a_refusal_stands_in_place_of_the_text() -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 4, 500])
-def test_a_calls_arguments_may_come_in_pieces(pieces: int) -> None:
+def test_argument_chunks_splits_a_calls_arguments(pieces: int) -> None:
     reply = Reply("", tool_calls=(ADD, {"name": "now", "arguments": ""}), argument_chunks=pieces)
     with FakeProvider(reply) as fake:
         calls = [
@@ -348,18 +383,18 @@ def test_a_calls_arguments_may_come_in_pieces(pieces: int) -> None:
     assert calls[-1]["function"] == {"name": "now", "arguments": ""}
 
 
-def test_arguments_that_are_text_are_sent_as_they_are() -> None:
+def test_arguments_given_as_text_are_sent_as_they_are() -> None:
     broken = {"name": "add", "arguments": '{"left": 1, "ri'}
     with FakeProvider(Reply("", tool_calls=(broken,))) as fake:
         message = post(fake, model="m").json()["choices"][0]["message"]
     assert message["tool_calls"][0]["function"] == broken
 
 
-def test_one_that_does_not_listen_refuses() -> None:
+def test_listens_false_refuses_connections() -> None:
     with FakeProvider(listens=False) as fake:
         assert fake.row({"m": "x"})["endpoints"]["default"]["base_url"] == fake.base_url
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port(fake)), timeout=60)
+            socket.create_connection(("127.0.0.1", port(fake)), timeout=HANG_S)
 
 
 @pytest.mark.parametrize(
@@ -379,13 +414,13 @@ def test_leaving_the_context_ends_every_handler(reply: Reply) -> None:
     before = set(threading.enumerate())
     with FakeProvider(reply) as fake:
         connections = [
-            socket.create_connection(("127.0.0.1", port(fake)), timeout=60) for _ in range(3)
+            socket.create_connection(("127.0.0.1", port(fake)), timeout=HANG_S) for _ in range(3)
         ]
-        for connection in connections[1:]:  # one of them never asks
+        for connection in connections[1:]:  # the first sends no request
             body = b'{"stream": true}'
             head = b"POST /v1/x HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
             connection.sendall(head + body)
-        until(lambda: len(fake.requests) == 2)
+        wait_until(lambda: len(fake.requests) == 2)
     assert set(threading.enumerate()) <= before
     assert fake.abandoned == []
     for connection in connections:
@@ -403,25 +438,25 @@ def test_leaving_the_context_ends_every_handler(reply: Reply) -> None:
         Reply(fault="endless_body"),
     ],
 )
-def test_a_client_that_leaves_is_noticed(reply: Reply) -> None:
+def test_abandoned_records_clients_that_disconnect(reply: Reply) -> None:
     with FakeProvider(reply) as fake:
-        with socket.create_connection(("127.0.0.1", port(fake)), timeout=60) as connection:
-            # With unread data, or without, the end of a connection looks different.
+        with socket.create_connection(("127.0.0.1", port(fake)), timeout=HANG_S) as connection:
+            # A reset, since a plain close looks different if data is unread.
             zero = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, zero)
             body = b'{"stream": true}'
             head = b"POST /v1/x HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
             connection.sendall(head + body)
-            until(lambda: fake.requests)
+            wait_until(lambda: fake.requests)
             assert fake.abandoned == []
-        until(lambda: fake.abandoned)
+        wait_until(lambda: fake.abandoned)
     assert fake.abandoned == fake.requests
 
 
-def test_after_it_hung_up_it_answers_again() -> None:
+def test_hang_up_accepts_new_connections() -> None:
     with FakeProvider(Reply(fault="hang"), Reply("back")) as fake, ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, fake, model="m")
-        until(lambda: fake.requests)
+        wait_until(lambda: fake.requests)
         fake.hang_up()
         with pytest.raises(requests.ConnectionError):
             first.result()
@@ -429,7 +464,7 @@ def test_after_it_hung_up_it_answers_again() -> None:
     assert answer["choices"][0]["message"]["content"] == "back"
 
 
-def test_the_fixture_starts_as_many_as_are_wanted(
+def test_fixture_starts_several_providers(
     fake_provider: Callable[..., FakeProvider],  # noqa: F811 - a fixture is imported to be used
 ) -> None:
     down, up = fake_provider(Reply(status=503)), fake_provider(Reply("hello"), models=("a",))
@@ -446,13 +481,13 @@ started = []
 def test_one(fake_provider):
     started.append(fake_provider())
 
-def test_it_ended():
+def test_it_stopped():
     assert started[0]._server.socket.fileno() == -1
 """
 
 
 @pytest.mark.slow
-def test_the_fixture_ends_what_it_started(tmp_path) -> None:
+def test_fixture_stops_what_it_started(tmp_path) -> None:
     script = tmp_path / "test_fixture.py"
     script.write_text(FIXTURE_AT_WORK)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", script]
@@ -462,7 +497,7 @@ def test_the_fixture_ends_what_it_started(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_without_pytest_all_but_the_fixture_is_there() -> None:
+def test_module_works_without_pytest() -> None:
     script = (
         "import sys; sys.modules['pytest'] = None; import inference_providers.testing as t;"
         "print(sorted(t.__all__), hasattr(t, 'fake_provider'))"

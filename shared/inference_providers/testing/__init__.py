@@ -1,4 +1,4 @@
-r"""A provider on loopback that plays a script, for tests of what a real one does when it fails.
+r"""A scriptable provider on loopback, to test how your code handles a failing provider.
 
 ```python
 with FakeProvider(Reply(status=429), Reply("hello")) as fake:
@@ -6,28 +6,28 @@ with FakeProvider(Reply(status=429), Reply("hello")) as fake:
     AutoChatModel("fake/mixtral-8x7b", registry=registry).invoke("Hi")
     fake.requests[0].body["messages"]
 ```
-It is a real HTTP server, so SDKs, streams and broken connections are the real thing.
+It is a real HTTP server, so SDKs, streams and broken connections behave as in production.
 
-| a provider that … | is |
+| a provider that … | script |
 |---|---|
-| refuses, with any status, body and headers | `Reply(status=429, headers={"retry-after": "7"})` |
-| declines to answer | `Reply(refusal="I cannot help with that.")` |
+| fails with any status, body and headers | `Reply(status=429, headers={"retry-after": "7"})` |
+| refuses to answer | `Reply(refusal="I cannot help with that.")` |
 | is down | `FakeProvider(listens=False)` |
-| accepts and never answers | `Reply(fault="hang")` |
+| accepts the connection and never answers | `Reply(fault="hang")` |
 | resets the connection | `Reply(fault="reset")` |
-| is slow to begin, or between chunks | `Reply(delay_s=9)`, `Reply(chunk_delay_s=9)` |
+| is slow to start, or between chunks | `Reply(delay_s=9)`, `Reply(chunk_delay_s=9)` |
 | stalls in the middle of a stream | `Reply("a b c", cut_after=3, fault="hang")` |
 | ends a stream too early | `Reply("a b c", cut_after=3)` |
-| breaks off, stream or not | `Reply("a b c", cut_after=3, fault="close")` |
+| breaks the connection in the middle | `Reply("a b c", cut_after=3, fault="close")` |
 | breaks off inside a tool call | `Reply(tool_calls=(…,), argument_chunks=4, cut_after=9)` |
 | sends an error inside a stream | `Reply("a b c", cut_after=3, at_cut={"error": {…}})` |
 | sends an empty stream | `Reply(cut_after=0, at_cut="data: [DONE]\n\n")` |
-| sends a page, or half of its JSON | `Reply(body="<html>")`, `Reply(body='{"id')` |
-| sends bytes that are no text | `Reply(body=b"\xff")`, `Reply(cut_after=1, at_cut=b"\xff")` |
-| only keeps the connection alive | `Reply(keep_alive_s=math.inf)` |
-| comes to no end | `Reply(fault="endless_headers")`, `Reply(fault="endless_body")` |
+| sends HTML, or half of its JSON | `Reply(body="<html>")`, `Reply(body='{"id')` |
+| sends bytes that are not text | `Reply(body=b"\xff")`, `Reply(cut_after=1, at_cut=b"\xff")` |
+| sends keep-alives and nothing else | `Reply(keep_alive_s=math.inf)` |
+| never stops sending | `Reply(fault="endless_headers")`, `Reply(fault="endless_body")` |
 
-As a fixture of pytest, imported in `conftest.py`:
+The module also has a pytest fixture; import it in `conftest.py`:
 
 ```python
 from inference_providers.testing import fake_provider  # noqa: F401
@@ -36,7 +36,7 @@ from inference_providers.testing import fake_provider  # noqa: F401
 def test_it_waits(fake_provider):
     fake = fake_provider(Reply(status=429), Reply("hello"))
 ```
-Without pytest installed everything here is there but the fixture.
+Without pytest installed, everything but the fixture is available.
 """
 
 from __future__ import annotations
@@ -54,14 +54,17 @@ __all__ = ["FakeProvider", "Fault", "Reply", "Request"]
 
 try:
     import pytest
-except ModuleNotFoundError:  # whoever tests with something else has the rest
+except ModuleNotFoundError:  # pytest is optional
     pass
 else:
     __all__ += ["fake_provider"]
 
     @pytest.fixture
     def fake_provider() -> Iterator[Callable[..., FakeProvider]]:
-        """Return what starts a `FakeProvider`, with its arguments; it ends with the test."""
+        """Return a function that starts a `FakeProvider`, which stops with the test.
+
+        Its arguments are those of `FakeProvider`.
+        """
         with ExitStack() as stack:
 
             def start(*replies: Reply, **arguments: Any) -> FakeProvider:

@@ -1,7 +1,7 @@
-"""The server behind `FakeProvider`: it plays a `Reply`, with whatever goes wrong in it.
+"""The HTTP server of `FakeProvider`, which sends each `Reply` with the faults it asks for.
 
-Every wait of a handler is a read of its connection, so it ends when the client
-leaves, and when the provider hangs up.
+A handler waits by reading from its connection, so every wait ends when the client disconnects
+or the provider hangs up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
-from inference_providers.testing.replies import Reply, Request, chunks, completion, event
+from inference_providers.testing.replies import Reply, Request, chunks, completion, encode_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,27 +32,27 @@ _KEEP_ALIVE_EVERY_S = 0.02
 _FLOOD_EVERY_S = 0.005
 _FLOOD_BYTES = 16384
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-"""Closing drops what is unsent and resets the connection."""
+"""With this option, closing a socket discards unsent data and resets the connection."""
 
 
 class FakeProvider:
     """An OpenAI-compatible server on a free loopback port.
 
-    It plays its replies in order, and the last one for ever. `GET /v1/models` lists
-    `models`. Use it as a context manager: leaving closes every connection, so no
-    reply that hangs outlives it.
+    It sends its replies in order and then repeats the last one. `GET /v1/models` lists
+    `models`. Use it as a context manager: leaving it closes every connection, so a reply
+    that hangs does not outlive it.
 
     Args:
-        *replies: What to answer, in order. A function of the request may stand for a
-            reply.
-        models: The ids it lists.
-        listens: Whether connections are accepted. If not they are refused, as those to
-            a server that is down.
+        *replies: The replies, in order; each a `Reply` or a function that returns one for a
+            request. Default: one greeting.
+        models: The model ids it lists.
+        listens: Whether it accepts connections. If not, they are refused, as by a server that
+            is down.
 
     Attributes:
-        requests: The chat requests that came, in order.
-        listings: The requests for the list of models that came.
-        abandoned: The chat requests whose client left before the reply was over.
+        requests: The chat requests received, in order.
+        listings: The requests for the model list received, in order.
+        abandoned: The chat requests whose client disconnected before the reply was complete.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class FakeProvider:
         self.listings: list[Request] = []
         self.abandoned: list[Request] = []
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler(), bind_and_activate=False)
-        # Two sockets that both allow reuse may get the same free port until one listens.
+        self._server = _Server(("127.0.0.1", 0), self._handler_class(), bind_and_activate=False)
+        # Two sockets that allow reuse may get the same free port until one of them listens.
         self._server.allow_reuse_address = listens
         self._server.server_bind()
         self._thread: threading.Thread | None = None
         if listens:
             self._server.server_activate()
-            # A small interval, since leaving the context waits for it.
+            # Leaving the context waits up to this interval.
             self._thread = threading.Thread(
                 target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
             )
@@ -98,18 +98,18 @@ class FakeProvider:
 
     @property
     def base_url(self) -> str:
-        """Where it listens, as clients want it: `http://127.0.0.1:PORT/v1`."""
+        """The base URL for clients: `http://127.0.0.1:PORT/v1`."""
         return f"http://127.0.0.1:{self._server.server_port}/v1"
 
     def row(
         self, models: Mapping[str, Any], *, key: str | None = None, **row: Any
     ) -> dict[str, Any]:
-        """Return a provider row for a registry.
+        """Return this provider as a row of a registry.
 
         Args:
-            models: Canonical name → model id or entry.
-            key: The variable its key is read from; none is needed without.
-            **row: Further fields of the row.
+            models: Canonical names, each with a model id or an entry.
+            key: The environment variable of its key; `None` if it needs no key.
+            **row: Further fields of the row; they replace the default ones.
         """
         return {
             "name": "Fake",
@@ -120,16 +120,16 @@ class FakeProvider:
         }
 
     def hang_up(self) -> None:
-        """Close every connection, as a provider that restarts; new ones are accepted."""
+        """Close every connection, as a restart would; new connections are accepted."""
         self._server.hang_up()
 
-    def _next(self, request: Request) -> Reply:
+    def _next_reply(self, request: Request) -> Reply:
         with self._lock:
             self.requests.append(request)
             reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         return reply if isinstance(reply, Reply) else reply(request)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler_class(self) -> type[BaseHTTPRequestHandler]:
         provider = self
 
         class Handler(_Handler):
@@ -139,43 +139,43 @@ class FakeProvider:
 
 
 class _Server(ThreadingHTTPServer):
-    """Knows its connections, so that it can end them; the base would wait for clients."""
+    """Tracks its connections to close them; the base class would wait for clients."""
 
     daemon_threads = True
-    request_queue_size = 128  # with the default of 5, a batch waits a second to connect
+    request_queue_size = 128  # the default of 5 makes a batch wait a second to connect
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._open: dict[threading.Thread, Any] = {}
-        self._opening = threading.Lock()
+        self._connections: dict[threading.Thread, Any] = {}
+        self._lock = threading.Lock()
         super().__init__(*args, **kwargs)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Handle one connection in a thread of its own."""
+        """Handle one connection in its own thread."""
         thread = threading.Thread(
             target=self.process_request_thread, args=(request, client_address), daemon=True
         )
-        with self._opening:
-            self._open = {t: held for t, held in self._open.items() if t.is_alive()}
-            self._open[thread] = request
+        with self._lock:
+            self._connections = {t: held for t, held in self._connections.items() if t.is_alive()}
+            self._connections[thread] = request
             thread.start()
 
     def hang_up(self) -> None:
-        """Close every connection, and wait until its handler has ended."""
-        with self._opening:
-            was_open, self._open = self._open, {}
-        for connection in was_open.values():
-            with suppress(OSError):  # its handler has closed it already
+        """Close every connection, and wait for its handler."""
+        with self._lock:
+            closing, self._connections = self._connections, {}
+        for connection in closing.values():
+            with suppress(OSError):  # its handler has already closed it
                 connection.shutdown(socket.SHUT_RDWR)
-        for thread in was_open:
+        for thread in closing:
             thread.join()
 
     def has_hung_up(self) -> bool:
-        """Say whether the calling handler's connection was ended from here."""
-        with self._opening:
-            return threading.current_thread() not in self._open
+        """Whether `hang_up` closed the calling handler's connection."""
+        with self._lock:
+            return threading.current_thread() not in self._connections
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent about clients that leave; they may."""
+        """Ignore clients that disconnect."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -184,83 +184,83 @@ class _Handler(BaseHTTPRequestHandler):
     fake: FakeProvider
     server: _Server
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else an answer in two writes waits 40 ms for an ACK
-    _in_frames = False
+    disable_nagle_algorithm = True  # otherwise a response in two writes waits 40 ms for an ACK
+    _chunked = False
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Say nothing: stderr is the test's."""
+        """Log nothing; stderr belongs to the test."""
 
     def do_GET(self) -> None:
-        """List the models."""
-        self.fake.listings.append(self._request(None))
+        """Send the model list."""
+        self.fake.listings.append(self._recorded(None))
         listing = {"object": "list", "data": [{"id": name} for name in self.fake.models]}
-        self._send(Reply(body=listing))
+        self._send_whole(Reply(body=listing))
 
     def do_POST(self) -> None:
-        """Play the next reply."""
+        """Send the next reply."""
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
-        request = self._request(json.loads(raw or "null"))
-        reply = self.fake._next(request)  # noqa: SLF001 - one class in two parts
+        request = self._recorded(json.loads(raw or "null"))
+        reply = self.fake._next_reply(request)  # noqa: SLF001 - the handler is part of the provider
         try:
-            self._play(reply, request.body or {})
+            self._send_reply(reply, request.body or {})
         except ConnectionError:
             self.close_connection = True
             if not self.server.has_hung_up():
                 self.fake.abandoned.append(request)
 
-    def _request(self, body: Any) -> Request:
+    def _recorded(self, body: Any) -> Request:
         headers = {name.lower(): value for name, value in self.headers.items()}
         return Request(self.command, self.path, headers, body)
 
-    def _play(self, reply: Reply, asked: Any) -> None:
+    def _send_reply(self, reply: Reply, request: Any) -> None:
         self._pause(reply.delay_s)
-        at_once = reply.cut_after is None and reply.fault != "endless_body"
-        if reply.fault == "endless_headers" or (reply.fault and at_once):
-            self._strike(reply.fault)
-        elif reply.body is None and reply.status == HTTPStatus.OK and asked.get("stream"):
-            self._stream(reply, asked)
+        before_output = reply.cut_after is None and reply.fault != "endless_body"
+        if reply.fault == "endless_headers" or (reply.fault and before_output):
+            self._apply_fault(reply.fault)
+        elif reply.body is None and reply.status == HTTPStatus.OK and request.get("stream"):
+            self._send_stream(reply, request)
         elif reply.body is None and reply.status == HTTPStatus.OK:
-            self._send(reply._replace(body=completion(reply, asked)))
+            self._send_whole(reply._replace(body=completion(reply, request)))
         else:
-            self._send(reply)
+            self._send_whole(reply)
 
-    def _send(self, reply: Reply) -> None:
+    def _send_whole(self, reply: Reply) -> None:
         error = {"error": {"message": f"scripted {reply.status}", "code": reply.status}}
-        payload, kind = _payload(error if reply.body is None else reply.body)
+        payload, kind = _encode_body(error if reply.body is None else reply.body)
         if reply.fault == "endless_body" or reply.keep_alive_s:
-            self._begin(reply, {"content-type": kind, "connection": "close"})
+            self._send_headers(reply, {"content-type": kind, "connection": "close"})
         else:
-            self._begin(reply, {"content-type": kind, "content-length": str(len(payload))})
-        self._keep_alive(reply.keep_alive_s, b"\n")
+            self._send_headers(reply, {"content-type": kind, "content-length": str(len(payload))})
+        self._send_keep_alives(reply.keep_alive_s, b"\n")
         if reply.fault:
             self.wfile.write(payload[: len(payload) // 2])
-            self._strike(reply.fault)
+            self._apply_fault(reply.fault)
         else:
             self.wfile.write(payload)
 
-    def _stream(self, reply: Reply, asked: Any) -> None:
+    def _send_stream(self, reply: Reply, request: Any) -> None:
         headers = {"content-type": "text/event-stream", "connection": "close"}
-        self._in_frames = reply.fault == "close"  # else the end of a stream is no fault in HTTP
-        if self._in_frames:
+        self._chunked = reply.fault == "close"  # without framing, an early end is legal HTTP
+        if self._chunked:
             headers["transfer-encoding"] = "chunked"
-        self._begin(reply, headers)
-        self._keep_alive(reply.keep_alive_s, b": keep-alive\n\n")
+        self._send_headers(reply, headers)
+        self._send_keep_alives(reply.keep_alive_s, b": keep-alive\n\n")
         cut = 0 if reply.fault == "endless_body" and reply.cut_after is None else reply.cut_after
-        for n, chunk in enumerate(chunks(reply, asked)):
+        for n, chunk in enumerate(chunks(reply, request)):
             if n == cut:
                 break
-            self._write(event(chunk))
+            self._write(encode_event(chunk))
             self._pause(reply.chunk_delay_s)
         else:
             self._write(b"data: [DONE]\n\n")
             self._write(b"")
             return
         if reply.at_cut is not None:
-            self._write(event(reply.at_cut))
+            self._write(encode_event(reply.at_cut))
         if reply.fault:
-            self._strike(reply.fault)
+            self._apply_fault(reply.fault)
 
-    def _begin(self, reply: Reply, headers: Mapping[str, str]) -> None:
+    def _send_headers(self, reply: Reply, headers: Mapping[str, str]) -> None:
         self.close_connection = "connection" in headers
         self.send_response(reply.status)
         for name, value in {**headers, **reply.headers}.items():
@@ -268,21 +268,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _write(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if self._in_frames else data)
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
-    def _keep_alive(self, seconds: float, data: bytes) -> None:
+    def _send_keep_alives(self, seconds: float, data: bytes) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._write(data)
             self._pause(_KEEP_ALIVE_EVERY_S)
 
-    def _strike(self, fault: Fault) -> None:
+    def _apply_fault(self, fault: Fault) -> None:
         self.close_connection = True
         if fault == "hang":
             self._pause(math.inf)
         elif fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            self.rfile.close()  # it holds the connection open
+            self.rfile.close()  # it keeps the connection open
             self.connection.close()
         elif fault == "endless_headers":
             self.wfile.write(b"HTTP/1.1 200 OK\r\n")
@@ -296,16 +296,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._pause(_FLOOD_EVERY_S)
 
     def _pause(self, seconds: float) -> None:
-        """Wait.
+        """Wait for some seconds.
 
         Raises:
-            ConnectionAbortedError: The client left, or the provider hung up.
+            ConnectionAbortedError: The client disconnected, or the provider hung up.
         """
         if seconds <= 0:
             return
         self.connection.settimeout(None if math.isinf(seconds) else seconds)
         try:
-            self.connection.recv(1)  # nothing is due from a client, so this waits
+            self.connection.recv(1)  # a client sends nothing now, so this waits
         except TimeoutError:
             return
         finally:
@@ -313,7 +313,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise ConnectionAbortedError
 
 
-def _payload(body: Any) -> tuple[bytes, str]:
+def _encode_body(body: Any) -> tuple[bytes, str]:
     if isinstance(body, bytes):
         return body, "application/octet-stream"
     if isinstance(body, str):
