@@ -393,7 +393,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> Request:
-        """Return one call's request: this model's settings, and over them the call's own."""
+        """Return the request of one call: the model's settings, overridden by the call's."""
         fields = {**self._request_fields, **kwargs}
         if "response_format" in fields:
             response_format = normalize_response_format(fields.pop("response_format"))

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -23,6 +24,7 @@ from pydantic import (
 
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
+from inference_providers.model_names.canonical import did_you_mean
 from inference_providers.routing.resolver import Resolver
 from inference_providers.settings import DEFAULT_SETTINGS
 from inference_providers.types import Plan, Route, Selection, Sort, as_names
@@ -31,7 +33,7 @@ from langchain_autoprovider.options import ModelNames, RoutingOptions
 from langchain_autoprovider.protocols import connections
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from inference_providers.registry.registry import Registry
 
@@ -78,7 +80,11 @@ class RoutedModel(BaseModel):
 
     def __init__(self, model: ModelNames = None, **options: Unpack[RoutingOptions]) -> None:
         arguments: dict[str, Any] = {"model": model, **options}
-        super().__init__(**arguments)
+        try:
+            super().__init__(**arguments)
+        except ValidationError as error:
+            _note_unknown_arguments(error, type(self).model_fields)
+            raise
         _ = self._resolver  # checks the names
 
     @model_validator(mode="before")
@@ -189,6 +195,14 @@ class RoutedModel(BaseModel):
         state = super().__getstate__()
         fields = {k: v for k, v in state["__dict__"].items() if k not in self._derived}
         return {**state, "__dict__": fields}
+
+
+def _note_unknown_arguments(error: ValidationError, names: Iterable[str]) -> None:
+    """Add similar names to an error about arguments that do not exist."""
+    for detail in error.errors(include_input=False, include_context=False, include_url=False):
+        if detail["type"] == "extra_forbidden":
+            name = str(detail["loc"][0])
+            error.add_note(f"unknown argument {name!r}{did_you_mean(name, names)}")
 
 
 def _normalized(argument: str, value: Any) -> Any:

@@ -302,8 +302,10 @@ def test_constructor_refuses_what_cannot_work(
 
 
 def test_constructor_refuses_a_misspelled_argument() -> None:
-    with pytest.raises(ValueError, match="temprature"):
-        AutoChatModel("gpt-oss-120b", temprature=0)
+    with pytest.raises(ValueError, match="temprature") as caught:
+        AutoChatModel("gpt-oss-120b", temprature=0)  # type: ignore[call-arg]
+    notes = ["unknown argument 'temprature'; did you mean 'temperature'?"]
+    assert caught.value.__notes__ == notes
 
 
 def test_model_name_is_the_first_name() -> None:
