@@ -14,7 +14,7 @@ from langchain_autoprovider import AutoChatModel, AutoEmbeddings
 
 README = Path(__file__).parents[1] / "README.md"
 SHORTEST, LONGEST = 80, 160  # characters of a passage
-QUESTION = "Which exit codes does the command have?"
+QUESTION = "Which frameworks does autoprovider work with?"
 
 # Vectors of different models cannot be compared, so embeddings name one model. With a key,
 # "text-embedding-3-small" or "bge-m3" give far better results than the small one used here.

@@ -1,4 +1,4 @@
-"""Every example and every block of the README runs."""
+"""Every example, and every code block of the README and the documentation, runs."""
 
 from __future__ import annotations
 
@@ -16,77 +16,101 @@ from inference_providers import ProviderList
 from inference_providers.updates import effective_registry, merge_policy, updater
 
 ROOT = Path(__file__).parents[1]
+COMMAND = Path(sys.executable).with_name("autoprovider")
 README = (ROOT / "README.md").read_text()
 REGISTRY_PAGE = (ROOT / "docs" / "registry.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED_FILES = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md"))]
+
+pytestmark = [pytest.mark.slow, pytest.mark.embedded]
 
 
-def blocks(language: str, text: str = README) -> list[str]:
+def code_blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
+def run(*command: str, **options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **options}
+    )
+
+
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
-def test_the_example_runs(example: Path) -> None:
-    # LlamaIndex's agents look at every attribute of theirs, deprecated ones too.
+def test_example_runs_on_the_embedded_model(example: Path) -> None:
+    # LlamaIndex's agents read all of their attributes, deprecated ones too.
     warnings = ["-W", "error", "-W", "ignore::DeprecationWarning:inspect"]
-    done = subprocess.run(
-        [sys.executable, *warnings, str(example)], capture_output=True, text=True, check=False
+    process = run(sys.executable, *warnings, str(example))
+    assert process.returncode == 0, process.stderr
+    assert "Answered by embedded" in process.stdout
+
+
+def test_demo_uses_the_provider_whose_key_is_set() -> None:
+    """No provider can be reached here, so its name is in the failure."""
+    process = run(
+        sys.executable,
+        str(ROOT / "examples" / "demo.py"),
+        GROQ_API_KEY="gsk-made-up",
+        HTTPS_PROXY="http://127.0.0.1:9",
     )
-    assert done.returncode == 0, done.stderr
-    assert "Answered by embedded" in done.stdout
+    assert "Asking groq/" in process.stdout
+    assert "No route answered" in process.stderr
+    assert "gsk-made-up" not in process.stdout + process.stderr
 
 
-def test_the_demo_uses_the_provider_whose_key_is_set() -> None:
-    """No provider can be reached here, so what it tries shows in its failure."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "demo.py")],
-        env={**os.environ, "GROQ_API_KEY": "gsk-made-up", "HTTPS_PROXY": "http://127.0.0.1:9"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Asking groq/" in done.stdout
-    assert "No route answered" in done.stderr
-    assert "gsk-made-up" not in done.stdout + done.stderr
-
-
-def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_page_python_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {}
-    found = blocks("python")
-    assert len(found) >= 5
-    for block in found:
-        exec(compile(block, "README.md", "exec"), names)
-    assert "set GROQ_API_KEY" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
-def test_the_pages_python_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, object] = {}
-    found = blocks("python", page.read_text())
-    assert found
-    for block in found:
+    blocks = code_blocks("python", page.read_text())
+    assert blocks
+    for block in blocks:
         exec(compile(block, page.name, "exec"), names)
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
-def test_the_pages_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+def test_readme_python_shows_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:
+    for block in code_blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert "set GROQ_API_KEY" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", LINKED_FILES, ids=lambda p: p.name)
+def test_page_links_and_paths_exist(page: Path) -> None:
+    text = page.read_text()
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (page.parent / link).exists(), link
+    folders = "docs|examples|benchmarks|scripts|shared|tests|registry|requirements"
+    packages = "langchain_autoprovider|llamaindex_autoprovider"
+    for path in re.findall(rf"`((?:{folders}|{packages})/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
 
 
-def test_the_readmes_session_is_what_a_user_sees() -> None:
-    (session,) = blocks("pycon")
-    parser = doctest.DocTestParser()
+def test_readme_has_no_relative_link() -> None:
+    """A package index shows the README; there is nothing that a relative link could lead to."""
+    assert re.findall(r"\]\((?!https://)[^)]*\)", README) == []
+
+
+def test_readme_session_is_what_a_user_sees() -> None:
+    (session,) = code_blocks("pycon")
     flags = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
-    test = parser.get_doctest(session, {}, "README.md", "README.md", 0)
-    told: list[str] = []
-    results = doctest.DocTestRunner(optionflags=flags).run(test, out=told.append)
+    test = doctest.DocTestParser().get_doctest(session, {}, "README.md", "README.md", 0)
+    report: list[str] = []
+    results = doctest.DocTestRunner(optionflags=flags).run(test, out=report.append)
     assert results.attempted >= 7
-    assert results.failed == 0, "".join(told)
+    assert results.failed == 0, "".join(report)
 
 
-def test_the_registry_pages_python_says_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = blocks("python", REGISTRY_PAGE)
+def test_readme_numbers_are_those_of_the_registry() -> None:
+    providers, models, shared = re.findall(
+        r"lists (\d+) providers and (\d+) chat models; (\d+) of them", README
+    )[0]
+    registry = ProviderList().registry
+    assert len(registry.providers) == int(providers)
+    assert len(registry.models) == int(models)
+    assert sum(len(ids) > 1 for ids in registry.models.values()) == int(shared)
+
+
+def test_registry_page_python_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = code_blocks("python", REGISTRY_PAGE)
     exec(compile(block, "docs/registry.md", "exec"), {})
     *targets, error = capsys.readouterr().out.splitlines()
     assert targets == [
@@ -97,10 +121,8 @@ def test_the_registry_pages_python_says_what_it_shows(capsys: pytest.CaptureFixt
     assert f"# {error}\n" in block
 
 
-def test_the_registry_pages_files_are_laid_over_the_registry(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = blocks("json", REGISTRY_PAGE)
+def test_registry_page_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = code_blocks("json", REGISTRY_PAGE)
     assert [len(file.splitlines()) for file in files] == [5, 11]
     for n, file in enumerate(files):
         path = tmp_path / f"{n}.json"
@@ -112,37 +134,39 @@ def test_the_registry_pages_files_are_laid_over_the_registry(
                 assert provider_id in registry.models[model]
 
 
-def test_the_registry_pages_commands_and_variables_exist() -> None:
-    bash = "\n".join(blocks("bash", REGISTRY_PAGE))
+def test_registry_page_commands_and_variables_exist() -> None:
+    bash = "\n".join(code_blocks("bash", REGISTRY_PAGE))
     commands = re.findall(r"^autoprovider ((?:registry )?\w+)", bash, re.MULTILINE)
     assert set(commands) == {"update", "verify", "registry keygen", "registry sign"}
-    known = {effective_registry.REGISTRY_VARIABLE, updater.URL_VARIABLE, updater.KEYS_VARIABLE}
-    assert {*re.findall(r"^export (\w+)", bash, re.MULTILINE)} == {*known, updater.ALLOW_VARIABLE}
+    variables = {effective_registry.REGISTRY_VARIABLE, updater.URL_VARIABLE, updater.KEYS_VARIABLE}
+    assert {*re.findall(r"^export (\w+)", bash, re.MULTILINE)} == {
+        *variables,
+        updater.ALLOW_VARIABLE,
+    }
     allowed = re.search(r"export AUTOPROVIDER_ALLOW_PROVIDERS=(.*)", bash)
     assert allowed
     assert merge_policy.allowed_hosts([allowed[1]])
-    command = Path(sys.executable).with_name("autoprovider")
     for words in dict.fromkeys(commands):
-        done = subprocess.run(
-            [command, *words.split(), "--help"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, words
+        process = run(str(COMMAND), *words.split(), "--help")
+        assert process.returncode == 0, words
         for option in re.findall(rf"{words} .*?(--\w+)", bash):
-            assert option in done.stdout
+            assert option in process.stdout
 
 
-def test_the_readmes_commands_exist() -> None:
-    command = Path(sys.executable).with_name("autoprovider")
-    commands = re.findall(
-        r"^autoprovider ((?:local )?\w+)", "\n".join(blocks("bash")), re.MULTILINE
-    )
-    assert len(commands) >= 5
-    for words in commands:
-        done = subprocess.run(
-            [command, *words.split(), "--help"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, words
-    targets = re.findall(r"^make (\w+)", "\n".join(blocks("bash")), re.MULTILINE)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_page_commands_exist(page: Path) -> None:
+    bash = "\n".join(code_blocks("bash", page.read_text()))
+    for words in dict.fromkeys(
+        re.findall(r"^autoprovider ((?:local |registry )?\w+)", bash, re.MULTILINE)
+    ):
+        process = run(str(COMMAND), *words.split(), "--help")
+        assert process.returncode == 0, words
+
+
+def test_readme_and_contributing_make_targets_exist() -> None:
+    bash = "\n".join(code_blocks("bash"))
+    assert re.findall(r"^make (\w+)", bash, re.MULTILINE) == ["demo", "test"]
     makefile = (ROOT / "Makefile").read_text()
-    assert targets == ["demo", "test"]
-    assert all(f"\n{target}:" in makefile for target in targets)
+    targets = re.findall(r"`make ([\w-]+)`", README + (ROOT / "CONTRIBUTING.md").read_text())
+    assert {"check", "test", "lint", "format"} <= {*targets}
+    assert [target for target in targets if f"\n{target}:" not in makefile] == []

@@ -1,4 +1,4 @@
-"""The wheel, installed in a clean environment beside openai 2, with the source out of reach."""
+"""The wheel in a clean environment with openai 2, without the source."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.wheel
+
 ROOT = Path(__file__).parents[1]
 CLEAN = ROOT / ".venv-wheel"
-"""Made by `make test` from requirements/openai2.txt; holds our dependencies, not us."""
+"""`make test` creates it from requirements/openai2.txt: our dependencies without this package."""
 
 SCRIPT = """
 import asyncio, sys, warnings
@@ -25,7 +27,7 @@ import inference_providers, langchain_autoprovider, llamaindex_autoprovider, ope
 from inference_providers import ProviderList, Registry
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
-from llama_index.llms.openai import OpenAI  # whose package keeps openai at 2
+from llama_index.llms.openai import OpenAI  # its package requires openai 2
 from llamaindex_autoprovider import AutoLLM
 
 source = Path({root!r})
@@ -70,7 +72,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_the_registry_and_nothing_that_runs_by_itself(wheel: Path) -> None:
+def test_wheel_has_the_registry_and_no_startup_files(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "inference_providers/providers.json" in names
     assert "inference_providers/registry/providers.schema.json" in names
@@ -82,35 +84,35 @@ def test_the_wheel_holds_the_registry_and_nothing_that_runs_by_itself(wheel: Pat
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the interpreter of an environment with the wheel and without the source."""
+    """Return the interpreter of an environment that has the wheel but not the source."""
     assert CLEAN.is_dir(), "run the tests with `make test`"
     environment = tmp_path_factory.mktemp("clean") / "env"
     shutil.copytree(CLEAN, environment, symlinks=True)
-    own = environment / "bin" / "python"
-    install = [str(own), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    interpreter = environment / "bin" / "python"
+    install = [str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*install, str(wheel)], check=True, capture_output=True)
-    return own
+    return interpreter
 
 
 def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    ours = ("PYTHONPATH", "PYTEST_")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    removed = ("PYTHONPATH", "PYTEST_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     command = [str(python), *arguments]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
-def test_the_wheel_works_with_the_source_out_of_reach(python: Path, tmp_path: Path) -> None:
-    done = run(python, "-W", "error", "-c", SCRIPT.format(root=str(ROOT)), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "the wheel works\n"
+def test_wheel_works_without_the_source(python: Path, tmp_path: Path) -> None:
+    process = run(python, "-W", "error", "-c", SCRIPT.format(root=str(ROOT)), cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == "the wheel works\n"
     listing = run(python, "-m", "inference_providers.cli", "models", cwd=tmp_path)
     assert "gpt-oss-120b" in listing.stdout, listing.stderr
 
 
-def test_llamaindex_users_get_the_same_beside_its_own_openai_class(python: Path) -> None:
-    suite = ("tests/llamaindex", "tests/test_parity.py")  # as they pass here with openai 3
-    done = run(python, "-P", "-m", "pytest", "-p", "no:cacheprovider", *suite, cwd=ROOT)
-    assert done.returncode == 0, done.stdout[-5000:]
-    passed = re.search(r"=+ (\d+) passed in ", done.stdout)
-    assert passed, done.stdout[-500:]
+def test_wheel_passes_the_llamaindex_tests_with_openai_2(python: Path) -> None:
+    suite = ("tests/llamaindex", "tests/test_parity.py")  # they pass here with openai 3
+    process = run(python, "-P", "-m", "pytest", "-p", "no:cacheprovider", *suite, cwd=ROOT)
+    assert process.returncode == 0, process.stdout[-5000:]
+    passed = re.search(r"=+ (\d+) passed in ", process.stdout)
+    assert passed, process.stdout[-500:]
     assert int(passed[1]) > 300
