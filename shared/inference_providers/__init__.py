@@ -1,4 +1,4 @@
-"""Which provider serves a model here: registry, resolution and failover, without a framework.
+"""Registry, routing and failover for language models, without a framework.
 
 ```python
 from inference_providers import ProviderList
@@ -17,6 +17,7 @@ from inference_providers.errors import (
     LocalServerError,
     MissingPackageError,
     NoRouteError,
+    PromptTooLongError,
     RegistryError,
     StreamInterrupted,
     UnknownModelError,
@@ -39,6 +40,7 @@ __all__ = [
     "MissingPackageError",
     "NoRouteError",
     "Plan",
+    "PromptTooLongError",
     "ProviderList",
     "Registry",
     "RegistryError",

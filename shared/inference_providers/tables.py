@@ -17,7 +17,7 @@ TEXT_WIDTH = 120
 
 
 class Table(NamedTuple):
-    """Title, column heads and rows of text."""
+    """Title, column headings and rows of text."""
 
     title: str
     columns: tuple[str, ...]
@@ -25,24 +25,24 @@ class Table(NamedTuple):
 
 
 def draw(table: Table) -> RichTable:
-    """Return the rich table, to be printed on a console of the caller's.
+    """Return the table as a rich table, for printing on any console.
 
-    Cells are taken literally: model ids hold brackets that rich would read as markup.
+    Cells are literal text: model ids contain brackets that rich would read as markup.
     """
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - rich is slow to load and only drawing needs it
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - slow to load, and only drawing needs it
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    drawn = RichTable(title=table.title, title_justify="left", box=SIMPLE_HEAD)
+    rich_table = RichTable(title=table.title, title_justify="left", box=SIMPLE_HEAD)
     for column in table.columns:
-        drawn.add_column(column, overflow="fold")
+        rich_table.add_column(column, overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    return drawn
+        rich_table.add_row(*(Text(cell) for cell in row))
+    return rich_table
 
 
 def as_text(table: Table) -> str:
-    """Return the table as plain text, `TEXT_WIDTH` columns wide at the most."""
+    """Return the table as plain text, at most `TEXT_WIDTH` columns wide."""
     console = _console()
     console.print(draw(table))
     return console.export_text().rstrip("\n")

@@ -1,8 +1,8 @@
-"""The values everything else passes around: frozen, printable, without keys.
+"""The values that all other modules exchange: frozen, printable, without keys.
 
-`Provider`, `Endpoint`, `Model` and `Quirks` have the shape of the registry
-file (see `inference_providers.registry.registry`); `Route`, `Plan` and what follows are
-made from them. A `Route` names the variable that holds a key, never the key.
+`Provider`, `Endpoint`, `Model` and `Quirks` have the shape of the registry file (see
+`inference_providers.registry.registry`). `Route` and `Plan` are built from them. A `Route` names
+the variable that holds a key, never the key.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ _Price = Annotated[float, Meta(ge=0)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
 
 ON_THIS_MACHINE = frozenset({"local", "embedded"})
-"""Kinds whose models are found by looking, not read from the registry."""
+"""Kinds whose models are discovered at run time, not read from the registry."""
 
 
 class Value(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of all values: immutable, hashable, strict about its fields."""
+    """Base of all values: immutable, hashable, refuses unknown fields."""
 
 
 class Cost(Value, frozen=True, kw_only=True, gc=False):
@@ -67,33 +67,32 @@ class Cost(Value, frozen=True, kw_only=True, gc=False):
 
 
 class RateLimits(Value, frozen=True, kw_only=True):
-    """Requests and tokens a minute that one model takes with one key."""
+    """Requests and tokens per minute that a provider allows for one model and one key."""
 
     rpm: AtLeastOne | None = None
     tpm: AtLeastOne | None = None
 
 
 class Quirks(Value, frozen=True, kw_only=True, gc=False, cache_hash=True):
-    """Declared differences of one provider, or one model there, from the protocol it speaks.
+    """Declared differences of a provider, endpoint or model from its protocol.
 
     Attributes:
         max_tokens_field: The request field that limits the answer's length.
-        drop_params: Request fields the provider refuses.
-        stream_usage: Whether a stream may be asked to report token counts.
-        named_tool_choice: Whether a single tool can be demanded by its name.
-            Without it, only that tool is sent and `required` is demanded.
-        forced_tool_choice: Whether a tool call can be demanded at all; else it is left
-            to the model.
-        strict_tools: Whether a tool may ask for its schema to be kept exactly.
-        response_format: The strictest form of JSON output that can be asked for.
-        schema_with_json_object: Whether `json_object` takes the schema along.
-        developer_role: Whether the `developer` role is known; else it is `system`.
-        single_system: Whether only one system message is taken, at the start.
-        drop_message_name: Whether `name` on a message is refused.
-        replay_reasoning: Whether an earlier answer's `reasoning_content` is to be sent back.
-        tool_call_ids: What ids of tool calls must look like: `alnum9` is nine letters
-            and digits.
-        max_n: The most answers one request may ask for.
+        drop_params: Request fields that the provider rejects.
+        stream_usage: Whether a stream can report token counts.
+        named_tool_choice: Whether `tool_choice` can name a tool. If not, only that tool is sent,
+            with `required`.
+        forced_tool_choice: Whether `tool_choice` can require a tool call. If not, the model
+            decides.
+        strict_tools: Whether a tool may have `strict`.
+        response_format: The strictest form of JSON output that is supported.
+        schema_with_json_object: Whether `json_object` accepts a schema.
+        developer_role: Whether the `developer` role is supported; `system` replaces it if not.
+        single_system: Whether only one system message is accepted, at the start.
+        drop_message_name: Whether `name` on a message is rejected.
+        replay_reasoning: Whether `reasoning_content` of earlier answers must be sent back.
+        tool_call_ids: The form of ids of tool calls: `alnum9` is nine letters and digits.
+        max_n: The most answers that one request may ask for.
     """
 
     max_tokens_field: str = "max_tokens"
@@ -115,9 +114,9 @@ class Quirks(Value, frozen=True, kw_only=True, gc=False, cache_hash=True):
 class Model(Value, frozen=True, kw_only=True, gc=False):
     """One model as one provider serves it.
 
-    `None` means unknown, never "no": a capability nobody stated does not rule a
-    route out; so does an `input` without any kind. `context` and `output` are in tokens.
-    `quirks` and `limits` stand in place of the provider's. `dimensions` is of a vector.
+    `None` means unknown, never "no": an unknown capability does not rule a route out, and neither
+    does an empty `input`. `context` and `output` are in tokens, `dimensions` is the length of an
+    embedding. `quirks` and `limits` replace the provider's.
     """
 
     id: str
@@ -140,12 +139,14 @@ class Model(Value, frozen=True, kw_only=True, gc=False):
 
 
 class Auth(Value, frozen=True, kw_only=True):
-    """Which variables open a provider.
+    """Which environment variables hold a provider's key.
 
-    `any_of` lists alternatives in order of preference; each alternative is a
-    list of variables that must all be set. An empty alternative needs no key.
-    `opt_in` marks variables that people set for other reasons: all of them, or the
-    `opt_in_variables`. They count only where the provider is named.
+    Attributes:
+        any_of: Alternatives in order of preference. The variables of an alternative must all be
+            set; an empty one needs no key.
+        opt_in: Whether the variables are usually set for other tools, so that the provider is
+            used only if it is named.
+        opt_in_variables: The variables for which that holds, if it does not hold for all.
     """
 
     any_of: tuple[tuple[str, ...], ...] = ((),)
@@ -154,10 +155,14 @@ class Auth(Value, frozen=True, kw_only=True):
 
 
 class Endpoint(Value, frozen=True, kw_only=True):
-    """Where a provider listens, and which protocol it speaks there.
+    """A base URL of a provider, and the protocol it uses there.
 
-    `quirks` stand in place of all others, where they are those of this endpoint alone.
-    `models_path` is where its models are listed; empty where another endpoint does that.
+    Attributes:
+        protocol: A name in the table of protocols.
+        base_url: May contain `{VARIABLE}` and `{model_id}`.
+        base_url_env: Variables that replace the URL of a local server; the first one set counts.
+        models_path: Where the models are listed; empty if another endpoint lists them.
+        quirks: Replace the model's and the provider's.
     """
 
     protocol: str
@@ -168,16 +173,19 @@ class Endpoint(Value, frozen=True, kw_only=True):
 
 
 Listing = str | Model | tuple[Model | str, ...]
-"""How a file may write one model: its id, an object, or a list of either."""
+"""How a registry file may write a model: as its id, an object, or a list of either."""
 
 
 class Provider(Value, frozen=True, kw_only=True):
-    """Who serves models: one row of the registry.
+    """A provider of models: one row of the registry.
 
-    `models` are chat models, `embeddings` embedding models, both by canonical name.
-    `variant_of` names the provider that this one is in another region or on another plan,
-    opened by the same key: a twin is used only when it is named. `accepts_any_model` tells that
-    its users name models there themselves: any name passes that is pinned to it.
+    Attributes:
+        models: Chat models by canonical name.
+        embeddings: Embedding models by canonical name.
+        variant_of: The provider of which this is another region or plan with the same key. A
+            variant is used only if it is named.
+        accepts_any_model: Whether users name the models there themselves, so that every name
+            that is pinned to the provider is accepted.
     """
 
     name: str
@@ -196,7 +204,7 @@ class Provider(Value, frozen=True, kw_only=True):
 
     @property
     def takes_any_name(self) -> bool:
-        """Whether a name that nobody lists may be a model there, where it is pinned to it."""
+        """Whether an unlisted name may be a model there, if it is pinned to the provider."""
         return self.accepts_any_model or self.kind in ON_THIS_MACHINE
 
 
@@ -244,9 +252,13 @@ class Selection(Value, frozen=True, kw_only=True):
 class Needs(Value, frozen=True, kw_only=True):
     """What a request requires of a route. Nothing by default.
 
-    `shaped` is an answer in a given shape, by schema or as a tool's arguments. `context`
-    is an estimate of the prompt's tokens, rather too low than too high. `ruled_out_protocols` are
-    protocols in which it cannot be said, each with what to do.
+    Attributes:
+        tools: Tool calls.
+        structured: Structured output by a schema.
+        structured_or_tools: Structured output, by a schema or as a tool's arguments.
+        input: The kinds of content in the prompt.
+        context: The prompt's tokens, estimated rather too low than too high.
+        ruled_out_protocols: Protocols that cannot express the request, each with what to do.
     """
 
     tools: bool = False
@@ -265,21 +277,20 @@ def as_names(names: Names) -> tuple[str, ...]:
 ANYTHING = Needs()
 
 NOT_IN_ONLY = "not in only="
-"""Why a provider is skipped that the caller did not list."""
+"""Why a provider is skipped that `only` does not contain."""
 
 
 class Route(Value, frozen=True, kw_only=True, cache_hash=True):
-    """One way to one model: who serves it, where, under which name.
+    """One way to reach a model: provider, endpoint, and the model's id there.
 
     Attributes:
         model: The canonical name.
         provider: The provider's id in the registry.
         model_id: The provider's own name for the model.
-        key_variable: The environment variable (or `api_keys` entry) with the
-            key; `None` when no key is needed.
-        key_fingerprint: Tells that variable's values apart without telling any.
-        instead: What the registry names in its place, for a provider that no longer
-            has the model.
+        key_variable: The environment variable, or `api_keys` entry, that holds the key; `None`
+            if no key is needed.
+        key_fingerprint: Distinguishes the values of that variable without revealing them.
+        replacement: What the registry names instead, if the provider no longer has the model.
     """
 
     model: str
@@ -299,9 +310,10 @@ class Route(Value, frozen=True, kw_only=True, cache_hash=True):
 
 
 class Skipped(Value, frozen=True, kw_only=True):
-    """A candidate that cannot serve this time, and why; the reason says what to do.
+    """A candidate that is not used, and why; the reason says what to do.
 
-    `context` is its window in tokens, where that is what is too small.
+    Attributes:
+        context: The model's window in tokens, if the prompt is too long for it.
     """
 
     provider: str
@@ -311,26 +323,30 @@ class Skipped(Value, frozen=True, kw_only=True):
 
 
 class LocalModels(Value, frozen=True, kw_only=True):
-    """What a look at this machine showed for one local provider."""
+    """What a local provider serves, and where."""
 
     base_url: str
     models: tuple[str, ...]
 
 
 class Unavailable(Value, frozen=True, kw_only=True):
-    """Why a local provider cannot be used; says what to do."""
+    """Why a local provider cannot be used, and what to do."""
 
     reason: str
 
 
 class Plan(Value, frozen=True, kw_only=True):
-    """Usable routes in order, and the candidates passed over, each with its reason.
+    """The usable routes in order, and the skipped candidates with their reasons.
 
-    `models` are the canonical names asked for, in order; empty when any will do.
-    `resting` are routes that failed a short while ago, each with its row in `skipped`.
-    `conversation` names the conversation whose next answer shall come from the same route,
-    `tokens` is an estimate of the prompt's.
-    Prints as a table; in a notebook it shows as one.
+    Prints as a table, also in a notebook.
+
+    Attributes:
+        models: The canonical names in order of preference; empty if any model will do.
+        routes: The routes to try, in order.
+        skipped: The candidates that are not used, those in a cooldown first.
+        cooling_down: The routes in a cooldown. They are tried if nothing else is left.
+        conversation: The conversation that should stay with the route that answers.
+        tokens: The prompt's tokens, estimated rather too low than too high.
     """
 
     models: tuple[str, ...]
@@ -366,15 +382,15 @@ class Plan(Value, frozen=True, kw_only=True):
 
     def table(self) -> tables.Table:
         """Return routes and skipped candidates as a table."""
-        serving = [
+        usable = [
             (str(n), r.provider, r.model, r.model_id, r.key_variable or "none needed")
             for n, r in enumerate(self.routes, 1)
         ]
-        passed = [("", s.provider, s.model, "", s.reason) for s in self.skipped]
+        skipped = [("", s.provider, s.model, "", s.reason) for s in self.skipped]
         return tables.Table(
             title=f"Routes to {', '.join(self.models) or 'any model'}",
             columns=("", "provider", "model", "model id", "key, or why not"),
-            rows=(*serving, *passed),
+            rows=(*usable, *skipped),
         )
 
     def __str__(self) -> str:

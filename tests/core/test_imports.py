@@ -1,4 +1,4 @@
-"""What importing costs, looked at in a fresh process."""
+"""Importing loads no SDK and opens no connection, checked in a new process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SDKS = {
         ("langchain_autoprovider", SDKS),
     ],
 )
-def test_importing_loads_no_sdk_and_touches_no_network(package: str, absent: set[str]) -> None:
+def test_import_loads_no_sdk_and_opens_no_socket(package: str, absent: set[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT.format(package=package)],
         capture_output=True,

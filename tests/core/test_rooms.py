@@ -70,8 +70,8 @@ def imported_rooms(path: Path, package: str) -> set[str]:
     rooms: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == package:
-            known = set().union(*ROOMS[package])
-            rooms |= {a.name if a.name in known else "__init__" for a in node.names}
+            all_rooms = set().union(*ROOMS[package])
+            rooms |= {a.name if a.name in all_rooms else "__init__" for a in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
             rooms.add(str(node.module).split(".")[1])
         elif isinstance(node, ast.Import):
