@@ -1,4 +1,4 @@
-"""Which registry is in force: the package's, the download, the user's file, the program's own."""
+"""The registry in effect: the package's, a download, the user's file, the program's argument."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def groq(model: str) -> dict[str, Any]:
 
 
 def downloaded(*changes: dict[str, Any], later: int = 1) -> bytes:
-    """Return the bundled registry with changes, made `later` seconds after it."""
+    """Return the bundled registry with changes, dated `later` seconds after it."""
     registry = BUNDLED
     for change in changes:
         registry = registry.merged(change)
@@ -43,31 +43,33 @@ def ids(registry: Registry) -> list[str]:
 
 
 @pytest.fixture
-def shows(site, page, caches, monkeypatch):
-    """Return what sets the registry that is published, whose URL the environment names."""
+def publish(site, page, caches, monkeypatch):
+    """Return a function that publishes a registry at the URL of the environment."""
     del caches
     monkeypatch.setenv(updater.URL_VARIABLE, site.url())
 
-    def set_it(body: bytes, status: int = 200) -> None:
+    def set_page(body: bytes, status: int = 200) -> None:
         site.pages["/registry.json"] = page(body, status)
 
-    return set_it
+    return set_page
 
 
 def refreshed() -> Registry:
     return effective_registry.active_registry(refresh=True)
 
 
-def test_with_nothing_set_it_is_the_bundled_one() -> None:
+def test_active_registry_is_the_bundled_one_by_default() -> None:
     assert effective_registry.active_registry() is BUNDLED
     assert effective_registry.active_registry(BUNDLED.merged(groq("x"))) is BUNDLED.merged(
         groq("x")
     )
 
 
-def test_each_layer_lies_over_those_before_it(shows, tmp_path: Path, monkeypatch) -> None:
+def test_active_registry_lays_each_layer_over_the_others(
+    publish, tmp_path: Path, monkeypatch
+) -> None:
     assert ids(effective_registry.active_registry()) == []
-    shows(downloaded(groq("from-the-download")))
+    publish(downloaded(groq("from-the-download")))
     assert ids(effective_registry.active_registry()) == [], "nothing is fetched unless asked for"
     assert ids(refreshed()) == ids(effective_registry.active_registry()) == ["from-the-download"]
     file = tmp_path / "mine.json"
@@ -78,10 +80,10 @@ def test_each_layer_lies_over_those_before_it(shows, tmp_path: Path, monkeypatch
     assert ids(ProviderList(json_merge=groq("from-the-program")).registry) == ["from-the-program"]
 
 
-def test_models_lists_and_providers_see_the_same_registry(
-    shows, tmp_path: Path, monkeypatch
+def test_active_registry_is_the_same_for_all_entry_points(
+    publish, tmp_path: Path, monkeypatch
 ) -> None:
-    shows(downloaded({"providers": {"groq": {"models": {"fetched": "f"}}}}))
+    publish(downloaded({"providers": {"groq": {"models": {"fetched": "f"}}}}))
     assert "fetched" in ProviderList(auto_update=True).registry.models
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(groq("of-the-file")))
@@ -102,14 +104,14 @@ def test_json_override_replaces_all_layers(tmp_path: Path, monkeypatch) -> None:
         ProviderList(json_override={}, auto_update=True)
 
 
-def test_a_file_of_the_environment_that_is_wrong_is_told(tmp_path: Path, monkeypatch) -> None:
+def test_active_registry_names_a_faulty_file(tmp_path: Path, monkeypatch) -> None:
     file = tmp_path / "mine.json"
     file.write_text('{"providers": {"groq": {"name": 5}}}')
     monkeypatch.setenv(effective_registry.REGISTRY_VARIABLE, str(file))
     with pytest.raises(RegistryError) as caught:
         AutoChatModel("gpt-oss-120b")
-    said = f"AUTOPROVIDER_REGISTRY={file}: at $.providers.groq.name: got `int`, expected `str`"
-    assert str(caught.value) == said
+    expected = f"AUTOPROVIDER_REGISTRY={file}: at $.providers.groq.name: got `int`, expected `str`"
+    assert str(caught.value) == expected
     monkeypatch.setenv(effective_registry.REGISTRY_VARIABLE, str(tmp_path / "missing.json"))
     with pytest.raises(RegistryError, match=r"^AUTOPROVIDER_REGISTRY=.*: cannot be read: No such"):
         ProviderList()
@@ -118,17 +120,19 @@ def test_a_file_of_the_environment_that_is_wrong_is_told(tmp_path: Path, monkeyp
         AutoChatModel("gpt-oss-120b", registry={"providers": {"groq": {"name": 5}}})
 
 
-def test_what_cannot_be_kept_is_used_and_told(shows, tmp_path: Path, monkeypatch, caplog) -> None:
-    shows(downloaded(groq("good")))
+def test_active_registry_uses_a_download_it_cannot_cache(
+    publish, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    publish(downloaded(groq("good")))
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert ids(refreshed()) == ["good"]
-    said = "The new registry is used, but not cached: "
-    assert any(record.getMessage().startswith(said) for record in caplog.records)
+    start = "The new registry is used, but not cached: "
+    assert any(record.getMessage().startswith(start) for record in caplog.records)
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         (b"<html>", 200, "the file is malformed"),
         (b"", 503, "responded with HTTP 503"),
@@ -136,28 +140,27 @@ def test_what_cannot_be_kept_is_used_and_told(shows, tmp_path: Path, monkeypatch
     ],
     ids=["html", "503", "older"],
 )
-def test_trouble_is_one_log_line_and_the_last_good_one(
-    shows, body: bytes, status: int, said: str, caplog
+def test_active_registry_logs_trouble_in_one_line(
+    publish, body: bytes, status: int, message: str, caplog
 ) -> None:
-    shows(body, status)
+    publish(body, status)
     with caplog.at_level(logging.INFO, "inference_providers"):
         assert refreshed() is BUNDLED
     (record,) = caplog.records
-    assert said in record.getMessage()
+    assert message in record.getMessage()
     assert record.getMessage().startswith("The registry is not updated: ")
-    shows(downloaded(groq("good")))
+    publish(downloaded(groq("good")))
     assert ids(refreshed()) == ["good"]
-    shows(body, status)
+    publish(body, status)
     assert ids(refreshed()) == ["good"]
 
 
-def test_a_file_that_does_not_fit_the_download_is_the_users_to_win(shows, caplog) -> None:
-    """A model the download puts on an endpoint that the user's file takes away."""
-    wheel_has = BUNDLED.providers["openai"].endpoints
-    assert "responses" in wheel_has
+def test_active_registry_drops_a_download_that_does_not_fit(publish, caplog) -> None:
+    """The download puts a model on an endpoint that the user's file removes."""
+    assert "responses" in BUNDLED.providers["openai"].endpoints
     models = {name: None for name, row in BUNDLED.providers["openai"].models.items()}
     mine = {"providers": {"openai": {"endpoints": {"responses": None}, "models": models}}}
-    shows(downloaded({"providers": {"openai": {"models": {
+    publish(downloaded({"providers": {"openai": {"models": {
         "odd": {"id": "odd", "endpoint": "responses"}}}}}))  # fmt: skip
     refreshed()
     assert effective_registry.active_registry(mine).providers["openai"].models == {}
@@ -181,10 +184,8 @@ def with_new() -> bytes:
     return json.dumps(value).encode()
 
 
-def test_a_provider_of_the_download_is_used_when_it_is_allowed_for_its_host(
-    shows, monkeypatch
-) -> None:
-    shows(with_new())
+def test_active_registry_adds_an_allowed_provider(publish, monkeypatch) -> None:
+    publish(with_new())
     assert "new" not in refreshed().providers
     allowed = ProviderList(auto_update=True, allow_providers=["new@api.new.test"]).registry
     assert allowed.providers["new"].auth.any_of == (("NEW_API_KEY",),)
@@ -194,47 +195,43 @@ def test_a_provider_of_the_download_is_used_when_it_is_allowed_for_its_host(
     assert "new" not in effective_registry.active_registry().providers
 
 
-def test_nothing_of_the_download_goes_into_a_provider_that_the_user_describes(
-    shows, monkeypatch
-) -> None:
-    shows(with_new())
+def test_download_adds_nothing_to_a_provider_of_the_user(publish, monkeypatch) -> None:
+    publish(with_new())
     monkeypatch.setenv(updater.ALLOW_VARIABLE, "new@api.new.test")
     refreshed()
     endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
     mine = {"name": "Mine", "endpoints": {"default": endpoint}, "models": {"own": "x"}}
-    made = effective_registry.active_registry({"providers": {"new": mine}}).providers["new"]
-    assert made == Registry.load({"providers": {"new": mine}}).providers["new"]
+    provider = effective_registry.active_registry({"providers": {"new": mine}}).providers["new"]
+    assert provider == Registry.load({"providers": {"new": mine}}).providers["new"]
 
 
 @pytest.mark.parametrize("name", ["our-model", "Our-Model"])
 @pytest.mark.parametrize("kind", ["models", "embeddings"])
-def test_no_alias_of_the_download_takes_the_name_of_a_model_of_the_users(
-    shows, kind: str, name: str
-) -> None:
-    """What was meant for the user's own server would go to another one."""
-    shows(downloaded({"aliases": {"our-model": "gpt-oss-120b", "their-name": "gpt-oss-120b"}}))
+def test_downloaded_alias_does_not_replace_a_users_model(publish, kind: str, name: str) -> None:
+    """Otherwise prompts for the user's own server would go to another one."""
+    publish(downloaded({"aliases": {"our-model": "gpt-oss-120b", "their-name": "gpt-oss-120b"}}))
     assert refreshed().target("our-model").model == "gpt-oss-120b"
     endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
     mine = {"name": "Mine", "endpoints": {"default": endpoint}, kind: {name: "x"}}
-    made = effective_registry.active_registry({"providers": {"mine": mine}})
-    found = made.embeddings if kind == "embeddings" else made
-    assert found.target("our-model").model == name
-    assert found.models[name] == ("mine",)
-    assert made.document.aliases["their-name"] == "gpt-oss-120b"
+    active = effective_registry.active_registry({"providers": {"mine": mine}})
+    registry = active.embeddings if kind == "embeddings" else active
+    assert registry.target("our-model").model == name
+    assert registry.models[name] == ("mine",)
+    assert active.document.aliases["their-name"] == "gpt-oss-120b"
 
 
-def test_an_alias_of_the_download_may_follow_a_model_that_is_gone(shows) -> None:
+def test_downloaded_alias_may_replace_a_model_that_is_gone(publish) -> None:
     listed = {p: {"models": {"gpt-oss-120b": None}} for p in BUNDLED.models["gpt-oss-120b"]}
     change = {"providers": listed, "aliases": {"gpt-oss-120b": "gpt-oss-20b"}}
-    shows(downloaded(change))
+    publish(downloaded(change))
     assert refreshed().target("gpt-oss-120b").model == "gpt-oss-20b"
     endpoint = {"protocol": "openai-chat", "base_url": "https://mine.test/v1"}
     mine = {"name": "Mine", "endpoints": {"default": endpoint}, "models": {"gpt-oss-120b": "x"}}
-    made = effective_registry.active_registry({"providers": {"mine": mine}})
-    assert made.target("gpt-oss-120b").model == "gpt-oss-120b"
+    active = effective_registry.active_registry({"providers": {"mine": mine}})
+    assert active.target("gpt-oss-120b").model == "gpt-oss-120b"
 
 
-def test_updating_needs_a_url() -> None:
+def test_auto_update_requires_a_url() -> None:
     with pytest.raises(ConfigError, match=r"URL of one in AUTOPROVIDER_REGISTRY_URL"):
         ProviderList(auto_update=True)
     with pytest.raises(ConfigError, match="update_url="):
@@ -243,16 +240,16 @@ def test_updating_needs_a_url() -> None:
         ProviderList(auto_update=True, update_url="http://own.test/r.json")
 
 
-def test_the_updated_list_is_a_dict_that_json_override_takes(shows) -> None:
-    shows(downloaded(groq("fetched")))
+def test_get_updated_provider_list_suits_json_override(publish) -> None:
+    publish(downloaded(groq("fetched")))
     value = ProviderList.get_updated_provider_list()
     assert ids(ProviderList(json_override=value).registry) == ["fetched"]
     value["providers"].clear()
     assert ids(ProviderList(json_override=ProviderList.get_updated_provider_list()).registry)
 
 
-def test_updates_of_a_program_are_its_own(site, page, caches, monkeypatch) -> None:
-    """A URL that only one program names changes nothing for the others of this user."""
+def test_update_url_affects_one_program_only(site, page, caches, monkeypatch) -> None:
+    """A URL that only one program names changes nothing for this user's other programs."""
     del caches, monkeypatch
     site.pages["/registry.json"] = page(downloaded(groq("fetched")))
     assert ids(ProviderList(auto_update=True, update_url=site.url()).registry) == ["fetched"]
@@ -261,7 +258,7 @@ def test_updates_of_a_program_are_its_own(site, page, caches, monkeypatch) -> No
     assert len(site.asked) == 1
 
 
-def test_fetching_says_what_is_wrong_where_the_command_asks(shows) -> None:
-    shows(b"", 500)
+def test_fetch_registry_raises_what_went_wrong(publish) -> None:
+    publish(b"", 500)
     with pytest.raises(FetchError, match="responded with HTTP 500"):
         effective_registry.fetch_registry(updater.update_source(Keys()))

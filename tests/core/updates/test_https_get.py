@@ -1,4 +1,4 @@
-"""What is fetched comes over TLS from one host, within limits of size and time."""
+"""A fetch uses TLS and one host, and has limits of size and time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def get(url: str, **options) -> https_get.Response:
     return https_get.get(url, **limits)
 
 
-def test_an_answer_is_status_headers_and_body(site, page) -> None:
+def test_get_returns_status_headers_and_body(site, page) -> None:
     site.pages["/x"] = page(b"hello", 203, {"X-Own": "1"})
-    answer = get(site.url("/x"), headers={"If-None-Match": '"a"'})
-    assert (answer.status, answer.body, answer.headers["x-own"]) == (203, b"hello", "1")
-    (asked,) = site.asked
-    assert asked.headers["if-none-match"] == '"a"'
-    assert asked.headers["accept-encoding"] == "identity"
+    response = get(site.url("/x"), headers={"If-None-Match": '"a"'})
+    assert (response.status, response.body, response.headers["x-own"]) == (203, b"hello", "1")
+    (request,) = site.asked
+    assert request.headers["if-none-match"] == '"a"'
+    assert request.headers["accept-encoding"] == "identity"
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(site, page, monkeypatch) -> None:
+def test_get_refuses_an_untrusted_certificate(site, page, monkeypatch) -> None:
     site.pages["/x"] = page(b"hello")
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(FetchError, match=r"^127\.0\.0\.1 cannot be reached: .*certificate"):
@@ -35,18 +35,18 @@ def test_a_certificate_nobody_vouches_for_is_refused(site, page, monkeypatch) ->
 @pytest.mark.parametrize(
     "url", ["http://example.test/x", "ftp://example.test", "file:///etc/hosts"]
 )
-def test_what_is_not_https_is_not_asked(url: str) -> None:
+def test_get_refuses_a_url_that_is_not_https(url: str) -> None:
     with pytest.raises(FetchError, match="is not an https URL"):
         get(url)
 
 
-def test_a_host_that_does_not_answer_is_named() -> None:
+def test_get_names_a_host_that_cannot_be_reached() -> None:
     with pytest.raises(FetchError, match=r"^127\.0\.0\.1 cannot be reached: "):
         get("https://127.0.0.1:9/x")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_followed_on_the_same_host_as_often_as_asked_for(site, page, status) -> None:
+def test_get_follows_redirects_on_the_same_host(site, page, status) -> None:
     site.pages["/a"] = page(status=status, headers={"Location": "/b"})
     site.pages["/b"] = page(status=status, headers={"Location": site.url("/c")})
     site.pages["/c"] = page(b"there")
@@ -58,7 +58,7 @@ def test_a_redirect_is_followed_on_the_same_host_as_often_as_asked_for(site, pag
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_to_another_host_port_or_scheme_is_not_followed(site, page, status) -> None:
+def test_get_refuses_redirects_to_another_origin(site, page, status) -> None:
     for where in (
         site.url("/b", host="localhost"), "https://127.0.0.1:9/b", "//localhost/b",
         f"http://127.0.0.1:{site.port}/b", f"https://u@127.0.0.1:{site.port}/b",
@@ -68,10 +68,10 @@ def test_a_redirect_to_another_host_port_or_scheme_is_not_followed(site, page, s
         site.pages["/b"] = page(b"there")
         with pytest.raises(FetchError, match="redirects to another host"):
             get(site.url("/a"), redirects=2, headers={"Authorization": "Bearer k"})
-        assert [asked.path for asked in site.asked] == ["/a"]
+        assert [request.path for request in site.asked] == ["/a"]
 
 
-def test_more_than_the_limit_is_refused(site, page) -> None:
+def test_get_refuses_more_than_max_bytes(site, page) -> None:
     site.pages["/x"] = page(b"x" * 1000)
     assert len(get(site.url("/x")).body) == 1000
     site.pages["/x"] = page(b"x" * 1001)
@@ -83,9 +83,7 @@ def test_more_than_the_limit_is_refused(site, page) -> None:
 
 
 @pytest.mark.parametrize("size", [b"-1", b"FFFFFFFF"])
-def test_more_than_the_limit_is_refused_whatever_a_chunk_says_of_its_size(
-    site, page, size: bytes
-) -> None:
+def test_get_limits_chunks_whatever_size_they_state(site, page, size: bytes) -> None:
     chunked = {"Transfer-Encoding": "chunked"}
     site.pages["/x"] = page(size + b"\r\n", headers=chunked, endless=True)
     with pytest.raises(FetchError, match="more than 1,000 bytes"):
@@ -97,14 +95,14 @@ def test_more_than_the_limit_is_refused_whatever_a_chunk_says_of_its_size(
         get(site.url("/x"))
 
 
-def test_a_redirects_body_is_bounded_too(site, page) -> None:
+def test_get_limits_the_body_of_a_redirect(site, page) -> None:
     site.pages["/x"] = page(status=302, headers={"Location": "/y"}, endless=True)
     site.pages["/y"] = page(b"there")
     with pytest.raises(FetchError, match="more than 1,000 bytes"):
         get(site.url("/x"), redirects=1)
 
 
-def test_a_compressed_answer_is_refused_before_it_unfolds(site, page) -> None:
+def test_get_refuses_a_compressed_body(site, page) -> None:
     bomb = gzip.compress(b"0" * 50_000_000)
     site.pages["/x"] = page(bomb, headers={"Content-Encoding": "gzip"})
     with pytest.raises(
@@ -113,7 +111,7 @@ def test_a_compressed_answer_is_refused_before_it_unfolds(site, page) -> None:
         get(site.url("/x"), max_bytes=1 << 20)
 
 
-def test_half_an_answer_is_refused(site, page) -> None:
+def test_get_refuses_an_incomplete_body(site, page) -> None:
     site.pages["/x"] = page(b"half", headers={"Content-Length": "8"})
     with pytest.raises(FetchError):
         get(site.url("/x"))
@@ -122,16 +120,16 @@ def test_half_an_answer_is_refused(site, page) -> None:
 @pytest.mark.parametrize(
     "headers",
     [{"Location": "https://[::1"}, {"Content-Length": "\xb2"}, {"Content-Length": "9" * 5000}],
-    ids=["location", "no number", "very long number"],
+    ids=["location", "not a number", "very long number"],
 )
-def test_an_answer_that_is_no_http_is_told_at_once(site, page, headers) -> None:
-    """What is not caught ends the thread with a traceback, and the deadline is waited for."""
+def test_get_reports_malformed_http_at_once(site, page, headers) -> None:
+    """An error that is not caught would end the thread, and `get` would wait for the deadline."""
     site.pages["/x"] = page(b"x", 302 if "Location" in headers else 200, headers)
     with pytest.raises(FetchError, match=r"^127\.0\.0\.1 sent a malformed HTTP response: "):
         get(site.url("/x"), redirects=1)
 
 
-def test_what_a_server_says_is_told_on_one_line(site, page) -> None:
+def test_get_error_is_one_line(site, page) -> None:
     site.pages["/x"] = page(status=-1)
     with pytest.raises(FetchError, match=r"HTTP/1\.1 -1") as caught:
         get(site.url("/x"))
@@ -140,14 +138,14 @@ def test_what_a_server_says_is_told_on_one_line(site, page) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"drip_headers": True}], ids=["body", "headers"])
 @pytest.mark.slow
-def test_a_server_that_drips_does_not_outlast_the_deadline(site, page, options) -> None:
-    """Each byte comes in time, the answer never does."""
+def test_get_ends_at_the_deadline_if_the_server_drips(site, page, options) -> None:
+    """Each byte comes in time, but the whole response never does."""
     site.pages["/x"] = page(b"x" * 1000, drip_s=0.05, **options)
     with pytest.raises(FetchError, match=r"did not (respond|finish) within 2 s"):
         get(site.url("/x"), deadline_s=2.0)
 
 
-def test_a_netrc_password_does_not_go_along(site, page, tmp_path, monkeypatch) -> None:
+def test_get_does_not_send_a_netrc_password(site, page, tmp_path, monkeypatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password canary\n")
     netrc.chmod(0o600)
@@ -157,7 +155,7 @@ def test_a_netrc_password_does_not_go_along(site, page, tmp_path, monkeypatch) -
     assert "authorization" not in site.asked[0].headers
 
 
-def test_no_proxy_is_asked_for_this_machine(monkeypatch) -> None:
+def test_get_uses_no_proxy_for_this_machine(monkeypatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     from inference_providers.testing import FakeProvider
 

@@ -1,4 +1,4 @@
-"""A download changes models; where a key goes, it cannot change."""
+"""A download can change models; it cannot change where a key goes."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def document(value: dict) -> Document:
 TRUSTED = document(WHEEL)
 
 
-def bounded(change: dict, allowed: dict | None = None) -> Document:
-    """Return what the wheel's becomes when a changed copy of it is downloaded."""
+def updated(change: dict, allowed: dict | None = None) -> Document:
+    """Return the wheel's registry after a changed copy of it is downloaded."""
     patch = json.dumps(change).encode()
     new = json.loads(loader.merge_patch(json.dumps(WHEEL).encode(), patch, "x"))
     return merge_policy.apply_download(TRUSTED, document(new), allowed)
@@ -84,8 +84,8 @@ def bounded(change: dict, allowed: dict | None = None) -> Document:
 # What may change
 
 
-def test_the_same_document_changes_nothing_but_spelling() -> None:
-    same = Registry.from_document(bounded({}), "it")
+def test_apply_download_of_the_same_document_changes_nothing() -> None:
+    same = Registry.from_document(updated({}), "it")
     wheel = Registry.from_document(TRUSTED, "it")
     assert same.models == wheel.models
     for provider_id in wheel.providers:
@@ -97,25 +97,27 @@ def test_the_same_document_changes_nothing_but_spelling() -> None:
     )
 
 
-def test_models_windows_prices_and_shutdowns_may_change() -> None:
+def test_download_may_change_models_and_their_facts() -> None:
     entry = {"id": "small-2", "context": 9, "cost": {"in": 3, "out": 4}, "shutdown": "2027-01-01",
              "tier": "fast", "snapshot": "2026-12"}  # fmt: skip
-    made = bounded({"providers": {"first": {"models": {"big": None, "small": entry, "new": "n"}}}})
-    models = made.providers["first"].models
+    result = updated(
+        {"providers": {"first": {"models": {"big": None, "small": entry, "new": "n"}}}}
+    )
+    models = result.providers["first"].models
     assert set(models) == {"small", "new"}
     small = models["small"]
     assert (small.id, small.context, small.cost.output) == ("small-2", 9, 4)
     assert (small.shutdown, small.tier, small.snapshot) == (date(2027, 1, 1), "fast", "2026-12")
 
 
-def test_a_download_does_not_know_how_often_an_account_may_ask() -> None:
+def test_download_cannot_set_rate_limits() -> None:
     entry = {"id": "small-2", "limits": {"rpm": 1}}
-    made = bounded({"providers": {"first": {"models": {"small": entry}}}})
-    assert made.providers["first"].models["small"].limits is None
+    result = updated({"providers": {"first": {"models": {"small": entry}}}})
+    assert result.providers["first"].models["small"].limits is None
 
 
-def test_aliases_priority_and_retired_models_may_change() -> None:
-    made = bounded(
+def test_download_may_change_aliases_priority_and_retired_models() -> None:
+    result = updated(
         {
             "aliases": {"tiny-one": "small", "nick": "small"},
             "auto_model_priority": ["small", "big"],
@@ -123,16 +125,18 @@ def test_aliases_priority_and_retired_models_may_change() -> None:
             "generated_at": "2026-12-01T00:00:00Z",
         }
     )
-    assert made.aliases == {"nick": "small", "tiny-one": "small"}
-    assert made.auto_model_priority == ("small", "big")
-    assert made.retired_models["older"].replaced_by == ("big",)
-    assert made.retired_models["older"].note is None, "prose of a stranger is shown to the user"
-    assert made.retired_models["old"] == TRUSTED.retired_models["old"]
-    assert made.generated_at.month == 12
+    assert result.aliases == {"nick": "small", "tiny-one": "small"}
+    assert result.auto_model_priority == ("small", "big")
+    assert result.retired_models["older"].replaced_by == ("big",)
+    assert result.retired_models["older"].note is None, (
+        "text from outside would be shown to the user"
+    )
+    assert result.retired_models["old"] == TRUSTED.retired_models["old"]
+    assert result.generated_at.month == 12
 
 
-def test_a_provider_the_download_leaves_out_stays_as_it_is() -> None:
-    assert bounded({"providers": {"first": None}}).providers["first"] == TRUSTED.providers["first"]
+def test_download_cannot_remove_a_provider() -> None:
+    assert updated({"providers": {"first": None}}).providers["first"] == TRUSTED.providers["first"]
 
 
 # What may not
@@ -157,25 +161,25 @@ def test_a_provider_the_download_leaves_out_stays_as_it_is() -> None:
     ids=lambda change: json.dumps(change)[:40],
 )
 @pytest.mark.parametrize("provider_id", ["first", "shy", "first-cn", "templated"])
-def test_all_but_the_models_of_a_known_provider_stays(provider_id: str, change: dict) -> None:
-    made = bounded({"providers": {provider_id: change}}).providers[provider_id]
-    was = TRUSTED.providers[provider_id]
-    for field in set(was.__struct_fields__) - {"models", "embeddings"}:
-        assert getattr(made, field) == getattr(was, field), field
+def test_download_changes_only_models_of_a_known_provider(provider_id: str, change: dict) -> None:
+    result = updated({"providers": {provider_id: change}}).providers[provider_id]
+    trusted = TRUSTED.providers[provider_id]
+    for field in set(trusted.__struct_fields__) - {"models", "embeddings"}:
+        assert getattr(result, field) == getattr(trusted, field), field
 
 
-def test_a_model_may_name_its_providers_endpoints_only() -> None:
+def test_download_cannot_add_an_endpoint() -> None:
     endpoints = {"more": {"protocol": "openai-chat", "base_url": "https://evil.test"}}
     models = {"evil": {"id": "x", "endpoint": "more"}}
-    made = bounded({"providers": {"first": {"endpoints": endpoints, "models": models}}})
-    assert set(made.providers["first"].models) == {"big", "small"}
+    result = updated({"providers": {"first": {"endpoints": endpoints, "models": models}}})
+    assert set(result.providers["first"].models) == {"big", "small"}
 
 
-def test_providers_on_this_machine_stay_as_they_are() -> None:
+def test_download_does_not_change_providers_on_this_machine() -> None:
     files = {"models": {"tiny": "/etc/passwd"}}
-    made = bounded({"providers": {"inside": files, "mine": files}})
-    assert made.providers["inside"] == TRUSTED.providers["inside"]
-    assert made.providers["mine"] == TRUSTED.providers["mine"]
+    result = updated({"providers": {"inside": files, "mine": files}})
+    assert result.providers["inside"] == TRUSTED.providers["inside"]
+    assert result.providers["mine"] == TRUSTED.providers["mine"]
 
 
 @pytest.mark.parametrize(
@@ -183,14 +187,16 @@ def test_providers_on_this_machine_stay_as_they_are() -> None:
     ["evil.test/#", "evil.test\\", "x@evil.test:1?", "../../admin", "a b", "a\u001b[2J", "", "é",
      "x" * 300, "{CLOUD_TOKEN}"],
 )  # fmt: skip
-def test_an_id_that_could_lead_elsewhere_is_left_out(model_id: str) -> None:
-    made = bounded({"providers": {"templated": {"models": {"new": model_id, "ok": "org/x@1:y~z"}}}})
-    assert set(made.providers["templated"].models) == {"big", "ok"}
+def test_download_cannot_add_a_model_id_that_changes_the_url(model_id: str) -> None:
+    result = updated(
+        {"providers": {"templated": {"models": {"new": model_id, "ok": "org/x@1:y~z"}}}}
+    )
+    assert set(result.providers["templated"].models) == {"big", "ok"}
 
 
 @pytest.mark.parametrize("name", ["groq/x", "first:big", "A", "a\u001b[31m", " ", "ü", "../x"])
-def test_a_name_that_is_none_is_left_out(name: str) -> None:
-    made = bounded(
+def test_download_cannot_add_a_malformed_name(name: str) -> None:
+    result = updated(
         {
             "providers": {"first": {"models": {name: "x"}}},
             "aliases": {name: "big"},
@@ -198,38 +204,38 @@ def test_a_name_that_is_none_is_left_out(name: str) -> None:
             "retired_models": {name: {}},
         }
     )
-    assert name not in made.providers["first"].models
-    assert name not in made.aliases
-    assert name not in made.retired_models
-    assert made.auto_model_priority == ("small",)
+    assert name not in result.providers["first"].models
+    assert name not in result.aliases
+    assert name not in result.retired_models
+    assert result.auto_model_priority == ("small",)
 
 
-def test_a_priority_that_names_nothing_here_leaves_the_wheels() -> None:
+def test_download_with_an_unknown_priority_keeps_the_wheels() -> None:
     without = {"models": {"big": None, "other": "other"}}
     rows = dict.fromkeys(("first", "cloud", "templated", "shy", "first-cn"), without)
-    made = bounded({"auto_model_priority": ["nobody"], "providers": rows})
-    assert made.auto_model_priority == ("small",)
+    result = updated({"auto_model_priority": ["nobody"], "providers": rows})
+    assert result.auto_model_priority == ("small",)
 
 
-def test_a_priority_pins_no_provider_that_must_be_named_by_the_user() -> None:
-    assert bounded({"auto_model_priority": ["shy/big", "small"]}).auto_model_priority == ("small",)
+def test_download_cannot_pin_a_provider_in_the_priority() -> None:
+    assert updated({"auto_model_priority": ["shy/big", "small"]}).auto_model_priority == ("small",)
 
 
-def test_an_alias_may_lead_to_an_embedding_model() -> None:
+def test_downloaded_alias_may_lead_to_an_embedding_model() -> None:
     change = {
         "aliases": {"vec": "vectors"},
         "providers": {"first": {"embeddings": {"vectors": "v"}}},
     }
-    assert bounded(change).aliases == {"nick": "big", "vec": "vectors"}
+    assert updated(change).aliases == {"nick": "big", "vec": "vectors"}
 
 
-def test_an_alias_hides_no_model_and_leads_somewhere() -> None:
-    made = bounded({"aliases": {"big": "small", "lost": "nobody", "nick": "big"}})
-    assert made.aliases == {"nick": "big"}
+def test_downloaded_alias_hides_no_model_and_is_not_dangling() -> None:
+    result = updated({"aliases": {"big": "small", "lost": "nobody", "nick": "big"}})
+    assert result.aliases == {"nick": "big"}
 
 
 @pytest.mark.parametrize(
-    ("quirks", "stays"),
+    ("quirks", "is_kept"),
     [
         ({"drop_params": ["seed"], "max_n": 1, "stream_usage": False}, True),
         ({"max_tokens_field": "extra_headers"}, False),
@@ -243,10 +249,10 @@ def test_an_alias_hides_no_model_and_leads_somewhere() -> None:
         ({"drop_params": ["n"], "max_tokens_field": "max_completion_tokens"}, True),
     ],
 )
-def test_quirks_of_a_model_reach_into_no_parameter_of_the_sdk(quirks: dict, stays: bool) -> None:
+def test_downloaded_quirks_of_a_model_avoid_sdk_fields(quirks: dict, is_kept: bool) -> None:
     models = {"big": {"id": "b", "quirks": quirks}}
-    made = bounded({"providers": {"first": {"models": models}}}).providers["first"].models["big"]
-    assert (made.quirks is not None) is stays
+    result = updated({"providers": {"first": {"models": models}}}).providers["first"].models["big"]
+    assert (result.quirks is not None) is is_kept
 
 
 # Providers that only the download knows
@@ -255,42 +261,44 @@ def test_quirks_of_a_model_reach_into_no_parameter_of_the_sdk(quirks: dict, stay
 NEW = provider_row({"big": "b"}, "OPENAI_API_KEY", base_url="https://api.new.test/v1")
 
 
-def test_a_new_provider_is_left_out_until_it_is_allowed_for_its_host() -> None:
+def test_new_provider_must_be_allowed_for_its_host() -> None:
     change = {"providers": {"new": NEW}}
-    assert "new" not in bounded(change).providers
-    assert "new" not in bounded(change, {"new": "other.test"}).providers
-    assert "new" not in bounded(change, {"other": "api.new.test"}).providers
-    made = bounded(change, {"new": "api.new.test"})
-    assert list(made.providers) == [*TRUSTED.providers, "new"]
+    assert "new" not in updated(change).providers
+    assert "new" not in updated(change, {"new": "other.test"}).providers
+    assert "new" not in updated(change, {"other": "api.new.test"}).providers
+    result = updated(change, {"new": "api.new.test"})
+    assert list(result.providers) == [*TRUSTED.providers, "new"]
 
 
 @pytest.mark.parametrize(
     ("name", "shown"), [("New Host", "New Host"), ("\x1b[2JGroq", "api.new.test")]
 )
-def test_an_allowed_provider_is_called_by_its_name_unless_that_steers_a_terminal(
-    name: str, shown: str
-) -> None:
+def test_new_provider_with_an_unprintable_name_is_shown_as_host(name: str, shown: str) -> None:
     change = {"providers": {"new": {**NEW, "name": name}}}
-    assert bounded(change, {"new": "api.new.test"}).providers["new"].name == shown
+    assert updated(change, {"new": "api.new.test"}).providers["new"].name == shown
 
 
-def test_an_allowed_provider_reads_the_key_of_its_own_name_only() -> None:
-    made = bounded({"providers": {"new": NEW}}, {"new": "api.new.test"}).providers["new"]
-    assert made.auth.any_of == (("NEW_API_KEY",),)
-    assert not made.auth.opt_in
+def test_new_provider_reads_the_key_with_its_name_only() -> None:
+    result = updated({"providers": {"new": NEW}}, {"new": "api.new.test"}).providers["new"]
+    assert result.auth.any_of == (("NEW_API_KEY",),)
+    assert not result.auth.opt_in
 
 
 @pytest.mark.parametrize("at", ["row", "endpoint", "model"])
-def test_quirks_of_an_allowed_provider_reach_into_no_parameter_of_the_sdk_either(at: str) -> None:
+def test_downloaded_quirks_of_a_new_provider_avoid_sdk_fields(at: str) -> None:
     new = copy.deepcopy(NEW)
     new["models"] = {"big": {"id": "b"}}
     places = {"row": new, "endpoint": new["endpoints"]["default"], "model": new["models"]["big"]}
-    for field, stays in (("extra_headers", False), ("max_completion_tokens", True)):
+    for field, is_kept in (("extra_headers", False), ("max_completion_tokens", True)):
         places[at]["quirks"] = {"max_tokens_field": field}
-        made = bounded({"providers": {"new": new}}, {"new": "api.new.test"}).providers["new"]
-        here = (made.quirks, made.endpoints["default"].quirks, made.models["big"].quirks)
-        fields = {quirks.max_tokens_field for quirks in here if quirks}
-        assert (field in fields) is stays
+        result = updated({"providers": {"new": new}}, {"new": "api.new.test"}).providers["new"]
+        all_quirks = (
+            result.quirks,
+            result.endpoints["default"].quirks,
+            result.models["big"].quirks,
+        )
+        fields = {quirks.max_tokens_field for quirks in all_quirks if quirks}
+        assert (field in fields) is is_kept
 
 
 @pytest.mark.parametrize(
@@ -310,61 +318,62 @@ def test_quirks_of_an_allowed_provider_reach_into_no_parameter_of_the_sdk_either
         ("github", {}),
     ],
 )
-def test_an_allowed_provider_that_is_not_plain_stays_out(provider_id: str, change: dict) -> None:
+def test_new_provider_with_an_odd_kind_or_url_is_left_out(provider_id: str, change: dict) -> None:
     new = json.loads(loader.merge_patch(json.dumps(NEW).encode(), json.dumps(change).encode(), "x"))
-    made = bounded({"providers": {provider_id: new}}, {provider_id: "api.new.test"})
-    assert provider_id not in made.providers
+    result = updated({"providers": {provider_id: new}}, {provider_id: "api.new.test"})
+    assert provider_id not in result.providers
 
 
-def test_an_allowed_provider_does_not_take_a_key_that_is_anothers() -> None:
-    """`templated` reads TEMPLATED_KEY; `first` reads FIRST_API_KEY, as FIRST would."""
-    evil = {"providers": {"first_": NEW, "FIRST".lower() + ".": NEW, "shy": NEW}}
-    made = bounded(evil, dict.fromkeys(["first_", "first.", "shy"], "api.new.test"))
-    assert set(made.providers) == {*TRUSTED.providers, "first_", "first."}
-    variables = {made.providers[p].auth.any_of for p in ("first_", "first.")}
+def test_new_provider_does_not_read_another_providers_key() -> None:
+    """`templated` reads TEMPLATED_KEY, and `first` reads FIRST_API_KEY, as `first.` would."""
+    evil = {"providers": {"first_": NEW, "first.": NEW, "shy": NEW}}
+    result = updated(evil, dict.fromkeys(["first_", "first.", "shy"], "api.new.test"))
+    assert set(result.providers) == {*TRUSTED.providers, "first_", "first."}
+    variables = {result.providers[p].auth.any_of for p in ("first_", "first.")}
     assert variables == {(("FIRST__API_KEY",),)}
     wheel = copy.deepcopy(WHEEL)
     wheel["providers"]["other"] = wheel["providers"].pop("first")
     new = {**copy.deepcopy(wheel)}
     new["providers"]["first"] = NEW
-    made = merge_policy.apply_download(document(wheel), document(new), {"first": "api.new.test"})
-    assert "first" not in made.providers, "FIRST_API_KEY is bound to `other`"
+    result = merge_policy.apply_download(document(wheel), document(new), {"first": "api.new.test"})
+    assert "first" not in result.providers, "FIRST_API_KEY is bound to `other`"
 
 
-def test_newcomers_come_with_what_to_write_to_allow_them() -> None:
+def test_new_providers_yields_what_allowed_hosts_takes() -> None:
     new = {**copy.deepcopy(WHEEL)}
     new["providers"].update(
         new=NEW, dead=NEW, odd=provider_row({}, None, base_url="http://127.0.0.1/v1")
     )
-    found = list(merge_policy.new_providers(TRUSTED, document(new)))
-    assert found == [("new", "api.new.test")]
-    assert merge_policy.allowed_hosts(f"{p}@{host}" for p, host in found) == {"new": "api.new.test"}
+    providers = list(merge_policy.new_providers(TRUSTED, document(new)))
+    assert providers == [("new", "api.new.test")]
+    settings = [f"{provider_id}@{host}" for provider_id, host in providers]
+    assert merge_policy.allowed_hosts(settings) == {"new": "api.new.test"}
 
 
-def test_very_many_newcomers_are_found_at_once() -> None:
+def test_new_providers_of_a_very_large_download_is_fast() -> None:
     new = {**copy.deepcopy(WHEEL)}
     new["providers"].update({f"p{n}": NEW for n in range(2_000)})
     downloaded = document(new)
-    begun = time.process_time()
+    start = time.process_time()
     assert len(list(merge_policy.new_providers(TRUSTED, downloaded))) == 2_000
-    assert time.process_time() - begun < 3, "all of the document was gone through for each"
+    assert time.process_time() - start < 3, "the whole document was read for each provider"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "setting",
     ["new", "new@", "@api.new.test", "new@127.0.0.1", "new@localhost", "new@api.new.test:1",
      "new@api.new.test/v1", "New@api.new.test", "new@x@api.test", "new@https://api.new.test"],
 )  # fmt: skip
-def test_an_allowance_names_provider_and_host(said: str) -> None:
+def test_allowed_hosts_refuses_a_malformed_setting(setting: str) -> None:
     with pytest.raises(ConfigError, match="expected a provider's id and its host"):
-        merge_policy.allowed_hosts([said])
+        merge_policy.allowed_hosts([setting])
 
 
 # Everything at once
 
 
 class Environment(dict):
-    """Notes which variables are read."""
+    """Records which variables are read."""
 
     def __init__(self, values: dict) -> None:
         super().__init__(values)
@@ -391,7 +400,7 @@ HOSTS = {
     "SHY_KEY": {"shy.test"},
     "NEW_API_KEY": {"api.new.test"},
 }
-"""Where each key may go; TEMPLATED_KEY besides to whatever is under templated.test."""
+"""Where each key may go; TEMPLATED_KEY may also go to any host under templated.test."""
 DECLARED = frozenset().union(*validation.declared_variables(TRUSTED.providers).values())
 
 urls = st.sampled_from(
@@ -469,22 +478,22 @@ ALLOWED = st.sampled_from(
 def parsed(new: dict) -> Document | None:
     try:
         return document(new)
-    except RegistryError:  # refused as a whole
+    except RegistryError:  # the whole document is refused
         return None
 
 
 def sent(registry: Registry, environ: Environment) -> Iterator[tuple[str, str]]:
-    """Yield host and key of every call that any name could lead to, and each URL with `""`."""
+    """Yield host and key of every call that any name could lead to; an absent key is `""`."""
     keys = Keys(environ=environ)
-    found = {"mine": LocalModels(base_url="http://127.0.0.1:1/v1", models=("big",))}
-    around = PlanningContext(keys=keys, today=date(2026, 11, 22), local_models=found)
-    asked: list[tuple[str, ...]] = [(), *((name,) for name in registry.models)]
-    asked += [(f"{p}/{name}",) for p, row in registry.providers.items() for name in row.models]
+    local_models = {"mine": LocalModels(base_url="http://127.0.0.1:1/v1", models=("big",))}
+    context = PlanningContext(keys=keys, today=date(2026, 11, 22), local_models=local_models)
+    requests: list[tuple[str, ...]] = [(), *((name,) for name in registry.models)]
+    requests += [(f"{p}/{name}",) for p, row in registry.providers.items() for name in row.models]
     resolver = Resolver(Selection(), registry, keys, lambda _: {})
-    # Named in `order`, even those are used whose keys are often set for other reasons.
+    # A provider that is named in `order` is used even if its key is opt-in.
     order = tuple(registry.providers)
-    for names in asked:
-        for route in plan(Selection(models=names, order=order), registry, around).routes:
+    for names in requests:
+        for route in plan(Selection(models=names, order=order), registry, context).routes:
             if route.kind == "embedded":
                 assert route.model_id == "tiny.gguf"
                 continue
@@ -502,31 +511,28 @@ def sent(registry: Registry, environ: Environment) -> Iterator[tuple[str, str]]:
 
 
 @given(new=registries, allowed=ALLOWED)
-def test_no_download_takes_a_key_anywhere_else_or_reads_another_variable(
-    new: dict, allowed: dict
-) -> None:
+def test_no_download_sends_a_key_elsewhere(new: dict, allowed: dict) -> None:
     downloaded = parsed(new)
     event("valid" if downloaded else "refused as a whole")
     assume(downloaded is not None)
-    made = merge_policy.apply_download(TRUSTED, downloaded, allowed)
+    result = merge_policy.apply_download(TRUSTED, downloaded, allowed)
     environ = Environment(VALUES)
-    registry = Registry.from_document(made, "it")
-    assert msgspec.json.decode(registry.raw, type=loader.Document) == made
+    registry = Registry.from_document(result, "it")
+    assert msgspec.json.decode(registry.raw, type=loader.Document) == result
     for host, value in sent(registry, environ):
         if not value:
             assert host == "127.0.0.1"
             continue
-        (variable,) = (name for name, own in VALUES.items() if own == value)
-        own = HOSTS.get(variable, set())
-        is_own = host in own or (variable == "TEMPLATED_KEY" and host.endswith(".templated.test"))
-        assert is_own, f"{variable} goes to {host}"
+        (variable,) = (name for name, key in VALUES.items() if key == value)
+        is_templated = variable == "TEMPLATED_KEY" and host.endswith(".templated.test")
+        assert is_templated or host in HOSTS.get(variable, set()), f"{variable} goes to {host}"
     assert environ.read <= DECLARED | set(map(merge_policy.key_variable, allowed))
 
 
 @settings(max_examples=25)
 @given(new=registries)
 def test_no_download_makes_a_call_reach_another_server(new: dict) -> None:
-    """The same on the wire: one server is the wheel's, the other the download's."""
+    """The same over HTTP: one server is the wheel's, the other the download's."""
     import os
 
     os.environ["CANARY_KEY"] = "canary-value"
@@ -537,18 +543,19 @@ def test_no_download_makes_a_call_reach_another_server(new: dict) -> None:
             downloaded = parsed(json.loads(text))
             if downloaded is None:
                 return
-            made = merge_policy.apply_download(document(wheel), downloaded, {"new": "api.new.test"})
-            registry = Registry.from_document(made, "it")
+            allowed = {"new": "api.new.test"}
+            result = merge_policy.apply_download(document(wheel), downloaded, allowed)
+            registry = Registry.from_document(result, "it")
             for name in registry.models:
                 AutoChatModel(name, registry=registry, cooldown=False).invoke("Hi")
         assert evil.requests == evil.listings == []
-        assert all("canary-value" in str(asked.headers) for asked in good.requests)
+        assert all("canary-value" in str(request.headers) for request in good.requests)
     finally:
         del os.environ["CANARY_KEY"]
 
 
-def test_the_recorder_sees_what_an_unbounded_download_would_do() -> None:
-    """The property above can fail: without `bounded`, keys do go elsewhere."""
+def test_sent_sees_what_an_unchecked_download_would_do() -> None:
+    """The property above can fail: without `apply_download`, keys do go elsewhere."""
     new = copy.deepcopy(WHEEL)
     new["providers"]["first"]["endpoints"]["default"]["base_url"] = "https://evil.test/v1"
     new["providers"]["shy"]["auth"] = {"any_of": [["GITHUB_TOKEN"]]}
@@ -558,13 +565,14 @@ def test_the_recorder_sees_what_an_unbounded_download_would_do() -> None:
     assert "GITHUB_TOKEN" in environ.read
 
 
-def test_the_bundled_registry_passes_through_whole() -> None:
+def test_apply_download_keeps_the_whole_bundled_registry() -> None:
     wheel = Registry.load()
-    made = Registry.from_document(merge_policy.apply_download(wheel.document, wheel.document), "it")
-    assert made.models == wheel.models
+    result = merge_policy.apply_download(wheel.document, wheel.document)
+    result = Registry.from_document(result, "it")
+    assert result.models == wheel.models
     for provider_id, provider in wheel.providers.items():
         for model in provider.models:
-            assert made.entries(provider_id, model) == wheel.entries(provider_id, model)
-    assert made.document.aliases == wheel.document.aliases
-    assert made.document.retired_models == wheel.document.retired_models
-    assert isinstance(next(iter(made.entries("openai", "gpt-4o"))), Model)
+            assert result.entries(provider_id, model) == wheel.entries(provider_id, model)
+    assert result.document.aliases == wheel.document.aliases
+    assert result.document.retired_models == wheel.document.retired_models
+    assert isinstance(next(iter(result.entries("openai", "gpt-4o"))), Model)

@@ -1,4 +1,4 @@
-"""A file of this user alone: what others could have made is not read."""
+"""Files of this user alone: what others could have written is not read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inference_providers.updates import private_files
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    path = tmp_path / "own" / "file"
+    path = tmp_path / "private" / "file"
     private_files.replace(path, b"content")
     return path
 
@@ -29,36 +29,36 @@ def modes(path: Path) -> list[int]:
     return [stat.S_IMODE(p.stat().st_mode) for p in (path.parent, path)]
 
 
-def test_a_file_and_its_directory_are_this_users_alone(kept: Path) -> None:
+def test_replace_makes_file_and_directory_private(kept: Path) -> None:
     assert read(kept) == b"content"
     assert modes(kept) == [0o700, 0o600]
 
 
-def test_a_file_is_replaced_whole(kept: Path) -> None:
+def test_replace_leaves_no_other_file(kept: Path) -> None:
     private_files.replace(kept, b"next")
     assert read(kept) == b"next"
     assert [file.name for file in kept.parent.iterdir()] == ["file"]
 
 
-def test_a_directory_others_may_enter_is_closed_to_them(kept: Path) -> None:
+def test_replace_closes_the_directory_to_others(kept: Path) -> None:
     kept.parent.chmod(0o777)
     private_files.replace(kept, b"next")
     assert modes(kept) == [0o700, 0o600]
 
 
-def test_a_link_is_not_followed(kept: Path, tmp_path: Path) -> None:
+def test_read_and_replace_do_not_follow_a_link(kept: Path, tmp_path: Path) -> None:
     real = tmp_path / "real"
     real.write_bytes(b"poison")
     kept.unlink()
     kept.symlink_to(real)
     with pytest.raises(OSError, match="symbolic links"):
         read(kept)
-    private_files.replace(kept, b"own")
-    assert read(kept) == b"own"
-    assert real.read_bytes() == b"poison", "written through the link"
+    private_files.replace(kept, b"new")
+    assert read(kept) == b"new"
+    assert real.read_bytes() == b"poison", "the file was written through the link"
 
 
-def test_a_directory_that_is_a_link_is_refused(kept: Path, tmp_path: Path) -> None:
+def test_read_and_replace_refuse_a_directory_that_is_a_link(kept: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(kept.parent)
     for use in (lambda: read(link / "file"), lambda: private_files.replace(link / "file", b"x")):
@@ -66,27 +66,27 @@ def test_a_directory_that_is_a_link_is_refused(kept: Path, tmp_path: Path) -> No
             use()
 
 
-def test_a_hard_link_is_refused(kept: Path, tmp_path: Path) -> None:
+def test_read_refuses_a_hard_link(kept: Path, tmp_path: Path) -> None:
     os.link(kept, tmp_path / "second")
     with pytest.raises(PermissionError, match="it has a second hard link"):
         read(kept)
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-def test_a_file_others_may_write_is_refused(kept: Path, mode: int) -> None:
+def test_read_refuses_a_file_that_others_may_write(kept: Path, mode: int) -> None:
     kept.chmod(mode)
     with pytest.raises(PermissionError, match="others may write to it"):
         read(kept)
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
-def test_a_file_in_a_directory_others_may_write_is_refused(kept: Path, mode: int) -> None:
+def test_read_refuses_a_directory_that_others_may_write(kept: Path, mode: int) -> None:
     kept.parent.chmod(mode)
     with pytest.raises(PermissionError, match="others may write to it"):
         read(kept)
 
 
-def test_a_file_of_another_user_is_refused(kept: Path) -> None:
+def test_read_refuses_a_file_of_another_user(kept: Path) -> None:
     if os.geteuid() == 0:
         os.chown(kept, 12345, 12345)
         theirs = kept
@@ -97,7 +97,7 @@ def test_a_file_of_another_user_is_refused(kept: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604])
-def test_a_secret_others_may_read_is_refused(kept: Path, mode: int) -> None:
+def test_read_refuses_a_secret_that_others_may_read(kept: Path, mode: int) -> None:
     kept.chmod(mode)
     assert read(kept) == b"content"
     with pytest.raises(PermissionError, match="run `chmod 600`"):
@@ -105,20 +105,20 @@ def test_a_secret_others_may_read_is_refused(kept: Path, mode: int) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["directory", "pipe"])
-def test_what_is_no_file_is_refused_without_waiting(kept: Path, make) -> None:
+def test_read_refuses_a_directory_or_pipe_without_waiting(kept: Path, make) -> None:
     kept.unlink()
     make(kept)
     with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
         read(kept)
 
 
-def test_more_than_the_limit_is_refused(kept: Path) -> None:
+def test_read_refuses_more_than_max_bytes(kept: Path) -> None:
     private_files.replace(kept, b"x" * 101)
     with pytest.raises(PermissionError, match="more than 100 bytes"):
         read(kept)
 
 
-def test_a_new_file_takes_no_others_place(kept: Path) -> None:
+def test_create_does_not_overwrite_a_file(kept: Path) -> None:
     with pytest.raises(FileExistsError):
         private_files.create(kept, b"other")
     assert read(kept) == b"content"
@@ -136,7 +136,7 @@ except OSError as error:
 """
 
 
-def test_a_full_disk_leaves_what_was_there(kept: Path) -> None:
+def test_replace_on_a_full_disk_keeps_the_old_file(kept: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(kept)], capture_output=True, text=True, check=True
     )
@@ -150,7 +150,7 @@ import sys
 from pathlib import Path
 from inference_providers.updates import private_files
 path = Path(sys.argv[1])
-private_files.LOCK_WAIT_S = 120.0  # who waits has no turn of its own, and disks may be slow
+private_files.LOCK_WAIT_S = 120.0  # the lock is not fair, and disks may be slow
 for _ in range(100):
     with private_files.locked(path.parent):
         count = int(private_files.read(path, max_bytes=100))
@@ -159,7 +159,7 @@ for _ in range(100):
 
 
 @pytest.mark.slow
-def test_processes_take_turns(kept: Path) -> None:
+def test_locked_lets_processes_take_turns(kept: Path) -> None:
     private_files.replace(kept, b"0")
     running = [subprocess.Popen([sys.executable, "-c", TURNS, str(kept)]) for _ in range(3)]
     assert [process.wait() for process in running] == [0, 0, 0]
@@ -177,12 +177,12 @@ with private_files.locked(Path(sys.argv[1])):
 
 
 @pytest.mark.slow
-def test_a_process_that_keeps_the_lock_is_not_waited_for_for_ever(kept: Path, monkeypatch) -> None:
+def test_locked_gives_up_on_a_process_that_keeps_the_lock(kept: Path, monkeypatch) -> None:
     monkeypatch.setattr(private_files, "LOCK_WAIT_S", 0.2)
     command = [sys.executable, "-c", HOLDS, str(kept.parent)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
-        release = threading.Timer(20, holder.stdin.close)  # should it be waited for after all
+        release = threading.Timer(20, holder.stdin.close)  # in case it is waited for after all
         release.start()
         with pytest.raises(BlockingIOError), private_files.locked(kept.parent):
             pass

@@ -1,4 +1,4 @@
-"""A signed registry is its signer's, and nobody else's."""
+"""A signed registry is accepted only with a signature by a trusted key."""
 
 from __future__ import annotations
 
@@ -43,12 +43,14 @@ def signed(key: Path, version: int = 3) -> bytes:
     return signatures.sign(REGISTRY, key, version=version, expires=EXPIRES)
 
 
-def test_what_is_signed_opens_with_its_key(key: Path, public: str) -> None:
+def test_open_file_returns_what_was_signed(key: Path, public: str) -> None:
     assert opened(signed(key), public) == (REGISTRY, 3, EXPIRES)
     assert opened(signed(key)) == (REGISTRY, None, EXPIRES)
 
 
-def test_one_signature_of_one_trusted_key_is_enough(key: Path, public: str, tmp_path: Path) -> None:
+def test_open_file_needs_one_signature_by_a_trusted_key(
+    key: Path, public: str, tmp_path: Path
+) -> None:
     other = signatures.keygen(tmp_path / "other.pem")
     file = json.loads(signed(key))
     strange = json.loads(signed(tmp_path / "other.pem"))["signatures"]
@@ -57,7 +59,7 @@ def test_one_signature_of_one_trusted_key_is_enough(key: Path, public: str, tmp_
     assert opened(json.dumps(file).encode(), public).version == 3
 
 
-def test_another_key_is_not_enough(key: Path, public: str, tmp_path: Path) -> None:
+def test_open_file_refuses_an_untrusted_key(key: Path, public: str, tmp_path: Path) -> None:
     other = signatures.keygen(tmp_path / "other.pem")
     assert other != public
     with pytest.raises(UpdateError, match="no trusted key has signed it"):
@@ -71,18 +73,18 @@ def test_another_key_is_not_enough(key: Path, public: str, tmp_path: Path) -> No
         lambda file: file.update(signed=file["signed"] + " "),
         lambda file: file.update(signatures=[]),
         lambda file: file["signatures"][0].update(signature="AAAA"),
-        lambda file: file["signatures"][0].update(signature="no base64"),
+        lambda file: file["signatures"][0].update(signature="not base64"),
     ],
 )
-def test_a_changed_file_is_refused(key: Path, public: str, change) -> None:
+def test_open_file_refuses_a_changed_file(key: Path, public: str, change) -> None:
     file = json.loads(signed(key))
     change(file)
     with pytest.raises(UpdateError, match="no trusted key has signed it"):
         opened(json.dumps(file).encode(), public)
 
 
-def test_a_signature_over_the_text_alone_does_not_count(key: Path, public: str) -> None:
-    """Somebody who has the key sign a text for another purpose gains nothing."""
+def test_open_file_refuses_a_signature_without_the_prefix(key: Path, public: str) -> None:
+    """A signature that the key made for another purpose must not be valid here."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     private = load_pem_private_key(key.read_bytes(), password=None)
@@ -95,7 +97,7 @@ def test_a_signature_over_the_text_alone_does_not_count(key: Path, public: str) 
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [
         (REGISTRY, "it is not signed"),
         (b"x", "the file is malformed"),
@@ -104,13 +106,13 @@ def test_a_signature_over_the_text_alone_does_not_count(key: Path, public: str) 
         (b'{"signed": "a", "signed": "b", "signatures": []}', "duplicate key"),
     ],
 )
-def test_what_is_no_signed_file_is_refused(public: str, raw: bytes, said: str) -> None:
-    with pytest.raises(UpdateError, match=said):
+def test_open_file_refuses_a_malformed_file(public: str, raw: bytes, message: str) -> None:
+    with pytest.raises(UpdateError, match=message):
         opened(raw, public)
 
 
 @pytest.mark.parametrize(
-    ("inner", "said"),
+    ("inner", "message"),
     [
         ('{"format": "autoprovider-registry/2"}', "format"),
         ('{"format": "autoprovider-registry/1", "version": 1}', "missing required"),
@@ -120,12 +122,12 @@ def test_what_is_no_signed_file_is_refused(public: str, raw: bytes, said: str) -
         ("[" * 100_000, "nested"),
     ],
 )
-def test_what_is_signed_must_be_whole(inner: str, said: str) -> None:
-    with pytest.raises(UpdateError, match=said):
+def test_open_file_refuses_incomplete_signed_content(inner: str, message: str) -> None:
+    with pytest.raises(UpdateError, match=message):
         opened(json.dumps({"signed": inner, "signatures": []}).encode())
 
 
-def test_a_private_key_is_this_users_alone_and_never_overwritten(key: Path, public: str) -> None:
+def test_keygen_writes_a_private_file_and_never_overwrites(key: Path, public: str) -> None:
     assert key.stat().st_mode & 0o777 == 0o600
     before = key.read_bytes()
     with pytest.raises(ConfigError, match="cannot be written: File exists"):
@@ -134,7 +136,7 @@ def test_a_private_key_is_this_users_alone_and_never_overwritten(key: Path, publ
     assert public.startswith("ed25519:")
 
 
-def test_a_private_key_others_may_read_is_not_used(key: Path, public: str) -> None:
+def test_sign_refuses_a_key_that_others_may_read(key: Path, public: str) -> None:
     del public
     key.chmod(0o644)
     with pytest.raises(ConfigError, match="run `chmod 600` on it"):
@@ -142,7 +144,7 @@ def test_a_private_key_others_may_read_is_not_used(key: Path, public: str) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN PRIVATE KEY-----\nAAAA\n"])
-def test_a_key_file_without_a_key_is_told_and_not_quoted(key: Path, content: bytes) -> None:
+def test_sign_does_not_quote_a_file_without_a_key(key: Path, content: bytes) -> None:
     key.write_bytes(content)
     key.chmod(0o600)
     with pytest.raises(ConfigError, match="does not contain an Ed25519 private key") as caught:
@@ -154,13 +156,13 @@ def test_a_key_file_without_a_key_is_told_and_not_quoted(key: Path, content: byt
 
 
 @pytest.mark.parametrize("version", [0, -1, signatures.MAX_VERSION + 1])
-def test_a_version_is_a_number_that_can_grow(key: Path, public: str, version: int) -> None:
+def test_sign_refuses_a_version_out_of_range(key: Path, public: str, version: int) -> None:
     del public
     with pytest.raises(ConfigError, match="version: got"):
         signed(key, version)
 
 
-def test_public_keys_have_one_spelling(public: str) -> None:
+def test_check_keys_normalizes_public_keys(public: str) -> None:
     bare = public.removeprefix("ed25519:")
     assert signatures.check_keys([public, bare, f" {public} "]) == (public,) * 3
     for wrong in ("", "x", "ed25519:AAAA", public + "A"):
@@ -168,7 +170,7 @@ def test_public_keys_have_one_spelling(public: str) -> None:
             signatures.check_keys([wrong])
 
 
-def test_a_private_key_in_the_place_of_a_public_one_is_not_quoted(key: Path, public: str) -> None:
+def test_check_keys_does_not_quote_a_private_key(key: Path, public: str) -> None:
     assert public
     for part in (key.read_text(), key.read_text().splitlines()[1]):
         with pytest.raises(ConfigError, match="characters, expected a public key") as caught:
@@ -189,7 +191,7 @@ except ImportError as error:
 """
 
 
-def test_without_the_package_it_says_what_to_install() -> None:
+def test_check_keys_says_which_package_is_missing() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""A newer registry is fetched, checked, kept, and given up for the last good one."""
+"""A newer registry is fetched, checked and cached; the last good one is the fallback."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def negative_price() -> dict[str, Any]:
-    made = registry()
-    made["providers"]["a"]["models"]["m-0"] = {"id": "x", "cost": {"in": -1, "out": 1}}
-    return made
+    value = registry()
+    value["providers"]["a"]["models"]["m-0"] = {"id": "x", "cost": {"in": -1, "out": 1}}
+    return value
 
 
 def registry(day: int = 20, models: int = 4, **fields: Any) -> dict[str, Any]:
     row = provider_row({f"m-{n}": f"id-{n}" for n in range(models)}, "A_KEY")
-    made = {"generated_at": f"2026-11-{day:02}T00:00:00Z", "providers": {"a": row}}
-    return {**made, **fields}
+    date = f"2026-11-{day:02}T00:00:00Z"
+    return {"generated_at": date, "providers": {"a": row}, **fields}
 
 
 def document(value: dict[str, Any]) -> Document:
@@ -66,7 +66,7 @@ class Feed:
     def fetch(self, now: datetime = NOW) -> Update:
         return updater.fetch_update(self.source, WHEEL, now=now)
 
-    def kept(self, now: datetime = NOW) -> Update | None:
+    def cached(self, now: datetime = NOW) -> Update | None:
         return updater.cached_update(self.source, WHEEL, now=now)
 
     @property
@@ -80,20 +80,20 @@ def feed(site, page, caches) -> Feed:
     return Feed(site, page)
 
 
-def day(found: Update | None) -> int | None:
-    return found.document.generated_at.day if found else None
+def day(update: Update | None) -> int | None:
+    return update.document.generated_at.day if update else None
 
 
-def test_a_newer_registry_is_fetched_and_kept(feed: Feed, caches: Path) -> None:
-    assert feed.kept() is None
+def test_fetch_update_caches_a_newer_registry(feed: Feed, caches: Path) -> None:
+    assert feed.cached() is None
     feed.shows(registry(models=5))
     assert day(feed.fetch()) == 20
-    assert len(feed.kept().document.providers["a"].models) == 5
+    assert len(feed.cached().document.providers["a"].models) == 5
     assert feed.file.parent == caches
     assert (caches.stat().st_mode & 0o777, feed.file.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
-def test_what_has_not_changed_is_not_sent_again(feed: Feed) -> None:
+def test_fetch_update_sends_the_etag(feed: Feed) -> None:
     def page(headers: dict[str, str]):
         if headers.get("if-none-match") == '"v1"':
             return feed.page(b"", 304)
@@ -101,16 +101,18 @@ def test_what_has_not_changed_is_not_sent_again(feed: Feed) -> None:
 
     feed.site.pages["/registry.json"] = page
     assert day(feed.fetch()) == day(feed.fetch()) == 20
-    asked = [asked.headers.get("if-none-match") for asked in feed.site.asked]
-    assert asked == [None, '"v1"']
+    etags = [request.headers.get("if-none-match") for request in feed.site.asked]
+    assert etags == [None, '"v1"']
 
 
 @pytest.mark.parametrize(
     ("wheel", "now"),
     [(registry(day=10, models=50), NOW), (registry(day=10), NOW - timedelta(days=5))],
-    ids=["the package lists far more now", "the clock was set back"],
+    ids=["the package lists far more models", "the clock was set back"],
 )
-def test_what_is_kept_and_not_used_is_fetched_anew(feed: Feed, wheel: dict, now: datetime) -> None:
+def test_fetch_update_sends_no_etag_if_the_cache_is_unusable(
+    feed: Feed, wheel: dict, now: datetime
+) -> None:
     feed.shows(registry(day=20), headers={"ETag": '"v1"'})
     feed.fetch()
     assert updater.cached_update(feed.source, document(wheel), now=now) is None
@@ -119,20 +121,20 @@ def test_what_is_kept_and_not_used_is_fetched_anew(feed: Feed, wheel: dict, now:
     assert "if-none-match" not in feed.site.asked[1].headers
 
 
-def test_nothing_changed_is_no_answer_where_nothing_is_kept(feed: Feed) -> None:
+def test_fetch_update_refuses_304_without_a_cache(feed: Feed) -> None:
     feed.shows(b"", status=304)
     with pytest.raises(FetchError, match="responded with HTTP 304"):
         feed.fetch()
 
 
-def test_a_tag_that_is_none_is_not_sent_back(feed: Feed) -> None:
+def test_fetch_update_does_not_send_a_malformed_etag(feed: Feed) -> None:
     feed.shows(registry(), headers={"ETag": "x y"})
     feed.fetch()
     feed.fetch()
     assert "if-none-match" not in feed.site.asked[1].headers
 
 
-def test_every_url_is_kept_by_itself(feed: Feed) -> None:
+def test_cache_file_is_separate_for_each_url(feed: Feed) -> None:
     feed.shows(registry())
     feed.fetch()
     other = UpdateSource(feed.site.url("/other.json"))
@@ -140,7 +142,7 @@ def test_every_url_is_kept_by_itself(feed: Feed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"<html>", "the file is malformed"),
         (b"[]", "expected `object`"),
@@ -157,19 +159,17 @@ def test_every_url_is_kept_by_itself(feed: Feed) -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_not_right_is_refused_and_the_last_good_one_stays(
-    feed: Feed, content: bytes, said: str
-) -> None:
+def test_fetch_update_refuses_a_faulty_registry(feed: Feed, content: bytes, message: str) -> None:
     feed.shows(registry(day=15))
     feed.fetch()
     feed.shows(content)
-    with pytest.raises((UpdateError, FetchError), match=said):
+    with pytest.raises((UpdateError, FetchError), match=message):
         feed.fetch()
-    assert day(feed.kept()) == 15
+    assert day(feed.cached()) == 15
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("response", "message"),
     [
         ({"status": 500}, "responded with HTTP 500"),
         ({"status": 404}, "responded with HTTP 404"),
@@ -183,28 +183,28 @@ def test_what_is_not_right_is_refused_and_the_last_good_one_stays(
     ],
     ids=str,
 )
-def test_an_answer_that_is_none_changes_nothing(feed: Feed, answer: dict, said: str) -> None:
-    feed.shows(gzip.compress(as_bytes(registry())), **answer)
-    with pytest.raises(FetchError, match=said):
+def test_fetch_update_refuses_a_faulty_response(feed: Feed, response: dict, message: str) -> None:
+    feed.shows(gzip.compress(as_bytes(registry())), **response)
+    with pytest.raises(FetchError, match=message):
         feed.fetch()
-    assert feed.kept() is None
+    assert feed.cached() is None
 
 
 @pytest.mark.slow
-def test_a_slow_answer_ends_with_the_deadline(feed: Feed, monkeypatch) -> None:
+def test_fetch_update_ends_at_the_deadline(feed: Feed, monkeypatch) -> None:
     monkeypatch.setattr(updater, "DEADLINE_S", 2.0)
     feed.shows(registry(), drip_s=0.05)
     with pytest.raises(FetchError, match="within 2 s"):
         feed.fetch()
 
 
-def test_a_redirect_on_the_same_host_is_followed(feed: Feed) -> None:
+def test_fetch_update_follows_a_redirect_on_the_same_host(feed: Feed) -> None:
     feed.shows(b"", status=302, headers={"Location": "/current.json"})
     feed.site.pages["/current.json"] = feed.page(as_bytes(registry()))
     assert day(feed.fetch()) == 20
 
 
-def test_an_older_one_does_not_take_a_newer_ones_place(feed: Feed) -> None:
+def test_fetch_update_refuses_an_older_registry(feed: Feed) -> None:
     feed.shows(registry(day=20))
     feed.fetch()
     feed.shows(registry(day=19))
@@ -212,10 +212,10 @@ def test_an_older_one_does_not_take_a_newer_ones_place(feed: Feed) -> None:
         UpdateError, match=r"it is from 2026-11-19 .*; the cached one is from 2026-11-20"
     ):
         feed.fetch()
-    assert day(feed.kept()) == 20
+    assert day(feed.cached()) == 20
 
 
-def test_one_that_the_package_has_overtaken_is_silently_not_used(feed: Feed, caplog) -> None:
+def test_cached_update_older_than_the_package_is_silent(feed: Feed, caplog) -> None:
     feed.shows(registry(day=15))
     feed.fetch()
     assert updater.cached_update(feed.source, document(registry(day=16)), now=NOW) is None
@@ -239,55 +239,55 @@ def test_one_that_the_package_has_overtaken_is_silently_not_used(feed: Feed, cap
     ],
     ids=lambda value: repr(value)[:20],
 )
-def test_a_poisoned_cache_is_not_used_and_is_mended(feed: Feed, poison: bytes, caplog) -> None:
+def test_cached_update_ignores_a_poisoned_cache(feed: Feed, poison: bytes, caplog) -> None:
     feed.shows(registry())
     feed.fetch()
     feed.file.write_bytes(poison)
-    assert feed.kept() is None
+    assert feed.cached() is None
     (record,) = caplog.records
     assert record.getMessage().startswith(f"The cached registry {feed.file} is not used: ")
-    if b'"2026-11-30' not in poison:  # that one would have to be overtaken
+    if b'"2026-11-30' not in poison:  # only a newer registry would replace that one
         assert day(feed.fetch()) == 20
-        assert day(feed.kept()) == 20
+        assert day(feed.cached()) == 20
 
 
-def test_what_is_wrong_with_the_cache_is_said_once(feed: Feed, caplog) -> None:
+def test_cached_update_warns_once(feed: Feed, caplog) -> None:
     feed.shows(registry())
     feed.fetch()
     feed.file.unlink()
     feed.file.mkdir()
-    assert feed.kept() is feed.kept() is None
+    assert feed.cached() is feed.cached() is None
     assert feed.fetch().cache_error == f"{feed.file} cannot be written: Is a directory"
     (record,) = caplog.records
     assert record.getMessage() == f"The cached registry {feed.file} is not used: Is a directory"
 
 
-def test_a_link_in_the_files_place_is_not_followed(feed: Feed, tmp_path: Path, caplog) -> None:
+def test_cached_update_does_not_follow_a_link(feed: Feed, tmp_path: Path, caplog) -> None:
     feed.shows(registry())
     feed.fetch()
     elsewhere = tmp_path / "elsewhere"
     feed.file.rename(elsewhere)
     before = elsewhere.read_bytes()
     feed.file.symlink_to(elsewhere)
-    assert feed.kept() is None
+    assert feed.cached() is None
     assert "symbolic links" in caplog.text
     feed.shows(registry(day=21))
     feed.fetch()
-    assert day(feed.kept()) == 21
+    assert day(feed.cached()) == 21
     assert elsewhere.read_bytes() == before
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
-def test_a_directory_anybody_may_write_to_is_not_believed(feed: Feed, mode: int, caplog) -> None:
+def test_cached_update_ignores_a_directory_open_to_others(feed: Feed, mode: int, caplog) -> None:
     feed.shows(registry())
     feed.fetch()
     feed.file.parent.chmod(mode)
-    assert feed.kept() is None
+    assert feed.cached() is None
     assert "others may write to it" in caplog.text
 
 
 @pytest.mark.parametrize("place", ["a file", "/proc"])
-def test_a_home_that_cannot_be_written_keeps_nothing_and_uses_it(
+def test_fetch_update_works_without_a_writable_cache(
     feed: Feed, place: str, tmp_path: Path, monkeypatch
 ) -> None:
     home = tmp_path / "file"
@@ -333,20 +333,20 @@ def children(feed: Feed, count: int, limit: int = 0) -> list[tuple[str, str]]:
     return [process.communicate(timeout=120) for process in running]
 
 
-def test_a_full_disk_uses_the_new_one_and_keeps_the_last(feed: Feed) -> None:
+def test_fetch_update_on_a_full_disk_keeps_the_last_cache(feed: Feed) -> None:
     feed.shows(registry(day=15))
     feed.fetch()
     feed.shows(registry(day=20, models=50))
     ((out, err),) = children(feed, 1, limit=500)
     assert out == "20\n"
     assert "cannot be written: File too large" in err
-    assert day(feed.kept()) == 15
+    assert day(feed.cached()) == 15
     assert {file.name for file in feed.file.parent.iterdir()} == {".lock", feed.file.name}
 
 
 @pytest.mark.slow
-def test_of_many_processes_the_newest_registry_stays(feed: Feed) -> None:
-    """The server hands out days in turn, so older answers arrive after newer ones."""
+def test_fetch_update_in_many_processes_keeps_the_newest(feed: Feed) -> None:
+    """The server sends registries of different days, so older ones arrive after newer ones."""
     days = [12, 20, 14, 18, 11, 16]
 
     def page(_: dict[str, str]):
@@ -356,7 +356,7 @@ def test_of_many_processes_the_newest_registry_stays(feed: Feed) -> None:
     for out, err in children(feed, 3):
         assert err == ""
         assert set(out.split()) <= {"older", *map(str, days)}
-    assert day(feed.kept()) == 20
+    assert day(feed.cached()) == 20
     assert {file.name for file in feed.file.parent.iterdir()} == {".lock", feed.file.name}
 
 
@@ -380,28 +380,30 @@ def trusting(feed: Feed, key: tuple[Path, str]) -> Feed:
     return feed
 
 
-def test_a_signed_registry_is_taken(trusting: Feed, key) -> None:
+def test_fetch_update_accepts_a_signed_registry(trusting: Feed, key) -> None:
     trusting.shows(signed(registry(), key[0], version=7))
     assert trusting.fetch().version == 7
-    assert trusting.kept().version == 7
+    assert trusting.cached().version == 7
 
 
 @pytest.mark.parametrize(
-    ("version", "says"), [(6, "its version is 6; the cached one's is 7"), (7, None), (8, None)]
+    ("version", "message"), [(6, "its version is 6; the cached one's is 7"), (7, None), (8, None)]
 )
-def test_a_version_never_goes_back(trusting: Feed, key, version: int, says: str | None) -> None:
+def test_fetch_update_refuses_a_lower_version(
+    trusting: Feed, key, version: int, message: str | None
+) -> None:
     trusting.shows(signed(registry(day=12), key[0], version=7))
     trusting.fetch()
     trusting.shows(signed(registry(day=20), key[0], version=version))
-    if says:
-        with pytest.raises(UpdateError, match=says):
+    if message:
+        with pytest.raises(UpdateError, match=message):
             trusting.fetch()
-        assert trusting.kept().version == 7
+        assert trusting.cached().version == 7
     else:
         assert trusting.fetch().version == version
 
 
-def test_a_version_does_not_go_back_when_the_kept_one_has_expired(trusting: Feed, key) -> None:
+def test_fetch_update_refuses_a_lower_version_after_expiry(trusting: Feed, key) -> None:
     trusting.shows(signed(registry(), key[0], version=7, days=1))
     trusting.fetch()
     trusting.shows(signed(registry(), key[0], version=6, days=30))
@@ -409,54 +411,52 @@ def test_a_version_does_not_go_back_when_the_kept_one_has_expired(trusting: Feed
         trusting.fetch(now=NOW + timedelta(days=5))
 
 
-def test_an_unsigned_one_is_refused_by_who_trusts_a_key(trusting: Feed) -> None:
+def test_fetch_update_refuses_an_unsigned_registry(trusting: Feed) -> None:
     trusting.shows(registry())
     with pytest.raises(UpdateError, match="it is not signed"):
         trusting.fetch()
 
 
-def test_what_has_expired_is_refused_also_from_the_cache(trusting: Feed, key, caplog) -> None:
+def test_expired_registry_is_refused_from_the_cache_too(trusting: Feed, key, caplog) -> None:
     trusting.shows(signed(registry(), key[0], days=1))
     trusting.fetch()
     later = NOW + timedelta(days=1)
-    assert trusting.kept(now=later) is None
+    assert trusting.cached(now=later) is None
     assert "it expired on 2026-11-23" in caplog.text
     with pytest.raises(UpdateError, match="it expired"):
         trusting.fetch(now=later)
 
 
-def test_the_signature_is_looked_at_again_when_the_cache_is_read(
-    trusting: Feed, key, caplog
-) -> None:
+def test_cached_update_verifies_the_signature_again(trusting: Feed, key, caplog) -> None:
     trusting.shows(signed(registry(), key[0]))
     trusting.fetch()
-    kept = json.loads(trusting.file.read_bytes())
-    kept["body"] = kept["body"].replace("m-0", "m-x")
-    trusting.file.write_bytes(json.dumps(kept).encode())
-    assert trusting.kept() is None
+    entry = json.loads(trusting.file.read_bytes())
+    entry["body"] = entry["body"].replace("m-0", "m-x")
+    trusting.file.write_bytes(json.dumps(entry).encode())
+    assert trusting.cached() is None
     assert "no trusted key has signed it" in caplog.text
 
 
-def test_a_key_that_is_trusted_no_more_frees_from_its_versions(
+def test_fetch_update_ignores_versions_of_an_untrusted_key(
     trusting: Feed, key, tmp_path: Path
 ) -> None:
-    """The way out when a stolen key has signed the highest version there is."""
+    """This is the way out after a stolen key signed the highest version."""
     trusting.shows(signed(registry(), key[0], version=signatures.MAX_VERSION))
     trusting.fetch()
     next_key = tmp_path / "next.pem"
     trusting.source = trusting.source._replace(trusted_keys=(signatures.keygen(next_key),))
-    assert trusting.kept() is None
+    assert trusting.cached() is None
     trusting.shows(signed(registry(), next_key, version=1))
     assert trusting.fetch().version == 1
 
 
-def test_a_signed_one_is_read_without_keys_too(feed: Feed, key) -> None:
+def test_fetch_update_reads_a_signed_registry_without_keys(feed: Feed, key) -> None:
     feed.shows(signed(registry(), key[0], version=3))
     assert day(feed.fetch()) == 20
 
 
-def test_a_version_that_no_trusted_key_vouches_for_blocks_nothing(feed: Feed, key) -> None:
-    """Anybody can sign: the highest version there is would keep every later registry out."""
+def test_fetch_update_ignores_an_unverified_version(feed: Feed, key) -> None:
+    """Anybody can sign, so the highest version would block every later registry."""
     feed.shows(signed(registry(day=20), key[0], version=signatures.MAX_VERSION))
     feed.fetch()
     feed.shows(registry(day=21))
@@ -466,7 +466,7 @@ def test_a_version_that_no_trusted_key_vouches_for_blocks_nothing(feed: Feed, ke
 # Settings
 
 
-def test_the_environment_says_where_and_whom_to_believe(key) -> None:
+def test_update_source_reads_the_environment(key) -> None:
     keys = Keys(
         environ={
             updater.URL_VARIABLE: "https://own.test/r.json",
@@ -488,18 +488,18 @@ def test_the_environment_says_where_and_whom_to_believe(key) -> None:
     ["http://own.test/r", "own.test/r", "https://", "https://[x", "https://own.test:x/r",
      "https://u:canary@own.test", "https://u:c/canary@own.test/r", "http://own.test/?key=canary"],
 )  # fmt: skip
-def test_a_url_that_is_not_https_is_told_without_its_secrets(url: str) -> None:
+def test_update_source_refuses_a_url_without_quoting_secrets(url: str) -> None:
     with pytest.raises(ConfigError, match="expected an https URL") as caught:
         updater.update_source(Keys(environ={updater.URL_VARIABLE: url}))
     assert "canary" not in str(caught.value)
 
 
-def test_a_log_line_is_one_line(feed: Feed, caplog) -> None:
+def test_cached_update_logs_one_line(feed: Feed, caplog) -> None:
     feed.shows(registry())
     feed.fetch()
     feed.file.write_bytes(b'{"body": "' + rb"\n\n\n" + b'"}')
     with caplog.at_level(logging.DEBUG, "inference_providers"):
-        feed.kept()
+        feed.cached()
     (record,) = [r for r in caplog.records if r.name.startswith("inference_providers")]
     assert "\n" not in record.getMessage()
 
@@ -518,16 +518,14 @@ EVIL = "\x1b]0;Evil\x07\nERROR forged\u2028line\u202e"
     ],
     ids=["type", "rule", "field", "envelope", "value"],
 )
-def test_what_is_told_of_a_download_is_one_line_that_steers_no_terminal(
-    feed: Feed, content: dict
-) -> None:
+def test_fetch_update_error_is_printable_and_one_line(feed: Feed, content: dict) -> None:
     feed.shows(content)
     with pytest.raises(UpdateError) as caught:
         feed.fetch()
     assert str(caught.value).isprintable()
 
 
-def test_the_documents_are_left_alone(feed: Feed) -> None:
+def test_fetch_update_does_not_change_its_arguments(feed: Feed) -> None:
     before = copy.deepcopy(WHEEL)
     feed.shows(registry(models=9))
     feed.fetch()
