@@ -37,7 +37,7 @@ HERE = Path(__file__).parent
 PROGRAM = HERE / "node_modules/@copilotkit/aimock/dist/cli.js"
 START_TIMEOUT_S = 120.0
 HTTP_TIMEOUT_S = 60.0
-LONGER = 60
+FACTOR = 60
 FIRST_KEY = "first-key-value"
 ENDS_WITH_STDIN = (
     "data:text/javascript,import http from 'node:http';http.globalAgent.keepAlive=false;"
@@ -51,19 +51,19 @@ Nor does it keep connections to the real model: it and llama.cpp both give up on
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _loaded() -> None:
-    """Load the SDKs: in the midst of a call that takes longer than some limits here."""
+def _sdks_loaded() -> None:
+    """Import the SDKs: during a call, that would take longer than some limits here."""
     for module in ("openai", "anthropic", "google"):
         import_module(f"langchain_autoprovider.protocols.{module}")
 
 
 @pytest.fixture(autouse=True)
-def _long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rests that no provider asked for are longer than any test on a slow machine."""
+def _long_cooldowns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make cooldowns that we guess longer than any test on a slow machine."""
 
     def longer_s(classification: Classification, *args: Any) -> float:
         seconds = cooldown_length_s(classification, *args)
-        return seconds if classification.retry_after_s else LONGER * seconds
+        return seconds if classification.retry_after_s else FACTOR * seconds
 
     monkeypatch.setattr(state, "cooldown_length_s", longer_s)
 
