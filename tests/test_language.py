@@ -84,8 +84,6 @@ NOT_YET_CLEAN: frozenset[str] = frozenset(
         "tests/llamaindex/test_messages.py",
         "tests/llamaindex/test_rag.py",
         "tests/llamaindex/test_tools.py",
-        "tests/peers/conftest.py",
-        "tests/peers/test_aimock.py",
         "tests/test_build_registry.py",
         "tests/test_examples.py",
         "tests/test_parity.py",

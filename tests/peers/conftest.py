@@ -1,7 +1,7 @@
-"""aimock, a fault server that nobody here wrote, plain and before the real model.
+"""aimock, an independent fault server, by itself and in front of the real model.
 
-It plays OpenAI's two protocols, Anthropic's and Gemini's. Before the real model there
-is no Gemini: llama.cpp's server does not speak it.
+It plays OpenAI's two protocols, Anthropic's and Gemini's. In front of the real model Gemini is
+left out, since llama.cpp's server does not support it.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ ENDS_WITH_STDIN = (
     "data:text/javascript,import http from 'node:http';http.globalAgent.keepAlive=false;"
     "process.stdin.on('end',()=>process.exit()).resume()"
 )
-"""Loaded before aimock, which would outlive a test session that is killed.
+"""Imported before aimock: ends it with the test session, even if that is killed.
 
-Nor does it keep connections to the real model: it and llama.cpp both give up one that is idle for
-5 seconds, and a request that meets with the other's end of it is an error 502.
+It also turns off kept connections to the real model. Both aimock and llama.cpp close one that is
+idle for 5 seconds, and a request that meets such a close fails with HTTP 502.
 """
 
 
@@ -84,35 +84,35 @@ class Peer:
             "models": {"m-1": {"id": "first-id", **entry}},
         }
 
-    def asked(self, prompt: str) -> list[dict[str, Any]]:
-        """Return the journal of the requests with this prompt, in order."""
-        # One that an earlier test gave up on may be written down later.
-        return [e for e in self._ask("GET", "journal") if prompt in json.dumps(e["body"])]
+    def journal_of(self, prompt: str) -> list[dict[str, Any]]:
+        """Return the journal entries of the requests with this prompt, in order."""
+        # A request that an earlier test abandoned may be added later.
+        return [e for e in self._request("GET", "journal") if prompt in json.dumps(e["body"])]
 
     def plays(self, **chaos: float) -> None:
-        """Treat every request this way, until the test ends."""
-        self._ask("POST", "chaos", chaos)
+        """Set faults for every request, until the test ends."""
+        self._request("POST", "chaos", chaos)
 
     def fails_once(self, status: int) -> None:
         """Answer the next request with an error."""
-        self._ask("POST", "error", {"status": status, "body": {"message": "Failing once"}})
+        self._request("POST", "error", {"status": status, "body": {"message": "Failing once"}})
 
     def reset(self) -> None:
-        """Forget the journal and the chaos; fixtures stay."""
-        self._ask("POST", "reset/journal")
-        self._ask("DELETE", "chaos")
+        """Clear the journal and the faults; fixtures stay."""
+        self._request("POST", "reset/journal")
+        self._request("DELETE", "chaos")
 
-    def _ask(self, method: str, what: str, body: Any = None) -> Any:
+    def _request(self, method: str, what: str, body: Any = None) -> Any:
         headers = {"authorization": f"Bearer {FIRST_KEY}"}
-        done = requests.request(
+        response = requests.request(
             method,
             f"{self.url}/__aimock/{what}",
             json=body,
             headers=headers,
             timeout=HTTP_TIMEOUT_S,
         )
-        done.raise_for_status()
-        return done.json()
+        response.raise_for_status()
+        return response.json()
 
 
 def _started(log: Path, *options: str, **environment: str) -> Iterator[Peer]:
@@ -139,8 +139,8 @@ def _started(log: Path, *options: str, **environment: str) -> Iterator[Peer]:
 def _listening(log: Path, process: subprocess.Popen[bytes]) -> str:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"listening on (http://[\d.:]+)\s", log.read_text()):
-            return found[1]
+        if match := re.search(r"listening on (http://[\d.:]+)\s", log.read_text()):
+            return match[1]
         time.sleep(0.02)
     pytest.fail(f"aimock did not start:\n{log.read_text()}")
 
@@ -175,13 +175,13 @@ def real(weights_file: Path) -> llama_server.EmbeddedServer:
 
 @pytest.fixture(params=["openai-chat", "openai-responses", "anthropic", "google-genai"])
 def protocol(request: pytest.FixtureRequest) -> str:
-    """What aimock plays."""
+    """The protocol that aimock uses."""
     return request.param
 
 
 @pytest.fixture(params=["openai-chat", "openai-responses", "anthropic"])
 def real_protocol(request: pytest.FixtureRequest) -> str:
-    """What the real model's server speaks, too."""
+    """The protocols that the real model's server supports as well."""
     return request.param
 
 
@@ -195,7 +195,7 @@ def aimock(plain_aimock: Peer, monkeypatch: pytest.MonkeyPatch) -> Peer:
 
 @pytest.fixture
 def proxy(proxy_aimock: Peer, monkeypatch: pytest.MonkeyPatch) -> Peer:
-    """aimock before the real model, which answers what no fixture matches."""
+    """aimock in front of the real model, which answers when no fixture matches."""
     monkeypatch.setenv("FIRST_KEY", FIRST_KEY)
     proxy_aimock.reset()
     return proxy_aimock
@@ -210,7 +210,7 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
 
 @pytest.fixture
 def model_over() -> Callable[..., AutoChatModel]:
-    """Make a model over provider rows, in their order."""
+    """Build a model over provider rows, in their order."""
 
     def make(rows: Mapping[str, Any], **kwargs: Any) -> AutoChatModel:
         return AutoChatModel("m-1", registry={"providers": dict(rows)}, **kwargs)
@@ -220,9 +220,9 @@ def model_over() -> Callable[..., AutoChatModel]:
 
 @pytest.fixture(params=["invoke", "ainvoke", "stream", "astream"])
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """One way to ask a model: each test runs in all four."""
+    """One way to call a model; each test runs in all four."""
 
-    async def asked(model: Any, prompt: str) -> BaseMessage:
+    async def call(model: Any, prompt: str) -> BaseMessage:
         match request.param:
             case "invoke":
                 return model.invoke(prompt)
@@ -234,4 +234,4 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
                 chunks = [chunk async for chunk in model.astream(prompt)]
         return sum(chunks[1:], start=chunks[0])
 
-    return asked
+    return call

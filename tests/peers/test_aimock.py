@@ -1,4 +1,4 @@
-"""Failover against aimock: each fault, over each protocol, in each way of asking."""
+"""Failover against aimock: each fault, over each protocol, in each mode."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     Ask = Callable[..., Any]
     ModelOver = Callable[..., Any]
 
-OWN_ERROR = {
+WRONG_REQUEST_ERROR = {
     "openai-chat": openai.BadRequestError,
     "openai-responses": openai.BadRequestError,
     "anthropic": anthropic.BadRequestError,
     "google-genai": GoogleGenerativeAIError,
 }
-"""What each protocol's class raises for a request that is wrong."""
-PIECEWISE = [protocol for protocol in OWN_ERROR if protocol != "google-genai"]
-"""Protocols that begin before there is any output, and send tool calls in pieces."""
+"""The exception that each protocol's class raises for a wrong request."""
+CHUNKED = [protocol for protocol in WRONG_REQUEST_ERROR if protocol != "google-genai"]
+"""Protocols whose streams start before there is output, and send tool calls in pieces."""
 LONG_ANSWER = "This is a long answer which will be cut in the middle of the stream by the server."
 
 
 @tool
 def get_weather(city: str, days: int) -> str:
-    """Say what the weather will be."""
+    """Return the weather forecast."""
     return f"{city} {days}"
 
 
@@ -46,7 +46,7 @@ def get_weather(city: str, days: int) -> str:
 def pair(
     aimock: Peer, second: FakeProvider, protocol: str, model_over: ModelOver
 ) -> Callable[..., Any]:
-    """Make a model over aimock first, in each protocol, and a provider that answers."""
+    """Build a model over aimock, in each protocol, and a second provider that answers."""
 
     def make(*, windows: tuple[int | None, int | None] = (None, None), **kwargs: Any) -> Any:
         entries = [{"context": window} if window else {} for window in windows]
@@ -60,41 +60,43 @@ def pair(
 
 
 def attempts(answer: Any) -> list[tuple[str, str | None, int | None]]:
-    tried = answer.response_metadata["autoprovider"]["attempts"]
-    return [(attempt["provider"], attempt["class"], attempt["status"]) for attempt in tried]
+    records = answer.response_metadata["autoprovider"]["attempts"]
+    return [(attempt["provider"], attempt["class"], attempt["status"]) for attempt in records]
 
 
 def classes(answer: Any) -> list[tuple[str, str | None]]:
     return [(provider, failure_class) for provider, failure_class, _ in attempts(answer)]
 
 
-def rests() -> list[tuple[str, str]]:
-    """Return what rests, and why; only the first provider may."""
+def cooldowns() -> list[tuple[str, str]]:
+    """Return scope and reason of each cooldown; only the first provider may have one."""
     rows = health().rows
     assert all("first at 127.0.0.1" in name or kind == "host" for kind, name, _ in rows)
     assert "key-value" not in str(health())
     return [(kind, reason) for kind, _, reason in rows]
 
 
-async def test_a_normal_answer(aimock: Peer, pair: Ask, ask: Ask, second: FakeProvider) -> None:
+async def test_answer_arrives_whole_without_cooldown(
+    aimock: Peer, pair: Ask, ask: Ask, second: FakeProvider
+) -> None:
     answer = await ask(pair(), "play an answer")
     assert answer.text == "Hello from aimock, who speaks in several chunks"
     assert attempts(answer) == [("first", None, None)]
-    assert rests() == []
-    assert len(aimock.asked("play an answer")) == 1
+    assert cooldowns() == []
+    assert len(aimock.journal_of("play an answer")) == 1
     assert not second.requests
 
 
-async def test_a_stream_comes_in_chunks(pair: Ask) -> None:
+async def test_stream_arrives_in_chunks(pair: Ask) -> None:
     texts = [chunk.text for chunk in pair().stream("play an answer")]
     assert len([text for text in texts if text]) == 6
     texts = [chunk.text async for chunk in pair().astream("play an answer")]
     assert len([text for text in texts if text]) == 6
 
 
-# aimock's own word; Gemini ends its calls with STOP
+# aimock's word; Gemini ends its calls with STOP
 @pytest.mark.filterwarnings("ignore:FUNCTION_CALL is not a valid FinishReason")
-async def test_a_tool_call(pair: Ask, ask: Ask) -> None:
+async def test_tool_call_arrives_whole(pair: Ask, ask: Ask) -> None:
     answer = await ask(pair().bind_tools([get_weather]), "play a tool call")
     (call,) = answer.tool_calls
     assert call["name"] == "get_weather"
@@ -111,69 +113,69 @@ FAULTS = {
     "malformed": ("invalid_response", None, None),
     "drop": ("overloaded", None, None),
 }
-"""What aimock plays → the class, the HTTP status, and what rests."""
+"""Fault → failure class, HTTP status, and the scope of the cooldown."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_another_route_answers_and_the_first_rests(
+async def test_fault_moves_on_and_starts_a_cooldown(
     fault: str, aimock: Peer, pair: Ask, ask: Ask
 ) -> None:
     failure_class, status, scope = FAULTS[fault]
     answer = await ask(pair(), f"play {fault}")
     assert answer.text == "from second"
     assert classes(answer) == [("first", failure_class), ("second", None)]
-    ((kind, reason),) = rests()
+    ((kind, reason),) = cooldowns()
     if status:
         assert attempts(answer)[0][2] == status
         assert kind == scope
     assert ("key was refused" if failure_class == "auth_failed" else failure_class) in reason
-    assert len(aimock.asked(f"play {fault}")) == 1, "an SDK tried again on its own"
+    assert len(aimock.journal_of(f"play {fault}")) == 1, "an SDK retried by itself"
 
     again = await ask(pair(), f"play {fault}")
     assert again.text == "from second"
     assert attempts(again) == [("second", None, None)]
-    assert len(aimock.asked(f"play {fault}")) == 1
+    assert len(aimock.journal_of(f"play {fault}")) == 1
 
 
-async def test_retry_after_says_how_long_it_rests(pair: Ask, ask: Ask) -> None:
-    # aimock also says that tokens are back in 6 minutes: the plain word counts.
+async def test_retry_after_sets_the_length_of_the_cooldown(pair: Ask, ask: Ask) -> None:
+    # aimock also reports that tokens reset in 6 minutes; Retry-After counts.
     await ask(pair(), "play 429")
-    ((_, reason),) = rests()
+    ((_, reason),) = cooldowns()
     assert re.fullmatch(r"cooling down for [6-9]\d s: rate_limited \(HTTP 429\)", reason)
 
 
-async def test_a_route_with_a_larger_window_takes_what_is_too_long(pair: Ask, ask: Ask) -> None:
+async def test_context_overflow_moves_on_to_a_larger_window(pair: Ask, ask: Ask) -> None:
     answer = await ask(pair(windows=(8192, 32768)), "play context")
     assert answer.text == "from second"
     assert attempts(answer) == [("first", "context_overflow", 400), ("second", None, None)]
-    assert rests() == []
+    assert cooldowns() == []
 
 
-async def test_what_is_too_long_for_all_raises_the_providers_own_error(
+async def test_context_overflow_everywhere_raises_the_providers_error(
     pair: Ask, ask: Ask, second: FakeProvider, protocol: str
 ) -> None:
-    with pytest.raises(OWN_ERROR[protocol], match="maximum context length"):
+    with pytest.raises(WRONG_REQUEST_ERROR[protocol], match="maximum context length"):
         await ask(pair(windows=(8192, 8192)), "play context")
     assert not second.requests
-    assert rests() == []
+    assert cooldowns() == []
 
 
-async def test_what_is_too_long_for_all_is_langchains_context_overflow(pair: Ask, ask: Ask) -> None:
+async def test_context_overflow_everywhere_is_langchains_error(pair: Ask, ask: Ask) -> None:
     with pytest.raises(ContextOverflowError):
         await ask(pair(windows=(8192, 8192)), "play context")
 
 
-@pytest.mark.parametrize("protocol", PIECEWISE)
-async def test_a_stream_cut_before_its_output_moves_on(pair: Ask, ask: Ask) -> None:
+@pytest.mark.parametrize("protocol", CHUNKED)
+async def test_stream_cut_before_output_moves_on(pair: Ask, ask: Ask) -> None:
     answer = await ask(pair(streaming=True), "play an early cut")
     assert answer.text == "from second"
     assert attempts(answer) == [("first", "overloaded", None), ("second", None, None)]
-    ((_, reason),) = rests()
+    ((_, reason),) = cooldowns()
     assert "overloaded" in reason
 
 
 @pytest.mark.parametrize("fault", ["a late cut", "a slow disconnect"])
-async def test_a_stream_cut_after_output_began_is_no_answer(
+async def test_stream_cut_after_output_is_interrupted(
     fault: str, pair: Ask, ask: Ask, second: FakeProvider
 ) -> None:
     with pytest.raises(StreamInterrupted) as caught:
@@ -184,12 +186,12 @@ async def test_a_stream_cut_after_output_began_is_no_answer(
     assert LONG_ANSWER.startswith(partial)
     assert caught.value.route.provider == "first"
     assert not second.requests
-    ((_, reason),) = rests()
+    ((_, reason),) = cooldowns()
     assert "overloaded" in reason
 
 
-@pytest.mark.parametrize("protocol", PIECEWISE)
-async def test_a_tool_call_cut_short_is_no_answer(
+@pytest.mark.parametrize("protocol", CHUNKED)
+async def test_truncated_tool_call_interrupts_the_stream(
     pair: Ask, ask: Ask, second: FakeProvider
 ) -> None:
     with pytest.raises(StreamInterrupted):
@@ -197,21 +199,21 @@ async def test_a_tool_call_cut_short_is_no_answer(
     assert not second.requests
 
 
-@pytest.mark.parametrize("protocol", PIECEWISE)
-async def test_a_tool_call_cut_short_cannot_be_run(pair: Ask, ask: Ask) -> None:
+@pytest.mark.parametrize("protocol", CHUNKED)
+async def test_truncated_tool_call_is_not_in_the_partial_answer(pair: Ask, ask: Ask) -> None:
     with pytest.raises(StreamInterrupted) as caught:
         await ask(pair(streaming=True).bind_tools([get_weather]), "play a cut tool call")
     assert not caught.value.partial.tool_calls
 
 
-async def test_a_slow_first_byte_moves_on(pair: Ask, ask: Ask) -> None:
+async def test_slow_first_byte_moves_on(pair: Ask, ask: Ask) -> None:
     model = pair(streaming=True, first_token_timeout=1.5, inter_chunk_timeout=1.5)
     answer = await ask(model, "play a slow first byte")
     assert answer.text == "from second"
     assert attempts(answer) == [("first", "overloaded", None), ("second", None, None)]
 
 
-async def test_one_deadline_ends_a_slow_call(
+async def test_deadline_ends_a_slow_call(
     aimock: Peer, protocol: str, model_over: ModelOver, ask: Ask
 ) -> None:
     model = model_over({"first": aimock.row(protocol)}, timeout=0.2)
@@ -219,22 +221,22 @@ async def test_one_deadline_ends_a_slow_call(
         await ask(model, "play a slow first byte")
 
 
-async def test_a_slow_call_leaves_time_for_the_next_route(pair: Ask, ask: Ask) -> None:
+async def test_slow_call_leaves_time_for_the_next_route(pair: Ask, ask: Ask) -> None:
     answer = await ask(pair(timeout=4.0), "play a slow first byte")
     assert answer.text == "from second"
 
 
-async def test_the_sole_route_is_tried_again_once(
+async def test_only_route_is_retried_once(
     aimock: Peer, protocol: str, model_over: ModelOver, ask: Ask
 ) -> None:
     aimock.fails_once(503)
     answer = await ask(model_over({"first": aimock.row(protocol)}), "play an answer")
     assert answer.text.startswith("Hello from aimock")
     assert attempts(answer) == [("first", "overloaded", 503), ("first", None, None)]
-    assert rests() == []
+    assert cooldowns() == []
 
 
-async def test_a_proxy_lets_the_real_model_answer(
+async def test_proxy_returns_the_real_models_answer(
     proxy: Peer, real_protocol: str, model_over: ModelOver, ask: Ask
 ) -> None:
     model = model_over({"first": proxy.row(real_protocol)}, temperature=0, max_tokens=8)
@@ -242,12 +244,12 @@ async def test_a_proxy_lets_the_real_model_answer(
     assert len(answer.text) > 3
     assert answer.usage_metadata["output_tokens"] > 1
     assert attempts(answer) == [("first", None, None)]
-    (entry,) = proxy.asked("Say hello")
+    (entry,) = proxy.journal_of("Say hello")
     assert entry["response"]["source"] == "proxy"
 
 
 @pytest.mark.parametrize("fault", ["503", "malformed"])
-async def test_what_a_proxy_fails_the_real_model_answers_itself(  # noqa: PLR0913, PLR0917 - fixtures
+async def test_proxy_fault_moves_on_to_the_real_model(  # noqa: PLR0913, PLR0917 - fixtures
     fault: str,
     proxy: Peer,
     real: llama_server.EmbeddedServer,
@@ -257,19 +259,19 @@ async def test_what_a_proxy_fails_the_real_model_answers_itself(  # noqa: PLR091
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REAL_KEY", real.key)
-    itself = {
+    real_model = {
         "name": "The real model",
         "auth": {"any_of": [["REAL_KEY"]]},
         "endpoints": {"default": {"protocol": real_protocol, "base_url": real.base_url}},
         "models": {"m-1": "smollm2-135m"},
     }
-    rows = {"first": proxy.row(real_protocol), "second": itself}
+    rows = {"first": proxy.row(real_protocol), "second": real_model}
     answer = await ask(model_over(rows, temperature=0, max_tokens=8), f"play {fault}")
     assert len(answer.text) > 3
     assert classes(answer) == [("first", FAULTS[fault][0]), ("second", None)]
 
 
-async def test_a_proxy_that_limits_is_left_alone_until_its_rest_is_over(
+async def test_proxy_rate_limit_starts_a_cooldown(
     proxy: Peer, real_protocol: str, model_over: ModelOver, ask: Ask
 ) -> None:
     model = model_over(
@@ -279,17 +281,17 @@ async def test_a_proxy_that_limits_is_left_alone_until_its_rest_is_over(
     with pytest.raises(AllRoutesFailed, match="HTTP 429") as caught:
         await ask(model, "Say hello")
     assert caught.value.retry_after is not None
-    assert len(proxy.asked("Say hello")) == 1
+    assert len(proxy.journal_of("Say hello")) == 1
     with pytest.raises(AllRoutesFailed, match="cooling down"):
         await ask(model, "Say hello")
-    assert len(proxy.asked("Say hello")) == 1
+    assert len(proxy.journal_of("Say hello")) == 1
     proxy.reset()
     reset_health()
     answer = await ask(model, "Say hello")
     assert len(answer.text) > 3
 
 
-async def test_a_refused_key_rests_until_it_changes(
+async def test_refused_key_cools_down_until_its_value_changes(
     proxy: Peer,
     real_protocol: str,
     model_over: ModelOver,
@@ -302,6 +304,6 @@ async def test_a_refused_key_rests_until_it_changes(
         with pytest.raises(AllRoutesFailed, match="check FIRST_KEY") as caught:
             await ask(model, "Say hello")
         assert "wrong-key-value" not in str(caught.value)
-        assert [kind for kind, _ in rests()] == ["key"]
+        assert [kind for kind, _ in cooldowns()] == ["key"]
     answer = await ask(model, "Say hello")
     assert len(answer.text) > 3
