@@ -172,12 +172,15 @@ CONNECTOR = Connector(
 
 def _model(route: Route, **clients: Any) -> OpenAIRoute:
     drops_usage = "stream_options" in route.quirks.drop_params
+    model_provider = _model_provider_of(route)
+    if model_provider != "openai":
+        register_translator(model_provider, **_TRANSLATOR)
     return OpenAIRoute(
         model=route.model_id,
         stream_usage=route.quirks.stream_usage and not drops_usage,
         replay_reasoning=route.quirks.replay_reasoning,
         use_responses_api=route.endpoint.protocol == _RESPONSES,
-        model_provider=_register_model_provider(route),
+        model_provider=model_provider,
         openai_proxy=None,
         stream_chunk_timeout=None,
         **clients,
@@ -198,18 +201,16 @@ def _content_blocks(message: AIMessage) -> list[ContentBlock]:
 _TRANSLATOR = {"translate_content": _content_blocks, "translate_content_chunk": _content_blocks}
 
 
-def _register_model_provider(route: Route) -> str:
-    """Register our translator for a route's answers; return the `model_provider` it goes by.
+def _model_provider_of(route: Route) -> str:
+    """Return the `model_provider` of a route's answers.
 
     Where LangChain has a translator for the vendor, it is for the vendor's own protocol, so
     answers in OpenAI's go by another name.
     """
     if route.endpoint.protocol == _RESPONSES or route.provider == "openai":
         return "openai"
-    has_own = get_translator(route.provider) not in (None, _TRANSLATOR)
-    name = f"{route.provider}-openai" if has_own else route.provider
-    register_translator(name, **_TRANSLATOR)
-    return name
+    has_own_translator = get_translator(route.provider) not in (None, _TRANSLATOR)
+    return f"{route.provider}-openai" if has_own_translator else route.provider
 
 
 def _sdk_options(access: Access, key: Callable[[], Any] | None) -> dict[str, Any]:
