@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -17,6 +16,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from pydantic import Field
 
+from inference_providers.routing import event_loop
 from langchain_autoprovider.chat_models import AutoChatModel
 from langchain_autoprovider.options import ModelNames
 from llamaindex_autoprovider.metadata import metadata_of
@@ -93,7 +93,7 @@ class AutoLLM(RoutedComponent, FunctionCallingLLM):
         """
         chat_model = self.chat_model
         plan = chat_model.known_plan()
-        if not (plan.routes or plan.cooling_down or _is_in_event_loop()):
+        if not (plan.routes or plan.cooling_down or event_loop.is_running()):
             plan = chat_model.explain()
         return metadata_of(plan, model_name=chat_model.model_name, max_tokens=chat_model.max_tokens)
 
@@ -272,11 +272,3 @@ class AutoLLM(RoutedComponent, FunctionCallingLLM):
         yield from super().__repr_args__()
         if self.system_prompt is not None:
             yield "system_prompt", self.system_prompt
-
-
-def _is_in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

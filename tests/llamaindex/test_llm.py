@@ -30,6 +30,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.rate_limiter import BaseRateLimiter
 
+from factories import PAIR_KEYS
 from inference_providers import (
     AllRoutesFailed,
     ConfigError,
@@ -38,6 +39,7 @@ from inference_providers import (
     UnknownModelError,
 )
 from inference_providers.registry.registry import Registry
+from inference_providers.routing.resolver import Resolver
 from inference_providers.testing import Reply
 from langchain_autoprovider import AutoChatModel
 from llamaindex_autoprovider import AutoLLM
@@ -394,6 +396,51 @@ def test_metadata_defaults_to_llamaindexs_values(pair: Pair) -> None:
     assert (metadata.model_name, metadata.is_chat_model) == ("m", True)
     assert metadata.system_role is MessageRole.SYSTEM
     assert AutoLLM().metadata.model_name == "auto"
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The plans that may look for servers on this machine, as they are made."""
+    names: list[str] = []
+
+    def count(name: str) -> None:
+        method = getattr(Resolver, name)
+
+        def counted(*arguments: Any) -> Any:
+            names.append(name)
+            return method(*arguments)
+
+        monkeypatch.setattr(Resolver, name, counted)
+
+    count("plan")
+    count("aplan")
+    return names
+
+
+async def test_chat_plans_once(pair: Pair, ask: Callable[..., Any], planned: list[str]) -> None:
+    await ask(pair.llm(), HI)
+    assert len(planned) == 1
+
+
+def test_metadata_makes_a_full_plan_only_without_routes(
+    pair: Pair, planned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = pair.llm()
+    assert llm.metadata
+    assert not planned
+    for name in PAIR_KEYS:
+        monkeypatch.delenv(name)
+    assert llm.metadata
+    assert planned == ["plan"]
+
+
+async def test_metadata_in_an_event_loop_makes_no_full_plan(
+    pair: Pair, planned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PAIR_KEYS:
+        monkeypatch.delenv(name)
+    assert pair.llm().metadata
+    assert not planned
 
 
 def test_settings_read_as_attributes_and_show_in_repr(pair: Pair) -> None:
