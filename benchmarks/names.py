@@ -1,6 +1,7 @@
-"""How many model ids per second become canonical names, each id new to the cache.
+"""Measures how many model ids per second are parsed, each for the first time.
 
-CPU of this process, the median of several rounds: the machine may be busy.
+Counts the CPU time of this process, since the machine may be busy; prints the median of
+several rounds.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ IDS = Path(__file__).parents[1] / "tests" / "data" / "models-dev-ids.json"
 
 
 def names_per_second(pairs: list[tuple[str, str]]) -> float:
-    """Return the rate at which distinct (model id, provider) pairs are parsed."""
+    """Return how many distinct pairs of model id and provider are parsed per second."""
     parse_model_id.cache_clear()
     start = time.process_time()
     for model_id, provider in pairs:

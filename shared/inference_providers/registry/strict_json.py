@@ -33,7 +33,7 @@ def decode(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Any:
         text = raw.decode()
         value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
         msgspec.json.decode(raw)  # stricter than `json` about numbers and surrogates
-        if not _is_deeper_than(MAX_DEPTH, value):
+        if not (isinstance(value, dict | list) and _is_too_deep(value)):
             return value
     except UnicodeDecodeError as error:
         msg = f"byte {error.start} is not valid UTF-8"
@@ -100,10 +100,14 @@ def _parent_of_duplicate_key(text: str) -> str:
     return "$"
 
 
-def _is_deeper_than(levels: int, value: Any) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(
-        _is_deeper_than(levels - 1, item) for item in inner if isinstance(item, dict | list)
-    )
+def _is_too_deep(value: Any) -> bool:
+    """Whether a value has more than `MAX_DEPTH` levels; goes through it level by level."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            inner += item.values() if isinstance(item, dict) else item
+        level = [item for item in inner if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True

@@ -65,7 +65,12 @@ def get(
         FetchError: There is no response, or it is too slow, too large, compressed,
             malformed, or a redirect that may not be followed.
     """
-    budget = FetchBudget(max_bytes, deadline_s, redirects, time.monotonic() + deadline_s)
+    budget = FetchBudget(
+        max_bytes=max_bytes,
+        deadline_s=deadline_s,
+        redirects=redirects,
+        ends=time.monotonic() + deadline_s,
+    )
     results: queue.SimpleQueue[Response | FetchError] = queue.SimpleQueue()
     host = urlsplit(url).hostname or url
 

@@ -68,6 +68,10 @@ def test_target_of_a_name(registry: Registry, name: str, target: Target) -> None
     assert registry.target(name) == target
 
 
+def test_target_of_a_name_is_resolved_once(registry: Registry) -> None:
+    assert registry.target("second/big-turbo") is registry.target("second/big-turbo")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
