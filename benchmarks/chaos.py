@@ -1,9 +1,9 @@
-"""AutoChatModel and its peers through the same outages, over HTTP, side by side.
+"""Compares AutoChatModel with its peers during the same outages, over HTTP.
 
-Each contender has a process of its own and three providers of its own in another; all
-providers play the same schedule. Call by call goes to one contender after the other, so
-that noise hits all alike. The clock of every contender goes on by `--gap` seconds
-between two calls; see `outages/clock.py`. Run it by `make bench-chaos`.
+Each contender runs in its own process, with three providers of its own in another; all
+providers follow the same schedule. Each call goes to one contender after the other, so that
+noise affects all of them. Every contender's clock advances by `--gap` seconds between two calls;
+see `outages/clock.py`. Run it with `make bench-chaos`.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    Asked = list[tuple[int, int, bool]]
+    RequestRecords = list[tuple[int, int, bool]]
 
 HERE = Path(__file__).parent
 PACKAGES = ("openai", "langchain-core", "langchain-openai", "litellm", "pydantic-ai-slim")
 WARM_UPS = 15
-"""Calls of each kind without a fault, before the schedule: what a healthy call takes."""
+"""Calls of each kind before the schedule, without faults: the time of a healthy call."""
 DEAD_FOR_S = 600
 DEAD_GAP_S = 2.0
 DEAD = ("outage", "reset")
 WAITING = {"hang", "slow"}
-"""Faults during which contenders are asked at once: they wait, and do not compute."""
+"""Faults during which contenders are called at the same time: they wait and do not compute."""
 
 
-class Done(NamedTuple):
-    """What became of one call."""
+class Outcome(NamedTuple):
+    """The outcome of one call."""
 
     call: Call
     text: str | None
@@ -54,16 +54,16 @@ class Done(NamedTuple):
 
 
 class Player:
-    """A contender in its process, and its three providers in theirs."""
+    """A contender in its process, and its three providers in another."""
 
     def __init__(self, contender: Contender, plan: Schedule, *, verbose: bool) -> None:
         self.contender = contender
-        self.done: list[Done] = []
+        self.outcomes: list[Outcome] = []
         self._providers = _python("outages.providers", verbose=verbose)
-        _say(self._providers, plan.windows)
-        urls = _hear(self._providers)
+        _send_line(self._providers, plan.windows)
+        urls = _read_line(self._providers)
         self._process = _python("outages.play", contender.name, verbose=verbose)
-        _say(self._process, urls)
+        _send_line(self._process, urls)
 
     def __enter__(self) -> Self:
         return self
@@ -78,17 +78,17 @@ class Player:
             process.kill()
             process.wait()
 
-    def play(self, call: Call, gap_s: float) -> Done:
-        """Make one call, so long after the last one ended."""
-        _say(self._process, [call.n, call.kind, gap_s])
-        self.done.append(Done(call, *_hear(self._process)))
-        return self.done[-1]
+    def play(self, call: Call, gap_s: float) -> Outcome:
+        """Make one call, `gap_s` after the last one ended."""
+        _send_line(self._process, [call.n, call.kind, gap_s])
+        self.outcomes.append(Outcome(call, *_read_line(self._process)))
+        return self.outcomes[-1]
 
-    def asked(self) -> Asked:
-        """Return the requests that its providers got; they end with that."""
+    def request_records(self) -> RequestRecords:
+        """Stop the providers; return the requests they received."""
         assert self._providers.stdin
         self._providers.stdin.close()
-        return [(p, n, failed) for p, n, failed in _hear(self._providers) if n >= 0]
+        return [(p, n, failed) for p, n, failed in _read_line(self._providers) if n >= 0]
 
 
 def _python(*arguments: str, verbose: bool) -> subprocess.Popen[str]:
@@ -99,28 +99,28 @@ def _python(*arguments: str, verbose: bool) -> subprocess.Popen[str]:
         stderr=None if verbose else subprocess.DEVNULL,
         text=True,
         cwd=HERE,
-        # Else LiteLLM asks the network for its list of prices when it is imported.
+        # Otherwise importing LiteLLM downloads its list of prices.
         env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONPATH": ":".join(sys.path)},
     )
 
 
-def _say(process: subprocess.Popen[str], what: Any) -> None:
+def _send_line(process: subprocess.Popen[str], value: Any) -> None:
     assert process.stdin
-    process.stdin.write(json.dumps(what) + "\n")
+    process.stdin.write(json.dumps(value) + "\n")
     process.stdin.flush()
 
 
-def _hear(process: subprocess.Popen[str]) -> Any:
+def _read_line(process: subprocess.Popen[str]) -> Any:
     assert process.stdout
     return json.loads(process.stdout.readline())
 
 
 def run(
     plan: Schedule, contenders: Sequence[Contender], gap_s: float, *, timed: bool, verbose: bool
-) -> list[tuple[Player, Asked]]:
-    """Play a schedule to all contenders; return each with what its providers were asked.
+) -> list[tuple[Player, RequestRecords]]:
+    """Run a schedule with all contenders; return each with the requests its providers received.
 
-    Where times matter, one plays after the other, except while they only wait.
+    If times matter, contenders run one after the other, except while they only wait.
     """
     with ExitStack() as stack, ThreadPoolExecutor(len(contenders)) as pool:
 
@@ -135,27 +135,33 @@ def run(
             calls = []
         for n, call in enumerate(calls):
             faults = {plan.fault(window.provider, call.n) for window in plan.windows}
-            if faults & WAITING or not n:  # or they load their libraries, which is not timed
+            if faults & WAITING or not n:  # the first call loads libraries and is not timed
                 list(pool.map(lambda each, c=call: each.play(c, gap_s), players))
             else:
                 for each in players:
                     each.play(call, gap_s)
-        return [(each, each.asked()) for each in players]
+        return [(each, each.request_records()) for each in players]
 
 
-def score(player: Player, asked: Asked, plan: Schedule) -> dict[str, Any]:
-    """Return the numbers of one contender."""
-    played = [done for done in player.done if done.call.n >= 0]
+def score(player: Player, records: RequestRecords, plan: Schedule) -> dict[str, Any]:
+    """Return the results of one contender."""
+    played = [outcome for outcome in player.outcomes if outcome.call.n >= 0]
     healthy: dict[str, list[float]] = defaultdict(list)
-    for done in player.done[1:]:  # the first of all loads its library
-        if not any(plan.fault(window.provider, done.call.n) for window in plan.windows):
-            healthy[done.call.kind].append(done.ms)
+    for outcome in player.outcomes[1:]:  # the first call loads its library
+        if not any(plan.fault(window.provider, outcome.call.n) for window in plan.windows):
+            healthy[outcome.call.kind].append(outcome.ms)
     base = {kind: statistics.median(times) for kind, times in healthy.items()}
-    added = sorted(done.ms - base[done.call.kind] for done in played if plan.fault(0, done.call.n))
-    good = {done.call.n for done in played if done.text == done.call.answer}
-    bad = [done for done in played if done.text is not None and done.text != done.call.answer]
-    wasted = sum(failed for _, _, failed in asked)
-    last = {n: provider for provider, n, _ in asked}
+    added = sorted(
+        outcome.ms - base[outcome.call.kind] for outcome in played if plan.fault(0, outcome.call.n)
+    )
+    good = {outcome.call.n for outcome in played if outcome.text == outcome.call.answer}
+    bad = [
+        outcome
+        for outcome in played
+        if outcome.text is not None and outcome.text != outcome.call.answer
+    ]
+    wasted = sum(failed for _, _, failed in records)
+    last = {n: provider for provider, n, _ in records}
     best = {call.n: _best(plan, call) for call in plan.calls}
     return {
         "name": player.contender.name,
@@ -170,26 +176,32 @@ def score(player: Player, asked: Asked, plan: Schedule) -> dict[str, Any]:
         "mean_ms": statistics.mean(added),
         "preferred": sum(last.get(n) == best[n] for n in good) / max(1, len(good)),
         "not_good": [
-            (done.call.n, done.call.kind, _state(plan, done.call), done.text, done.error)
-            for done in played
-            if done.call.n not in good
+            (
+                outcome.call.n,
+                outcome.call.kind,
+                _state(plan, outcome.call),
+                outcome.text,
+                outcome.error,
+            )
+            for outcome in played
+            if outcome.call.n not in good
         ],
     }
 
 
 def _best(plan: Schedule, call: Call) -> int:
     providers = sorted({window.provider for window in plan.windows})
-    well = (p for p in providers if not fails(plan.fault(p, call.n), call))
-    return next(well, len(providers))
+    healthy = (p for p in providers if not fails(plan.fault(p, call.n), call))
+    return next(healthy, len(providers))
 
 
 def _state(plan: Schedule, call: Call) -> list[str]:
     providers = sorted({window.provider for window in plan.windows})
-    return [plan.fault(p, call.n) or "well" for p in providers]
+    return [plan.fault(p, call.n) or "healthy" for p in providers]
 
 
 def chaos_table(scores: Sequence[dict[str, Any]], title: str) -> tables.Table:
-    """Return what the schedule did to each contender."""
+    """Return the table of the schedule's results."""
     columns = (
         "",
         "success",
@@ -198,7 +210,7 @@ def chaos_table(scores: Sequence[dict[str, Any]], title: str) -> tables.Table:
         "added ms, p50",
         "p99",
         "mean",
-        "served by the first that was well",
+        "served by the first healthy provider",
     )
     rows = [
         (
@@ -217,8 +229,11 @@ def chaos_table(scores: Sequence[dict[str, Any]], title: str) -> tables.Table:
 
 
 def dead_table(by_fault: dict[str, Sequence[dict[str, Any]]], title: str) -> tables.Table:
-    """Return the failed attempts per call with a primary that is down for good."""
-    columns = ("", *(f"{fault}, {what}" for fault in by_fault for what in ("failed", "success")))
+    """Return the failed attempts per call with a primary that never recovers."""
+    columns = (
+        "",
+        *(f"{fault}, {column}" for fault in by_fault for column in ("failed", "success")),
+    )
     rows = [
         (
             same[0]["name"],
@@ -234,7 +249,7 @@ def dead_table(by_fault: dict[str, Sequence[dict[str, Any]]], title: str) -> tab
 
 
 def main() -> None:
-    """Play the schedule, then the dead primaries; print tables or JSON."""
+    """Run the schedule, then the dead primaries; print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--calls", type=int, default=300)
@@ -248,41 +263,41 @@ def main() -> None:
 
     def scores(plan: Schedule, gap_s: float, *, timed: bool) -> list[dict[str, Any]]:
         played = run(plan, contenders, gap_s, timed=timed, verbose=options.verbose)
-        return [score(player, asked, plan) for player, asked in played]
+        return [score(player, records, plan) for player, records in played]
 
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "versions": {package: version(package) for package in PACKAGES},
         "configurations": {c.name: c.configuration for c in contenders},
     }
     if options.part != "dead":
         plan = schedule(options.seed, options.calls)
-        found["chaos"] = scores(plan, options.gap, timed=True)
+        results["chaos"] = scores(plan, options.gap, timed=True)
     if options.part != "chaos":
         count = round(DEAD_FOR_S / DEAD_GAP_S)
-        found["dead_primary"] = {
+        results["dead_primary"] = {
             fault: scores(dead_primary(fault, count), DEAD_GAP_S, timed=False) for fault in DEAD
         }
     if options.json:
-        print(json.dumps({**vars(options), **found}, indent=1))
+        print(json.dumps({**vars(options), **results}, indent=1))
     else:
-        show(found, options)
+        show(results, options)
 
 
-def show(found: dict[str, Any], options: argparse.Namespace) -> None:
-    """Print tables."""
+def show(results: dict[str, Any], options: argparse.Namespace) -> None:
+    """Print the results as tables."""
     console = Console(width=150, highlight=False)
     console.print(
-        f"Python {platform.python_version()}", *map(" ".join, found["versions"].items()), sep=", "
+        f"Python {platform.python_version()}", *map(" ".join, results["versions"].items()), sep=", "
     )
-    for name, configuration in found["configurations"].items():
+    for name, configuration in results["configurations"].items():
         console.print(f"{name}: {configuration}", markup=False)
-    if "chaos" in found:
-        title = f"{options.calls} calls through seed {options.seed}, one each {options.gap:g} s"
-        console.print(tables.draw(chaos_table(found["chaos"], title)))
-    if "dead_primary" in found:
-        every = f"one call each {DEAD_GAP_S:g} s"
+    if "chaos" in results:
+        title = f"{options.calls} calls through seed {options.seed}, one every {options.gap:g} s"
+        console.print(tables.draw(chaos_table(results["chaos"], title)))
+    if "dead_primary" in results:
+        every = f"one call every {DEAD_GAP_S:g} s"
         title = f"Failed attempts per call, primary dead for {DEAD_FOR_S} s, {every}"
-        console.print(tables.draw(dead_table(found["dead_primary"], title)))
+        console.print(tables.draw(dead_table(results["dead_primary"], title)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What AutoChatModel costs beside the bare ChatOpenAI, as ratios of one run.
+"""What AutoChatModel costs compared with the bare ChatOpenAI, as ratios within one run.
 
-CPU of this process per call, against a server in another process that answers at once.
-Rounds are short and interleaved; a ratio is the median of the rounds' own, so that a
-machine that slows down for a while slows both sides of it. A second table has a primary
-that always fails, after the first call.
+Measured is this process's CPU time per call, with a server in another process that answers
+at once. Rounds are short and interleaved, and a ratio is the median of the rounds' ratios, so
+that a machine that slows down for a while affects both sides. In a second table the primary
+always fails; the first call, which discovers that, is not counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from langchain_autoprovider import AutoChatModel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Taken = list[tuple[float, float]]
+Timings = list[tuple[float, float]]
 """CPU and wall microseconds per call, of each round."""
 
 SERVER = """
@@ -46,22 +46,22 @@ def cpu_us(call: Callable[[], Any], calls: int) -> tuple[float, float]:
     return (time.process_time() - cpu) * per_call, (time.perf_counter() - wall) * per_call
 
 
-def median(taken: Taken, which: int) -> float:
+def median(timings: Timings, which: int) -> float:
     """Return the median CPU (0) or wall (1) microseconds of the rounds."""
-    return statistics.median(times[which] for times in taken)
+    return statistics.median(times[which] for times in timings)
 
 
-def ratio(taken: Taken, first: Taken, which: int) -> str:
+def ratio(timings: Timings, first: Timings, which: int) -> str:
     """Return the median of the rounds' ratios to the first call."""
-    pairs = zip(taken, first, strict=True)
-    return f"{statistics.median(mine[which] / its[which] for mine, its in pairs):.2f}"
+    pairs = zip(timings, first, strict=True)
+    return f"{statistics.median(timing[which] / base[which] for timing, base in pairs):.2f}"
 
 
 def compare(title: str, calls: Mapping[str, Callable[[], Any]], rounds: int, each: int) -> None:
-    """Time the calls in turn, and print each as a ratio to the first."""
+    """Time the calls in turn, and print each with its ratio to the first."""
     for call in calls.values():
         call()
-    times: dict[str, Taken] = {name: [] for name in calls}
+    times: dict[str, Timings] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             times[name].append(cpu_us(call, each))
@@ -69,19 +69,19 @@ def compare(title: str, calls: Mapping[str, Callable[[], Any]], rounds: int, eac
     rows = [
         (
             name,
-            f"{median(taken, 0):,.0f}",
-            ratio(taken, first, 0),
-            f"{median(taken, 1) / 1000:.2f}",
-            ratio(taken, first, 1),
+            f"{median(timings, 0):,.0f}",
+            ratio(timings, first, 0),
+            f"{median(timings, 1) / 1000:.2f}",
+            ratio(timings, first, 1),
         )
-        for name, taken in times.items()
+        for name, timings in times.items()
     ]
     columns = ("", "CPU µs", "ratio", "wall ms", "ratio")
     Console(width=100).print(tables.draw(tables.Table(title, columns, rows)))
 
 
 def row(base_url: str) -> dict[str, Any]:
-    """Return a keyless provider row that serves `m`."""
+    """Return the row of a provider that serves `m` and needs no key."""
     return {
         "name": "Bench",
         "endpoints": {"default": {"protocol": "openai-chat", "base_url": base_url}},

@@ -30,12 +30,6 @@ NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
         "CONTRIBUTING.md",
         "README.md",
-        "benchmarks/README.md",
-        "benchmarks/chaos.py",
-        "benchmarks/outages/contenders.py",
-        "benchmarks/outages/play.py",
-        "benchmarks/outages/providers.py",
-        "benchmarks/outages/schedule.py",
         "docs/llamaindex.md",
         "langchain_autoprovider/messages/content.py",
         "shared/inference_providers/local/discovery.py",

@@ -1,8 +1,8 @@
-"""A clock that can be put forward: minutes between calls take no time to play.
+"""A clock that can be advanced, so that minutes between calls take no time.
 
-It must be installed before the library under test is imported, which may keep a
-reference to a function of `time`. Waits on a network stay real; a sleep between two
-attempts of the call under way puts the clock forward instead.
+Install it before importing the library under test, which may keep a reference to a function
+of `time`. Waits on the network stay real; a sleep between two attempts of the current call
+advances the clock instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Clock:
         self._ended = time.monotonic()
 
     def install(self) -> None:
-        """Put it in place of the functions of `time`, and of both ways to sleep."""
+        """Replace the functions of `time`, and both ways to sleep."""
         real_sleep = time.sleep
         for name, unit in (("time", 1.0), ("monotonic", 1.0), ("time_ns", 1e9)):
             setattr(time, name, self._shifted(getattr(time, name), unit))
@@ -38,30 +38,29 @@ class Clock:
             else:
                 real_sleep(seconds)
 
-        async def asleep(delay: float, result: Any = None) -> Any:
+        async def async_sleep(delay: float, result: Any = None) -> Any:
             if self._calls and _CALL.get() == self._calls:
                 self._ahead_s += max(0.0, delay)
                 delay = 0
             return await _SLEEP(delay, result)
 
         time.sleep = sleep
-        asyncio.sleep = asleep  # type: ignore[assignment]
+        asyncio.sleep = async_sleep  # type: ignore[assignment]
 
     def begin(self) -> None:
-        """Note that a call begins: sleeps of this task, and of those it starts, take no time.
+        """Record that a call starts: sleeps in this task and the tasks it starts take no time.
 
-        Those that earlier calls have started, such as a log that is written every few
-        seconds, sleep as ever.
+        Tasks that earlier calls started, such as a periodic log writer, sleep as usual.
         """
         self._calls += 1
         _CALL.set(self._calls)
 
     def end(self) -> None:
-        """Note that a call has ended."""
+        """Record that a call has ended."""
         self._ended = time.monotonic()
 
     def forward(self, seconds: float) -> None:
-        """Make it this long since the last call ended, whatever it took the others to play."""
+        """Set the clock to `seconds` after the last call ended, however long the others took."""
         self._ahead_s += self._ended + seconds - time.monotonic()
 
     def _shifted(self, real: Any, unit: float) -> Any:

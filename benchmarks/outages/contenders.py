@@ -1,7 +1,7 @@
-"""Who is compared, each configured as its documentation tells to.
+"""The libraries compared, each configured as its documentation recommends.
 
-All get the same three providers in the same order and the same patience: `ATTEMPT_S`
-for a request. SDK imports stand in the functions: a process loads one contender only.
+All get the same three providers in the same order and the same timeout for a request,
+`ATTEMPT_S`. The functions import the SDKs, since a process loads one contender only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Ask = Callable[[Call], str]
 
 ATTEMPT_S = 2.0
-"""Patience with one request: with peers each library's own timeout."""
+"""The timeout of one request; for peers it is the library's own timeout."""
 KEY = "no-key"
 
 
@@ -29,9 +29,9 @@ class Contender(NamedTuple):
     """A library in one configuration.
 
     Attributes:
-        name: As the tables have it.
-        configuration: What was set; all else is at its default.
-        build: Makes it from the base URLs of the providers.
+        name: The name in the tables.
+        configuration: What was set; everything else is at its default.
+        build: Builds it from the base URLs of the providers.
     """
 
     name: str
@@ -55,7 +55,7 @@ def autochatmodel(urls: Sequence[str], clock: Clock) -> Ask:  # noqa: ARG001
         "m",
         only=list(rows),
         registry={"providers": rows},
-        timeout=2 * ATTEMPT_S,  # an attempt gets half of what is left while there are others
+        timeout=2 * ATTEMPT_S,  # an attempt gets half of the rest while there are others
         first_token_timeout=ATTEMPT_S,
         inter_chunk_timeout=ATTEMPT_S,
     )
@@ -63,7 +63,7 @@ def autochatmodel(urls: Sequence[str], clock: Clock) -> Ask:  # noqa: ARG001
 
 
 def with_fallbacks(urls: Sequence[str], **arguments: Any) -> Ask:
-    """Return LangChain's own chain of fallbacks."""
+    """Return LangChain's own fallbacks."""
     from langchain_openai import ChatOpenAI
 
     models = [
@@ -105,10 +105,10 @@ def litellm_ordered(urls: Sequence[str], clock: Clock) -> Ask:
     return _litellm(clock, rows, "m", allowed_fails=0)
 
 
-def _deployment(group: str, url: str, **of_it: Any) -> dict[str, Any]:
+def _deployment(group: str, url: str, **params: Any) -> dict[str, Any]:
     return {
         "model_name": group,
-        "litellm_params": {"model": "openai/m", "api_base": url, "api_key": KEY, **of_it},
+        "litellm_params": {"model": "openai/m", "api_base": url, "api_key": KEY, **params},
     }
 
 
@@ -119,16 +119,16 @@ def _litellm(clock: Clock, rows: list[dict[str, Any]], group: str, **arguments: 
 
     async def ask(call: Call) -> str:
         fields: dict[str, Any] = {"tools": [TOOL]} if call.has_tools else {}
-        said = [{"role": "user", "content": call.prompt}]
+        messages = [{"role": "user", "content": call.prompt}]
         if not call.streams:
-            answer = await router.acompletion(group, said, **fields)
+            answer = await router.acompletion(group, messages, **fields)
             message = answer.choices[0].message
             if not call.has_tools:
                 return str(message.content)
             calls = message.tool_calls or []
             return str(json.loads(calls[0].function.arguments)["city"]) if calls else ""
         text, arguments = "", ""
-        async for chunk in await router.acompletion(group, said, stream=True, **fields):
+        async for chunk in await router.acompletion(group, messages, stream=True, **fields):
             if chunk.choices:
                 delta = chunk.choices[0].delta
                 text += delta.content or ""
@@ -145,9 +145,9 @@ def fallback_model(
     clock: Clock,
     fallback_on: tuple[type[Exception], ...] = (),
     profile: Any = None,
-    **on_client: Any,
+    **client_options: Any,
 ) -> Ask:
-    """Return an agent of pydantic-ai on its FallbackModel."""
+    """Return a pydantic-ai agent with a FallbackModel."""
     from openai import AsyncOpenAI
     from pydantic_ai import Agent, DeferredToolRequests, ModelAPIError, ToolDefinition
     from pydantic_ai.models.fallback import FallbackModel
@@ -159,7 +159,7 @@ def fallback_model(
         OpenAIChatModel(
             "m",
             provider=OpenAIProvider(
-                openai_client=AsyncOpenAI(base_url=url, api_key=KEY, **on_client)
+                openai_client=AsyncOpenAI(base_url=url, api_key=KEY, **client_options)
             ),
             settings={"timeout": ATTEMPT_S},
             profile=profile,
@@ -196,17 +196,17 @@ def fallback_model(
 
 
 def fallback_model_wide(urls: Sequence[str], clock: Clock) -> Ask:
-    """Return the same without retries of the SDK, moving on after odd answers too."""
+    """Return the same without SDK retries, which also falls back after unexpected answers."""
     from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior
     from pydantic_ai.profiles.openai import OpenAIModelProfile
 
     profile = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
-    on = (ModelAPIError, UnexpectedModelBehavior)
-    return fallback_model(urls, clock, fallback_on=on, profile=profile, max_retries=0)
+    fallback_on = (ModelAPIError, UnexpectedModelBehavior)
+    return fallback_model(urls, clock, fallback_on=fallback_on, profile=profile, max_retries=0)
 
 
 def _on_a_loop(ask: Callable[[Call], Awaitable[str]], clock: Clock) -> Ask:
-    """Return `ask` for callers without a loop: one runs on, so what goes on behind it may."""
+    """Return a synchronous `ask`; its loop keeps running, so background tasks can continue."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
 

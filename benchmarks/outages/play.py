@@ -1,8 +1,8 @@
-"""The process of one contender: it makes the calls it is told to, on a clock of its own.
+"""The process of one contender, which makes calls on request and has its own clock.
 
-First line in: the base URLs. Then a call on each line, `[n, kind, seconds since the last one]`,
-answered by `[text, error, ms]`, with `null` for the text of a call that raised. Sleeps between
-attempts count.
+The first input line has the base URLs. Each further line is a call,
+`[n, kind, seconds since the last one]`; the output line is `[text, error, ms]`, with `null` as
+the text of a call that raised. Sleeps between attempts count.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from outages.clock import Clock
 
 
 def main(name: str) -> None:
-    """Play until the input ends."""
+    """Make calls until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # a library may print; that is no answer
+    os.dup2(2, 1)  # what a library prints is not a result
     clock = Clock()
     clock.install()
-    # Imported now, since whatever it loads may keep a reference to a function of `time`.
+    # Imported after the clock, since a library may keep a reference to a function of `time`.
     from outages.contenders import CONTENDERS
     from outages.schedule import Call
 
@@ -33,8 +33,8 @@ def main(name: str) -> None:
         text, error, started = None, None, time.monotonic()
         try:
             text = ask(Call(n, kind))
-        except Exception as raised:  # noqa: BLE001 - a failed call is a result here
-            error = f"{type(raised).__name__}: {raised}"[:300]
+        except Exception as exception:  # noqa: BLE001 - a failed call is a result here
+            error = f"{type(exception).__name__}: {exception}"[:300]
         ms = (time.monotonic() - started) * 1000
         clock.end()
         print(json.dumps([text, error, ms]), file=answers, flush=True)

@@ -1,7 +1,7 @@
-"""Three providers in a process of their own, for one contender: they play a schedule.
+"""The process with one contender's three providers, which follow a schedule.
 
-Reads the schedule from the first line of its input, writes the three base URLs, and at
-the end of its input all the requests that came: provider, call, and whether it failed.
+It reads the schedule from the first line of its input and writes the three base URLs. At the
+end of its input it writes all requests received: provider, call, and whether it failed.
 """
 
 from __future__ import annotations
@@ -17,56 +17,54 @@ from outages.schedule import GAPS, Call, Schedule, Window, fails, reply
 from inference_providers.testing import FakeProvider, Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-Asked = tuple[int, int, bool]
-"""A provider, the number of a call, and whether what it got was a failure."""
+RequestRecord = tuple[int, int, bool]
+"""A provider, the number of a call, and whether the reply was a failure."""
 
 
-class ScheduledProvider(FakeProvider):
-    """Answers by the number of the call that the prompt names.
+def scheduled_reply(
+    provider: int, schedule: Schedule, records: list[RequestRecord]
+) -> Callable[[Request], Reply]:
+    """Return a function that replies by the number of the call that the prompt names.
 
     Args:
-        provider: Its place in the order.
-        schedule: What goes wrong.
-        asked: Where each request is noted.
+        provider: The provider's place in the order.
+        schedule: The faults.
+        records: Each request is appended to it.
     """
 
-    def __init__(self, provider: int, schedule: Schedule, asked: list[Asked]) -> None:
-        super().__init__(models=["m"])
-        self._provider = provider
-        self._schedule = schedule
-        self._asked = asked
-
-    def _next(self, request: Request) -> Reply:
-        call = _call(request.body)
-        fault = self._schedule.fault(self._provider, call.n)
-        self._asked.append((self._provider, call.n, fails(fault, call)))
+    def reply_to(request: Request) -> Reply:
+        call = _call_of(request.body)
+        fault = schedule.fault(provider, call.n)
+        records.append((provider, call.n, fails(fault, call)))
         return reply(fault, call)
 
+    return reply_to
 
-def _call(body: Any) -> Call:
+
+def _call_of(body: Any) -> Call:
     """Return the call that a request belongs to."""
-    found = re.search(r"call (-?\d+)", json.dumps(body["messages"]))
-    assert found
+    match = re.search(r"call (-?\d+)", json.dumps(body["messages"]))
+    assert match
     kind = "stream" if body.get("stream") else "invoke"
     if body.get("tools"):
         kind = "tool stream" if body.get("stream") else "tool"
-    return Call(int(found[1]), kind)
+    return Call(int(match[1]), kind)
 
 
 def main(windows: Sequence[Sequence[Any]]) -> None:
     """Serve until the input ends."""
     schedule = Schedule((), tuple(Window(*window) for window in windows))
-    asked: list[Asked] = []
+    records: list[RequestRecord] = []
     with ExitStack() as stack:
-        three = [
-            stack.enter_context(ScheduledProvider(place, schedule, asked))
+        providers = [
+            stack.enter_context(FakeProvider(scheduled_reply(place, schedule, records)))
             for place in range(len(GAPS))
         ]
-        print(json.dumps([provider.base_url for provider in three]), flush=True)
+        print(json.dumps([provider.base_url for provider in providers]), flush=True)
         sys.stdin.read()
-    print(json.dumps(asked), flush=True)
+    print(json.dumps(records), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What goes wrong at which provider during which calls: one seed, one schedule.
+"""Which provider has which fault during which calls: one seed gives one schedule.
 
-A fault lies on a window of calls, not of time: all attempts of one call see the same
-state of the world, however long a contender takes for them. One provider is well at
-any call, so a call that fails could have been answered.
+A fault covers a window of calls, not of time: all attempts of one call see the same faults,
+however long a contender takes. At every call one provider is healthy, so any failed call
+could have been answered.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ TOOL = {
 
 Kind = Literal["invoke", "stream", "tool", "tool stream"]
 KINDS: dict[Kind, int] = {"invoke": 35, "stream": 35, "tool": 15, "tool stream": 15}
-"""How a call is made, and its share in percent."""
+"""The kinds of calls, each with its share in percent."""
 
 RETRY_AFTER_S = 20
 SLOW_S = 0.6
 CUT_AT = 5
-"""Chunks of a stream before it is cut, the first of which holds the role only."""
+"""Chunks of a stream before it is cut; the first one has the role only."""
 
 
 class Call(NamedTuple):
-    """One call: every contender makes it."""
+    """One call, which every contender makes."""
 
     n: int
     kind: Kind
@@ -56,17 +56,17 @@ class Call(NamedTuple):
 
     @property
     def prompt(self) -> str:
-        """What is asked; the provider reads the number out of it."""
+        """The prompt; the provider reads the call's number from it."""
         return f"call {self.n}"
 
     @property
     def answer(self) -> str:
-        """What a whole answer comes to."""
+        """The expected answer."""
         return CITY if self.has_tools else f"Call {self.n}: {WORDS} {END}"
 
 
 class Window(NamedTuple):
-    """A fault at a provider, from one call up to another, which is well again."""
+    """A fault of a provider, from call `first` up to but not including `end`."""
 
     provider: int
     first: int
@@ -75,15 +75,15 @@ class Window(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """The calls and what goes wrong meanwhile."""
+    """The calls, and the faults during them."""
 
     calls: tuple[Call, ...]
     windows: tuple[Window, ...]
 
     def fault(self, provider: int, n: int) -> str | None:
-        """Return what is wrong at a provider during a call."""
-        at = (w.fault for w in self.windows if w.provider == provider and w.first <= n < w.end)
-        return next(at, None)
+        """Return the fault of a provider during a call, or `None`."""
+        faults = (w.fault for w in self.windows if w.provider == provider and w.first <= n < w.end)
+        return next(faults, None)
 
 
 LENGTHS: dict[str, tuple[int, int]] = {
@@ -103,19 +103,19 @@ LENGTHS: dict[str, tuple[int, int]] = {
     "no credit": (30, 60),
     "refused key": (30, 60),
 }
-"""Faults, and the fewest and the most calls that one lasts."""
+"""The faults, each with the fewest and the most calls that it lasts."""
 
 LASTING = ("no credit", "refused key")
-"""What in life takes somebody to mend. The last provider is spared: otherwise all three
-would be out of credit within minutes, and who believes them would have nobody to ask."""
+"""Faults that last until a person fixes them. The last provider has none of them: otherwise all
+three would be out of credit within minutes, and a client that remembers it could not call any."""
 
 GAPS = ((4, 14), (12, 40), (25, 70))
-"""Calls between two faults, the fewest and the most, for each provider."""
+"""For each provider, the fewest and the most calls between two faults."""
 
 
 def schedule(seed: int, count: int) -> Schedule:
-    """Return a schedule; the same for the same numbers."""
-    rng = random.Random(seed)  # noqa: S311 - it is to be repeatable, not secret
+    """Return the schedule of a seed; the same arguments give the same one."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
     kinds, weights = list(KINDS), list(KINDS.values())
     calls = tuple(Call(n, rng.choices(kinds, weights)[0]) for n in range(count))
     windows: list[Window] = []
@@ -129,27 +129,27 @@ def schedule(seed: int, count: int) -> Schedule:
                 deck = rng.sample(faults, len(faults))
             fault = deck.pop()
             end = n + rng.randint(*LENGTHS[fault])
-            windows += _where_another_is_well(Window(provider, n, end, fault), windows)
+            windows += _while_another_is_healthy(Window(provider, n, end, fault), windows)
             n = end + rng.randint(least, most)
     return Schedule(calls, tuple(windows))
 
 
 def dead_primary(fault: str, count: int) -> Schedule:
-    """Return a schedule in which the first provider is never well."""
+    """Return a schedule in which the first provider always fails."""
     calls = tuple(Call(n, "invoke") for n in range(count))
     return Schedule(calls, (Window(0, 0, count, fault),))
 
 
-def _where_another_is_well(window: Window, others: list[Window]) -> list[Window]:
-    """Return the parts of a window during which not all the other providers are ill."""
-    at_risk = [
+def _while_another_is_healthy(window: Window, others: list[Window]) -> list[Window]:
+    """Return the parts of a window during which another provider is healthy."""
+    allowed = [
         n
         for n in range(window.first, window.end)
         if {w.provider for w in others if w.first <= n < w.end} | {window.provider}
         != set(range(len(GAPS)))
     ]
     parts: list[Window] = []
-    for n in at_risk:
+    for n in allowed:
         if parts and parts[-1].end == n:
             parts[-1] = parts[-1]._replace(end=n + 1)
         else:
@@ -158,16 +158,16 @@ def _where_another_is_well(window: Window, others: list[Window]) -> list[Window]
 
 
 def fails(fault: str | None, call: Call) -> bool:
-    """Say whether a request that meets this fault cannot be answered in full."""
+    """Whether a request during this fault cannot get the whole answer."""
     if fault in {None, "slow"}:
         return False
-    if fault == "short":  # an answer in one piece has no end to lose
+    if fault == "short":  # it only cuts streams
         return call.streams
     return fault != "cut tool call" or call.streams or call.has_tools
 
 
 def reply(fault: str | None, call: Call) -> Reply:
-    """Return what a provider answers a call with."""
+    """Return a provider's reply to a call."""
     whole = Reply(call.answer)
     if call.has_tools:
         whole = Reply(
@@ -179,14 +179,14 @@ def reply(fault: str | None, call: Call) -> Reply:
     if fault is None:
         return whole
     cut = whole._replace(cut_after=CUT_AT)
-    half_a_call = {"name": "weather", "arguments": f'{{"city": "{CITY[:9]}'}
-    in_pieces: dict[str, Reply] = {
+    partial_call = {"name": "weather", "arguments": f'{{"city": "{CITY[:9]}'}
+    by_kind: dict[str, Reply] = {
         "slow": whole._replace(delay_s=SLOW_S),
         "cut": cut._replace(fault="close"),
         "short": cut if call.streams else whole,
         "cut tool call": cut
         if call.streams
-        else whole._replace(tool_calls=(half_a_call,))
+        else whole._replace(tool_calls=(partial_call,))
         if call.has_tools
         else whole,
         "empty": whole._replace(cut_after=1)
@@ -196,7 +196,7 @@ def reply(fault: str | None, call: Call) -> Reply:
         if call.streams
         else Reply(body=_OVERLOADED),
     }
-    return in_pieces.get(fault) or _WHOLE_FAULTS[fault]
+    return by_kind.get(fault) or _WHOLE_FAULTS[fault]
 
 
 def _error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
