@@ -1,6 +1,6 @@
-"""What every test stands on: no keys, the real embedded weights, a web server with TLS.
+"""Fixtures for all tests: an empty environment, the embedded model's weights, an HTTPS server.
 
-The network is closed but for loopback: `--allow-hosts` in pyproject.toml.
+`--allow-hosts` in pyproject.toml closes the network, except loopback.
 """
 
 from __future__ import annotations
@@ -10,13 +10,9 @@ import datetime as dt
 import ipaddress
 import os
 import signal
-import ssl
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -25,33 +21,32 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, settings
 
+from https_server import HttpsServer, Page
 from inference_providers import reset_health
 from inference_providers.local import weights
 from langchain_autoprovider import AutoChatModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
-# What the machine does besides is no fault of a property, and one run finds what the next finds:
-# `long` is who searches anew.
+# No deadline, because the machine may be busy. Only `long` searches with a new seed each time.
 BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", BUSY, max_examples=500, derandomize=True)
 settings.register_profile("quick", BUSY, max_examples=20, derandomize=True)
 settings.register_profile("long", BUSY, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-KEPT = {
+KEPT_VARIABLES = {
     "CI", "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "PYTHONWARNINGS", "SYSTEMROOT", "TMPDIR",
     "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_DATA_HOME",
 }  # fmt: skip
-"""Variables a process needs to run; everything else may be a key, a proxy or a switch."""
+"""Variables that a process needs; any other may be a key, a proxy or a switch."""
 
 CHILDREN_END_WITHIN_S = 60.0
 """How long a child process may take to end after its test, on a busy machine."""
 
-SERVERS = ("OLLAMA_HOST", "LM_STUDIO_API_BASE", "VLLM_API_BASE")
-"""Where a developer's own model servers are looked for: what they serve is no matter of a test."""
-
+SERVER_VARIABLES = ("OLLAMA_HOST", "LM_STUDIO_API_BASE", "VLLM_API_BASE")
+"""Where model servers are looked for; tests must not see those of the developer's machine."""
 
 USES_THE_EMBEDDED_MODEL = frozenset({"embedded", "embed_model", "weights_file"})
 """Fixtures whose tests run the embedded model."""
@@ -67,15 +62,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in set(os.environ) - KEPT:
+    for name in set(os.environ) - KEPT_VARIABLES:
         if not name.startswith(("PYTEST_", "COV_", "PIP_", "UV_")):
             monkeypatch.delenv(name)
-    for name in SERVERS:
+    for name in SERVER_VARIABLES:
         monkeypatch.setenv(name, "127.0.0.1:9")
 
 
 @pytest.fixture(autouse=True)
-def _nobody_rests() -> None:
+def _no_cooldowns() -> None:
     reset_health()
 
 
@@ -119,129 +114,33 @@ def _children() -> dict[int, str]:
 
 
 @pytest.fixture
-def _clock_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no minute end: `limits` counts tokens by the minutes of the wall clock."""
+def _frozen_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the current minute from ending: `limits` counts tokens per minute of the wall clock."""
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now)
 
 
 @pytest.fixture(scope="session")
 def weights_file() -> Path:
-    """Return the embedded model's GGUF file; `make test` has installed it."""
+    """Return the embedded model's GGUF file, which `make test` installs."""
     path = weights.find(weights.FILE_NAME)
     assert path is not None, "run `autoprovider local install`"
     return path
 
 
 @pytest.fixture
-def _read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have llama.cpp read each prompt anew.
+def _no_prompt_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let llama.cpp process every prompt from its start.
 
-    What it keeps of earlier prompts changes its sums a little, and at times what a model of
-    this size says: an answer would hang on the tests that ran before.
+    What it caches of earlier prompts changes its arithmetic a little, and so, in a model of this
+    size, sometimes the answer: tests would depend on the tests before them.
     """
     request = AutoChatModel._request
 
-    def anew(self: Any, messages: Any, stop: Any, kwargs: dict[str, Any]) -> Any:
+    def uncached(self: Any, messages: Any, stop: Any, kwargs: dict[str, Any]) -> Any:
         return request(self, messages, stop, {**kwargs, "extra_body": {"cache_prompt": False}})
 
-    monkeypatch.setattr(AutoChatModel, "_request", anew)
-
-
-class Page(NamedTuple):
-    """What one path answers; without a length where it drips, or has no end after `body`."""
-
-    body: bytes = b""
-    status: int = 200
-    headers: Mapping[str, str] = MappingProxyType({})
-    drip_s: float | None = None
-    drip_headers: bool = False
-    endless: bool = False
-
-
-class Asked(NamedTuple):
-    path: str
-    headers: dict[str, str]
-
-
-class Handler(BaseHTTPRequestHandler):
-    site: Site
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.site.asked.append(Asked(self.path, headers))
-        page = self.site.pages.get(self.path, Page(b"not here", 404))
-        self.close_connection = True
-        with contextlib.suppress(OSError):  # the client left
-            self._play(page if isinstance(page, Page) else page(headers))
-
-    def _play(self, page: Page) -> None:
-        if page.drip_headers:
-            self._drip(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 10_000, page.drip_s or 0)
-        self.send_response(page.status)
-        has_length = page.drip_s is None and not page.endless
-        length = {"Content-Length": str(len(page.body))} if has_length else {}
-        for name, value in {**length, **page.headers, "Connection": "close"}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if page.endless:
-            self.wfile.write(page.body)
-        while page.endless and not self.site.ended.is_set():
-            self.wfile.write(b"x" * 65536)
-        self._drip(page.body, page.drip_s)
-
-    def _drip(self, data: bytes, pause_s: float | None) -> None:
-        if pause_s is None:
-            self.wfile.write(data)
-            return
-        for at in range(len(data)):
-            if self.site.ended.is_set():
-                return
-            self.wfile.write(data[at : at + 1])
-            time.sleep(pause_s)
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of a client that left in the handshake."""
-
-
-class Site:
-    """An https server; `pages` by path, `asked` in order."""
-
-    def __init__(self, certificate: Path) -> None:
-        self.pages: dict[str, Page | Callable[[dict[str, str]], Page]] = {}
-        self.asked: list[Asked] = []
-        self.ended = threading.Event()
-        self._server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {"site": self}))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
-        self._thread.start()
-
-    @property
-    def port(self) -> int:
-        return self._server.server_port
-
-    def url(self, path: str = "/registry.json", host: str = "127.0.0.1") -> str:
-        return f"https://{host}:{self.port}{path}"
-
-    def close(self) -> None:
-        self.ended.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    monkeypatch.setattr(AutoChatModel, "_request", uncached)
 
 
 @pytest.fixture(scope="session")
@@ -299,10 +198,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(authority: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Return a running https server that this process trusts."""
+def site(authority: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpsServer]:
+    """Return a running HTTPS server that this process trusts."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority / "ca.pem"))
-    running = Site(authority / "site.pem")
+    running = HttpsServer(authority / "site.pem")
     yield running
     running.close()
 
@@ -314,7 +213,7 @@ def page() -> type[Page]:
 
 @pytest.fixture
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the directory of this program's caches; it does not exist yet."""
+    """Return the directory of the caches, which does not exist yet."""
     home = tmp_path / "cache-home"
     home.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))

@@ -36,7 +36,7 @@ async def test_declared_request_limit_skips_the_route(pair: Pair, ask: Callable[
     assert skip["reason"].startswith("at its rate limit for ")
 
 
-@pytest.mark.usefixtures("_clock_stands")
+@pytest.mark.usefixtures("_frozen_wall_clock")
 async def test_declared_token_limit_counts_answer_tokens(
     pair: Pair, ask: Callable[..., Any]
 ) -> None:

@@ -26,7 +26,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
 
 
 @pytest.fixture
-def embedded(_read_anew: None) -> AutoChatModel:
+def embedded(_no_prompt_cache: None) -> AutoChatModel:
     """The embedded model, on its real server."""
     return AutoChatModel("smollm2-135m", temperature=0, max_tokens=60, seed=1)
 

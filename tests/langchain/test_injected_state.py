@@ -62,7 +62,7 @@ async def test_two_states_do_not_share_a_header_rate_limit(call: Any) -> None:
     assert second.report(time.monotonic()).rows == ()
 
 
-@pytest.mark.usefixtures("_clock_stands")
+@pytest.mark.usefixtures("_frozen_wall_clock")
 async def test_answer_tokens_count_in_the_injected_state(call: Any) -> None:
     state = FailoverState()
     with FakeProvider(

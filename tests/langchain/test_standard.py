@@ -43,7 +43,7 @@ class TestUnit(ChatModelUnitTests):
         )
 
 
-@pytest.mark.usefixtures("_read_anew")
+@pytest.mark.usefixtures("_no_prompt_cache")
 @pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # it times recordings
 class TestEmbedded(ChatModelIntegrationTests):
     @property

@@ -38,7 +38,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
 
 
 @pytest.fixture
-def embedded(_read_anew: None) -> AutoLLM:
+def embedded(_no_prompt_cache: None) -> AutoLLM:
     """The embedded model: real weights behind a real server."""
     return AutoLLM("smollm2-135m", temperature=0, max_tokens=60, seed=1)
 

@@ -48,7 +48,7 @@ def audit_list(site, page, body: bytes, status: int = 200, **headers: str) -> Fi
 def test_audit_agrees_with_an_equal_list(site, page) -> None:
     finding = audit_list(site, page, listing("org/big", "small-1", "models/dated", "DATED-0101"))
     assert finding == Finding(provider="a")
-    (request,) = site.asked
+    (request,) = site.requests
     assert request.headers["authorization"] == f"Bearer {SECRET}"
 
 
@@ -117,7 +117,7 @@ def test_audit_follows_no_redirect(site, page, status: int) -> None:
     site.pages["/v2"] = page(listing("x"))
     finding = audit_list(site, page, b"", status, Location="/v2")
     assert "redirects" in finding.error
-    assert [request.path for request in site.asked] == ["/v1/models"]
+    assert [request.path for request in site.requests] == ["/v1/models"]
 
 
 def test_audit_gives_up_an_endless_list(site, page) -> None:
@@ -150,7 +150,7 @@ def test_audit_uses_the_path_and_key_header_of_the_protocol(
     endpoint = {"default": {"protocol": protocol, "base_url": site.url("")}}
     audited = registry("https://a.test", {"big": "big"}, endpoints=endpoint)
     assert audit(audited, keys()) == [Finding(provider="a")]
-    (request,) = site.asked
+    (request,) = site.requests
     assert request.headers[header] == SECRET
     assert "authorization" not in request.headers
 

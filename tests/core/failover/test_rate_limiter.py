@@ -33,7 +33,7 @@ def test_rate_limiter_takes_as_many_requests_as_allowed() -> None:
     assert limiter.take("a", limits, 0) == 0.0
 
 
-@pytest.mark.usefixtures("_clock_stands")
+@pytest.mark.usefixtures("_frozen_wall_clock")
 def test_rate_limiter_counts_tokens_once_they_are_known() -> None:
     limiter, limits = RateLimiter(), RateLimits(tpm=1000)
     assert limiter.take("a", limits, 600) == 0.0
@@ -90,7 +90,7 @@ def test_record_success_keeps_a_limit_from_its_own_headers() -> None:
     assert state.active_cooldown(limited, 30.0) is None
 
 
-@pytest.mark.usefixtures("_clock_stands")
+@pytest.mark.usefixtures("_frozen_wall_clock")
 def test_record_tokens_counts_against_the_limit() -> None:
     state, limited = FailoverState(), route("a", limits=RateLimits(tpm=100))
     state.record_tokens(limited, 100)

@@ -255,7 +255,7 @@ def test_update_url_affects_one_program_only(site, page, caches, monkeypatch) ->
     assert ids(ProviderList(auto_update=True, update_url=site.url()).registry) == ["fetched"]
     assert ids(ProviderList().registry) == []
     assert ids(ProviderList(update_url=site.url()).registry) == ["fetched"]
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
 def test_fetch_registry_raises_what_went_wrong(publish) -> None:

@@ -19,7 +19,7 @@ def test_get_returns_status_headers_and_body(site, page) -> None:
     site.pages["/x"] = page(b"hello", 203, {"X-Own": "1"})
     response = get(site.url("/x"), headers={"If-None-Match": '"a"'})
     assert (response.status, response.body, response.headers["x-own"]) == (203, b"hello", "1")
-    (request,) = site.asked
+    (request,) = site.requests
     assert request.headers["if-none-match"] == '"a"'
     assert request.headers["accept-encoding"] == "identity"
 
@@ -29,7 +29,7 @@ def test_get_refuses_an_untrusted_certificate(site, page, monkeypatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(FetchError, match=r"^127\.0\.0\.1 cannot be reached: .*certificate"):
         get(site.url("/x"))
-    assert site.asked == []
+    assert site.requests == []
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_get_refuses_redirects_to_another_origin(site, page, status) -> None:
         site.url("/b", host="localhost"), "https://127.0.0.1:9/b", "//localhost/b",
         f"http://127.0.0.1:{site.port}/b", f"https://u@127.0.0.1:{site.port}/b",
     ):  # fmt: skip
-        site.asked.clear()
+        site.requests.clear()
         site.pages["/a"] = page(status=status, headers={"Location": where})
         site.pages["/b"] = page(b"there")
         with pytest.raises(FetchError, match="redirects to another host"):
             get(site.url("/a"), redirects=2, headers={"Authorization": "Bearer k"})
-        assert [request.path for request in site.asked] == ["/a"]
+        assert [request.path for request in site.requests] == ["/a"]
 
 
 def test_get_refuses_more_than_max_bytes(site, page) -> None:
@@ -152,7 +152,7 @@ def test_get_does_not_send_a_netrc_password(site, page, tmp_path, monkeypatch) -
     monkeypatch.setenv("NETRC", str(netrc))
     site.pages["/x"] = page(b"")
     get(site.url("/x"))
-    assert "authorization" not in site.asked[0].headers
+    assert "authorization" not in site.requests[0].headers
 
 
 def test_get_uses_no_proxy_for_this_machine(monkeypatch) -> None:

@@ -101,7 +101,7 @@ def test_fetch_update_sends_the_etag(feed: Feed) -> None:
 
     feed.site.pages["/registry.json"] = page
     assert day(feed.fetch()) == day(feed.fetch()) == 20
-    etags = [request.headers.get("if-none-match") for request in feed.site.asked]
+    etags = [request.headers.get("if-none-match") for request in feed.site.requests]
     assert etags == [None, '"v1"']
 
 
@@ -118,7 +118,7 @@ def test_fetch_update_sends_no_etag_if_the_cache_is_unusable(
     assert updater.cached_update(feed.source, document(wheel), now=now) is None
     with pytest.raises(UpdateError):
         updater.fetch_update(feed.source, document(wheel), now=now)
-    assert "if-none-match" not in feed.site.asked[1].headers
+    assert "if-none-match" not in feed.site.requests[1].headers
 
 
 def test_fetch_update_refuses_304_without_a_cache(feed: Feed) -> None:
@@ -131,7 +131,7 @@ def test_fetch_update_does_not_send_a_malformed_etag(feed: Feed) -> None:
     feed.shows(registry(), headers={"ETag": "x y"})
     feed.fetch()
     feed.fetch()
-    assert "if-none-match" not in feed.site.asked[1].headers
+    assert "if-none-match" not in feed.site.requests[1].headers
 
 
 def test_cache_file_is_separate_for_each_url(feed: Feed) -> None:
@@ -350,7 +350,7 @@ def test_fetch_update_in_many_processes_keeps_the_newest(feed: Feed) -> None:
     days = [12, 20, 14, 18, 11, 16]
 
     def page(_: dict[str, str]):
-        return feed.page(as_bytes(registry(day=days[len(feed.site.asked) % len(days)])))
+        return feed.page(as_bytes(registry(day=days[len(feed.site.requests) % len(days)])))
 
     feed.site.pages["/registry.json"] = page
     for out, err in children(feed, 3):
