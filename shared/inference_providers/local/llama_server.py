@@ -1,12 +1,12 @@
 """A language model on this machine, served by llama.cpp in a child process.
 
-- A child process, not a thread: OpenMP does not survive a fork, and a crash in
-  native code must not take the user's program with it.
-- One server per GGUF file and family of processes. Forked processes go on using
-  the one they inherited; spawned ones start their own.
-- The server lives as long as any process of the family does, because each holds
-  the write end of its stdin. Nothing has to be cleaned up, and nothing is.
-- It listens on 127.0.0.1 only, and answers only who knows its random key.
+- It is a child process, not a thread: OpenMP does not survive a fork, and a crash in native code
+  must not end the user's program.
+- There is one server per GGUF file and family of processes. Forked processes use the server they
+  inherited; spawned ones start their own.
+- The server lives as long as any process of the family, because each of them holds the write end
+  of its stdin. So there is nothing to clean up.
+- It listens on 127.0.0.1 only, and every request needs its random key.
 """
 
 from __future__ import annotations
@@ -32,39 +32,38 @@ from inference_providers.errors import LocalServerError, MissingPackageError
 __all__ = ["EmbeddedServer", "available", "start"]
 
 START_TIMEOUT_S = 60.0
-_MEND = "Run `autoprovider local install`, or name another GGUF file in AUTOPROVIDER_GGUF."
+_ADVICE = "Run `autoprovider local install`, or name another GGUF file in AUTOPROVIDER_GGUF."
 _PROGRAM = Path(__file__).with_name("_llama_child.py")
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedServer:
-    """Where the server listens, and the key it asks for."""
+    """The server's URL, and the key that it requires."""
 
     base_url: str
     key: str = field(repr=False)
 
 
 def available() -> str | None:
-    """Say what is missing for `start`, or `None`.
-
-    Looks for the package, does not import it.
-    """
+    """Return what is missing for `start`, if anything. The package is not imported."""
     if importlib.util.find_spec("xllamacpp") is None:
         return "no package 'xllamacpp'; run `pip install 'autoprovider[local]'`"
     return None
 
 
 def start(gguf: Path, *, model: str) -> EmbeddedServer:
-    """Start a server for `gguf`, or return the one that runs already.
+    """Start a server for `gguf`, or return the one that is already running.
 
-    Blocks for about half a second the first time. Safe from many threads at once.
-    A server that died is replaced by a new one, with another address and key.
-    `model` is the name the server gives itself in its answers; the first one stays.
+    Blocks for about half a second the first time. Threads may call it at the same time. A server
+    that died is replaced by a new one, with another address and key.
+
+    Args:
+        gguf: The weights.
+        model: The model's name in answers. The first call for a file decides.
 
     Raises:
         MissingPackageError: The extra `local` is not installed.
-        LocalServerError: There is no such file, it is no GGUF file, or llama.cpp
-            cannot load it; the message says which.
+        LocalServerError: The file is missing or not a GGUF file, or llama.cpp cannot load it.
     """
     file = gguf.expanduser().resolve()
     running = _running.get(file)
@@ -78,7 +77,7 @@ def start(gguf: Path, *, model: str) -> EmbeddedServer:
 
 class _Process(subprocess.Popen[bytes]):
     def __del__(self) -> None:
-        """Do not warn: outliving this object is what the server is meant to do."""
+        """Do not warn: the server is supposed to outlive this object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +85,20 @@ class _Running:
     server: EmbeddedServer
     process: _Process
     lifeline: int  # descriptor: the write end of the server's stdin
-    output: int  # descriptor: at its end when the server is gone
-    owner: int  # process id of who started it
+    output: int  # descriptor: at end of file once the server has ended
+    owner: int  # id of the process that started it
 
     def is_alive(self) -> bool:
         if os.getpid() == self.owner:
             return self.process.poll() is None
-        # Only its parent can wait for a process. Windows never comes here: no fork.
+        # Only a parent can wait for a process. Windows has no fork and never gets here.
         poll = select.poll()
         poll.register(self.output, select.POLLIN)
         return not poll.poll(0)
 
     def release(self) -> None:
-        # A daemon closes every descriptor it inherited, and the numbers are given
-        # away again: only who opened these may close them.
+        # Only the process that opened these may close them. A daemon has closed all inherited
+        # descriptors, and the numbers may already mean other files.
         if os.getpid() == self.owner:
             os.close(self.lifeline)
             os.close(self.output)
@@ -108,8 +107,8 @@ class _Running:
 _running: dict[Path, _Running] = {}
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
-    # A fork waits for a start that is under way. In the middle of it the child would
-    # inherit locks nobody there releases: this one, and those within `tempfile`.
+    # A fork waits for a start that is under way. Otherwise the child would inherit locked locks
+    # that no thread there releases: this one, and those in `tempfile`.
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
     )
@@ -134,11 +133,11 @@ def _replace(dead: _Running | None, file: Path, model: str) -> _Running:
 
 def _check_magic(file: Path) -> None:
     if not file.is_file():
-        message = f"There is no file {str(file)!r} to serve. {_MEND}"
+        message = f"The file {str(file)!r} does not exist. {_ADVICE}"
         raise LocalServerError(message)
     with file.open("rb") as gguf:
         if gguf.read(4) != b"GGUF":
-            message = f"{str(file)!r} is not a GGUF file. {_MEND}"
+            message = f"{str(file)!r} is not a GGUF file. {_ADVICE}"
             raise LocalServerError(message)
 
 
@@ -157,8 +156,8 @@ def _launch(file: Path, model: str) -> _Running:
                 stdin=stdin,
                 stdout=stdout,
                 stderr=log,
-                # Ctrl-C goes to a whole process group, and the program that started
-                # us may handle it and go on.
+                # Ctrl-C reaches the whole process group, and the user's program may handle it
+                # and continue.
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
@@ -177,7 +176,7 @@ def _launch(file: Path, model: str) -> _Running:
 
 
 def _exchange(process: _Process, lifeline: int, output: int, settings: str) -> str | None:
-    # Killing it ends the read below: pipes cannot be waited for on Windows.
+    # Killing the process ends the read below: Windows cannot wait for pipes with a timeout.
     timer = threading.Timer(START_TIMEOUT_S, process.kill)
     timer.daemon = True
     timer.start()
@@ -188,7 +187,7 @@ def _exchange(process: _Process, lifeline: int, output: int, settings: str) -> s
             line = pipe.readline()
     finally:
         timer.cancel()
-        timer.join()  # forking with a thread left is warned of
+        timer.join()  # Python warns about a fork while another thread runs
     return str(json.loads(line)["url"]) if line.endswith(b"\n") else None
 
 
@@ -200,13 +199,13 @@ def _failure(file: Path, process: _Process, log: IO[bytes], *, late: bool) -> st
         log.seek(0)
         text = log.read().decode(errors="replace")
         reason = _first_cause(text) or f"it ended with status {status}"
-    return f"llama.cpp cannot serve {str(file)!r}: {reason}.\n{_MEND}"
+    return f"llama.cpp cannot serve {str(file)!r}: {reason}.\n{_ADVICE}"
 
 
 def _first_cause(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    # llama.cpp: "0.00.078.767 E llama_model_load: error loading model: …", first the
-    # cause and then its consequences. Python: the cause comes last.
+    # llama.cpp logs the cause first, then its consequences:
+    # "0.00.078.767 E llama_model_load: error loading model: …". Python prints the cause last.
     for line in lines:
         if (error := re.match(r"[\d.]+ E (.*)", line)) is not None:
             return error[1].split("error loading model: ")[-1]

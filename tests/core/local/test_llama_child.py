@@ -1,4 +1,4 @@
-"""The server's process lives exactly as long as a program that may use it.
+"""The server's process lives exactly as long as the programs that may use it.
 
 The programs here are real ones, run with warnings as errors.
 """
@@ -69,13 +69,13 @@ def is_gone(pid: int) -> bool:
 
 
 def servers_of(parent: int) -> set[int]:
-    found = set()
+    pids = set()
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             ppid = (entry / "stat").read_text().rpartition(")")[2].split()[1]
             if int(ppid) == parent and b"_llama_child" in (entry / "cmdline").read_bytes():
-                found.add(int(entry.name))
-    return {pid for pid in found if is_alive(pid)}
+                pids.add(int(entry.name))
+    return {pid for pid in pids if is_alive(pid)}
 
 
 def server_of(parent: int) -> int:
@@ -112,14 +112,14 @@ def program(script: str, gguf: Path) -> Iterator[subprocess.Popen[str]]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def told(process: subprocess.Popen[str]) -> Any:
+def read_line(process: subprocess.Popen[str]) -> Any:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, process.stderr and process.stderr.read()
     return json.loads(line)
 
 
-def tell(process: subprocess.Popen[str]) -> None:
+def send_line(process: subprocess.Popen[str]) -> None:
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
@@ -140,42 +140,40 @@ def is_at_work(base_url: str, key: str) -> bool:
         return any(slot["is_processing"] for slot in json.load(answer))
 
 
-def test_ends_with_the_program_and_without_a_warning(weights_file: Path) -> None:
+def test_child_ends_with_the_program_without_a_warning(weights_file: Path) -> None:
     script = "say(ok=works(start())); sys.stdin.readline()"
     with program(script, weights_file) as process:
-        assert told(process) == {"ok": True}
+        assert read_line(process) == {"ok": True}
         pid = server_of(process.pid)
-        _, complaints = process.communicate("\n", timeout=60)
-        assert (process.returncode, complaints) == (0, "")
+        _, stderr = process.communicate("\n", timeout=60)
+        assert (process.returncode, stderr) == (0, "")
         assert is_gone(pid)
 
 
 @pytest.mark.parametrize("when", ["start(); say()", "say(); start()"])
-def test_ends_when_the_program_is_killed_even_during_the_start(
-    weights_file: Path, when: str
-) -> None:
+def test_child_ends_when_the_program_is_killed(weights_file: Path, when: str) -> None:
     with program(f"{when}; time.sleep(60)", weights_file) as process:
-        told(process)
+        read_line(process)
         pid = server_of(process.pid)
         process.kill()
         assert is_gone(pid)
 
 
-def test_ends_in_the_middle_of_an_answer(weights_file: Path) -> None:
+def test_child_ends_in_the_middle_of_an_answer(weights_file: Path) -> None:
     script = "server = start(); say(base_url=server.base_url, key=server.key); time.sleep(60)"
     with program(script, weights_file) as process, ThreadPoolExecutor() as pool:
-        where = told(process)
-        asked = pool.submit(ask_for_half_a_minute, **where)
+        where = read_line(process)
+        request = pool.submit(ask_for_half_a_minute, **where)
         while not is_at_work(**where):
-            assert not asked.done()
+            assert not request.done()
         pid = server_of(process.pid)
         process.kill()
         assert is_gone(pid)
         with pytest.raises(ConnectionError):
-            asked.result()
+            request.result()
 
 
-def test_outlives_its_parent_while_a_forked_process_uses_it(weights_file: Path) -> None:
+def test_child_outlives_its_parent_while_a_fork_uses_it(weights_file: Path) -> None:
     script = """
 parent = os.getpid()
 server = start()
@@ -189,19 +187,19 @@ say()
 time.sleep(60)
 """
     with program(script, weights_file) as process:
-        told(process)
+        read_line(process)
         pid = server_of(process.pid)
         process.kill()
         process.wait()
-        assert told(process) == {"same": True, "ok": True}
+        assert read_line(process) == {"same": True, "ok": True}
         assert is_alive(pid)
-        tell(process)
+        send_line(process)
         assert is_gone(pid)
 
 
 # A forked process leaves the two descriptors it inherited alone.
 @pytest.mark.parametrize(("where", "kept"), [("True", 0), ("os.fork() == 0", 2)])
-def test_a_server_that_died_is_replaced(weights_file: Path, where: str, kept: int) -> None:
+def test_start_replaces_a_child_that_died(weights_file: Path, where: str, kept: int) -> None:
     script = f"""
 first = start()
 before = len(os.listdir("/proc/self/fd"))
@@ -216,17 +214,17 @@ if {where}:
 os.wait()
 """
     with program(script, weights_file) as process:
-        told(process)
+        read_line(process)
         pid = server_of(process.pid)
         os.kill(pid, signal.SIGKILL)
         assert is_gone(pid)
-        tell(process)
-        answer = told(process)
+        send_line(process)
+        answer = read_line(process)
         assert len(servers_of(answer.pop("pid"))) == 1
         assert answer == {"new": True, "ok": True, "kept": kept}
 
 
-def test_a_fork_waits_for_a_start_that_is_under_way(weights_file: Path) -> None:
+def test_start_makes_a_fork_wait_until_it_is_done(weights_file: Path) -> None:
     script = """
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads
@@ -244,12 +242,12 @@ if forked:
     os.wait()
 """
     with program(script, weights_file) as process:
-        first, second = told(process), told(process)
+        first, second = read_line(process), read_line(process)
         assert first == second
         assert first["ok"]
 
 
-def test_ctrl_c_does_not_end_the_server_of_a_program_that_goes_on(weights_file: Path) -> None:
+def test_child_survives_ctrl_c_if_the_program_continues(weights_file: Path) -> None:
     script = """
 server = start()
 try:
@@ -260,12 +258,12 @@ except KeyboardInterrupt:
     say(same=start() is server, ok=works(server))
 """
     with program(script, weights_file) as process:
-        told(process)
+        read_line(process)
         os.killpg(process.pid, signal.SIGINT)
-        assert told(process) == {"same": True, "ok": True}
+        assert read_line(process) == {"same": True, "ok": True}
 
 
-def test_ctrl_c_during_a_start_leaves_nothing_behind(weights_file: Path) -> None:
+def test_start_interrupted_by_ctrl_c_leaves_no_child(weights_file: Path) -> None:
     script = """
 exchange = llama_server._exchange
 def and_goes_on(*args):
@@ -280,8 +278,8 @@ except KeyboardInterrupt:
     time.sleep(60)
 """
     with program(script, weights_file) as process:
-        told(process)
+        read_line(process)
         pid = server_of(process.pid)
         os.killpg(process.pid, signal.SIGINT)
-        told(process)
+        read_line(process)
         assert is_gone(pid)

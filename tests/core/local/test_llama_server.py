@@ -63,21 +63,21 @@ def ask(server: EmbeddedServer, path: str, body: Any = None) -> Any:
 
 
 def children() -> set[str]:
-    """Return them from the whole table: a thread's own list moves to another when it ends."""
-    found = set()
+    """Return the child processes, read from /proc: a thread's own list moves when it ends."""
+    pids = set()
     for file in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             parent = file.read_text().rpartition(")")[2].split()[1]
             if int(parent) == os.getpid():
-                found.add(file.parent.name)
-    return found
+                pids.add(file.parent.name)
+    return pids
 
 
 def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_eight_threads_with_two_paths_to_a_file_start_one_server(other_file: Path) -> None:
+def test_start_in_eight_threads_starts_one_server(other_file: Path) -> None:
     link = other_file.with_name("link.gguf")
     link.symlink_to(other_file)
     before = children()
@@ -89,7 +89,7 @@ def test_eight_threads_with_two_paths_to_a_file_start_one_server(other_file: Pat
     assert len(children() - before) == 1
 
 
-def test_answers_under_the_name_it_was_given(server: EmbeddedServer) -> None:
+def test_server_answers_under_its_model_name(server: EmbeddedServer) -> None:
     answer = ask(server, "/v1/chat/completions", {"messages": HELLO, "max_tokens": 8})
     assert answer["choices"][0]["message"]["content"]
     assert answer["model"] == MODEL
@@ -97,12 +97,12 @@ def test_answers_under_the_name_it_was_given(server: EmbeddedServer) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/slots", "/props"])
-def test_refuses_who_does_not_know_the_key(server: EmbeddedServer, path: str) -> None:
+def test_server_refuses_a_wrong_key(server: EmbeddedServer, path: str) -> None:
     body = {"messages": HELLO} if path.endswith("completions") else None
     assert call(server, path, body, key="wrong")[0] == 401
 
 
-def test_listens_on_127_0_0_1_only(server: EmbeddedServer) -> None:
+def test_server_listens_on_loopback_only(server: EmbeddedServer) -> None:
     tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
     rows = [row.split() for table in tables for row in table]
     port = f"{urlsplit(server.base_url).port:04X}"
@@ -110,7 +110,7 @@ def test_listens_on_127_0_0_1_only(server: EmbeddedServer) -> None:
     assert listening == [f"0100007F:{port}"]
 
 
-def test_the_key_is_seen_nowhere(server: EmbeddedServer) -> None:
+def test_server_key_is_not_visible_to_other_processes(server: EmbeddedServer) -> None:
     assert server.key not in repr(server)
     assert len(server.key) >= 32
     pids = children()
@@ -120,19 +120,19 @@ def test_the_key_is_seen_nowhere(server: EmbeddedServer) -> None:
             assert server.key.encode() not in Path(f"/proc/{pid}/{surface}").read_bytes()
 
 
-def test_tools_are_called_although_the_models_own_template_has_none(server: EmbeddedServer) -> None:
+def test_server_calls_tools_with_our_template(server: EmbeddedServer) -> None:
     city = {"type": "string"}
     parameters = {"type": "object", "properties": {"city": city}, "required": ["city"]}
     tool = {"type": "function", "function": {"name": "weather", "parameters": parameters}}
     messages = [{"role": "user", "content": "What is the weather in Paris?"}]
     body = {"messages": messages, "tools": [tool], "tool_choice": "required", "temperature": 0}
     answer = ask(server, "/v1/chat/completions", body)
-    (made,) = answer["choices"][0]["message"]["tool_calls"]
-    assert made["function"]["name"] == "weather"
-    assert "city" in json.loads(made["function"]["arguments"])
+    (tool_call,) = answer["choices"][0]["message"]["tool_calls"]
+    assert tool_call["function"]["name"] == "weather"
+    assert "city" in json.loads(tool_call["function"]["arguments"])
 
 
-def test_embeds_and_takes_inputs_as_long_as_a_request(server: EmbeddedServer) -> None:
+def test_server_embeds_inputs_as_long_as_a_request(server: EmbeddedServer) -> None:
     one, two = ask(server, "/v1/embeddings", {"input": ["a cat", "a dog"]})["data"]
     assert len(one["embedding"]) == 576
     assert one["embedding"] != two["embedding"]
@@ -141,26 +141,30 @@ def test_embeds_and_takes_inputs_as_long_as_a_request(server: EmbeddedServer) ->
     assert "2048" in error["error"]["message"], "the limit is not a whole request"
 
 
-def test_other_weights_keep_their_own_template(server: EmbeddedServer, other_file: Path) -> None:
+def test_server_keeps_the_template_of_other_weights(
+    server: EmbeddedServer, other_file: Path
+) -> None:
     other = llama_server.start(other_file, model="other")
     ours = ask(server, "/props")["chat_template"]
     assert "tool_call" in ours
     assert "tool_call" not in ask(other, "/props")["chat_template"]
 
 
-def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LocalServerError, match=r"no file '.*/gone\.gguf'.*AUTOPROVIDER_GGUF"):
+def test_start_names_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        LocalServerError, match=r"file '.*/gone\.gguf' does not exist.*AUTOPROVIDER_GGUF"
+    ):
         llama_server.start(tmp_path / "gone.gguf", model=MODEL)
 
 
-def test_what_is_no_gguf_file_is_named(tmp_path: Path) -> None:
+def test_start_names_a_file_that_is_not_gguf(tmp_path: Path) -> None:
     text = tmp_path / "text.gguf"
     text.write_text("hello")
     with pytest.raises(LocalServerError, match=r"'.*/text\.gguf' is not a GGUF file"):
         llama_server.start(text, model=MODEL)
 
 
-def test_a_cut_file_is_told_in_llama_cpps_own_words(weights_file: Path, tmp_path: Path) -> None:
+def test_start_reports_llama_cpps_reason_for_a_cut_file(weights_file: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.gguf"
     with weights_file.open("rb") as whole:
         cut.write_bytes(whole.read(3_000_000))
@@ -173,7 +177,7 @@ def test_a_cut_file_is_told_in_llama_cpps_own_words(weights_file: Path, tmp_path
     assert open_descriptors() <= descriptors
 
 
-def test_a_server_that_takes_too_long_is_ended(
+def test_start_ends_a_server_that_takes_too_long(
     weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Path(shutil.copy(weights_file, tmp_path / "slow.gguf"))
@@ -188,7 +192,7 @@ def test_a_server_that_takes_too_long_is_ended(
     ("python", "reason"),
     [("/no-python", "cannot be started for .*/no-python"), ("/bin/false", "ended with status 1")],
 )
-def test_a_python_that_does_not_run_is_told(
+def test_start_reports_a_python_that_does_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str, reason: str
 ) -> None:
     gguf = tmp_path / "x.gguf"
@@ -198,7 +202,7 @@ def test_a_python_that_does_not_run_is_told(
         llama_server.start(gguf, model=MODEL)
 
 
-def test_without_the_extra_the_pip_line_is_told(
+def test_start_without_the_extra_gives_the_pip_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert llama_server.available() is None
