@@ -19,7 +19,6 @@ from inference_providers.types import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from urllib.parse import SplitResult
 
     from inference_providers.types import Endpoint, Listing, Provider
 
@@ -30,7 +29,6 @@ __all__ = [
     "is_key_name",
     "name_complaints",
     "redacted_url",
-    "split_url",
     "variable_complaints",
 ]
 
@@ -92,16 +90,16 @@ def _endpoint_complaints(path: str, endpoint: Endpoint, provider: Provider) -> I
 def _expected_url(url: str, provider: Provider) -> str | None:
     """Return what a base URL should be instead, or `None` if it may be used."""
     filled = re.sub(r"\{\w+\}", "1", url)  # a digit, because a variable may be a port
-    parts = split_url(filled)
-    if parts is None:
+    origin = UrlOrigin.of(filled)
+    if origin is None:
         return "an http(s) URL with a valid host and port"
+    parts = urlsplit(filled)
     if parts.username is not None or parts.query or parts.fragment:
         return "a URL without user name, '?' and '#'"
     if not _URL.fullmatch(filled):
         return "an http(s) URL"
     is_keyless_server = provider.kind == "local" and provider.auth.any_of == ((),)
-    origin = UrlOrigin.of(filled)
-    if is_keyless_server or (origin is not None and origin.is_secure):
+    if is_keyless_server or origin.is_secure:
         return None
     return "an https URL; http is for this machine, and for kind 'local' without a key"
 
@@ -194,16 +192,6 @@ def _shown(variable: str) -> str:
 def is_key_name(name: str) -> bool:
     """Whether a variable of this name may hold a model provider's key."""
     return bool(_KEY_NAME.fullmatch(name)) and not _OTHER_SERVICE_NAME.fullmatch(name)
-
-
-def split_url(url: str) -> SplitResult | None:
-    """Return a URL's parts, or `None` if it has no valid host or port."""
-    try:
-        parts = urlsplit(url)
-        is_valid = parts.hostname and parts.port != 0  # `port` is parsed on access
-    except ValueError:
-        return None
-    return parts if is_valid else None
 
 
 def redacted_url(url: str) -> str:

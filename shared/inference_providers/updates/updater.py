@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from inference_providers.credentials import UrlOrigin
 from inference_providers.errors import ConfigError, FetchError, RegistryError, UpdateError
 from inference_providers.registry import loader, validation
 from inference_providers.updates import https_get, merge_policy, private_files, signatures
@@ -315,8 +316,8 @@ def _check_url(url: str) -> None:
     Raises:
         ConfigError: The URL is anything else.
     """
-    parts = validation.split_url(url)
-    if parts is None or parts.scheme != "https" or parts.username is not None:
+    origin = UrlOrigin.of(url)
+    if origin is None or origin.scheme != "https" or urlsplit(url).username is not None:
         got = validation.redacted_url(url)
         msg = f"Registry URL: got {got!r}, expected an https URL without a user name"
         raise ConfigError(msg)
