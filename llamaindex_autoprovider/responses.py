@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBlock, ToolCallBlock
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    MessageRole,
+    TextBlock,
+    ToolCallBlock,
+)
 
 from inference_providers.errors import InvalidResponseError, StreamInterrupted
 from llamaindex_autoprovider.messages import (
@@ -44,8 +50,8 @@ def chat_response(result: ChatResult, *, single_call: bool) -> ChatResponse:
 class StreamedResponse:
     """Collects the chunks of one stream; LlamaIndex expects all text so far with each of them.
 
-    A chunk that only adds text extends the previous response. Merging the whole stream and
-    converting it again takes several times longer, so it is left to all other chunks.
+    A chunk that only adds text extends the last block of the previous response. Merging the
+    whole stream and converting it takes several times longer, so it is left to other chunks.
 
     Args:
         single_call: Whether to keep only the first tool call of the answer.
@@ -55,17 +61,31 @@ class StreamedResponse:
         self._single_call = single_call
         self._merged: ChatGenerationChunk | None = None
         self._unmerged: list[ChatGenerationChunk] = []
-        self._response: ChatResponse | None = None
+        # The parts of the previous response; callers may change the response itself. `_text`
+        # is the text of its last block, which `_blocks` leaves out; `None` if it has no text.
+        self._blocks: list[Any] = []
+        self._text: str | None = None
+        self._message_kwargs: dict[str, Any] = {}
+        self._raw: dict[str, Any] = {}
 
     def add(self, chunk: ChatGenerationChunk) -> ChatResponse:
         """Return everything that was received so far, with the new text as `delta`."""
         self._unmerged.append(chunk)
-        previous = self._response
-        if previous is not None and _only_adds_text(chunk, previous):
-            self._response = _with_more_text(previous, chunk.message.text)
-        else:
-            self._response = self._convert(self._merge(), chunk)
-        return self._response
+        if self._text is None or not _only_adds_text(chunk, self._raw.get("model_provider")):
+            return self._convert(self._merge(), chunk)
+        delta = chunk.message.text
+        self._text += delta
+        message = ChatMessage(
+            role=MessageRole.ASSISTANT,
+            blocks=[*self._blocks, TextBlock(text=self._text)],
+            additional_kwargs=dict(self._message_kwargs),
+        )
+        return ChatResponse(
+            message=message,
+            delta=delta,
+            raw=dict(self._raw),
+            additional_kwargs=_trace_and_usage(self._raw),
+        )
 
     def _merge(self) -> ChatGenerationChunk:
         first, *others = self._unmerged
@@ -86,43 +106,34 @@ class StreamedResponse:
         is_last = "autoprovider" in raw
         if not is_last:
             message = _without_unreadable_calls(message)
+        answer = _answer_message(message, single_call=self._single_call)
+        self._keep_parts(answer, raw)
         return ChatResponse(
-            message=_answer_message(message, single_call=self._single_call),
+            message=answer,
             delta=new.message.text or new.message.additional_kwargs.get("refusal", ""),
             raw=raw,
             additional_kwargs=kwargs,
         )
 
+    def _keep_parts(self, answer: ChatMessage, raw: dict[str, Any]) -> None:
+        *self._blocks, last = answer.blocks
+        self._text = last.text if isinstance(last, TextBlock) else None
+        self._message_kwargs = dict(answer.additional_kwargs)
+        self._raw = dict(raw)
 
-def _only_adds_text(chunk: ChatGenerationChunk, previous: ChatResponse) -> bool:
-    """Whether a chunk changes nothing of the previous response but its last block's text."""
+
+def _only_adds_text(chunk: ChatGenerationChunk, model_provider: str | None) -> bool:
+    """Whether a chunk holds nothing but text, and metadata that was sent before."""
     message = chunk.message
-    raw: Any = previous.raw
-    repeated = {"model_provider": raw.get("model_provider")}
     return (
-        isinstance(previous.message.blocks[-1], TextBlock)
-        and isinstance(message, AIMessageChunk)
+        isinstance(message, AIMessageChunk)
         and isinstance(message.content, str)
         and not message.additional_kwargs
         and not message.tool_call_chunks
         and not message.usage_metadata
         and not chunk.generation_info
-        and message.response_metadata.items() <= repeated.items()
+        and message.response_metadata.items() <= {"model_provider": model_provider}.items()
     )
-
-
-def _with_more_text(previous: ChatResponse, delta: str) -> ChatResponse:
-    """Return a response whose last block, a text, continues with `delta`."""
-    *blocks, last = previous.message.blocks
-    text = cast("TextBlock", last).text + delta
-    message = ChatMessage(
-        role=previous.message.role,
-        blocks=[*blocks, TextBlock(text=text)],
-        additional_kwargs=dict(previous.message.additional_kwargs),
-    )
-    raw: Any = previous.raw
-    kwargs = {k: v for k, v in previous.additional_kwargs.items() if k != "thinking_delta"}
-    return ChatResponse(message=message, delta=delta, raw=dict(raw), additional_kwargs=kwargs)
 
 
 @contextmanager

@@ -98,6 +98,7 @@ def test_add_leaves_earlier_responses_alone() -> None:
     second.raw["x"] = second.additional_kwargs["x"] = 1  # type: ignore[index]
     second.message.blocks.append(TextBlock(text="!"))
     assert first == before
+    assert stream.add(chunk("")).message.content == "one two"
     assert stream.add(chunk(info={"finish_reason": "stop"})).message.content == "one two"
 
 

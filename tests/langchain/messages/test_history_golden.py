@@ -305,14 +305,16 @@ def plain(value: Any) -> Any:
 
 def body_for(target: str, messages: list[BaseMessage]) -> Any:
     to = route(target)
-    made = adapt_history(messages, to, message_format_of(to.endpoint.protocol, to.kind, to.quirks))
+    adapted = adapt_history(
+        messages, to, message_format_of(to.endpoint.protocol, to.kind, to.quirks)
+    )
     if target == "anthropic":
-        return anthropic_body(made)
+        return anthropic_body(adapted)
     if target == "gemini":
-        return gemini_body(made)
+        return gemini_body(adapted)
     if target == "mistral":
-        return VENDORS["mistral"]()._create_message_dicts(made, None)[0]
-    return openai_body(target, made)
+        return VENDORS["mistral"]()._create_message_dicts(adapted, None)[0]
+    return openai_body(target, adapted)
 
 
 def conversation(source: str) -> list[BaseMessage]:
