@@ -40,6 +40,10 @@ class FinishReasons(Struct, frozen=True, kw_only=True):
         word = self.word_in(metadata)
         return None if word is None else self.words.get(word, "stop")
 
+    def is_error(self, word: str | None) -> bool:
+        """Whether the protocol's own word, in lower case, reports a failed generation."""
+        return word is not None and self.words.get(word) == "error"
+
 
 def _nested(metadata: Mapping[str, Any], path: str) -> Any:
     value: Any = metadata

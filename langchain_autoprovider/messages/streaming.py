@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MessageChunkInspector",
+    "answer_fault",
     "record_answer",
     "result_as_chunk",
-    "truncated_call",
 ]
 
+_FAILED = "the provider reports that the generation failed: finish reason {!r}"
 _TRUNCATED = "a tool call's arguments are cut short: {!r}"
 _EXCERPT_CHARS = 80
 
@@ -56,6 +57,7 @@ class MessageChunkInspector:
         self._refusal = ""
         self._model_provider: str | None = None
         self._arguments: dict[object, str] = {}
+        self._finish_word: str | None = None
 
     def inspect(self, chunk: ChatGenerationChunk) -> ChunkSignals:
         """Return what a chunk contains; remove a refusal from it, and note its tokens."""
@@ -75,10 +77,13 @@ class MessageChunkInspector:
         word = self._finish_reasons.word_in(message.response_metadata)
         if word is None and chunk.generation_info:
             word = self._finish_reasons.word_in(chunk.generation_info)
+        self._finish_word = word or self._finish_word
         return ChunkSignals(output=output, finish=word is not None)
 
     def fault(self) -> str | None:
-        """Return what is wrong with the tool calls of a stream that has ended, if anything."""
+        """Return what is wrong with a stream that has ended, if anything."""
+        if self._finish_reasons.is_error(self._finish_word):
+            return _FAILED.format(self._finish_word)
         for text in self._arguments.values():
             try:
                 arguments = json.loads(text or "{}")
@@ -127,18 +132,22 @@ class MessageChunkInspector:
         self._tokens = (prompt + usage["input_tokens"], answer + usage["output_tokens"])
 
 
-def truncated_call(result: ChatResult, finish_reasons: FinishReasons) -> str | None:
-    """Return what is wrong with the tool calls of a whole answer, if anything.
+def answer_fault(result: ChatResult, finish_reasons: FinishReasons) -> str | None:
+    """Return what is wrong with a whole answer, if anything.
 
     An answer that reached the caller's own token limit is accepted as it is; LangChain marks
-    its last call as invalid.
+    its last tool call as invalid.
     """
     generation = result.generations[0]
     message = generation.message
+    word = finish_reasons.word_in(message.response_metadata)
+    if word is None and generation.generation_info:
+        word = finish_reasons.word_in(generation.generation_info)
+    if finish_reasons.is_error(word):
+        return _FAILED.format(word)
     if not isinstance(message, AIMessage) or not message.invalid_tool_calls:
         return None
-    metadata = {**message.response_metadata, **(generation.generation_info or {})}
-    if finish_reasons.reason_in(metadata) == "length":
+    if word is not None and finish_reasons.words.get(word) == "length":
         return None
     arguments = message.invalid_tool_calls[0]["args"] or ""
     return _TRUNCATED.format(arguments[:_EXCERPT_CHARS])

@@ -185,8 +185,8 @@ def _end_chunk(delta: Any) -> ChatGenerationChunk:
 
 
 def _is_error(finish_reason: str | None) -> bool:
-    metadata = {"finish_reason": finish_reason}
-    return PROTOCOLS["cohere"].finish_reasons.reason_in(metadata) == "error"
+    word = finish_reason and finish_reason.lower()
+    return PROTOCOLS["cohere"].finish_reasons.is_error(word)
 
 
 def _usage(usage: Any) -> UsageMetadata | None:

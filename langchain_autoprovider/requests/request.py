@@ -22,8 +22,8 @@ from langchain_autoprovider.errors import LangChainErrors
 from langchain_autoprovider.messages.history import adapt_history
 from langchain_autoprovider.messages.streaming import (
     MessageChunkInspector,
+    answer_fault,
     record_answer,
-    truncated_call,
 )
 from langchain_autoprovider.protocols import connections
 from langchain_autoprovider.protocols.quirks import apply_quirks
@@ -186,7 +186,7 @@ def _longest_silence_s(settings: FailoverSettings) -> float:
 
 def _check_result(request: Request, attempt: Attempt, result: ChatResult) -> None:
     """Raise `InvalidResponseError` for an answer that cannot be used."""
-    if fault := truncated_call(result, _protocol_of(attempt).finish_reasons):
+    if fault := answer_fault(result, _protocol_of(attempt).finish_reasons):
         raise InvalidResponseError(fault)
     if request.parse is None:
         return

@@ -20,6 +20,8 @@ from langchain_autoprovider.protocols import openai as openai_protocol
 from langchain_autoprovider.protocols.table import PROTOCOLS, Protocol, message_format_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from factories import Pair
     from langchain_autoprovider import AutoChatModel
 
@@ -105,6 +107,21 @@ def test_a_row_says_how_a_stream_ends(
     monkeypatch.setitem(PROTOCOLS, NAME, replace(telepathy, finish_reasons=unheard_of))
     with pytest.raises(StreamInterrupted, match="without a finish reason"):
         list(telepath(pair).stream("Hi"))
+
+
+async def test_a_row_says_which_ends_are_failures(
+    pair: Pair,
+    telepathy: Protocol,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[..., Any],
+) -> None:
+    failed = FinishReasons(keys=("finish_reason",), words={"stop": "error"})
+    monkeypatch.setitem(PROTOCOLS, NAME, replace(telepathy, finish_reasons=failed))
+    pair.plays(Reply(""))
+    answer = await ask(pair.model_over(NAME, suffix="/v1"), "Hi")
+    assert answer.text == "from second"
+    first, _ = answer.response_metadata["autoprovider"]["attempts"]
+    assert first["class"] == "invalid_response"
 
 
 def test_a_row_says_what_a_conversation_may_contain(
