@@ -33,7 +33,6 @@ NOT_YET_CLEAN: frozenset[str] = frozenset(
         "docs/llamaindex.md",
         "langchain_autoprovider/messages/content.py",
         "tests/conftest.py",
-        "tests/core/test_provider_list.py",
         "tests/langchain/messages/test_history.py",
         "tests/langchain/messages/test_history_golden.py",
         "tests/langchain/messages/test_history_properties.py",

@@ -68,7 +68,7 @@ def test_json_override_replaces_the_bundled_registry(given: Callable, tmp_path: 
     assert providers.get_canonical_model_names() == ["m", "only-0"]
 
 
-def test_json_merge_is_laid_over_the_bundled_registry() -> None:
+def test_json_merge_extends_the_bundled_registry() -> None:
     with FakeProvider() as fake:
         providers = ProviderList(json_merge=override(fake))
     names = providers.get_canonical_model_names()
@@ -76,7 +76,7 @@ def test_json_merge_is_laid_over_the_bundled_registry() -> None:
     assert names == sorted(names)
 
 
-def test_the_sparse_file_of_the_original_readme_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_merge_accepts_the_original_readmes_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     text = '{"providers": {"openai": {"model_names": {"gpt-9": "gpt-9-instruct-preview"}}}}'
     client, name = ProviderList(json_merge=text).connect_to_model("gpt-9")
@@ -84,7 +84,7 @@ def test_the_sparse_file_of_the_original_readme_works(monkeypatch: pytest.Monkey
         assert (at(client), name) == ("https://api.openai.com/v1", "gpt-9-instruct-preview")
 
 
-def test_the_originals_own_file_loads_and_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_override_accepts_the_originals_file(monkeypatch: pytest.MonkeyPatch) -> None:
     providers = ProviderList(False, ORIGINAL)  # noqa: FBT003 - positional in the original
     assert "codellama-70b" in providers.get_canonical_model_names()
     monkeypatch.setenv("FIREWORKS_API_KEY", SECRET)
@@ -99,23 +99,23 @@ def test_the_originals_own_file_loads_and_connects(monkeypatch: pytest.MonkeyPat
         assert client.api_key == SECRET
 
 
-def test_a_broken_override_is_refused(tmp_path: Path) -> None:
+def test_json_override_refuses_an_invalid_file(tmp_path: Path) -> None:
     file = tmp_path / "broken.json"
     file.write_text('{"providers": {"x": 5}}')
     with pytest.raises(RegistryError, match=r"broken\.json: at \$\.providers\.x: got"):
         ProviderList(json_override=file)
 
 
-# Looking
+# Models and routes
 
 
-def test_model_names_are_sorted_and_unique() -> None:
+def test_get_canonical_model_names_sorts_unique_names() -> None:
     names = ProviderList().get_canonical_model_names()
     assert names == sorted(set(names))
     assert {"mixtral-8x7b", "smollm2-135m"} <= set(names)
 
 
-def test_routes_come_in_order_and_hold_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_model_providers_orders_routes_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", SECRET)
     with FakeProvider() as one, FakeProvider() as two:
         routes = ProviderList(json_override=override(one, two, key="A_KEY")).find_model_providers(
@@ -129,7 +129,7 @@ def test_routes_come_in_order_and_hold_no_key(monkeypatch: pytest.MonkeyPatch) -
     assert one.requests == two.requests == []
 
 
-def test_a_model_nobody_here_can_serve_has_no_routes() -> None:
+def test_find_model_providers_may_find_no_route() -> None:
     with FakeProvider() as fake:
         providers = ProviderList(json_override=override(fake, key="A_KEY"))
     assert providers.find_model_providers("m") == []
@@ -139,12 +139,12 @@ def test_a_model_nobody_here_can_serve_has_no_routes() -> None:
 
 
 @pytest.mark.parametrize("call", ["find_model_providers", "connect_to_model", "explain"])
-def test_an_unknown_name_says_what_is_near(call: str) -> None:
+def test_unknown_names_get_a_suggestion(call: str) -> None:
     with pytest.raises(UnknownModelError, match="did you mean 'mixtral-8x7b'"):
         getattr(ProviderList(), call)("mixtral-8x7")
 
 
-def test_a_retired_name_says_what_replaces_it() -> None:
+def test_connect_to_model_names_a_retired_ones_successor() -> None:
     with pytest.raises(UnknownModelError, match=r"retired; use 'llama-3\.3-70b'"):
         ProviderList().connect_to_model("codellama-70b")
 
@@ -152,7 +152,7 @@ def test_a_retired_name_says_what_replaces_it() -> None:
 # Connecting
 
 
-def test_a_connection_is_a_plain_openai_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connect_to_model_returns_an_openai_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", SECRET)
     with FakeProvider(Reply("hi there")) as fake:
         providers = ProviderList(json_override=override(fake, key="A_KEY"))
@@ -168,7 +168,7 @@ def test_a_connection_is_a_plain_openai_client(monkeypatch: pytest.MonkeyPatch) 
     assert request.body["messages"] == [{"role": "user", "content": "Hi"}]
 
 
-def test_another_vendors_environment_does_not_go_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connect_to_model_ignores_openais_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.setenv(name, SECRET)
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"X-Secret: {SECRET}")
@@ -182,7 +182,7 @@ def test_another_vendors_environment_does_not_go_along(monkeypatch: pytest.Monke
     assert SECRET not in str(fake.requests)
 
 
-def test_nothing_to_connect_to_names_what_to_set() -> None:
+def test_connecting_without_a_route_says_what_to_set() -> None:
     with FakeProvider() as fake:
         providers = ProviderList(json_override=override(fake, key="A_KEY"))
     with pytest.raises(NoRouteError, match=r"^No usable route to 'm': p0: set A_KEY$"):
@@ -195,14 +195,22 @@ def test_nothing_to_connect_to_names_what_to_set() -> None:
         providers.ask_ai("Hi")
 
 
-def test_without_test_the_first_route_is_taken_unseen() -> None:
+def test_connect_to_model_takes_the_first_route_unseen() -> None:
     with FakeProvider(BUSY) as busy, FakeProvider() as well:
         client, name = ProviderList(json_override=override(busy, well)).connect_to_model("m")
         with client:
             assert (at(client), name) == (busy.base_url, "m-at-p0")
 
 
-def test_without_test_nothing_is_learned_of_a_route() -> None:
+def test_connect_to_model_runs_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference_providers.provider_list.failover", None)
+    with FakeProvider() as fake:
+        client, _ = ProviderList(json_override=override(fake)).connect_to_model("m")
+        client.close()
+        assert fake.requests == []
+
+
+def test_connect_to_model_changes_no_failover_state() -> None:
     with FakeProvider(BUSY) as busy, FakeProvider() as well:
         providers = ProviderList(json_override=override(busy, well))
         providers.connect_to_model("m", test=True)[0].close()
@@ -215,7 +223,7 @@ def test_without_test_nothing_is_learned_of_a_route() -> None:
         assert PROCESS_STATE.latency_ms(free) == before
 
 
-def test_without_test_a_route_at_rest_is_better_than_none() -> None:
+def test_connect_to_model_may_use_a_route_in_a_cooldown() -> None:
     with FakeProvider(Reply(status=401)) as only:
         providers = ProviderList(json_override=override(only))
         with pytest.raises(AllRoutesFailed):
@@ -237,7 +245,7 @@ def test_without_test_a_route_at_rest_is_better_than_none() -> None:
     ],
     ids=["503", "400", "401", "html", "error with 200", "no choices"],
 )
-def test_with_test_a_route_that_does_not_answer_is_passed_over(reply: Reply) -> None:
+def test_connect_to_model_with_test_skips_bad_routes(reply: Reply) -> None:
     with FakeProvider(reply) as bad, FakeProvider() as well:
         providers = ProviderList(json_override=override(bad, well))
         client, name = providers.connect_to_model("m", test=True)
@@ -247,7 +255,7 @@ def test_with_test_a_route_that_does_not_answer_is_passed_over(reply: Reply) -> 
     assert well.requests[0].body["max_tokens"] <= 16
 
 
-def test_the_trial_uses_the_providers_own_length_field() -> None:
+def test_connect_to_model_tests_with_the_right_length_field() -> None:
     with FakeProvider(Reply("")) as fake:
         document = override(fake)
         document["providers"]["p0"]["quirks"] = {"max_tokens_field": "max_completion_tokens"}
@@ -257,7 +265,7 @@ def test_the_trial_uses_the_providers_own_length_field() -> None:
     assert fake.requests[0].body["max_completion_tokens"] <= 16
 
 
-def test_when_no_route_answers_each_is_named_and_no_key_shown(
+def test_connect_to_model_names_every_route_that_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("A_KEY", SECRET)
@@ -273,7 +281,7 @@ def test_when_no_route_answers_each_is_named_and_no_key_shown(
     assert SECRET not in message + str(caught.value.__cause__) + str(caught.value.__cause__.body)
 
 
-def test_choose_randomly_reaches_every_route_and_obeys_the_seed() -> None:
+def test_choose_randomly_reaches_every_route() -> None:
     with FakeProvider() as one, FakeProvider() as two, FakeProvider() as three:
         providers = ProviderList(json_override=override(one, two, three))
 
@@ -291,7 +299,7 @@ def test_choose_randomly_reaches_every_route_and_obeys_the_seed() -> None:
         assert chosen() == first
 
 
-def test_choose_randomly_still_moves_on() -> None:
+def test_choose_randomly_still_fails_over() -> None:
     with FakeProvider(BUSY) as busy, FakeProvider() as well:
         providers = ProviderList(json_override=override(busy, well))
         for _ in range(5):
@@ -300,7 +308,7 @@ def test_choose_randomly_still_moves_on() -> None:
             assert name == "m-at-p1"
 
 
-def test_the_first_model_that_has_a_source_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connect_to_first_available_model_keeps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     with FakeProvider() as one, FakeProvider() as two:
         document = override(one, two)
         document["providers"]["p0"]["auth"] = {"any_of": [["A_KEY"]]}
@@ -315,7 +323,7 @@ def test_the_first_model_that_has_a_source_is_taken(monkeypatch: pytest.MonkeyPa
         assert name == "o0"
 
 
-def test_the_best_model_is_that_of_the_priority_list_and_is_tried() -> None:
+def test_connect_to_ai_tests_the_priority_list() -> None:
     with FakeProvider(BUSY) as busy, FakeProvider() as well:
         document = {**override(busy, well), "auto_model_priority": ["only-0", "only-1", "m"]}
         client, name = ProviderList(json_override=document).connect_to_ai()
@@ -324,7 +332,7 @@ def test_the_best_model_is_that_of_the_priority_list_and_is_tried() -> None:
     assert len(busy.requests) == 1
 
 
-def test_an_endpoint_of_another_protocol_gives_the_same_surface() -> None:
+def test_connect_to_model_wraps_other_protocols() -> None:
     body = {
         "id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "x",
         "output": [{"id": "msg_1", "type": "message", "role": "assistant", "status": "completed",
@@ -354,7 +362,7 @@ def test_an_endpoint_of_another_protocol_gives_the_same_surface() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "message"),
     [
         (Reply(body="<html>Welcome</html>"), "has no choices: <html>"),
         (Reply(body={"error": "busy"}), "has no choices"),
@@ -362,15 +370,15 @@ def test_an_endpoint_of_another_protocol_gives_the_same_surface() -> None:
         (Reply(""), "has no text"),
     ],
 )
-def test_an_answer_that_is_none_is_an_error(reply: Reply, said: str) -> None:
+def test_get_response_refuses_an_unusable_answer(reply: Reply, message: str) -> None:
     with FakeProvider(reply) as fake:
         providers = ProviderList(json_override=override(fake))
         client, name = providers.connect_to_model("m")
-        with client, pytest.raises(InvalidResponseError, match=said):
+        with client, pytest.raises(InvalidResponseError, match=message):
             providers.get_response(client, name, "Hi")
 
 
-def test_a_refused_request_is_the_clients_own_exception() -> None:
+def test_get_response_raises_the_clients_own_exception() -> None:
     with FakeProvider(Reply(status=400)) as fake:
         providers = ProviderList(json_override=override(fake))
         client, name = providers.connect_to_model("m")
@@ -379,7 +387,7 @@ def test_a_refused_request_is_the_clients_own_exception() -> None:
 
 
 @pytest.mark.parametrize("test", [True, False])
-def test_ask_ai_fails_over_and_asks_once(test: bool) -> None:
+def test_ask_ai_fails_over_with_one_request_per_route(test: bool) -> None:
     with FakeProvider(BUSY) as busy, FakeProvider(Reply("forty-two")) as well:
         providers = ProviderList(json_override=override(busy, well))
         assert providers.ask_ai("What is it?", test=test) == "forty-two"
@@ -388,7 +396,7 @@ def test_ask_ai_fails_over_and_asks_once(test: bool) -> None:
 
 
 @pytest.mark.usefixtures("weights_file")
-def test_ask_ai_without_any_key_is_answered_by_the_embedded_model() -> None:
+def test_ask_ai_without_a_key_uses_the_embedded_model() -> None:
     document = {"providers": {"embedded": json.loads(Registry.load().raw)["providers"]["embedded"]}}
     assert ProviderList(json_override=document).ask_ai("Say hello.").strip()
 
@@ -396,17 +404,17 @@ def test_ask_ai_without_any_key_is_answered_by_the_embedded_model() -> None:
 # Logging
 
 
-def test_verbose_shows_what_was_tried(caplog: pytest.LogCaptureFixture) -> None:
+def test_verbose_logs_every_attempt(caplog: pytest.LogCaptureFixture) -> None:
     with FakeProvider(BUSY) as busy, FakeProvider() as well, caplog.at_level(logging.INFO):
         for verbose in (True, False):
             caplog.clear()
             providers = ProviderList(verbose, override(busy, well))
             client, _ = providers.connect_to_model("m", test=True)
             client.close()
-            said = [
+            message = [
                 record.getMessage()
                 for record in caplog.records
                 if record.name.startswith("inference_providers")
             ]
             expected = ["p0/m: overloaded (HTTP 503)", "p1/m: answered"]
-            assert said == (expected if verbose else [])
+            assert message == (expected if verbose else [])

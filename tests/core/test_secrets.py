@@ -1,4 +1,4 @@
-"""A canary key appears on no surface: printed, logged, raised, dumped, traced or pickled."""
+"""A canary key appears nowhere: not printed, logged, raised, dumped, traced or pickled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ECHO = {"error": {"message": f"Incorrect API key provided: {CANARY}", "detail": 
 
 
 class Recorder(BaseCallbackHandler):
-    """Writes down everything a tracer would be handed."""
+    """Records everything that a tracer receives."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -37,11 +37,11 @@ class Recorder(BaseCallbackHandler):
     on_chat_model_start = on_llm_new_token = on_llm_end = _note  # type: ignore[assignment]
 
     def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
-        self.seen += [_told(error), f"{kwargs!r}"]
+        self.seen += [_printed(error), f"{kwargs!r}"]
 
 
-def _told(error: BaseException) -> str:
-    """Return all that is printed of an exception, its causes and its notes."""
+def _printed(error: BaseException) -> str:
+    """Return everything that is printed of an exception, with its causes and notes."""
     return "".join(traceback.format_exception(error)) + repr(error) + str(vars(error).get("body"))
 
 
@@ -49,7 +49,7 @@ def _told(error: BaseException) -> str:
 def surfaces(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[list[str]]:
-    """Collects what may be seen; fails when a key is in it."""
+    """Return a list for what may be seen; fail if it contains a key."""
     monkeypatch.setenv("CANARY_KEY", CANARY)
     collected: list[str] = []
     with caplog.at_level(logging.DEBUG):
@@ -65,7 +65,7 @@ def registry(fake: FakeProvider) -> dict[str, Any]:
     return {"providers": {"fake": fake.row({"m": "id"}, key="CANARY_KEY")}}
 
 
-def test_a_model_shows_no_key(surfaces: list[str]) -> None:
+def test_key_is_shown_by_no_model(surfaces: list[str]) -> None:
     with FakeProvider() as fake:
         for model in (
             AutoChatModel("m", registry=registry(fake)),
@@ -87,7 +87,7 @@ def test_a_model_shows_no_key(surfaces: list[str]) -> None:
     assert sent == [f"Bearer {CANARY}"] * 2 + [f"Bearer {GIVEN}"] * 2, "no key was in play"
 
 
-def test_a_pickle_holds_no_key(surfaces: list[str]) -> None:
+def test_key_is_in_no_pickle(surfaces: list[str]) -> None:
     with FakeProvider() as fake:
         model = AutoChatModel("m", registry=registry(fake))
         model.invoke("Hi")
@@ -96,7 +96,7 @@ def test_a_pickle_holds_no_key(surfaces: list[str]) -> None:
     assert request.headers["authorization"] == f"Bearer {CANARY}", "no key was in play"
 
 
-def test_a_pickled_failure_holds_no_key_and_can_be_read(surfaces: list[str]) -> None:
+def test_key_is_in_no_pickled_error(surfaces: list[str]) -> None:
     with FakeProvider(Reply(status=503)) as fake:
         model = AutoChatModel("m", registry=registry(fake), max_retries=0)
         with pytest.raises(AllRoutesFailed) as caught:
@@ -110,7 +110,7 @@ def test_a_pickled_failure_holds_no_key_and_can_be_read(surfaces: list[str]) -> 
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
-def test_a_key_echoed_by_a_provider_is_scrubbed(surfaces: list[str], status: int) -> None:
+def test_key_echoed_in_an_error_is_scrubbed(surfaces: list[str], status: int) -> None:
     recorder = Recorder()
     with FakeProvider(Reply(status=status, body=ECHO)) as fake:
         model = AutoChatModel(
@@ -119,21 +119,21 @@ def test_a_key_echoed_by_a_provider_is_scrubbed(surfaces: list[str], status: int
         for call in (model.invoke, lambda prompt: list(model.stream(prompt))):
             with pytest.raises(Exception, match=r"\[CANARY_KEY\]") as caught:
                 call("Hi")
-            surfaces.append(_told(caught.value))
+            surfaces.append(_printed(caught.value))
     assert recorder.seen
     surfaces += recorder.seen
 
 
-def test_a_key_echoed_inside_a_success_is_scrubbed(surfaces: list[str]) -> None:
+def test_key_echoed_in_an_http_200_is_scrubbed(surfaces: list[str]) -> None:
     with FakeProvider(Reply(body=ECHO), Reply(body=f"<html>{CANARY}</html>")) as fake:
         for _ in range(2):
             model = AutoChatModel("m", registry=registry(fake), cooldown=False, max_retries=0)
             with pytest.raises(Exception, match=r"\[CANARY_KEY\]") as caught:
                 model.invoke("Hi")
-            surfaces.append(_told(caught.value))
+            surfaces.append(_printed(caught.value))
 
 
-def test_the_plain_api_shows_no_key(surfaces: list[str]) -> None:
+def test_key_is_shown_nowhere_by_provider_list(surfaces: list[str]) -> None:
     with FakeProvider(Reply(), Reply(status=401, body=ECHO)) as fake:
         providers = ProviderList(verbose=True, json_merge=registry(fake))
         client, model_id = providers.connect_to_model("m")
@@ -141,11 +141,13 @@ def test_the_plain_api_shows_no_key(surfaces: list[str]) -> None:
         surfaces.append(providers.get_response(client, model_id, "Hi"))
         with pytest.raises(Exception, match=r"\[CANARY_KEY\]") as caught:
             providers.connect_to_model("m", test=True)
-        surfaces.append(_told(caught.value))
+        surfaces.append(_printed(caught.value))
 
 
-def test_a_key_goes_to_no_other_host(surfaces: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an OpenAI user has set is not another vendor's business."""
+def test_key_of_openai_goes_to_no_other_host(
+    surfaces: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI's variables concern OpenAI only."""
     others = {
         "OPENAI_API_KEY": "sk-openai-own", "OPENAI_ORG_ID": "org-own",
         "OPENAI_PROJECT_ID": "proj-own", "OPENAI_ADMIN_KEY": "sk-admin-own",
@@ -168,7 +170,7 @@ def test_a_key_goes_to_no_other_host(surfaces: list[str], monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_a_redirect_takes_neither_key_nor_prompt_along(surfaces: list[str]) -> None:
+def test_key_and_prompt_follow_no_redirect(surfaces: list[str]) -> None:
     with FakeProvider() as elsewhere:
         for status in (301, 302, 303, 307, 308):
             away = Reply(status=status, headers={"location": f"{elsewhere.base_url}/x"})
