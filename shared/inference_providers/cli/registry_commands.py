@@ -96,7 +96,7 @@ def verify_registry(
     active = effective_registry.active_registry(registry)
     findings = registry_audit.audit(active, Keys(), provider)
     if not findings:
-        msg = "No key of a provider is set; `autoprovider providers` lists the variables"
+        msg = "No provider key is set; `autoprovider providers` lists the variables"
         raise NoRouteError(msg)
     cli_output.print_table(_findings_table(findings))
     if write:

@@ -411,7 +411,7 @@ def test_verify_reports_endpoints_without_a_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["verify"], 3, "No key of a provider is set"),
+        (["verify"], 3, "No provider key is set"),
         (["verify", "grok"], 2, "'grok' is not a provider; did you mean 'groq'?"),
         (["verify", "groq"], 2, "groq: set GROQ_API_KEY"),
         (["update"], 2, "URL of one in AUTOPROVIDER_REGISTRY_URL, or pass it as --url or"),
