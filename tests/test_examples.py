@@ -99,16 +99,6 @@ def test_readme_session_is_what_a_user_sees() -> None:
     assert results.failed == 0, "".join(report)
 
 
-def test_readme_numbers_are_those_of_the_registry() -> None:
-    providers, models, shared = re.findall(
-        r"lists (\d+) providers and (\d+) chat models; (\d+) of them", README
-    )[0]
-    registry = ProviderList().registry
-    assert len(registry.providers) == int(providers)
-    assert len(registry.models) == int(models)
-    assert sum(len(ids) > 1 for ids in registry.models.values()) == int(shared)
-
-
 def test_registry_page_python_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = code_blocks("python", REGISTRY_PAGE)
     exec(compile(block, "docs/registry.md", "exec"), {})

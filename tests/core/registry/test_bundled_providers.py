@@ -301,7 +301,7 @@ def test_document_has_the_current_schema_and_its_sources() -> None:
 
 def test_readme_states_the_right_counts() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text()
-    match = re.search(r"knows (\d+) providers and (\d+) chat models, (\d+) of them served", readme)
+    match = re.search(r"lists (\d+) providers and (\d+) chat models; (\d+) of them have", readme)
     several = [model for model, listing in REGISTRY.models.items() if len(listing) > 1]
     counts = (len(DOCUMENT.providers), len(REGISTRY.models), len(several))
     assert match

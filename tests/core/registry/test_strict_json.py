@@ -22,7 +22,8 @@ def test_decode_returns_the_value() -> None:
         (b"{", "Expecting property name.*, at the end of the text$"),
         (b"{} {}", "Extra data: .*, at character '{'$"),
         (b"// mine\n{}", "Expecting value: .*, at character '/'$"),
-        (b'{"a": 1,}', "line 1 column 9 .*, at character '}'$"),
+        # Python 3.13 points at the comma, older versions at the brace after it.
+        (b'{"a": 1,}', "line 1 column [89] .*, at character '[,}]'$"),
         (b'{"a": sk-canary}', "column 7 .*, at character 's'$"),
         (b'{"a": 1, "b": 2, "a": 3}', r"^duplicate key 'a' in \$$"),
         (b'[1, {"a": {"b": 1, "b": 2}}]', r"^duplicate key 'b' in \$\[1\]\.a$"),
