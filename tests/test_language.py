@@ -26,14 +26,6 @@ FOLDERS = (
 EXCLUDED = ("CHANGELOG.md", "tests/data/", "tests/corpus/", "tests/test_language.py")
 """History, recorded data, and this file."""
 
-NOT_YET_CLEAN: frozenset[str] = frozenset(
-    {
-        "langchain_autoprovider/messages/content.py",
-        "tests/langchain/messages/test_history_properties.py",
-    }
-)
-"""Files that are still to be rewritten. It only shrinks."""
-
 MAX_TEST_NAME = 60
 
 PHRASES = re.compile(
@@ -123,8 +115,6 @@ def findings(file: Path) -> list[str]:
 
 @pytest.mark.parametrize("file", texts(), ids=Path.as_posix)
 def test_language_is_plain(file: Path) -> None:
-    if file.as_posix() in NOT_YET_CLEAN:
-        pytest.skip("still to be rewritten")
     assert findings(file) == []
 
 

@@ -212,8 +212,8 @@ _VENDOR_BLOCKS: Mapping[str, Callable[[Block], Block]] = {
 def _unknown_as_text(block: Block, accepted: MessageFormat) -> Block:
     """Write a tool result's block as JSON text if its type is not known to the route."""
     kind = block.get("type")
-    known = kind == "text" or kind in accepted.blocks or is_data_content_block(block)
-    return block if known else {"type": "text", "text": json.dumps(block, default=str)}
+    is_known = kind == "text" or kind in accepted.blocks or is_data_content_block(block)
+    return block if is_known else {"type": "text", "text": json.dumps(block, default=str)}
 
 
 def _answer_texts(message: AIMessage) -> Iterator[str]:

@@ -211,6 +211,6 @@ def is_known_to_every_class(message: BaseMessage) -> bool:
 def test_vendor_classes_accept_the_adapted_history(
     conversation: list[BaseMessage], route: Route
 ) -> None:
-    known = [message for message in conversation if is_known_to_every_class(message)]
+    common = [message for message in conversation if is_known_to_every_class(message)]
     if convert := CONVERTERS.get(route.endpoint.protocol):
-        assert convert(adapt([HumanMessage("Hi"), *known], route))
+        assert convert(adapt([HumanMessage("Hi"), *common], route))
