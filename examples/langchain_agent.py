@@ -1,4 +1,4 @@
-"""An agent with tools: any provider may serve a turn, even in the middle of the tool loop."""
+"""An agent with tools: any provider may serve a turn, even in the middle of a tool loop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def count_letters(text: str) -> int:
 
 llm = AutoChatModel(temperature=0, max_tokens=60)
 agent: Any = create_agent(llm, [count_words, count_letters])
-question = {"messages": [("human", "How many words has 'the quick brown fox'?")]}
+question = {"messages": [("human", "How many words are in 'the quick brown fox'?")]}
 state = agent.invoke(question, {"recursion_limit": 12})
 for message in state["messages"]:
     print(f"{message.type}: {message.text.strip()}")

@@ -1,4 +1,4 @@
-"""A run with a budget: it stops before a call that it can no longer afford."""
+"""A run with a budget: once the budget is used up, no further call is made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BudgetSpentError(Exception):
 
 
 class Budget(BaseCallbackHandler):
-    """Counts the tokens and dollars of all calls, and refuses calls beyond its limits."""
+    """Counts the tokens and cost of all calls, and refuses a call when the budget is used up."""
 
     raise_error = True  # otherwise LangChain would log the exception and continue
 
@@ -30,12 +30,12 @@ class Budget(BaseCallbackHandler):
     def on_chat_model_start(self, *_: Any, **__: Any) -> None:
         """Refuse a call if the budget is used up."""
         if self.tokens_left <= 0 or self.usd_left <= 0:
-            msg = f"{self.tokens_left} tokens and {self.usd_left:.4f} USD are left"
+            msg = f"the budget is used up: {self.tokens_left} tokens, {self.usd_left:.4f} USD left"
             raise BudgetSpentError(msg)
 
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
         """Count the tokens and the cost of an answer."""
-        for generation in (one for each in response.generations for one in each):
+        for generation in response.generations[0]:  # one list per prompt; a chat has one prompt
             if not isinstance(generation, ChatGeneration):
                 continue
             message: Any = generation.message

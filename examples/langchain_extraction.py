@@ -14,7 +14,7 @@ from langchain_autoprovider import AutoChatModel
 
 
 class Person(BaseModel):
-    """Who a sentence is about."""
+    """The person a sentence is about."""
 
     name: str = Field(description="the person's name")
     age: int = Field(description="the person's age in years")
@@ -28,7 +28,7 @@ SENTENCES = [
 ]
 
 llm = AutoChatModel(temperature=0, max_tokens=80)
-# Without a method, each route uses the best that it supports: a JSON schema or a tool.
+# Without `method=`, each route uses the best one that it supports: a JSON schema or a tool.
 extract: Any = llm.with_structured_output(Person, include_raw=True)
 answers = extract.batch_as_completed(SENTENCES, {"max_concurrency": 2})
 results = dict(track(answers, "Extracting", total=len(SENTENCES), console=Console(stderr=True)))

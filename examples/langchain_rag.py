@@ -13,25 +13,25 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_autoprovider import AutoChatModel, AutoEmbeddings
 
 README = Path(__file__).parents[1] / "README.md"
-SHORTEST, LONGEST = 80, 160  # characters of a passage
+MIN_CHARS, MAX_CHARS = 80, 160  # of a passage
 QUESTION = "Which frameworks does autoprovider work with?"
 
 # Vectors of different models cannot be compared, so embeddings name one model. With a key,
-# "text-embedding-3-small" or "bge-m3" give far better results than the small one used here.
+# "text-embedding-3-small" or "bge-m3" give far better results than the small model used here.
 embeddings = AutoEmbeddings("smollm2-135m")
 store = InMemoryVectorStore(embeddings)
 paragraphs = [part.strip() for part in README.read_text(encoding="utf-8").split("\n\n")]
 store.add_documents(
     [
-        Document(text[:LONGEST], metadata={"source": README.name, "paragraph": n})
+        Document(text[:MAX_CHARS], metadata={"source": README.name, "paragraph": n})
         for n, text in enumerate(paragraphs)
-        if len(text) > SHORTEST and not text.startswith("```")
+        if len(text) > MIN_CHARS and not text.startswith("```")
     ]
 )
 
 
-def as_text(documents: list[Document]) -> str:
-    """Join the texts of the documents."""
+def join_texts(documents: list[Document]) -> str:
+    """Return the texts of the documents as one string."""
     return "\n\n".join(document.page_content for document in documents)
 
 
@@ -42,7 +42,7 @@ llm = AutoChatModel(temperature=0, max_tokens=60)
 retriever = store.as_retriever(search_kwargs={"k": 2})
 chain = (
     RunnablePassthrough.assign(documents=lambda state: retriever.invoke(state["question"]))
-    .assign(context=lambda state: as_text(state["documents"]))
+    .assign(context=lambda state: join_texts(state["documents"]))
     .assign(answer=prompt | llm)
 )
 
