@@ -27,11 +27,11 @@ class LangChainBackend:
     """Calls routes as `AutoChatModel` does."""
 
     def unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
-        """Return the registry's protocols that cannot be used here, each with what to do."""
+        """Return the registry's protocols that cannot be used here, each with the reason."""
         return connections.unsupported_protocols(registry)
 
     def model_listing(self, protocol: str) -> ModelListing | None:
-        """Return how to list a provider's models in `protocol`, or `None` if that is impossible."""
+        """Return how to request a provider's list of models, or `None` if there is no such list."""
         row = PROTOCOLS.get(protocol)
         return row.model_listing if row else None
 
@@ -44,12 +44,12 @@ class LangChainBackend:
         return _piece(chat_model(selection, registry).invoke(prompt))
 
     def stream(self, selection: Selection, registry: Registry, prompt: str) -> Iterator[Piece]:
-        """Yield the answer to a prompt as it comes; the last piece carries the trace."""
+        """Yield the answer to a prompt as it arrives; the last piece carries the trace."""
         return map(_piece, chat_model(selection, registry).stream(prompt))
 
 
 def chat_model(selection: Selection, registry: Registry) -> AutoChatModel:
-    """Return the chat model for a selection, with every field of it."""
+    """Return the chat model for a selection."""
     fields = msgspec.structs.asdict(selection)
     return AutoChatModel(fields.pop("models"), registry=registry, **fields)
 

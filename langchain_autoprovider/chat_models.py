@@ -1,4 +1,4 @@
-"""`AutoChatModel`: name a model, and the environment decides which provider serves it."""
+"""`AutoChatModel`: you name a model, and the environment decides which provider serves it."""
 
 from __future__ import annotations
 
@@ -72,16 +72,16 @@ _IDENTIFYING_FIELDS = (*_ROUTING_FIELDS, *_REQUEST_FIELDS, "stop")
 
 
 class _Profile:
-    """Descriptor for `profile`: the one that was passed in, or else the one resolved now.
+    """Descriptor for `profile`: the one that was passed in, or one resolved on every read.
 
-    LangChain fills the field once, when a model is created, but keys come and go. pydantic is
-    told to ignore this type, so `profile` stays an ordinary field of the base class.
+    LangChain fills the field once, when a model is created, but keys come and go. pydantic
+    ignores this type (`ignored_types`), so `profile` stays an ordinary field of the base class.
     """
 
     def __get__(self, model: AutoChatModel | None, owner: type) -> ModelProfile | None:
         if model is None:
             # pydantic would take a class attribute for the field's default in subclasses.
-            msg = f"{owner.__name__!r} has a profile only as an instance"
+            msg = f"profile belongs to an instance of {owner.__name__!r}, not to the class"
             raise AttributeError(msg)
         passed_in: ModelProfile | None = model.__dict__.get("profile")
         return model._resolve_model_profile() if passed_in is None else passed_in
@@ -93,17 +93,16 @@ class _Profile:
 class AutoChatModel(RoutedModel, BaseChatModel):
     """A chat model that any provider with an API key may serve.
 
-    A call tries the routes to the model in order until one answers. A stream can change the
-    route until its first output. The attempts are listed in
-    `response_metadata["autoprovider"]`.
+    A call tries the routes to the model in order until one answers. A stream can change routes
+    until its first output. `response_metadata["autoprovider"]` lists the attempts.
 
     A model is named by its canonical name (`llama-3.3-70b`), by a provider's own id
     (`meta-llama/Llama-3.3-70B-Instruct`), or pinned to a provider (`groq/llama-3.3-70b`).
-    Several names are tried in order of preference. Without a name, the best model that the
-    environment's keys can reach is used, or a small embedded one if there are no keys.
+    Several names are tried in order of preference. Without a name, the best model that the keys
+    in the environment can reach is used, or a small embedded one if there are no keys.
 
-    API keys are read from the environment when they are needed. The object itself holds only
-    the names of variables, so it can be pickled, unless keys were passed as `api_keys`.
+    API keys are read from the environment when they are needed. A model holds only the names of
+    variables, so it can be pickled, unless keys were passed as `api_keys`.
 
     ```python
     llm = AutoChatModel("mixtral-8x7b", temperature=0)
@@ -118,37 +117,37 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     """
 
     temperature: float | None = None
-    """Sampling temperature: 0 is the most predictable. By default the provider's."""
+    """Sampling temperature; 0 is the most predictable. Defaults to the provider's."""
     max_tokens: int | None = None
-    """Maximum length of the answer, in tokens. By default the provider's limit."""
+    """Maximum length of the answer, in tokens. Defaults to the provider's limit."""
     top_p: float | None = None
-    """Nucleus sampling: only the likeliest tokens that make up this share of probability are
-    considered. By default the provider's."""
+    """Nucleus sampling: only the likeliest tokens, up to this share of the probability, are
+    considered. Defaults to the provider's."""
     seed: int | None = None
     """Seed for reproducible sampling, where the provider supports one."""
     stop: list[str] | None = Field(
         default=None, validation_alias=AliasChoices("stop", "stop_sequences")
     )
-    """Strings that end the answer when the model writes them, one or several. Also accepted as
+    """One or several strings that end the answer when the model writes them. Also accepted as
     `stop_sequences`."""
     timeout: float = Field(default=DEFAULT_SETTINGS.timeout_s, gt=0)
-    """Seconds that one call may take, over all attempts and waits. While another route is
-    free, one attempt may take half of the remaining time to produce output."""
+    """Seconds that one call may take, including all attempts and waits. While another route is
+    free, an attempt may use half of the remaining time until it produces output."""
     first_token_timeout: float = Field(default=DEFAULT_SETTINGS.first_token_timeout_s, gt=0)
     """Seconds that a stream may take to produce its first output."""
     inter_chunk_timeout: float = Field(default=DEFAULT_SETTINGS.inter_chunk_timeout_s, gt=0)
     """Seconds that may pass between two chunks of a stream."""
     fallback_on_content_filter: bool = DEFAULT_SETTINGS.fallback_on_content_filter
-    """Whether to try the next provider when one refuses a request for its content policy."""
+    """Whether to try the next provider when one refuses a request under its content policy."""
     sticky: bool = False
     """Whether a conversation stays with the route that answered it, to use that provider's
     prompt cache, until the route fails. Conversations are identified by their first messages."""
     hedge_after: Annotated[float, Field(gt=0)] | Literal["p95"] | None = (
         DEFAULT_SETTINGS.hedge_after
     )
-    """Seconds without output after which the next route is tried as well; the slower one is
-    cancelled. `"p95"` waits as long as 95 of 100 calls of the route took, once 20 calls are
-    known. Both providers see the prompt and may bill it. By default routes are not hedged."""
+    """Seconds without output after which the next route is tried in parallel; the slower one is
+    cancelled. `"p95"` uses the 95th percentile of the route's latency, once 20 calls have been
+    measured. Both providers see the prompt and may bill it. By default routes are not hedged."""
     streaming: bool = False
     """Whether `invoke` streams internally, so that callbacks receive every token."""
 
@@ -178,7 +177,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         return [value] if isinstance(value, str) else value
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        """Return what all current routes can do, or `None` if there are no routes."""
+        """Return what all current routes have in common, or `None` if there are no routes."""
         plan = self.known_plan()
         return profile_of((*plan.routes, *plan.cooling_down))
 
@@ -205,7 +204,10 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         """
         pinned = [self._for_model(f"{route.provider}/{route.model_id}") for route in self.routes]
         if len(pinned) < 2:  # noqa: PLR2004 - a chain has a first and a next
-            msg = f"a fallback chain needs two routes; {self.model_name!r} has {len(pinned)} now"
+            msg = (
+                f"a fallback chain needs two routes, but {self.model_name!r} has {len(pinned)} now;"
+                " explain() shows which keys to set"
+            )
             raise ConfigError(msg)
         return pinned[0].with_fallbacks(pinned[1:])
 
@@ -219,16 +221,15 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Return a runnable whose calls offer these tools to the model.
 
-        Tools are kept in OpenAI's form; each route's own class translates them when it is
-        tried.
+        Tools are kept in OpenAI's form and translated for each route when it is tried.
 
         Args:
             tools: Tools, functions, pydantic classes or dicts, as `convert_to_openai_tool`
                 accepts them, or a vendor's built-in tools such as `{"type": "web_search"}`.
-            tool_choice: `"auto"`, `"none"`, `"any"`, a tool's name, or the dict of OpenAI or
-                Anthropic.
+            tool_choice: `"auto"`, `"none"`, `"any"`, a tool's name, or a dict in OpenAI's or
+                Anthropic's form.
             strict: Whether the arguments must match the tool's schema exactly. By default the
-                provider's.
+                provider decides.
             **kwargs: Further request fields, such as `parallel_tool_calls`.
         """
         if tool_choice is not None:
@@ -251,9 +252,9 @@ class AutoChatModel(RoutedModel, BaseChatModel):
             schema: A pydantic class, a `TypedDict`, or a JSON schema with a title.
             method: `"function_calling"`, `"json_schema"` or `"json_mode"`. By default each
                 route uses the best one that it supports.
-            include_raw: Whether to return a dict of `raw`, `parsed` and `parsing_error`,
-                instead of raising for an answer that does not parse.
-            strict: Whether the provider should enforce the schema. By default the provider's.
+            include_raw: Whether to return a dict of `raw`, `parsed` and `parsing_error` instead
+                of raising an error for an answer that does not parse.
+            strict: Whether the provider should enforce the schema. By default it decides.
             fallback_on_parse_error: Whether an answer that does not parse counts as an invalid
                 response, so that the next route is tried. A stream then yields one chunk.
             **kwargs: Further request fields.
@@ -276,8 +277,8 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     def get_num_tokens(self, text: str) -> int:
         """Estimate the number of tokens in a text, at four characters per token.
 
-        Tokenizers differ, and the provider that will answer is not known yet. Exact numbers
-        are in the answer's `usage_metadata`.
+        Tokenizers differ, and the provider that will answer is not known yet. The answer's
+        `usage_metadata` has exact numbers.
         """
         if self.custom_get_token_ids:
             return super().get_num_tokens(text)
@@ -393,13 +394,13 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> Request:
-        """Return the request of one call: the model's settings, overridden by the call's."""
+        """Return the request of one call: the model's fields, overridden by the call's."""
         fields = {**self._request_fields, **kwargs}
         if "response_format" in fields:
             response_format = normalize_response_format(fields.pop("response_format"))
             if response_format is not None:
                 fields["response_format"] = response_format
-        # A call may name another model, as `bind(model=...)` does.
+        # A call can name another model, as `bind(model=...)` does.
         model = self._for_model(fields.pop("model")) if "model" in fields else self
         settings = self._settings
         if (timeout := fields.pop("timeout", None)) is not None:

@@ -1,7 +1,7 @@
 """`AutoEmbeddings`: embeddings by one model, from any provider that serves it.
 
 Vectors of different models, or of different lengths, cannot be compared. So a call fails over
-between providers of the same model and dimension only, never to another model.
+only between providers of the same model and dimension, never to another model.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Usage(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
-    """The parts of OpenAI's response that matter here."""
+    """The fields of OpenAI's response that are read."""
 
     data: list[_Embedding]
     usage: _Usage | None = None
@@ -56,8 +56,8 @@ class _Response(msgspec.Struct):
 class AutoEmbeddings(RoutedModel, Embeddings):
     """Embeddings by one model, which any provider with an API key may serve.
 
-    Models are named as in `AutoChatModel`. Several names are accepted only if they pin several
-    providers of the same model.
+    Models are named as in `AutoChatModel`. Several names are accepted only if all of them name
+    the same model, for example pinned to different providers.
 
     ```python
     embeddings = AutoEmbeddings("text-embedding-3-small")
@@ -72,15 +72,15 @@ class AutoEmbeddings(RoutedModel, Embeddings):
     """
 
     dimensions: int | None = Field(default=None, ge=1)
-    """Length of the vectors, if the model can shorten them. By default the model's own."""
+    """Length of the vectors, for models that can shorten them. Defaults to the model's own."""
     batch_size: int = Field(default=64, ge=1)
     """Maximum number of texts per request; longer lists are sent in several requests."""
     timeout: float = Field(default=DEFAULT_SETTINGS.timeout_s, gt=0)
-    """Seconds that one request may take, over all attempts and waits."""
+    """Seconds that one request may take, including all attempts and waits."""
     on_trace: Callable[[dict[str, Any]], None] | None = Field(
         default=None, exclude=True, repr=False
     )
-    """Called with the trace of each request, since vectors have no place for it."""
+    """Called with the trace of each request; vectors cannot carry one."""
 
     _observed_lengths: dict[str, int] = PrivateAttr(default_factory=dict)
     """The length of the vectors received so far, by model."""
@@ -120,14 +120,14 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         return self.embed_documents([text])[0]
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return one vector per text, as `embed_documents` does, on the event loop."""
+        """Return one vector per text, without blocking the event loop; see `embed_documents`."""
         vectors: list[list[float]] = []
         for batch in self._batches(texts):
             vectors += await self._aembed(batch)
         return vectors
 
     async def aembed_query(self, text: str) -> list[float]:
-        """Return the vector of one text, as `embed_documents` does, on the event loop."""
+        """Return the vector of one text, without blocking the event loop; see `embed_documents`."""
         return (await self.aembed_documents([text]))[0]
 
     def _batches(self, texts: Sequence[str]) -> Iterator[list[str]]:
@@ -161,7 +161,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
     def _post_arguments(self, attempt: Attempt, texts: list[str]) -> dict[str, Any]:
         """Return the arguments of the OpenAI client's `post`.
 
-        Its `embeddings.create` would add parameters that not every provider accepts.
+        The client's `embeddings.create` adds parameters that not every provider accepts.
         """
         body: dict[str, Any] = {"model": attempt.route.model_id, "input": texts}
         if self.dimensions and "dimensions" not in attempt.without:
@@ -190,14 +190,14 @@ class AutoEmbeddings(RoutedModel, Embeddings):
             raise InvalidResponseError(msg)
         expected = self._expected_length()
         if expected and lengths != {expected}:
-            msg = f"vectors have {lengths.pop()} dimensions, not {expected}"
+            msg = f"the vectors have {lengths.pop()} dimensions, not {expected}"
             raise InvalidResponseError(msg)
         return response
 
     def _report(
         self, plan: Plan, response: _Response, attempts: tuple[AttemptRecord, ...]
     ) -> list[list[float]]:
-        """Remember the vectors' length, pass on the trace, and return the vectors."""
+        """Record the vectors' length, pass the trace to `on_trace`, and return the vectors."""
         vectors = [item.embedding for item in response.data]
         if self.dimensions is None:
             self._observed_lengths[self._canonical_model] = len(vectors[0])
@@ -218,7 +218,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         )
 
     def _with_one_length(self, plan: Plan) -> Plan:
-        """Return the plan without routes whose vectors have another length."""
+        """Return the plan, skipping the routes whose vectors have another length."""
         expected = self._expected_length()
         routes: list[Route] = []
         skipped: list[Skipped] = []
@@ -236,7 +236,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         )
 
     def _can_have_length(self, length: int | None, expected: int | None) -> bool:
-        """Whether vectors of this length fit, or can be shortened; unknown lengths fit."""
+        """Whether vectors of `length` fit or can be shortened; an unknown length fits."""
         if length is None or expected is None or length == expected:
             return True
         return self.dimensions is not None and length > self.dimensions

@@ -1,8 +1,8 @@
 """Errors that are both autoprovider's and LangChain's.
 
-Each class below derives from one of `inference_providers.errors` and from the langchain-core
-error that describes the same failure. So `except ModelRateLimitError` catches it, and
-LangChain's `is_retryable` is set.
+Each class derives from one in `inference_providers.errors` and from the langchain-core error
+for the same failure. So `except ModelRateLimitError` catches it, and LangChain's `is_retryable`
+is set.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class AllRoutesLimited(AllRoutesFailed, ModelRateLimitError):
-    """Every route failed, the last one at a rate limit; see `retry_after`."""
+    """Every route failed, the last one because of a rate limit; see `retry_after`."""
 
 
 class AllRoutesRefusedKeys(AllRoutesFailed, ModelAuthenticationError):
@@ -54,19 +54,19 @@ class AllRoutesOutOfCredit(AllRoutesFailed, ModelPermissionDeniedError):
 
 
 class AllRoutesLackModel(AllRoutesFailed, ModelNotFoundError):
-    """Every route failed, the last one because it does not have the model."""
+    """Every route failed, the last one because the provider does not have the model."""
 
 
 class AllRoutesOverloaded(AllRoutesFailed, ModelAPIError):
-    """Every route failed, the last one overloaded or with an invalid response."""
+    """Every route failed, the last one because of an overload or an invalid response."""
 
 
 class AllRoutesUnreachable(AllRoutesFailed, ModelConnectionError):
-    """Every route failed, the last one without any HTTP response."""
+    """Every route failed, the last one without an HTTP response."""
 
 
 class PromptTooLong(PromptTooLongError, ContextOverflowError):
-    """The prompt exceeds the context window of every route; the message has the numbers."""
+    """The prompt exceeds the context window of every route; the message has the sizes."""
 
 
 _BY_FAILURE_CLASS: dict[str | None, type[AllRoutesFailed]] = {
@@ -84,7 +84,7 @@ class LangChainErrors(Errors):
     """The exceptions that end a call, in LangChain's terms."""
 
     def no_route(self, error: NoRouteError) -> NoRouteError:
-        """Return the error for a plan without routes; a prompt that is too long is an overflow."""
+        """Return the error for a plan without routes, as an overflow if the prompt is too long."""
         return PromptTooLong(*error.args) if isinstance(error, PromptTooLongError) else error
 
     def all_routes_failed(
@@ -92,7 +92,7 @@ class LangChainErrors(Errors):
     ) -> AllRoutesFailed:
         """Return the error that fits the last attempt.
 
-        Without an attempt every route is in a cooldown, and a rate limit fits best.
+        If there was no attempt, every route is in a cooldown, and a rate limit fits best.
         """
         if not attempts:
             return AllRoutesLimited(message, attempts, retry_after)
@@ -103,9 +103,9 @@ class LangChainErrors(Errors):
         return kind(message, attempts, retry_after)
 
     def wrong_request(self, error: Exception, classification: Classification) -> Exception:
-        """Return the provider's own exception, for an overflow also as LangChain's.
+        """Return the provider's own exception; an overflow is also LangChain's.
 
-        langchain-openai recognises a context overflow by the wording of OpenAI only.
+        langchain-openai recognises a context overflow only by OpenAI's wording.
         """
         is_overflow = classification.failure_class is FailureClass.CONTEXT_OVERFLOW
         if is_overflow and not isinstance(error, ContextOverflowError):
@@ -114,7 +114,7 @@ class LangChainErrors(Errors):
 
 
 def _as_context_overflow(error: Exception) -> Exception:
-    """Return a copy of `error` whose class derives from its own and `ContextOverflowError`.
+    """Return a copy of `error` whose class also derives from `ContextOverflowError`.
 
     So both `except ContextOverflowError` and `except openai.BadRequestError` catch it.
     """
@@ -126,9 +126,9 @@ def _as_context_overflow(error: Exception) -> Exception:
 
 
 def _restore_overflow(original: type, args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
-    """Create an overflow of the class `original` without calling its constructor.
+    """Create an overflow error that derives from `original`, without calling a constructor.
 
-    Constructors of SDK exceptions differ, and need objects such as the HTTP response.
+    The constructors of SDK exceptions differ and need objects such as the HTTP response.
     """
     restored = Exception.__new__(_overflow_class(original), *args)
     restored.args = args
@@ -139,7 +139,7 @@ def _restore_overflow(original: type, args: tuple[Any, ...], state: dict[str, An
 @cache
 def _overflow_class(original: type) -> type[Exception]:
     def reduce(error: Exception) -> tuple[Any, ...]:
-        # pickle finds a class by its name, which is that of `original`.
+        # By name, pickle would find `original`, not the class created here.
         return _restore_overflow, (original, error.args, vars(error))
 
     namespace = {"__module__": original.__module__, "__reduce__": reduce}

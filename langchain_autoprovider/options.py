@@ -1,8 +1,8 @@
-"""The keyword arguments of the public classes, as type checkers and editors read them.
+"""The keyword arguments of the public classes, for type checkers and editors.
 
-Each class accepts its own set as `**options: Unpack[...]`, so a misspelled name is an error
-in an editor as well as at run time. Defaults and descriptions are those of the class's
-fields; `tests/langchain/test_constructor.py` compares the names.
+Each class accepts one of these sets as `**options: Unpack[...]`, so an editor reports a misspelled
+name before the program runs. Defaults and descriptions come from the class's fields;
+`tests/langchain/test_constructor.py` checks that the names match.
 """
 
 import textwrap
@@ -52,7 +52,7 @@ class RoutingOptions(TypedDict, total=False):
 
 
 class ChatOptions(RoutingOptions, total=False):
-    """What a chat model accepts, whatever framework it belongs to."""
+    """What a chat model accepts in every framework."""
 
     temperature: float | None
     max_tokens: int | None
@@ -70,13 +70,13 @@ class ChatOptions(RoutingOptions, total=False):
 
 
 class LangChainOptions(TypedDict, total=False):
-    """What every LangChain chat model accepts; its fields have no descriptions."""
+    """What every LangChain chat model accepts, with the descriptions that its fields lack."""
 
     name: Annotated[str | None, Doc("Name of this model in traces.")]
     cache: Annotated[
         BaseCache | bool | None,
-        Doc("Cache of answers. `True` uses LangChain's global cache, `False` none; `None` uses\n"
-            "the global one if it is set."),
+        Doc("Cache of answers. `True` uses LangChain's global cache, `False` uses none, and\n"
+            "`None` uses the global one if it is set."),
     ]  # fmt: skip
     verbose: Annotated[bool, Doc("Whether to print the prompt and the answer.")]
     callbacks: Annotated[Callbacks, Doc("Callback handlers, or a callback manager.")]
@@ -88,20 +88,20 @@ class LangChainOptions(TypedDict, total=False):
     ]
     rate_limiter: Annotated[
         BaseRateLimiter | None,
-        Doc("Limits the calls of this model, once per call, however many routes are tried."),
+        Doc("Limits the rate of calls. A call counts once, however many routes it tries."),
     ]
     disable_streaming: Annotated[
         bool | Literal["tool_calling"],
-        Doc("Whether `stream` calls `invoke`; `'tool_calling'` for requests with tools only."),
+        Doc("Whether `stream` calls `invoke`; `'tool_calling'`: only for requests with tools."),
     ]
     output_version: Annotated[
         str | None,
         Doc("Form of a message's content: `'v0'` as the provider sent it, `'v1'` standard blocks.\n"
-            "The default is the environment variable `LC_OUTPUT_VERSION`."),
+            "Defaults to the environment variable `LC_OUTPUT_VERSION`."),
     ]  # fmt: skip
     profile: Annotated[
         ModelProfile | None,
-        Doc("What the model can do. By default what all current routes have in common."),
+        Doc("What the model can do. By default, what all current routes have in common."),
     ]
 
 
@@ -119,18 +119,17 @@ class EmbeddingsOptions(RoutingOptions, total=False):
 
 
 def arguments_section(fields: Mapping[str, FieldInfo]) -> str:
-    """Return the `Args:` section that `help()` shows for a class with these fields.
+    """Return the `Args:` section of a constructor's docstring, for `help()`.
 
-    `model` comes first. A field without a description is left out, unless it is one of
-    LangChain's.
+    `model` comes first. A field without a description is left out.
     """
-    descriptions = {**_langchain_descriptions(), **_own_descriptions(fields)}
+    descriptions = {**_langchain_descriptions(), **_field_descriptions(fields)}
     names = [name for name in dict.fromkeys(("model", *fields)) if name in descriptions]
     entries = (f"{name}: {descriptions[name]}".replace("\n", "\n    ") for name in names)
     return "Args:\n" + "\n".join(textwrap.indent(entry, "    ") for entry in entries)
 
 
-def _own_descriptions(fields: Mapping[str, FieldInfo]) -> dict[str, str]:
+def _field_descriptions(fields: Mapping[str, FieldInfo]) -> dict[str, str]:
     return {name: field.description for name, field in fields.items() if field.description}
 
 

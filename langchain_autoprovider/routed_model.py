@@ -1,7 +1,7 @@
 """What chat models and embeddings share: the arguments that choose models and providers.
 
-A routed model is a value. It holds the names of models, providers and keys, and neither
-a connection nor a key of the environment; so it can be copied, pickled and compared.
+A routed model is a value. It holds names of models, providers and key variables, but neither
+connections nor keys from the environment. So it can be copied, pickled and compared.
 """
 
 from __future__ import annotations
@@ -44,34 +44,34 @@ _NONE_MEANS_DEFAULT = ("max_retries", "timeout")
 
 
 class RoutedModel(BaseModel):
-    """Base of a model that any provider with a key may serve."""
+    """Base of models that any provider with a key may serve."""
 
     # `kw_only=False` is for type checkers, which derive a subclass's constructor from the fields.
     model: ModelNames = Field(default=None, kw_only=False)
-    """The model's name, or several in order of preference. By default the best model that the
-    keys in the environment can reach."""
+    """The model's name, or several names in order of preference. Defaults to the best model that
+    the keys in the environment can reach."""
     only: str | Sequence[str] = ()
-    """Ids of the providers that may be used, one or several. By default all."""
+    """One or several ids of the providers that may be used. Defaults to all."""
     exclude: str | Sequence[str] = ()
-    """Ids of providers that may not be used, one or several."""
+    """One or several ids of providers that may not be used."""
     order: str | Sequence[str] = ()
-    """Ids of providers to try first, one or several."""
+    """One or several ids of providers to try first."""
     sort: Sort = "registry"
-    """How to order the providers of one model: `"registry"` keeps the registry's order,
-    `"price"` puts the cheapest first, `"latency"` the one that was fastest to its first
-    output in this process, `"random"` spreads calls evenly."""
+    """How to order the providers of one model. `"registry"` keeps the registry's order,
+    `"price"` puts the cheapest first, `"latency"` the one whose first output came fastest in
+    this process, and `"random"` spreads calls evenly."""
     local: bool = False
     """Whether to use model servers on this machine (Ollama, LM Studio and the like) as well."""
     max_attempts: int = Field(default=DEFAULT_SETTINGS.max_attempts, ge=1)
-    """Attempts per call, over all routes. `max_retries=n` is the same as `max_attempts=n + 1`."""
+    """Attempts per call, over all routes. `max_retries=n` means `max_attempts=n + 1`."""
     cooldown: bool = DEFAULT_SETTINGS.cooldown
     """Whether to leave a route alone for a while after it failed."""
     registry: Any = Field(default=None, repr=False)
-    """A path, JSON text or dict that is merged on top of the active registry, or a `Registry`
-    that replaces it."""
+    """A path, JSON text or dict to merge on top of the active registry, or a `Registry` that
+    replaces it."""
     api_keys: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, repr=False)
     """API keys by provider id. They take precedence over the environment. `api_key=` sets the
-    key of a single provider, the one that `only` or the model's name selects."""
+    key of the one provider that `only` or the model's name selects."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         hide_input_in_errors=True,  # the input may be a key
@@ -90,7 +90,7 @@ class RoutedModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _rename_arguments(cls, values: Any) -> Any:
-        """Turn `max_retries` and `api_key` into the fields that hold them."""
+        """Store `max_retries` as `max_attempts`, and `api_key` in `api_keys`."""
         if not isinstance(values, dict):
             return values
         # LangChain passes `None` to its own models where a default applies.
@@ -109,7 +109,7 @@ class RoutedModel(BaseModel):
     @field_validator(*_NAME_LISTS, mode="before")
     @classmethod
     def _check_names(cls, value: Any, info: ValidationInfo) -> Any:
-        return _normalized(str(info.field_name), value)
+        return _normalize_names(str(info.field_name), value)
 
     @property
     def model_name(self) -> str:
@@ -124,18 +124,18 @@ class RoutedModel(BaseModel):
     def explain(self) -> Plan:
         """Return who would serve this model now, and why the others would not.
 
-        Prints as a table, also in a notebook. Nothing is sent to a provider. Model servers on
-        this machine are looked for if a call would look for them.
+        The plan prints as a table, also in a notebook. Nothing is sent to a provider. Model
+        servers on this machine are looked for if a call would look for them.
         """
         return self._resolver.plan()
 
     def known_plan(self) -> Plan:
-        """Return the plan as `explain` does, but look for no model servers on this machine."""
+        """Return the plan as `explain` does, without looking for servers on this machine."""
         return self._resolver.known()
 
     def _for_model(self, model: ModelNames) -> Self:
-        """Return a copy for other models, which shares the registry, the keys and the state."""
-        copied = self.model_copy(update={"model": _normalized("model", model)})
+        """Return a copy for other models that shares the registry, the keys and the state."""
+        copied = self.model_copy(update={"model": _normalize_names("model", model)})
         copied.__dict__["_resolver"] = self._resolver.for_selection(copied._selection)  # noqa: SLF001 - of a copy
         return copied
 
@@ -159,7 +159,7 @@ class RoutedModel(BaseModel):
         return active_registry(self.registry)
 
     def _unsupported_protocols(self, registry: Registry) -> Mapping[str, str]:
-        """Return the registry's protocols that cannot be used, each with what to do instead."""
+        """Return the registry's protocols that cannot be used here, each with the reason."""
         return connections.unsupported_protocols(registry)
 
     _derived: ClassVar[tuple[str, ...]] = ("_resolver",)
@@ -170,7 +170,7 @@ class RoutedModel(BaseModel):
             super().__setattr__(name, value)
             return
         if name in _NAME_LISTS:
-            value = _normalized(name, value)
+            value = _normalize_names(name, value)
         resolver = self.model_copy(update={name: value})._resolver  # noqa: SLF001 - checks the names
         super().__setattr__(name, value)
         self.__dict__["_resolver"] = resolver
@@ -198,18 +198,18 @@ class RoutedModel(BaseModel):
 
 
 def _note_unknown_arguments(error: ValidationError, names: Iterable[str]) -> None:
-    """Add similar names to an error about arguments that do not exist."""
+    """Add a note with similar names for each argument that does not exist."""
     for detail in error.errors(include_input=False, include_context=False, include_url=False):
         if detail["type"] == "extra_forbidden":
             name = str(detail["loc"][0])
             error.add_note(f"unknown argument {name!r}{did_you_mean(name, names)}")
 
 
-def _normalized(argument: str, value: Any) -> Any:
+def _normalize_names(argument: str, value: Any) -> Any:
     """Return names as a tuple; a single model stays a string.
 
     Raises:
-        ConfigError: Several provider ids are given as one string.
+        ConfigError: `value` is one string with several provider ids, separated by commas.
     """
     if not isinstance(value, str):
         return tuple(value) if isinstance(value, Collection) else value
@@ -217,7 +217,7 @@ def _normalized(argument: str, value: Any) -> Any:
         return value
     if "," in value:
         provider_ids = [part.strip() for part in value.split(",")]
-        msg = f"{argument}={value!r} is one name; pass a list: {argument}={provider_ids!r}"
+        msg = f"{argument}={value!r} is one string; pass a list: {argument}={provider_ids!r}"
         raise ConfigError(msg)
     return (value,)
 
@@ -229,7 +229,7 @@ def _provider_of_key(models: tuple[str, ...], only: ModelNames) -> str:
         ConfigError: They select several providers, or none.
     """
     if only:
-        provider_ids = set(as_names(_normalized("only", only)))
+        provider_ids = set(as_names(_normalize_names("only", only)))
     elif all(re.search("[:/]", name) for name in models):
         provider_ids = {re.split("[:/]", name, maxsplit=1)[0] for name in models}
     else:
