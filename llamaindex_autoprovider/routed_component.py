@@ -144,19 +144,25 @@ def _describe_constructor(cls: type[RoutedComponent]) -> None:
     """Add the model's settings to the constructor's signature and docstring, for `help()`."""
     model_class = cls._model_class()
     parameters = inspect.signature(cls).parameters.values()
-    positional = [it for it in parameters if it.name not in cls.model_fields]
+    own = [it for it in parameters if it.name not in cls.model_fields]
     fields = [
         it.replace(default=None) if it.name == cls.model_field else it
         for it in parameters
         if it.name in cls.model_fields
     ]
-    names = cls.setting_names - {it.name for it in positional}
+    names = cls.setting_names - {it.name for it in own}
     settings = [it for it in inspect.signature(model_class).parameters.values() if it.name in names]
-    cls.__signature__ = inspect.Signature([*positional, *settings, *fields])
+    # The constructor of a subclass may have parameters of any kind, also `*args`.
+    cls.__signature__ = inspect.Signature(
+        sorted([*own, *settings, *fields], key=lambda it: it.kind)
+    )
 
     constructor = vars(cls).get("__init__")
     if constructor is not None and not constructor.__doc__:
         described = {n: it for n, it in model_class.model_fields.items() if n in cls.setting_names}
         for name, it in cls.model_fields.items():
-            described[name] = it if it.description else Field(description=UNDESCRIBED_FIELDS[name])
+            if not it.description and name in UNDESCRIBED_FIELDS:
+                described[name] = Field(description=UNDESCRIBED_FIELDS[name])
+            else:
+                described[name] = it
         constructor.__doc__ = arguments_section(described)

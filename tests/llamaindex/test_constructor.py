@@ -135,6 +135,34 @@ def test_subclass_may_use_a_subclass_of_the_model(pair: Pair) -> None:
     assert "temperature" in inspect.signature(QuietLLM).parameters
 
 
+def test_subclass_may_have_its_own_constructor(pair: Pair) -> None:
+    class Anything(AutoLLM):
+        brand: str = "acme"
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+
+    class KeywordOnly(AutoLLM):
+        brand: str
+
+        def __init__(self, *, brand: str, **options: Any) -> None:
+            super().__init__("m", brand=brand.upper(), **options)
+
+    class Vectors(AutoEmbedding):
+        brand: str = "acme"
+
+        def __init__(self, *args: Any, brand: str = "b", **options: Any) -> None:
+            super().__init__(*args, brand=brand, **options)
+
+    assert Anything("m", registry=pair.registry()).complete("Hi").text == "from first"
+    llm = KeywordOnly(brand="b", registry=pair.registry(), temperature=0.5)
+    assert (llm.brand, llm.temperature, llm.complete("Hi").text) == ("B", 0.5, "from first")
+    assert Vectors("smollm2-135m", brand="c").brand == "c"
+    for cls in (Anything, KeywordOnly, Vectors):
+        assert {"brand", "only"} <= inspect.signature(cls).parameters.keys()
+        assert "only: Ids of the providers" in (cls.__init__.__doc__ or "")
+
+
 def test_embedding_subclass_copies_and_pickles() -> None:
     class_of = type(AutoEmbedding("smollm2-135m", embed_batch_size=3))
     model = class_of("smollm2-135m", embed_batch_size=3, batch_size=7)
