@@ -98,7 +98,7 @@ def test_prompts_are_packed_into_the_context_window(pair: Pair, nodes: list[Base
 def test_faithfulness_evaluator_returns_a_result(index: VectorStoreIndex, brief: AutoLLM) -> None:
     answer = index.as_query_engine(llm=brief, similarity_top_k=1).query(QUESTION)
     result = FaithfulnessEvaluator(llm=brief).evaluate_response(response=answer)
-    assert result.passing in {True, False}
+    assert result.passing is ("yes" in (result.feedback or "").lower())
     assert result.feedback.strip()
 
 
