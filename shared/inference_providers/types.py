@@ -203,8 +203,8 @@ class Provider(Value, frozen=True, kw_only=True):
     embeddings: dict[str, Listing] = {}
 
     @property
-    def takes_any_name(self) -> bool:
-        """Whether an unlisted name may be a model there, if it is pinned to the provider."""
+    def accepts_unlisted_models(self) -> bool:
+        """Whether a name that is pinned to the provider may be a model that is not listed."""
         return self.accepts_any_model or self.kind in ON_THIS_MACHINE
 
 
@@ -357,13 +357,13 @@ class Plan(Value, frozen=True, kw_only=True):
     tokens: int = 0
 
     def require(self) -> Self:
-        """Return the plan if it has a route, be it in a cooldown.
+        """Return the plan if it has a route, even one in a cooldown.
 
         Raises:
             PromptTooLongError: The prompt is longer than every window of a route that would
                 otherwise be usable.
-            NoRouteError: There is no route for other reasons, all of which are in the message.
-                Providers that `only` rules out are named only if there are no others.
+            NoRouteError: There is no route for any other reason; the message lists them all.
+                Providers that `only` rules out are left out of it unless there are no others.
         """
         if self.routes or self.cooling_down:
             return self

@@ -78,7 +78,7 @@ def _offer(provider: Provider) -> str:
     parts = [f"{count} {noun}{'s' if count > 1 else ''}" for noun, count in counts if count]
     if parts:
         return ", ".join(parts)
-    return "models you name" if provider.takes_any_name else "nothing"
+    return "models you name" if provider.accepts_unlisted_models else "nothing"
 
 
 def print_stats(registry: Registry) -> None:

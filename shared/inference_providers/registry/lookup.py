@@ -80,8 +80,8 @@ def _resolve_pinned(registry: Registry, provider_id: str, name: str) -> Target |
     if match and match[0] in provider.models:  # another provider's id for a model listed here
         model, entry = match
         return _require_entry(registry, Target(model, provider_id, entry.snapshot, entry.tier))
-    target = _resolve_spelling(registry, name, provider_id, local=provider.takes_any_name)
-    if target is None and provider.takes_any_name:
+    target = _resolve_spelling(registry, name, provider_id, local=provider.accepts_unlisted_models)
+    if target is None and provider.accepts_unlisted_models:
         return Target(name, provider_id)
     return target
 

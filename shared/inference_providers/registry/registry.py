@@ -148,7 +148,7 @@ class Registry:
         5. the text rules of `inference_providers.model_names`.
 
         A name that is in no registry passes only if it is pinned to a provider with
-        `takes_any_name`, or with `local`, since a server on this machine may know it.
+        `accepts_unlisted_models`, or with `local`, since a server on this machine may know it.
 
         Raises:
             UnknownModelError: No provider lists the name, or it is retired. The message

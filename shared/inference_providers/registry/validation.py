@@ -70,7 +70,7 @@ def complaints(providers: Mapping[str, Provider]) -> Iterator[Complaint]:
                 yield f"{path}.{field}", f"got {_shown(variable)}, expected a variable's name"
         for name, endpoint in provider.endpoints.items():
             yield from _endpoint_complaints(f"{path}.endpoints.{name}", endpoint, provider)
-        needs_default = provider.takes_any_name and "default" not in provider.endpoints
+        needs_default = provider.accepts_unlisted_models and "default" not in provider.endpoints
         if needs_default or not provider.endpoints:
             names = ", ".join(map(repr, provider.endpoints)) or "none"
             yield f"{path}.endpoints", f"got {names}, expected one named 'default'"

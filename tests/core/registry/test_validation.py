@@ -192,7 +192,7 @@ def test_embedding_with_an_unknown_endpoint_is_refused() -> None:
     "fields", [{"accepts_any_model": True}, {"kind": "local"}, {"kind": "embedded"}]
 )
 @pytest.mark.parametrize("name", ["main", None])
-def test_provider_that_takes_any_name_needs_a_default_endpoint(
+def test_provider_of_unlisted_models_needs_a_default_endpoint(
     fields: dict, name: str | None
 ) -> None:
     endpoint = {"protocol": "openai-chat", "base_url": "https://a.test/v1"}
