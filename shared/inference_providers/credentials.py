@@ -63,7 +63,7 @@ class UrlOrigin(NamedTuple):
 
     @property
     def is_secure(self) -> bool:
-        """Whether nobody on the way can read what is sent there: https, or this machine."""
+        """Whether a third party cannot read what is sent there: https, or this machine."""
         return self.scheme == "https" or self.is_loopback
 
     def __str__(self) -> str:
@@ -214,7 +214,7 @@ class Keys:
     def setting(self, *variables: str) -> str | None:
         """Return the first of these variables that is set and not empty, without whitespace.
 
-        For addresses and paths; `key` is for keys.
+        This is for addresses and paths; `key` returns keys.
         """
         values = (self._environ.get(variable, "").strip() for variable in variables)
         return next((value for value in values if value), None)
@@ -226,8 +226,8 @@ class Keys:
     def fill(self, template: str, *, model_id: str) -> str:
         """Return a base URL with its `{model_id}` and `{VARIABLE}` filled in.
 
-        A value may be a part of the host, but it cannot move the end of the host: what follows
-        the last placeholder there is the domain that the key belongs to.
+        A value may fill a part of the host, but not its end: the text after the host's last
+        placeholder is the domain that the key belongs to.
 
         Raises:
             ConfigError: A variable is not set, or a value changes where the URL leads.

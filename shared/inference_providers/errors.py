@@ -10,7 +10,7 @@ InferenceProvidersError
 │   ├── KeyBindingError                   a key was about to go to a URL it is not bound to
 │   └── MissingPackageError (ImportError) the pip command to run
 ├── LocalServerError                      a server on this machine does not start or answer
-├── FetchError                            a download failed, or exceeded its limits
+├── FetchError                            a download failed, or exceeded a limit
 ├── UpdateError                           a downloaded registry is refused; says why
 ├── InvalidResponseError                  HTTP 200 without a usable answer: HTML, no choices
 ├── AllRoutesFailed                       every attempt failed; one line each
@@ -62,8 +62,8 @@ class InferenceProvidersError(Exception):
 class ConfigError(InferenceProvidersError):
     """The configuration cannot work as it is; nothing was contacted.
 
-    This is not a `ValueError`, because calls raise it, too: LlamaIndex's query engines take a
-    `ValueError` for an answer that does not parse, and continue without it.
+    It is not a `ValueError`, because model calls raise it as well: LlamaIndex's query engines
+    treat a `ValueError` as an answer that does not parse, and continue without that answer.
     """
 
 
@@ -96,7 +96,7 @@ class LocalServerError(InferenceProvidersError):
 
 
 class FetchError(InferenceProvidersError):
-    """A download failed, or exceeded its limits of size and time."""
+    """A download failed, or exceeded its size or time limit."""
 
 
 class UpdateError(InferenceProvidersError):
@@ -107,7 +107,7 @@ class InvalidResponseError(InferenceProvidersError):
     """The provider reported success, but its response is not a usable answer.
 
     Attributes:
-        body: The decoded response where it may contain an error, whose code tells what went wrong.
+        body: The decoded response, if it may contain an error code.
     """
 
     def __init__(self, message: str, *, body: Any = None) -> None:

@@ -98,7 +98,7 @@ async def test_race_goes_on_when_the_first_fails(pair: Pair, ask: Callable[..., 
 async def test_race_in_which_both_fail_lists_both(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.first.replies = [once_both_are_called(pair, Reply(status=503))]
     pair.second.replies = [Reply(status=402)]
-    with pytest.raises(AllRoutesFailed, match="2 tried") as caught:
+    with pytest.raises(AllRoutesFailed, match="2 attempts") as caught:
         await ask(pair.model(hedge_after=SOON_S), "Hi")
     classes = {a.route.provider: a.failure_class for a in caught.value.attempts}
     assert classes == {"first": "overloaded", "second": "quota_exceeded"}
@@ -128,7 +128,7 @@ async def test_race_is_cancelled_with_its_caller(pair: Pair) -> None:
 async def test_race_ends_at_the_deadline(pair: Pair, ask: Callable[..., Any]) -> None:
     pair.plays(SLOW)
     pair.second.replies = [SLOW]
-    with pytest.raises(AllRoutesFailed, match="2 tried"):
+    with pytest.raises(AllRoutesFailed, match="2 attempts"):
         await ask(pair.model(hedge_after=SOON_S, timeout=3.0), "Hi")
     await eventually(lambda: pair.first.abandoned and pair.second.abandoned)
 

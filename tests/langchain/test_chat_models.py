@@ -410,6 +410,6 @@ def test_none_means_default_for_max_retries_and_timeout(pair: Pair) -> None:
 
 def test_max_retries_limits_the_attempts(pair: Pair) -> None:
     pair.plays(Reply(status=503))
-    with pytest.raises(AllRoutesFailed, match="1 tried"):
+    with pytest.raises(AllRoutesFailed, match="1 attempt"):
         pair.model(max_retries=0).invoke("Hi")
     assert not pair.second.requests

@@ -60,7 +60,7 @@ def test_none_answered_in_cooldowns_says_when_to_retry(pair: Pair) -> None:
     pair.second.replies = [Reply(status=429, headers={"retry-after": "50"})]
     with pytest.raises(core.ModelRateLimitError):
         pair.model().invoke("Hi")
-    with pytest.raises(core.ModelRateLimitError, match="0 tried") as caught:
+    with pytest.raises(core.ModelRateLimitError, match="0 attempts") as caught:
         pair.model().invoke("Hi")
     error: Any = caught.value
     assert 0 < error.retry_after <= 50

@@ -4,8 +4,8 @@
 * `outcome` is how the attempt ended; `None` while it is under way.
 * `cancel` ends an attempt when another one was faster.
 
-The only `except Exception` of failover is here: a provider's failure becomes a value, and
-the engine decides what it means. Cancellation, Ctrl-C and `GeneratorExit` pass through.
+The only `except Exception` in failover is here: it turns a provider's failure into a value,
+and the engine decides what that means. Cancellation, Ctrl-C and `GeneratorExit` pass through.
 """
 
 from __future__ import annotations
@@ -127,14 +127,14 @@ class StreamAttempt(Generic[C]):
         self._deadline = ReadDeadline(self._buffer.deadline)
 
     def run(self) -> None:
-        """Read up to the first output; the chunks to hand on are then in `ready`."""
+        """Read up to the first output; `ready` then holds the chunks to pass on."""
         while self.outcome is None and not self.ready:
             self.ready = self.read_chunk()
         if self._deadline.cancelled:
             self._close_if_idle()
 
     def read_chunk(self) -> list[C]:
-        """Read one chunk, and return the chunks that may be handed on now."""
+        """Read one chunk, and return the chunks that may be passed on now."""
         self._deadline.at = self._buffer.deadline
         try:
             with self._deadline:
@@ -184,12 +184,12 @@ class AsyncStreamAttempt(Generic[C]):
         self._scrub = scrub
 
     async def run(self) -> None:
-        """Read up to the first output; the chunks to hand on are then in `ready`."""
+        """Read up to the first output; `ready` then holds the chunks to pass on."""
         while self.outcome is None and not self.ready:
             self.ready = await self.read_chunk()
 
     async def read_chunk(self) -> list[C]:
-        """Read one chunk, and return the chunks that may be handed on now."""
+        """Read one chunk, and return the chunks that may be passed on now."""
         try:
             async with asyncio.timeout(self._buffer.deadline - time.monotonic()):
                 chunk = await anext(self._chunks, _END)

@@ -4,7 +4,7 @@
   provider, or a host. A route is cooling down while any of its keys is.
 * How long a cooldown lasts depends on the failure class, on what the provider asked
   for, and on how many failures came before (`cooldown_length_s`).
-* A cooldown that we guessed may be probed early when nothing else is left to try.
+* A cooldown whose length we guessed may be probed early, if nothing else is left to try.
 
 Values and pure functions only. `inference_providers.failover.state` stores them.
 """
@@ -16,7 +16,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from inference_providers.failures.classes import Classification, FailureClass, Scope
+from inference_providers.failures.classes import (
+    PASSES_SOON,
+    Classification,
+    FailureClass,
+    Scope,
+)
 from inference_providers.tables import Table, as_html, as_text
 
 if TYPE_CHECKING:
@@ -37,7 +42,6 @@ __all__ = [
 LOCAL_RATE_LIMIT = Classification(FailureClass.RATE_LIMITED, None, Scope.ROUTE)
 """The classification of a cooldown that no failure caused: the route used up a rate limit."""
 
-_PASSES_SOON = frozenset({FailureClass.OVERLOADED, FailureClass.INVALID_RESPONSE})
 _MAX_DOUBLINGS = 64
 """Keeps `2.0 ** n` within the range of a float."""
 
@@ -74,12 +78,12 @@ class Cooldown(NamedTuple):
     def allows_early_probe(self, now: float, settings: FailoverSettings) -> bool:
         """Whether the route may be probed before the end, if nothing else is left to try.
 
-        It may when the length was our guess, no probe is under way, and the cooldown has
-        lasted a minimum time. The minimum is longer for a refused key, used-up credit or a
-        missing model: their owner may have fixed them at the provider, which tells us nothing.
+        It may if we guessed the length, no probe is under way, and the cooldown has lasted a
+        minimum time. The minimum is longer for a refused key, used-up credit or a missing
+        model: someone has to fix those at the provider, and we only notice by trying again.
         """
         is_guess = self.classification.retry_after_s is None and not self.is_rate_limit
-        passes_soon = self.classification.failure_class in _PASSES_SOON
+        passes_soon = self.classification.failure_class in PASSES_SOON
         minimum_s = settings.cooldown_base_s if passes_soon else settings.early_probe_s
         return is_guess and now >= max(self.failed_at + minimum_s, self.probe_until)
 
@@ -97,8 +101,7 @@ class Cooldown(NamedTuple):
 class CooldownReport(NamedTuple):
     """The active cooldowns as a printable value.
 
-    Each row holds the scope, the name and the reason. Prints as a table; in a notebook it
-    shows as one.
+    Each row holds the scope, the name and the reason. Prints as a table, also in a notebook.
     """
 
     rows: tuple[tuple[str, str, str], ...]

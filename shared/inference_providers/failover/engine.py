@@ -5,8 +5,8 @@
   route. If the request itself is wrong, the provider's own exception is raised.
 * When nothing else is left, a route is probed before its cooldown is over, if we guessed
   the length and the cooldown has lasted a minimum time.
-* The same route is tried again only if there is no other one: once, within the retry
-  budget; or without a parameter that the provider does not know.
+* The same route is tried again in two cases: once, within the retry budget, if it is the
+  only route; and once without a parameter that the provider refused.
 * One deadline covers the whole call.
 * A stream that breaks after its output began is never restarted silently.
 
@@ -33,7 +33,7 @@ from inference_providers.failover.events import (
     Waited,
 )
 from inference_providers.failover.state import FailoverState
-from inference_providers.failures.classes import Classification, FailureClass
+from inference_providers.failures.classes import PASSES_SOON, Classification, FailureClass
 from inference_providers.failures.classifier import classify
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 
@@ -51,12 +51,11 @@ _MESSAGE_CHARS = 200
 """Characters of a provider's message that go into ours."""
 _ESSENTIAL_PARAMETERS = frozenset(
     {
-        *("functions", "input", "messages", "model", "response_format", "stream", "text"),
-        *("tool_choice", "tools"),
+        "functions", "input", "messages", "model", "response_format", "stream", "text",
+        "tool_choice", "tools",
     }
-)
+)  # fmt: skip
 """Parameters that are never left out: without them it would be another request."""
-_MAY_PASS_SOON = frozenset({FailureClass.OVERLOADED, FailureClass.INVALID_RESPONSE})
 
 
 class Errors:
@@ -118,7 +117,7 @@ def failover(  # noqa: PLR0913 - all but the plan are keywords
         except GeneratorExit:
             progress.release_probes(step)
             raise
-        attempt, outcome = progress.decisive(step, cast("Outcome | RaceResult", report))
+        attempt, outcome = progress.decisive_outcome(step, cast("Outcome | RaceResult", report))
         if isinstance(outcome, Success):
             return progress.record_success(attempt, outcome)
         failed, classification = attempt.route, progress.record_failure(attempt, outcome)
@@ -166,7 +165,7 @@ class _Progress:
         if (route := self.next_route()) is not None:
             return route
         cooldowns = self._cooldowns()
-        if any(c.classification.failure_class not in _MAY_PASS_SOON for c, _ in cooldowns):
+        if any(c.classification.failure_class not in PASSES_SOON for c, _ in cooldowns):
             return self.route_to_probe()
         return self._probe_soonest(
             (cooldown, route) for cooldown, route in cooldowns if self.now >= cooldown.probe_until
@@ -273,7 +272,7 @@ class _Progress:
                 wait_s = cooldown.until - self.now
             else:
                 wait_s = requested_s or settings.rate_limit_cooldown_s
-        elif classification.failure_class in _MAY_PASS_SOON:
+        elif classification.failure_class in PASSES_SOON:
             cost = settings.retry_cost
             longest_s = min(settings.retry_backoff_max_s, 2 * settings.retry_backoff_s)
             wait_s = max(longest_s * self.state.jitter(), requested_s or 0.0)
@@ -288,10 +287,10 @@ class _Progress:
 
     # Outcomes
 
-    def decisive(
+    def decisive_outcome(
         self, step: Attempt | Race, report: Outcome | RaceResult
     ) -> tuple[Attempt, Outcome]:
-        """Return the attempt whose outcome decides; records the other one of a race."""
+        """Return the attempt that counts and its outcome; record the loser of a race."""
         if isinstance(report, RaceResult):
             attempt, outcome = report.loser
             if isinstance(outcome, Failure):
@@ -400,7 +399,9 @@ class _Progress:
         )
         if self.now >= self._deadline:
             lines.append(f"the deadline of {self.settings.timeout_s:g} s has passed")
-        msg = f"No route answered, {len(self.attempts)} tried: {'; '.join(lines)}"
+        count = len(self.attempts)
+        attempts = "1 attempt" if count == 1 else f"{count} attempts"
+        msg = f"No route answered after {attempts}: {'; '.join(lines)}"
         waits = (c.until - self.now for c in cooldowns.values() if c.until != math.inf)
         return msg, self.attempts, min(waits, default=None)
 
@@ -417,8 +418,8 @@ def _describe(attempt: AttemptRecord, failure: Failure) -> str:
         advice = f", check {attempt.route.key_variable}"
     elif attempt.failure_class == FailureClass.MODEL_NOT_FOUND and attempt.route.replacement:
         advice = f", use {attempt.route.replacement!r}"
-    message = _one_line(failure.error)
-    cause = _one_line(_root_cause(failure.error) or "")
+    message = _join_lines(failure.error)
+    cause = _join_lines(_root_cause(failure.error) or "")
     if cause not in message:  # SDKs often wrap an error with the same words
         message = f"{message} {cause}"
     if len(message) > _MESSAGE_CHARS:
@@ -426,7 +427,7 @@ def _describe(attempt: AttemptRecord, failure: Failure) -> str:
     return f"{attempt}{advice}: {message}"
 
 
-def _one_line(text: object) -> str:
+def _join_lines(text: object) -> str:
     return " ".join(str(text).split())
 
 

@@ -1,4 +1,4 @@
-"""What the engine asks of a driver, and what the driver answers. Values; failures among them.
+"""What the engine yields to a driver, and what the driver sends back: plain values.
 
 | the engine yields | the driver sends |
 |---|---|
@@ -122,7 +122,7 @@ Outcome = Success | Failure
 
 
 class RaceResult(Value, frozen=True, kw_only=True):
-    """How a race ended in which both attempts were started; the `decisive` outcome counts."""
+    """How a race ended if both attempts were started; the `decisive` outcome counts."""
 
     loser: tuple[Attempt, Failure | Cancelled]
     decisive: tuple[Attempt, Success | Failure]

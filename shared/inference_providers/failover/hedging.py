@@ -1,8 +1,8 @@
 """Races of two routes: the second is called when the first shows no output in time.
 
 Without an event loop each attempt runs in a thread, and the slower one's connection is shut
-down. On an event loop each runs in a task, and the slower one is cancelled. Code for calls
-that are not hedged does not come here.
+down. On an event loop each runs in a task, and the slower one is cancelled. Calls
+that are not hedged never run this code.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ async def arace(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Los
 
 
 def _as_loser(racer: Racer) -> Loser:
-    """Return how an attempt ended before it is cancelled."""
+    """Return how the losing attempt ended; call it before cancelling the attempt."""
     if isinstance(racer.outcome, Failure):
         return racer.attempt, racer.outcome
     return racer.attempt, Cancelled(ms=elapsed_ms(racer.started_at, monotonic()))

@@ -45,7 +45,7 @@ class RateLimiter:
         """Count one request with a prompt of about `tokens` tokens, if the limits allow it.
 
         The tokens are tested, not counted: `record_tokens` counts the real number later. A
-        prompt larger than the whole limit passes when nothing was used; the provider decides.
+        prompt larger than the whole limit passes if nothing was used yet; the provider decides.
 
         Returns:
             `0.0` if the request may be sent now, else the seconds until it may.
@@ -88,7 +88,7 @@ class RateLimiter:
                     SlidingWindowCounterRateLimiter,
                 )
             except ImportError as error:
-                msg = "the registry limits a provider: pip install 'autoprovider[limits]'"
+                msg = "The registry sets rate limits; pip install 'autoprovider[limits]'"
                 raise MissingPackageError(msg) from error
             # A moving window stores each entry: fine for requests, too much for tokens.
             self._counters = _Counters(

@@ -1,9 +1,9 @@
-"""The deadline for blocking reads: set by a synchronous driver, kept by the transport.
+"""The deadline for the blocking reads of one attempt. The engine keeps that of the whole call.
 
 An event loop can cancel a read that is under way. A blocking read ends only by its own
 timeout, and bytes without meaning, such as keep-alive comments, restart that timeout. So
-the driver publishes the attempt's deadline in a context variable, and the transport asks
-for it before each read.
+an attempt publishes its deadline in a context variable, and the transport looks it up
+before each read.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ReadDeadline:
             _CURRENT.reset(self._token)
 
     def begin_read(self, shut: Callable[[], None]) -> float:
-        """Announce a read; `cancel` calls `shut` to end it. Pair with `end_read`.
+        """Record that a read begins; `cancel` calls `shut` to end it. Pair with `end_read`.
 
         Returns:
             How long the read may take, in seconds; zero or less if no time is left.
@@ -58,7 +58,7 @@ class ReadDeadline:
             return 0.0 if self.cancelled else self.at - time.monotonic()
 
     def end_read(self) -> None:
-        """Note that the read is over."""
+        """Record that the read has ended."""
         with self._lock:
             self._shut = None
 

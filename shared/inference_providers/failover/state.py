@@ -149,7 +149,7 @@ class FailoverState:
             self._cooldowns[key] = Cooldown(now + length_s, classification, failure_count, now)
 
     def record_success(self, route: Route, latency_ms: float | None = None) -> None:
-        """Clear the route's cooldowns, refill the retry budget, note the latency.
+        """Clear the route's cooldowns, refill the retry budget, record the latency.
 
         Args:
             route: The route that answered.
@@ -226,7 +226,7 @@ class FailoverState:
         """Remember a request parameter that a route's model refused.
 
         Returns:
-            Whether this was not known yet.
+            Whether it is new.
         """
         key = cooldown_keys(route)[Scope.MODEL]
         with self._lock:
@@ -296,7 +296,7 @@ if hasattr(os, "register_at_fork"):
 def health() -> CooldownReport:
     """Return what is cooling down now in this process, for how long and why.
 
-    Prints as a table; in a notebook it shows as one.
+    Prints as a table, also in a notebook.
     """
     return PROCESS_STATE.report(time.monotonic())
 

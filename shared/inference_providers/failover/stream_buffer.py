@@ -1,6 +1,6 @@
 """Holds a stream's chunks back until the first output. No I/O; the time is an argument.
 
-* Until output has been seen, another route may still answer, so nothing is handed on.
+* Until output has been seen, another route may still answer, so nothing is passed on.
 * A stream without a finish reason was cut off.
 * Chunks without output do not extend the time to the first output.
 """
@@ -51,7 +51,7 @@ class StreamBuffer(Generic[C]):
     """The chunks of one stream, held back until the first output.
 
     Args:
-        inspector: Knows the chunks.
+        inspector: Tells what a chunk holds.
         attempt: The attempt that streams, for its time limits.
         settings: The failover numbers.
         started_at: When the attempt started, on the monotonic clock in seconds.
@@ -76,10 +76,10 @@ class StreamBuffer(Generic[C]):
         """When the next chunk is due, on the monotonic clock in seconds."""
 
     def add(self, chunk: C, now: float) -> list[C]:
-        """Add a chunk, and return the chunks that may be handed on now.
+        """Add a chunk, and return the chunks that may be passed on now.
 
         Raises:
-            TimeoutError: Chunks arrive, but no output in time.
+            TimeoutError: Chunks arrived, but no output in time.
         """
         signals = self._inspector.inspect(chunk)
         self._finished = self._finished or signals.finish
@@ -98,9 +98,10 @@ class StreamBuffer(Generic[C]):
 
     def end(self, now: float) -> tuple[Outcome, list[C]]:
         """Return the outcome of a stream that ended, and the chunks still held back."""
-        fault = "the stream ended without a finish reason"
         if self._finished:
-            fault = self._inspector.fault() or ""
+            fault = self._inspector.fault()
+        else:
+            fault = "the stream ended without a finish reason"
         if fault:
             return self.fail(InvalidResponseError(fault), now), []
         success = Success(ms=self._elapsed_ms(now), at=now, first_output_ms=self._first_output_ms)

@@ -20,7 +20,7 @@ def build_trace(
 ) -> dict[str, Any]:
     """Return the trace of one answered request.
 
-    * `degraded` says whether another model than the first one named has answered.
+    * `degraded` says whether a model other than the first one named answered.
     * An attempt that left out request parameters lists them in `without`.
     * `ttft_ms` is the time to the first output of a stream.
     * `cost_usd` is `None` when the price or the tokens are unknown, rather than wrong.

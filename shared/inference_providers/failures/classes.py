@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["Classification", "FailureClass", "Scope"]
+__all__ = ["PASSES_SOON", "Classification", "FailureClass", "Scope"]
 
 
 class FailureClass(StrEnum):
@@ -44,6 +44,9 @@ class FailureClass(StrEnum):
 _STAYS = frozenset(
     {FailureClass.CONTEXT_OVERFLOW, FailureClass.BAD_REQUEST, FailureClass.CONTENT_FILTERED}
 )
+
+PASSES_SOON = frozenset({FailureClass.OVERLOADED, FailureClass.INVALID_RESPONSE})
+"""Classes of failures that often end within seconds, without anyone fixing anything."""
 
 
 class Scope(StrEnum):

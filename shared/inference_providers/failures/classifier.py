@@ -31,7 +31,7 @@ __all__ = ["classify"]
 
 _MAX_CAUSES = 5
 
-_PASSES_WITH_TIME = frozenset(
+_RETRY_AFTER_CLASSES = frozenset(
     {
         FailureClass.RATE_LIMITED,
         FailureClass.QUOTA_EXCEEDED,
@@ -124,7 +124,7 @@ def _matches(rule: rules.Rule, status: int | None, details: ErrorDetails) -> boo
 def _class_by_status(
     status: int | None, details: ErrorDetails, error: BaseException
 ) -> FailureClass:
-    """Return the class where no rule matches."""
+    """Return the class of a failure that matches no rule."""
     if status is None:
         answered = details.http_status is not None or isinstance(error, InvalidResponseError)
         return FailureClass.INVALID_RESPONSE if answered else FailureClass.OVERLOADED
@@ -158,7 +158,7 @@ def _requested_wait_s(
     rule: rules.Rule | None,
     now: datetime | None,
 ) -> float | None:
-    if failure_class not in _PASSES_WITH_TIME:
+    if failure_class not in _RETRY_AFTER_CLASSES:
         return None
     periodic = rule is not None and rule.periodic
     if periodic and any("per_day_per_project" in code for code in details.codes):

@@ -271,7 +271,7 @@ UNSUPPORTED_PARAMETER = _any(*(sign.replace("?P<name>", "?:") for sign in _UNSUP
 
 
 def unsupported_parameter(text: str) -> str | None:
-    """Return the parameter that `text` calls unsupported, in OpenAI's spelling; `None` if none.
+    """Return the parameter that `text` calls unsupported, in OpenAI's spelling, if there is one.
 
     A nested parameter is joined with dots, as in "messages.user.name". "model" does not count.
     """

@@ -106,7 +106,10 @@ def window_reset_s(
         if seconds is None:
             continue
         remaining = _parse_number(headers.get(name.replace("reset", "remaining")))
-        (exhausted if remaining == 0 else others).append(seconds)
+        if remaining == 0:
+            exhausted.append(seconds)
+        else:
+            others.append(seconds)
     if exhausted or exhausted_only:
         return max(exhausted, default=None)
     return max((seconds for seconds in others if seconds <= MAX_OTHER_RESET_S), default=None)

@@ -2,10 +2,10 @@
 
 * A rule has a pattern for a code or for the text, the statuses at which it counts, and a meaning.
 * `RULES` is ordered and the first match decides: misleading signs first, then codes, then words.
-* Where no rule matches, the status decides: `BY_STATUS`, then its hundreds.
+* If no rule matches, the status decides: `BY_STATUS`, then whether it is a 4xx or a 5xx.
 * An exception without a response is classified by the names in its ancestry: `BY_EXCEPTION_NAME`.
 
-A rule that one provider made necessary names that provider.
+A rule that exists because of one provider names that provider.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ IMPLIED_STATUS: tuple[tuple[str, int], ...] = (
     (r"(?:.*_)?time_?out.*|deadline_exceeded", 504),
     (r"(?:.*_)?(?:server|api|internal|provider|stream)_error.*|internal.*|aborted|error", 500),
 )
-"""The status that a code stands for, for an error in a stream, which has no status of its own."""
+"""The status that a code stands for, for an error in a stream, which has no HTTP status."""
 
 BY_STATUS = {
     401: AUTH_FAILED,
@@ -225,7 +225,7 @@ BY_STATUS = {
     498: OVERLOADED,  # Groq: flex capacity exceeded
     499: OVERLOADED,  # Google: cancelled on their side
 }
-"""What a status means by itself, where its hundreds do not say."""
+"""What a status means by itself, if 4xx or 5xx alone does not say it."""
 
 BY_EXCEPTION_NAME: dict[str, tuple[FailureClass, Scope]] = {
     # langchain-core, raised by its provider packages

@@ -218,7 +218,7 @@ def test_unreachable_server_is_reported(tmp_path: Path) -> None:
         path = registry_file(tmp_path, {"providers": {"gone": gone.row({"m": "id"})}})
     done = run("ask", "x", "-m", "gone/m", "--registry", path)
     assert done.returncode == 1
-    assert "No route answered, 2 tried: gone/m: overloaded" in error_line(done)
+    assert "No route answered after 2 attempts: gone/m: overloaded" in error_line(done)
 
 
 def test_rejected_request_is_reported_with_its_route(tmp_path: Path) -> None:

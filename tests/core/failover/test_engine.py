@@ -182,7 +182,7 @@ def test_engine_keeps_to_large_windows_after_a_413(status: int, tries_smaller: b
     if tries_smaller:
         assert engine.send(failure(http_error(status))).route is small
     else:
-        with pytest.raises(AllRoutesFailed, match="1 tried"):
+        with pytest.raises(AllRoutesFailed, match="1 attempt"):
             engine.send(failure(http_error(status)))
 
 
@@ -298,7 +298,7 @@ def test_all_routes_failed_lists_each_attempt() -> None:
     assert "a/m: auth_failed (HTTP 401), check A_KEY: who are you?" in message
     assert "b/m: overloaded (HTTP 503): xxx" in message
     assert "c/m: overloaded (ConnectionError): gone" in message
-    assert "3 tried" in message
+    assert "3 attempts" in message
     assert "x" * 201 not in message
     assert "\n" not in message
     assert caught.value.__cause__ is errors[2]

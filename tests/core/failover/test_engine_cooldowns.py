@@ -89,7 +89,7 @@ def test_engine_probes_the_soonest_when_all_are_overloaded() -> None:
 def test_engine_fails_at_once_when_no_cooldown_may_be_probed() -> None:
     limited = Classification(FailureClass.RATE_LIMITED, 429, Scope.ROUTE, retry_after_s=42.0)
     state = cooled_down((A, limited, 0.0), (B, KEY_REFUSED, 0.0), (C, KEY_REFUSED, 0.0))
-    with pytest.raises(AllRoutesFailed, match="0 tried: a/m: cooling down for 40 s") as caught:
+    with pytest.raises(AllRoutesFailed, match="0 attempts: a/m: cooling down for 40 s") as caught:
         next(failover(PLAN, state=state, now=2.0))
     assert caught.value.retry_after == pytest.approx(40.0)
     assert "b/m: its key was refused (HTTP 401); set another" in str(caught.value)
@@ -97,7 +97,7 @@ def test_engine_fails_at_once_when_no_cooldown_may_be_probed() -> None:
 
 def test_engine_does_not_probe_a_new_overload_at_once() -> None:
     state = cooled_down((A, KEY_REFUSED, NOW), (B, OVERLOADED, NOW))
-    with pytest.raises(AllRoutesFailed, match="0 tried"):
+    with pytest.raises(AllRoutesFailed, match="0 attempts"):
         next(failover(plan(A, B), state=state, now=NOW))
 
 
@@ -112,7 +112,7 @@ def test_engine_probes_a_guessed_cooldown_early(classification: Classification) 
     state = cooled_down((A, classification, 0.0))
     engine = failover(plan(A, B), state=state, now=EARLY_PROBE_S - 1)
     assert next(engine).route == B
-    with pytest.raises(AllRoutesFailed, match="1 tried"):
+    with pytest.raises(AllRoutesFailed, match="1 attempt"):
         engine.send(failure(http_error(402), at=EARLY_PROBE_S - 0.5))  # too early to probe A
     engine = failover(plan(A, B), state=state, now=EARLY_PROBE_S)
     assert next(engine).route == A
@@ -135,7 +135,7 @@ def test_failed_early_probe_delays_the_next_one(
     cooldown = state.active_cooldown(A, 61.0)
     assert cooldown is not None
     assert cooldown.until == until
-    with pytest.raises(AllRoutesFailed, match="0 tried"):
+    with pytest.raises(AllRoutesFailed, match="0 attempts"):
         next(failover(plan(A), state=state, now=60.5 + EARLY_PROBE_S))
     assert next(failover(plan(A), state=state, now=61.0 + EARLY_PROBE_S)).route == A
 
@@ -152,7 +152,7 @@ def test_engine_grants_one_early_probe_at_a_time(
     state = cooled_down((A, classification, 0.0))
     first = failover(plan(A), state=state, now=now)
     assert next(first).route == A
-    with pytest.raises(AllRoutesFailed, match="0 tried"):
+    with pytest.raises(AllRoutesFailed, match="0 attempts"):
         next(failover(plan(A), state=state, now=now))
     first.close()
     assert next(failover(plan(A), state=state, now=now)).route == A
@@ -167,7 +167,7 @@ def test_engine_grants_one_early_probe_at_a_time(
 )  # fmt: skip
 def test_engine_does_not_probe_a_requested_wait_early(classification: Classification) -> None:
     state = cooled_down((A, classification, 0.0))
-    with pytest.raises(AllRoutesFailed, match="0 tried"):
+    with pytest.raises(AllRoutesFailed, match="0 attempts"):
         next(failover(plan(A), state=state, now=3000.0))
 
 
@@ -206,7 +206,7 @@ def test_engine_retries_the_only_route_once() -> None:
     assert engine.send(failure(http_error(503), at=1.0)) == Wait(seconds=0.5)
     second = Attempt(number=2, route=A, timeout_s=598.5, remaining_s=598.5)
     assert engine.send(Waited(at=1.5)) == second
-    with pytest.raises(AllRoutesFailed, match="2 tried"):
+    with pytest.raises(AllRoutesFailed, match="2 attempts"):
         engine.send(failure(http_error(503), at=2.0))
 
 
@@ -249,7 +249,7 @@ def test_retry_wait_ends_by_the_deadline(seconds: int, waits: bool) -> None:
     if waits:
         assert engine.send(limited) == Wait(seconds=seconds)
     else:
-        with pytest.raises(AllRoutesFailed, match="1 tried"):
+        with pytest.raises(AllRoutesFailed, match="1 attempt"):
             engine.send(limited)
 
 
