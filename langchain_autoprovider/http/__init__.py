@@ -1,1 +1,1 @@
-"""HTTP clients shared by the protocols."""
+"""The HTTP clients of all protocols: key binding, rate limits and read deadlines."""

@@ -1,9 +1,9 @@
-"""HTTP clients of routes: what all of them share, whichever SDK uses them.
+"""What the HTTP clients of all routes share, for every SDK.
 
 * Redirects are not followed: they would send the prompt to another host.
-* A request to any other origin than the endpoint's is refused before it leaves.
+* A request to another origin than the endpoint's is refused before it is sent.
 * A successful response whose headers say that a rate limit is used up starts a cooldown.
-* Each read of a synchronous client ends with the attempt's deadline.
+* Each read of a synchronous client ends at the attempt's deadline.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class TimeoutOptions(TypedDict):
 def client_options(access: Access) -> dict[str, Any]:
     """Return the arguments of a route's HTTP client.
 
-    A proxy that the environment names is not used for hosts on this machine.
+    A proxy from the environment is not used for hosts on this machine.
     """
     return {
         "limits": httpx.Limits(
@@ -89,12 +89,12 @@ def bearer_options(access: Access) -> dict[str, Any]:
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return the shared TLS context; loading its certificates dominates a client's start."""
+    """Return a shared TLS context; loading certificates is the slowest part of a client's start."""
     return httpx.create_ssl_context()
 
 
 def install_hooks(client: Any, route: Route, access: Access) -> None:
-    """Install the hooks of a route's HTTP client, and bound the reads of a synchronous one."""
+    """Install a route's hooks in its HTTP client; bound the reads of a synchronous client."""
     on_request = reject_foreign_hosts(access)
     on_response = observe_rate_limits(route, access.state)
     if hasattr(client, "aclose"):
@@ -107,10 +107,10 @@ def install_hooks(client: Any, route: Route, access: Access) -> None:
 
 
 def reject_foreign_hosts(access: Access) -> RequestHook:
-    """Return a request hook that lets requests leave for the endpoint's origin only.
+    """Return a request hook that refuses requests to any origin but the endpoint's.
 
-    The hook raises `KeyBindingError` for a request to another scheme, host or port. It also
-    bounds the time to connect, for SDKs that have no setting for it.
+    For another scheme, host or port the hook raises `KeyBindingError`. It also limits the time
+    to connect, for SDKs that have no setting for it.
     """
     allowed = UrlOrigin.of(access.base_url)
     max_connect_s = DEFAULT_SETTINGS.connect_timeout_s
@@ -130,9 +130,9 @@ def reject_foreign_hosts(access: Access) -> RequestHook:
 
 
 def observe_rate_limits(route: Route, state: FailoverState) -> ResponseHook:
-    """Return a response hook that starts a cooldown when a limit is reported as used up.
+    """Return a response hook that starts a cooldown when a rate limit is used up.
 
-    Failed responses are left to the classifier, which knows more about them.
+    Error responses are left to the classifier, which reads their bodies as well.
     """
 
     def on_response(response: Any) -> None:
@@ -148,18 +148,18 @@ def observe_rate_limits(route: Route, state: FailoverState) -> ResponseHook:
 
 
 def key_or_placeholder(access: Access) -> str:
-    """Return the key for the endpoint, or a placeholder where the endpoint needs none.
+    """Return the key for the endpoint, or a placeholder if the endpoint needs none.
 
-    Without any key, an SDK would take one from the environment.
+    Without a key, an SDK would take one from the environment.
 
     Raises:
-        KeyBindingError: The key does not belong to the endpoint's host.
+        KeyBindingError: The key does not belong to the endpoint's origin.
     """
     return (access.key.value_for(access.base_url) if access.key else None) or "none"
 
 
 def timeout_options(seconds: float = DEFAULT_SETTINGS.timeout_s) -> TimeoutOptions:
-    """Return the time limits of a request: for connecting, and for each read."""
+    """Return the time limits for connecting and for each read of a request."""
     return {"timeout": seconds, "connect": min(seconds, DEFAULT_SETTINGS.connect_timeout_s)}
 
 

@@ -1,4 +1,4 @@
-"""Close a resource together with the event loop that uses it."""
+"""Closing a resource when the event loop that uses it shuts down."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["close_with_loop"]
 async def close_with_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
     """Await `close` when the running event loop shuts down.
 
-    Keep a reference to the returned generator for as long as the resource. `asyncio.run` closes
-    every suspended asynchronous generator before it closes the loop; asyncio has no other
-    notice of a loop's end.
+    Keep a reference to the returned generator for as long as the resource is in use. asyncio does
+    not announce the end of a loop, but `asyncio.run` closes every suspended asynchronous
+    generator before it closes the loop.
     """
     closer = _close_at_exit(close)
     await anext(closer)

@@ -1,9 +1,9 @@
-"""Blocking reads that end when the driver says so, for the clients of httpx and httpx2.
+"""Deadlines for the blocking reads of httpx and httpx2 clients.
 
-A synchronous client's own timeout bounds the silence between two bytes, not the call. Here
-each read of a connection first asks how much time the attempt has left (see
-`inference_providers.failover.read_deadline`). The seam is httpcore's network backend, which
-is the same in both generations. Neither is imported.
+A synchronous client's own timeout limits the silence between two bytes, not the whole call. Here
+each read takes no longer than the attempt has left (see
+`inference_providers.failover.read_deadline`). This wraps httpcore's network backend, which is the
+same in both generations; neither is imported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["bound_reads"]
 
 
 def bound_reads(client: Any) -> None:
-    """Make the reads of a synchronous httpx client keep the running attempt's deadline."""
+    """Limit the reads of a synchronous httpx client to the running attempt's deadline."""
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - no public seam
         pool = getattr(transport, "_pool", None)
         if pool is not None:
@@ -30,7 +30,7 @@ def bound_reads(client: Any) -> None:
 
 
 class _BoundBackend:
-    """A network backend whose connections are bounded."""
+    """A network backend that returns bounded connections."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
@@ -46,7 +46,7 @@ class _BoundBackend:
 
 
 class _BoundConnection:
-    """A connection whose reads take no longer than the attempt may."""
+    """A connection whose reads end at the attempt's deadline."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -55,10 +55,10 @@ class _BoundConnection:
         self.get_extra_info = stream.get_extra_info
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return the bytes that have arrived.
+        """Read up to `max_bytes`, waiting no longer than the attempt has left.
 
         Raises:
-            ReadTimeout: The attempt has no time left, or was cancelled; httpcore's own class.
+            ReadTimeout: The attempt has no time left or was cancelled. The class is httpcore's.
         """
         read: Any = self._stream.read
         if (deadline := current_deadline()) is None:
@@ -77,12 +77,12 @@ class _BoundConnection:
         return _BoundConnection(self._stream.start_tls(*args, **kwargs))
 
     def _shut_down(self) -> None:
-        with suppress(OSError):  # the server was faster
+        with suppress(OSError):  # the server may have closed it already
             self.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def _read_timeout(stream: type) -> Exception:
     """Return the `ReadTimeout` of the library that a stream's class belongs to."""
     library: ModuleType = sys.modules[stream.__module__.partition(".")[0]]
-    error: Exception = library.ReadTimeout("the attempt's time is over")
+    error: Exception = library.ReadTimeout("the attempt has no time left")
     return error

@@ -1,13 +1,13 @@
 """The content of one message, converted to what a route accepts.
 
-* Blocks that LangChain defines are sent as they are: every protocol's class understands them.
-* Blocks in a vendor's spelling become LangChain's, unless the route accepts that spelling.
-  Nothing is downloaded: a URL stays a URL.
+* LangChain's standard blocks are sent unchanged: every protocol's class understands them.
+* Blocks in a vendor's form become LangChain's, unless the route accepts that form. Nothing is
+  downloaded: a URL stays a URL.
 * Prompt-cache markers are removed where the route does not accept them.
 * An answer from another provider is reduced to its text and its tool calls. Its reasoning is
   kept only for routes that require it. Signatures, ids of stored items, citations, media and
   calls of the provider's built-in tools are dropped: only their provider can read them.
-* Messages are never modified. A message that needs no change is returned itself.
+* Messages are never modified. A message that needs no change is returned as it is.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ __all__ = ["adapt_content", "adapt_tool_result", "split_tool_results", "strip_pr
 Block = dict[str, Any]
 
 NO_REASONING = " "
-"""Replayed for an answer without reasoning; some providers reject an empty string."""
+"""The reasoning sent for an answer that has none; some providers reject an empty string."""
 
 _KEPT_KWARGS = ("function_call", "prefix")
-"""Fields of `additional_kwargs` that survive: the function call of older LangChain versions,
-and Mistral's mark on an answer that the model should continue."""
+"""Fields of `additional_kwargs` to keep: the function call of older LangChain versions, and
+Mistral's flag on an answer that the model should continue."""
 
 
 def adapt_content(content: str | list[Any], accepted: MessageFormat) -> str | list[Any]:
@@ -69,7 +69,7 @@ def adapt_tool_result(
 ) -> tuple[ToolMessage, list[Block]]:
     """Return a tool result that the route accepts, and the blocks it cannot contain.
 
-    The blocks, such as images where only text is accepted, are for the user to attach.
+    The caller attaches those blocks, such as images where only text is accepted, to a user message.
     """
     if isinstance(message.content, str):
         return message, []
@@ -88,7 +88,7 @@ def adapt_tool_result(
 def strip_provider_content(message: AIMessage, accepted: MessageFormat) -> AIMessage:
     """Reduce an answer to its text and its tool calls, which every route accepts.
 
-    A tool call with unreadable arguments becomes one without arguments.
+    A tool call whose arguments cannot be parsed becomes one without arguments.
     """
     calls = list(_tool_calls(message))
     kwargs: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def _adapt_block(block: Any, accepted: MessageFormat) -> Block:
 
 
 def _adapt_text_block(block: Block, accepted: MessageFormat) -> Block:
-    """Drop keys the route does not accept; of `extras`, only OpenAI's cache breakpoint stays."""
+    """Drop keys that the route does not accept, and `extras` without OpenAI's cache breakpoint."""
     kept = {key: value for key, value in block.items() if key in accepted.text_keys}
     if "prompt_cache_breakpoint" not in (kept.get("extras") or {}):
         kept.pop("extras", None)
@@ -163,7 +163,7 @@ def _as_standard_block(block: Block) -> Block:
     standard: Block = {**HumanMessage([converted]).content_blocks[0]}
     if standard["type"] == "non_standard":
         return block
-    if str(standard.get("id")).startswith("lc_"):  # random: it would defeat a prompt cache
+    if str(standard.get("id")).startswith("lc_"):  # a random id would defeat the prompt cache
         del standard["id"]
     return standard
 
@@ -187,7 +187,7 @@ def _from_document_url(block: Block) -> Block:
 
 
 def _from_media(block: Block) -> Block:
-    """Convert Gemini's file, whose media type alone says what it holds."""
+    """Convert Gemini's file block; only its media type tells an image from a document."""
     media_type = str(block.get("mime_type", ""))
     kind = media_type.split("/", maxsplit=1)[0]
     source = {"base64": block["data"]} if "data" in block else {"url": block.get("file_uri")}
@@ -206,11 +206,11 @@ _VENDOR_BLOCKS: Mapping[str, Callable[[Block], Block]] = {
     "media": _from_media,
     "file_data": _from_media,
 }
-"""Blocks that langchain-core cannot convert: OpenAI Responses', Mistral's and Gemini's."""
+"""Blocks that langchain-core cannot convert: those of OpenAI's responses, Mistral and Gemini."""
 
 
 def _unknown_as_text(block: Block, accepted: MessageFormat) -> Block:
-    """Write a tool result's block as JSON text if its type is not known to the route."""
+    """Convert a tool result's block to JSON text if the route does not know its type."""
     kind = block.get("type")
     is_known = kind == "text" or kind in accepted.blocks or is_data_content_block(block)
     return block if is_known else {"type": "text", "text": json.dumps(block, default=str)}
@@ -230,7 +230,7 @@ def _answer_texts(message: AIMessage) -> Iterator[str]:
 
 
 def _tool_calls(message: AIMessage) -> Iterator[ToolCall]:
-    """Yield the calls of an answer, also those that only its content blocks hold."""
+    """Yield the tool calls of an answer, including those that are only in its content blocks."""
     ids = set()
     for call in message.tool_calls:
         ids.add(call["id"])

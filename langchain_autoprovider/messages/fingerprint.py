@@ -16,7 +16,7 @@ __all__ = ["conversation_fingerprint"]
 def conversation_fingerprint(messages: Iterable[BaseMessage]) -> str:
     """Return a digest of the messages up to and including the first user message.
 
-    Conversations that begin alike share a fingerprint, and a provider's prompt cache.
+    Conversations with the same beginning share a fingerprint, as they share a prompt cache.
     """
     digest = hashlib.blake2b(digest_size=16)
     for message in messages:

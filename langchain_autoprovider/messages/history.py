@@ -1,20 +1,20 @@
 """A conversation, adapted to the route that continues it.
 
-A conversation changes providers when one fails or when the user names another model. It then
-contains content that only its former provider can read, and shapes that the next one rejects.
-These rules apply, in this order:
+A conversation changes providers when one fails or when the user names another model. It may then
+contain content that only the former provider can read, and forms that the next one rejects. These
+rules apply, in this order:
 
 * An answer from the route itself is sent back unchanged. Any other answer becomes plain text
-  and tool calls (`content.strip_provider_content`). The trace on an answer says who gave it.
+  and tool calls (`content.strip_provider_content`). The trace on an answer names its route.
 * Each tool call has exactly one result, directly after the answer, as all providers require.
   A call without a result gets one that says so. A result without a call is dropped; trimming
   a conversation leaves such results behind.
-* Tool-call ids match the route's alphabet and are unique. They depend on earlier messages only,
-  so a growing conversation keeps the provider's prompt cache warm.
+* Tool-call ids match the route's pattern and are unique. They depend only on earlier messages, so
+  a growing conversation keeps the provider's prompt cache warm.
 * Tool results inside a user message (Anthropic's form) become ordinary tool results.
-* Images in a tool result are attached to a user message where results can only be text.
+* Images in a tool result move to a user message where results can only be text.
 * Where one system message is accepted, leading ones are merged. A later one becomes a user
-  message in `<system>` tags: moved to the start, it would apply from the start.
+  message in `<system>` tags: at the start, it would apply to the whole conversation.
 * Where turns are strict, an answer is inserted between tool results and the next user message,
   and text that came with tool calls is sent as a separate answer before them.
 """
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["adapt_history"]
 
-# Sent to models.
+# Texts that models read.
 MISSING_RESULT = "No result: the call was not carried out."
 ATTACHMENT_HEADING = "Attached to the result of {name}:"
 RESULTS_SEEN = "I have seen the results."
@@ -62,9 +62,14 @@ _NOT_IN_AUTHOR_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 def adapt_history(
     messages: Sequence[BaseMessage], route: Route, accepted: MessageFormat
 ) -> list[BaseMessage]:
-    """Return a conversation that the route accepts; messages that need no change are reused.
+    """Return the conversation in the form that the route accepts.
 
-    `accepted` is the message format of the route.
+    Messages that need no change are reused.
+
+    Args:
+        messages: The conversation.
+        route: The route that continues it.
+        accepted: The message format of the route.
     """
     turns: list[_Turn] = []
     for message in messages:
@@ -80,7 +85,7 @@ def adapt_history(
 
 
 class _Turn(NamedTuple):
-    """A message, and whether it is an answer that the route itself gave."""
+    """A message, and whether it is an answer from the route itself."""
 
     message: BaseMessage
     native: bool
@@ -93,7 +98,7 @@ class _Result(NamedTuple):
     message: ToolMessage
 
 
-# What one message becomes.
+# Single messages.
 
 
 def _adapt_message(message: BaseMessage, route: Route, accepted: MessageFormat) -> _Turn:
@@ -113,13 +118,13 @@ def _adapt_message(message: BaseMessage, route: Route, accepted: MessageFormat) 
 
 
 def _is_native(message: AIMessage, route: Route, accepted: MessageFormat) -> bool:
-    """Whether the route gave this answer, in a form that its class can send back."""
+    """Whether the answer is from this route, in a form that its class can send back."""
     ids = [call["id"] for call in message.tool_calls]
     if message.invalid_tool_calls or len(set(ids)) < len(ids) or accepted.replay_reasoning:
         return False
     if not message.content and message.additional_kwargs.get("refusal"):
         return False  # LangChain would drop the refusal and leave the request unanswered
-    # LangChain's `output_version` may have made a list of blocks of the answer's text.
+    # LangChain's `output_version` may have turned the answer's text into a list of blocks.
     if accepted.text_answers and not isinstance(message.content, str):
         return False
     metadata = message.response_metadata
@@ -158,8 +163,8 @@ def _match_results(turns: Sequence[_Turn]) -> tuple[dict[int, dict[int, _Result]
     their results in order.
 
     Returns:
-        The results by position of the answer and index of the call; and the positions of
-        results for tools that are built into the provider, whose calls are content blocks.
+        The results, by position of the answer and index of the call; and the positions of
+        results for the provider's built-in tools, whose calls are content blocks.
     """
     results: dict[int, dict[int, _Result]] = {}
     builtin_results: set[int] = set()
@@ -190,7 +195,10 @@ def _results_of(
     results: Mapping[int, _Result],
     accepted: MessageFormat,
 ) -> Iterator[BaseMessage]:
-    """Yield one result per call of an answer, in their original order, then attachments."""
+    """Yield the results of an answer's calls in their original order, one per call.
+
+    Missing results follow, then a user message with the attachments.
+    """
     attachments: list[Any] = []
     for index in sorted(results, key=lambda index: results[index].position):
         name = calls[index]["name"]
@@ -214,7 +222,7 @@ def _results_of(
 
 
 class _ToolCallIds:
-    """Assigns tool-call ids that a route accepts; keeps an id that is valid and unused."""
+    """Assigns tool-call ids that a route accepts. Valid ids that are not yet used are kept."""
 
     def __init__(self, accepted: MessageFormat) -> None:
         self._valid = re.compile(accepted.call_ids)
@@ -230,7 +238,7 @@ class _ToolCallIds:
         return new
 
     def _derive(self, old: str) -> str:
-        """Hash an id into an unused one: the same conversation always gets the same ids."""
+        """Hash an id into an unused one, so that the same conversation always has the same ids."""
         attempt = 0
         while True:
             digest = hashlib.sha256(f"{old}#{attempt}".encode(errors="replace")).hexdigest()
@@ -241,7 +249,7 @@ class _ToolCallIds:
 
 
 def _with_call_ids(message: AIMessage, ids: Sequence[str]) -> AIMessage:
-    """Return an answer whose calls have these ids, also inside its content blocks."""
+    """Return an answer whose calls have these ids, in its content blocks as well."""
     changed = {
         call["id"]: new
         for call, new in zip(message.tool_calls, ids, strict=True)
@@ -319,7 +327,7 @@ def _split_text_from_calls(message: AIMessage) -> Iterator[AIMessage]:
 
 
 def _content_without_calls(content: str | list[Any]) -> str | list[Any]:
-    """Drop tool calls and empty texts; LangChain's `output_version="v1"` lists calls as blocks."""
+    """Drop tool calls and empty texts. With `output_version="v1"`, calls are content blocks."""
     if isinstance(content, str):
         return content
     return [

@@ -1,4 +1,4 @@
-"""What a route accepts in a conversation: its protocol's `MessageFormat`, plus quirks."""
+"""What a route accepts in a conversation: its protocol's `MessageFormat`, adjusted by quirks."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ class MessageFormat(Struct, frozen=True, kw_only=True):
     """What a route accepts in a conversation.
 
     Attributes:
-        model_providers: LangChain's `response_metadata["model_provider"]` of answers that the
-            route can read although they carry no trace. Empty for a protocol that several
+        model_providers: Values of LangChain's `response_metadata["model_provider"]` that mark an
+            answer without a trace as readable for the route. Empty for a protocol that several
             vendors share.
         blocks: Content blocks accepted besides LangChain's standard ones.
         text_keys: Keys that a text block may have.
         cache_control: Whether prompt-cache markers are accepted.
         gateway_cache_control: Whether gateways that use this protocol accept them.
-        text_documents: Whether a plain text can be sent as a document.
+        text_documents: Whether plain text can be sent as a document.
         text_answers: Whether an answer is sent as a string, never as a list of blocks.
         tool_results: What a tool result may contain.
-        call_ids: A regular expression that tool-call ids match.
-        short_call_ids: Whether such an id has exactly nine letters and digits.
+        call_ids: A regular expression that tool-call ids must match.
+        short_call_ids: Whether such an id must be exactly nine letters and digits.
         single_system: Whether at most one system message is accepted, at the start only.
         strict_turns: Whether an answer must follow each run of tool results, and an answer
             holds either text or tool calls.
         replay_reasoning: Whether an answer's reasoning must be sent back.
-        author_names: Whether a message's author name is sent, in letters and digits.
+        author_names: Whether a message's author name is sent; it may contain letters, digits,
+            `_` and `-`.
     """
 
     model_providers: frozenset[str] = frozenset()
@@ -57,7 +58,7 @@ class MessageFormat(Struct, frozen=True, kw_only=True):
 def adjust_format(base: MessageFormat, kind: Kind, quirks: Quirks) -> MessageFormat:
     """Return what a route accepts: its protocol's format, adjusted by its provider's quirks."""
     cache_control = base.cache_control or (base.gateway_cache_control and kind == "gateway")
-    # Only Mistral's models need ids this short, behind any protocol, and with its turn rules.
+    # Only Mistral's models need such short ids. With any protocol, their turn rules apply too.
     short_call_ids = base.short_call_ids or quirks.tool_call_ids == "alnum9"
     return replace(
         base,

@@ -1,9 +1,9 @@
-"""LangChain's stream chunks and results, as the failover engine needs to see them.
+"""Checks of LangChain's stream chunks and results for the failover engine.
 
 * A chunk counts as output when it has text, reasoning, a refusal or the name of a tool call.
-* A tool call whose arguments were cut off is a fault of the stream, or of a whole answer:
-  LangChain would complete its JSON silently, and the tool would run with half its arguments.
-* A stream ends with a chunk of ours, which carries the trace.
+* A tool call with truncated arguments is a fault of a stream or of a whole answer: LangChain
+  would silently complete the JSON, and the tool would run with half its arguments.
+* A stream ends with an added chunk, which carries the trace.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ __all__ = [
 ]
 
 _FAILED = "the provider reports that the generation failed: finish reason {!r}"
-_TRUNCATED = "a tool call's arguments are cut short: {!r}"
+_TRUNCATED = "a tool call's arguments are truncated: {!r}"
 _EXCERPT_CHARS = 80
 
 
 class MessageChunkInspector:
     """Inspects the chunks of one stream, and adds up the tokens they report.
 
-    Refusals are held back until the last chunk: in LangChain's event streams a refusal is one
-    whole block, and a second part would replace the first.
+    A refusal is held back until the last chunk: LangChain's event streams treat it as one block,
+    and a second part would replace the first.
     """
 
     def __init__(self, plan: Plan, state: FailoverState, finish_reasons: FinishReasons) -> None:
@@ -60,7 +60,7 @@ class MessageChunkInspector:
         self._finish_word: str | None = None
 
     def inspect(self, chunk: ChatGenerationChunk) -> ChunkSignals:
-        """Return what a chunk contains; remove a refusal from it, and note its tokens."""
+        """Return what a chunk contains. Takes a refusal out of it and counts its tokens."""
         message = chunk.message
         self._content_is_list = isinstance(message.content, list)
         self._model_provider = message.response_metadata.get("model_provider")
@@ -113,7 +113,7 @@ class MessageChunkInspector:
         )
         if self._refusal:
             message.additional_kwargs["refusal"] = self._refusal
-            # LangChain chooses by this key how to read the refusal.
+            # LangChain reads the refusal according to this key.
             message.response_metadata["model_provider"] = self._model_provider
         return ChatGenerationChunk(message=message)
 
@@ -122,7 +122,7 @@ class MessageChunkInspector:
         named = False
         for call in message.tool_call_chunks:
             named = named or bool(call["name"])
-            # Calls without an index come whole, each with its own id.
+            # A call without an index arrives complete, with its own id.
             key = call["id"] if call["index"] is None else call["index"]
             self._arguments[key] = self._arguments.get(key, "") + (call["args"] or "")
         return named
@@ -135,8 +135,8 @@ class MessageChunkInspector:
 def answer_fault(result: ChatResult, finish_reasons: FinishReasons) -> str | None:
     """Return what is wrong with a whole answer, if anything.
 
-    An answer that reached the caller's own token limit is accepted as it is; LangChain marks
-    its last tool call as invalid.
+    An answer that reached the caller's token limit is accepted unchanged; LangChain marks its
+    last tool call as invalid.
     """
     generation = result.generations[0]
     message = generation.message
@@ -181,7 +181,7 @@ def _with_invalid_calls(message: AIMessageChunk) -> AIMessageChunk:
             id=call["id"],
             name=call["name"],
             args=call["args"],
-            error="the stream was cut",
+            error="the stream was interrupted",
         )
         for call in message.tool_call_chunks
     ]

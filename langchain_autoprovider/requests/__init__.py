@@ -1,1 +1,1 @@
-"""What is sent: tools, structured output, and what a request needs of a route."""
+"""Requests: tools, structured output, and what a request needs from a route."""

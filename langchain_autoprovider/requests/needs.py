@@ -1,4 +1,4 @@
-"""What a request requires of a route, determined from its messages and fields."""
+"""What a request needs from a route, determined from its messages and fields."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["builtin_tool_name", "needs_of"]
 
 MAX_CHARS_PER_TOKEN = 6
-"""English text has about four characters per token. A route is skipped only if the prompt
-certainly exceeds its context window; in doubt the provider decides."""
+"""English text has about four characters per token. The estimate is low on purpose: a route is
+skipped only if the prompt certainly exceeds its context window."""
 
 _MEDIA_OF_BLOCK = {
     "image": "image",
@@ -31,16 +31,16 @@ _MEDIA_OF_BLOCK = {
 }
 _DOCUMENT_BLOCKS = frozenset({"document", "file", "input_file"})
 _FUNCTION_KEYS = ("name", "toolSpec")
-"""Keys of a function that has one key only: OpenAI's and Bedrock's."""
+"""The only key of a function tool that has just one: OpenAI's and Bedrock's form."""
 
 _ANTHROPIC_TOOL = re.compile(r".*_20\d{6}|mcp_toolset")
-"""Anthropic puts a date into the types of its built-in tools: `web_search_20250305`."""
+"""The types of Anthropic's built-in tools contain a date: `web_search_20250305`."""
 
 _TEXT = frozenset({"text"})
 
 
 def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Needs:
-    """Return what a route must offer to be sent these messages with these request fields."""
+    """Return what a route needs to serve these messages with these request fields."""
     chars = 0
     blocks: list[dict[str, Any]] = []
     for message in messages:
@@ -61,14 +61,14 @@ def needs_of(messages: Iterable[BaseMessage], fields: Mapping[str, Any]) -> Need
         tools=bool(tools),
         structured="response_format" in fields,
         structured_or_tools="answer_schema" in fields,
-        input=_TEXT.union(*map(_media, blocks)) if blocks else _TEXT,
+        input=_TEXT.union(*map(_media_kinds, blocks)) if blocks else _TEXT,
         context=chars // MAX_CHARS_PER_TOKEN,
         ruled_out_protocols=_ruled_out_protocols(blocks, tools) if blocks or tools else (),
     )
 
 
 def builtin_tool_name(tool: Any) -> str | None:
-    """Return the name of a tool that the vendor runs itself; `None` for a function."""
+    """Return the name of a tool that the vendor runs itself, or `None` for a function."""
     if not isinstance(tool, dict) or "input_schema" in tool:
         return None
     if "type" not in tool and len(tool) == 1 and tool.keys().isdisjoint(_FUNCTION_KEYS):
@@ -77,7 +77,7 @@ def builtin_tool_name(tool: Any) -> str | None:
     return None if kind in {"function", "object"} else str(kind)  # "object" is a JSON schema
 
 
-def _media(block: Mapping[str, Any]) -> frozenset[str]:
+def _media_kinds(block: Mapping[str, Any]) -> frozenset[str]:
     """Return the kinds of media in a content block, as the registry names them."""
     kind = str(block.get("type"))
     if kind in _DOCUMENT_BLOCKS:
@@ -91,13 +91,13 @@ def _media(block: Mapping[str, Any]) -> frozenset[str]:
 def _ruled_out_protocols(
     blocks: Iterable[Mapping[str, Any]], tools: Iterable[Any]
 ) -> tuple[tuple[str, str], ...]:
-    """Return the protocols that cannot express the request, each with what to do instead."""
+    """Return the protocols that cannot express the request, each with the reason."""
     ruled_out: set[tuple[str, str]] = set()
     for block in blocks:
         ruled_out.update(_without_urls_for(block))
     for tool in tools:
         if name := builtin_tool_name(tool):
-            ruled_out.update(_without_builtin_tool(name, _vendor_of(name, tool)))
+            ruled_out.update(_without_builtin_tool(name, _tool_vendor(name, tool)))
     return tuple(sorted(ruled_out))
 
 
@@ -119,7 +119,7 @@ def _without_builtin_tool(tool_name: str, vendor: ToolVendor) -> Iterator[tuple[
             )
 
 
-def _vendor_of(tool_name: str, tool: Mapping[str, Any]) -> ToolVendor:
+def _tool_vendor(tool_name: str, tool: Mapping[str, Any]) -> ToolVendor:
     if tool_name in tool:
         return "google"
     return "anthropic" if _ANTHROPIC_TOOL.fullmatch(tool_name) else "openai"

@@ -1,8 +1,8 @@
 """What all routes of a plan can do, as a LangChain model profile.
 
-The profile has the smallest context window, and a capability only if every route is known
-to have it. So whatever plans by the profile is right about the route that answers. A
-capability that is unknown for one route is left out.
+The profile has the smallest context window. A capability is true only if every route is known to
+have it, so code that relies on the profile is right for any route that answers. A capability that
+is unknown for some route, and missing from none, is left out.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ def profile_of(routes: Sequence[Route]) -> ModelProfile | None:
     infos = [route.model_info for route in routes]
     names = dict.fromkeys(route.model for route in routes)
     capabilities = {
-        "tool_calling": _all(info.tools for info in infos),
-        "tool_choice": _all(
+        "tool_calling": _all_true(info.tools for info in infos),
+        "tool_choice": _all_true(
             route.model_info.tools and route.quirks.forced_tool_choice for route in routes
         ),
-        "structured_output": _all(
+        "structured_output": _all_true(
             route.model_info.structured and route.quirks.response_format == "json_schema"
             for route in routes
         ),
-        "reasoning_output": _all(info.reasoning for info in infos),
+        "reasoning_output": _all_true(info.reasoning for info in infos),
     }
     for kind in _INPUTS:
-        capabilities[f"{kind}_inputs"] = _all(
+        capabilities[f"{kind}_inputs"] = _all_true(
             kind in info.input if info.input else None for info in infos
         )
     profile: dict[str, int | str | bool | None] = {
@@ -56,7 +56,7 @@ def _smallest(limits: Iterable[int | None]) -> int | None:
     return min((limit for limit in limits if limit), default=None)
 
 
-def _all(values: Iterable[bool | None]) -> bool | None:
+def _all_true(values: Iterable[bool | None]) -> bool | None:
     """Whether all values are true; `None` if some are unknown and none is false."""
     distinct = set(values)
     if False in distinct:

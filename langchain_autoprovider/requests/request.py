@@ -1,8 +1,8 @@
-"""One call of an `AutoChatModel`: the neutral request, and how a route is asked it.
+"""One call of an `AutoChatModel`: the neutral request, and how it is sent to a route.
 
-* A `Request` names no provider. Only when a route is tried are its tools bound by the
-  route's own class, and the conversation adapted to what that provider accepts.
-* The inner model's `_generate` and `_stream` are called, not `invoke` and `stream`: those
+* A `Request` does not depend on a provider. When a route is tried, the class of its protocol binds
+  the tools, and the conversation is adapted to what the provider accepts.
+* A route's model is called through `_generate` and `_stream`, not `invoke` and `stream`: those
   would report each token and each token count to the callbacks a second time.
 """
 
@@ -62,15 +62,15 @@ _ERRORS = LangChainErrors()
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What one call asks for.
+    """The request of one call.
 
     Attributes:
         resolver: Finds the routes and their keys.
         messages: The conversation.
-        stop: Stop words.
+        stop: Strings that end the answer.
         fields: Request fields in OpenAI's form, such as `temperature` and `tools`.
-        settings: The failover numbers for this call.
-        needs: What the request requires of a route.
+        settings: The failover settings of this call.
+        needs: What the request needs from a route.
         conversation: Fingerprint of the conversation, if it should stay with one route.
         parse: Parses an answer; one that does not parse counts as an invalid response.
     """
@@ -99,13 +99,13 @@ def start_failover(request: Request, plan: Plan) -> Engine:
 def send(
     request: Request, attempt: Attempt, run_manager: CallbackManagerForLLMRun | None
 ) -> ChatResult:
-    """Ask one route for a whole answer.
+    """Send the request to one route, and return its whole answer.
 
     Raises:
         InvalidResponseError: The answer has a truncated tool call, or does not parse.
     """
     model = connections.connect(attempt.route, request.resolver.access(attempt.route))
-    arguments = _arguments(request, model, attempt)
+    arguments = _call_arguments(request, model, attempt)
     result = model._generate(run_manager=run_manager, **arguments)
     _check_result(request, attempt, result)
     return result
@@ -117,16 +117,16 @@ async def asend(
     """Ask one route for a whole answer, on the running event loop; see `send`."""
     access = await request.resolver.aaccess(attempt.route)
     model = await connections.aconnect(attempt.route, access)
-    arguments = _arguments(request, model, attempt)
+    arguments = _call_arguments(request, model, attempt)
     result = await model._agenerate(run_manager=run_manager, **arguments)
     _check_result(request, attempt, result)
     return result
 
 
 def open_stream(request: Request, attempt: Attempt) -> Generator[ChatGenerationChunk]:
-    """Stream the answer of one route. The outer model calls the callbacks."""
+    """Stream the answer of one route. `AutoChatModel` calls the callbacks."""
     model = connections.connect(attempt.route, request.resolver.access(attempt.route))
-    arguments = _arguments(request, model, attempt, _longest_silence_s(request.settings))
+    arguments = _call_arguments(request, model, attempt, _longest_silence_s(request.settings))
     yield from model._stream(**arguments)
 
 
@@ -134,13 +134,13 @@ async def aopen_stream(request: Request, attempt: Attempt) -> AsyncGenerator[Cha
     """Stream the answer of one route, on the running event loop; see `open_stream`."""
     access = await request.resolver.aaccess(attempt.route)
     model = await connections.aconnect(attempt.route, access)
-    arguments = _arguments(request, model, attempt, _longest_silence_s(request.settings))
+    arguments = _call_arguments(request, model, attempt, _longest_silence_s(request.settings))
     async for chunk in model._astream(**arguments):
         yield chunk
 
 
 def new_inspector(request: Request, plan: Plan, attempt: Attempt) -> MessageChunkInspector:
-    """Return what inspects the chunks of one route's stream."""
+    """Return a new inspector for the stream of one route."""
     finish_reasons = _protocol_of(attempt).finish_reasons
     return MessageChunkInspector(plan, request.resolver.state, finish_reasons)
 
@@ -148,7 +148,7 @@ def new_inspector(request: Request, plan: Plan, attempt: Attempt) -> MessageChun
 def add_trace(
     result: ChatResult, attempts: Sequence[AttemptRecord], plan: Plan, state: FailoverState
 ) -> ChatResult:
-    """Put the trace on the messages of an answer, and count its tokens."""
+    """Add the trace to the messages of an answer, and count its tokens."""
     for generation in result.generations:
         message = generation.message
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
@@ -157,10 +157,10 @@ def add_trace(
     return result
 
 
-def _arguments(
+def _call_arguments(
     request: Request, model: BaseChatModel, attempt: Attempt, read_timeout_s: float = math.inf
 ) -> dict[str, Any]:
-    """Return a call's messages, stop words and fields in the form that the route's class takes."""
+    """Return the messages and fields of a call in the form that the route's class accepts."""
     route = attempt.route
     message_format = message_format_of(route.endpoint.protocol, route.kind, route.quirks)
     fields = {
@@ -185,7 +185,12 @@ def _longest_silence_s(settings: FailoverSettings) -> float:
 
 
 def _check_result(request: Request, attempt: Attempt, result: ChatResult) -> None:
-    """Raise `InvalidResponseError` for an answer that cannot be used."""
+    """Check that an answer can be used.
+
+    Raises:
+        InvalidResponseError: The generation failed, a tool call is truncated, or the answer
+            does not parse.
+    """
     if fault := answer_fault(result, _protocol_of(attempt).finish_reasons):
         raise InvalidResponseError(fault)
     if request.parse is None:

@@ -1,8 +1,8 @@
 """Structured output: request fields that ask for a schema, and parsers of the answers.
 
-* The methods `function_calling`, `json_schema` and `json_mode` are the same for every route.
-* Without a method the request has the field `answer_schema`. When a route is tried,
-  `langchain_autoprovider.requests.tools` replaces it by the best that the route supports.
+* The methods `function_calling`, `json_schema` and `json_mode` request every route in the same way.
+* Without a method, the request has the field `answer_schema`. When a route is tried,
+  `langchain_autoprovider.requests.tools` replaces it with the best method the route supports.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ __all__ = ["parse_with", "parser_for", "structured_output_fields"]
 
 
 class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
-    """Parses an answer that is a tool call or text, and raises for a refusal."""
+    """Parses an answer that is a tool call or text; raises an error for a refusal."""
 
-    # Typed as parsers, pydantic would copy them.
+    # pydantic would copy them if they were typed as parsers.
     tool_call_parser: Any
     text_parser: Any
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        """Return the parsed answer, or `None` while a partial answer holds nothing yet.
+        """Return the parsed answer, or `None` while a partial answer has nothing to parse yet.
 
         Raises:
             OutputParserException: The answer does not match the schema.
@@ -50,7 +50,7 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
         """
         message = result[0].message if isinstance(result[0], ChatGeneration) else None
         if message and (refusal := message.additional_kwargs.get("refusal")):
-            raise _refusal_error(refusal, message)  # a stream delivers it whole, at its end
+            raise _refusal_error(refusal, message)  # complete: a stream delivers it at its end
         is_tool_call = bool(getattr(message, "tool_calls", None))
         parser = self.tool_call_parser if is_tool_call else self.text_parser
         return parser.parse_result(result, partial=partial)
@@ -105,8 +105,8 @@ def parse_with(
 ) -> Runnable[LanguageModelInput, Any]:
     """Return `model` followed by `parser`.
 
-    With `include_raw` the runnable returns `raw`, `parsed` and `parsing_error`, and does not
-    raise for an answer that cannot be parsed.
+    With `include_raw`, the runnable returns `raw`, `parsed` and `parsing_error` instead of raising
+    an error for an answer that does not parse.
     """
     if not include_raw:
         return model | parser

@@ -1,7 +1,7 @@
-"""Request fields in OpenAI's form → what the LangChain class of one route accepts.
+"""Translation of request fields from OpenAI's form to what the class of a route accepts.
 
 `tools`, `tool_choice`, `response_format` and `answer_schema` stay in OpenAI's form until a
-route is tried. Then the class of that route's protocol binds them.
+route is tried. Then the LangChain class of that route's protocol binds them.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ __all__ = ["NEUTRAL_FIELDS", "fields_for_route", "to_openai_tool"]
 
 _TOOL_FIELDS = ("tool_choice", "parallel_tool_calls")
 NEUTRAL_FIELDS = frozenset({"answer_schema", "tools", *_TOOL_FIELDS})
-"""The fields that the route's class translates; a request without them has no tools to bind."""
+"""The fields that the class of a route translates. A request without them needs no binding."""
 _ANTHROPIC_CHOICES = ("any", "auto", "none", "tool")
-"""Types of Anthropic's `tool_choice`, which LangChain writes as plain strings."""
+"""Types of Anthropic's `tool_choice`; LangChain uses plain strings instead."""
 _ANTHROPIC_TOOL_KEYS = ("type", "name", "description", "input_schema", "strict")
 
 
 def to_openai_tool(tool: Any, *, strict: bool | None) -> dict[str, Any]:
     """Return a tool in OpenAI's form; a vendor's built-in tool is returned unchanged.
 
-    Keys that only one vendor knows, such as `cache_control`, are kept as `extras`, which is
-    LangChain's name for them.
+    Keys that only one vendor supports, such as `cache_control`, are kept under LangChain's name
+    for them, `extras`.
     """
     if builtin_tool_name(tool):
         builtin: dict[str, Any] = tool
@@ -56,8 +56,8 @@ def fields_for_route(
     """Return the request fields as `model`, the class of `route`'s protocol, accepts them."""
     fields = dict(fields)
     if answer_schema := fields.pop("answer_schema", None):
-        fields.update(_structured_output_fields(route, answer_schema))
-    _spell_out_tool_choice(fields)
+        fields.update(_best_method_fields(route, answer_schema))
+    _convert_anthropic_choice(fields)
     protocol = PROTOCOLS[route.endpoint.protocol]
     fields = {**apply_quirks(cast("RequestFields", fields), route.quirks, protocol)}
     tools = fields.pop("tools", None)
@@ -67,8 +67,8 @@ def fields_for_route(
     return {**fields, **_bound_tool_fields(model, tools, tool_fields)}
 
 
-def _structured_output_fields(route: Route, answer_schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Request structured output in the best way the route supports; unknown counts as supported."""
+def _best_method_fields(route: Route, answer_schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the best method that the route is not known to lack."""
     schema, strict = answer_schema["schema"], answer_schema["strict"]
     model_info, quirks = route.model_info, route.quirks
     if model_info.structured is not False and quirks.response_format == "json_schema":
@@ -79,8 +79,8 @@ def _structured_output_fields(route: Route, answer_schema: Mapping[str, Any]) ->
     return {"response_format": response_format(schema, "json_mode", None)}
 
 
-def _spell_out_tool_choice(fields: dict[str, Any]) -> None:
-    """Replace a `tool_choice` in Anthropic's form by OpenAI's fields."""
+def _convert_anthropic_choice(fields: dict[str, Any]) -> None:
+    """Replace a `tool_choice` in Anthropic's form with OpenAI's fields, in place."""
     choice = fields.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") in _ANTHROPIC_CHOICES:
         fields["tool_choice"] = choice.get("name", choice["type"])
@@ -91,7 +91,7 @@ def _spell_out_tool_choice(fields: dict[str, Any]) -> None:
 def _bound_tool_fields(
     model: BaseChatModel, tools: Iterable[Any], tool_fields: dict[str, Any]
 ) -> Mapping[str, Any]:
-    """Return what `model.bind_tools` makes of the tools."""
+    """Return the request fields that `model.bind_tools` creates for the tools."""
     binding: Any = model.bind_tools([_without_extras(tool) for tool in tools], **tool_fields)
     _restore_extras(model, tools, binding.kwargs.get("tools", ()))
     bound: Mapping[str, Any] = binding.kwargs
@@ -107,7 +107,7 @@ def _without_extras(tool: Any) -> Any:
 def _restore_extras(
     model: BaseChatModel, tools: Iterable[Any], bound_tools: Iterable[dict[str, Any]]
 ) -> None:
-    """Add to the bound tools those of their extras that the class of `model` understands."""
+    """Add the extras that the class of `model` supports to the bound tools, in place."""
     supported: frozenset[str] = getattr(model, "tool_extras", frozenset())
     if not supported:
         return

@@ -141,7 +141,7 @@ async def test_truncated_arguments_make_no_tool_call(
     cut = {"name": "send", "arguments": json.dumps(CALL["arguments"])[:-9]}
     pair.plays(Reply("", tool_calls=(cut,), argument_chunks=3, finish_reason=finish_reason))
     if mode.endswith("stream"):  # the chunks were yielded; LangChain completes their JSON silently
-        with pytest.raises(StreamInterrupted, match="a tool call's arguments are cut short") as cut:
+        with pytest.raises(StreamInterrupted, match="a tool call's arguments are truncated") as cut:
             await ask(pair.model(), "Hi")
         answer = cut.value.partial
     else:
