@@ -1,6 +1,6 @@
 """Anthropic's Messages API, through langchain-anthropic's `ChatAnthropic`.
 
-Removed from it: retries, the LangSmith gateway, and what its SDK reads from the environment
+The subclass removes retries, the LangSmith gateway, and what the SDK reads from the environment
 (`ANTHROPIC_AUTH_TOKEN`, a profile, a base URL, custom headers).
 """
 
@@ -52,7 +52,7 @@ class AnthropicRoute(RouteModel, ChatAnthropic):
     )
 
     @property
-    def _client(self) -> Any:  # the base would create one, and hold a key itself
+    def _client(self) -> Any:  # the base would create one that holds the key
         return self.sdk
 
     _async_client = _client
@@ -69,7 +69,7 @@ class AnthropicRoute(RouteModel, ChatAnthropic):
             params["timeout"] = anthropic.Timeout(**timeout_options(seconds))
         choice = params.get("tool_choice")
         if isinstance(choice, dict) and choice.get("type") == "none":
-            choice.pop("disable_parallel_tool_use", None)  # rejected where nothing is called
+            choice.pop("disable_parallel_tool_use", None)  # rejected with this choice
         return params
 
     def _format_output(self, data: Any, **kwargs: Any) -> ChatResult:
@@ -119,5 +119,5 @@ def _sdk_options(access: Access) -> dict[str, Any]:
 
 def _ignore_environment(sdk: Sdk) -> Sdk:
     """Undo what the SDK took from ANTHROPIC_CUSTOM_HEADERS."""
-    sdk._custom_headers = {}  # noqa: SLF001 - the SDK has no public way; a test watches the wire
+    sdk._custom_headers = {}  # noqa: SLF001 - there is no public way; a test checks the wire
     return sdk

@@ -1,19 +1,19 @@
 """The translation of neutral requests for a vendor's own chat model class.
 
-A request keeps OpenAI's words until a route is tried. A protocol's class puts `RouteModel` before
-the vendor's class and declares how that class differs:
+A request stays in OpenAI's form until a route is tried. The class of a protocol derives from
+`RouteModel` and then from the vendor's class, and declares how the vendor's class differs:
 
-* `param_aliases`: parameters with another name.
-* `unsupported_params`: parameters that are left out.
+* `param_aliases`: parameters that have another name there.
+* `unsupported_params`: parameters to leave out.
 * `tool_extras`: keys that a tool may have besides its name and schema.
-* `_translate_params`: any other difference. A JSON schema always arrives there as
-  `json_schema`, also when the request was for JSON mode.
-* `_translate_tool_choice`: the choice of a tool; `None` leaves it out.
-* `_has_tool_choice`: which choices exist. Without `tool`, only the named tool is sent and
-  `any` is chosen; without `any`, the choice is `auto`; without `none`, no tools are sent.
-* `_bind_translated_tools`: how tools are bound, where the vendor's class does it badly.
+* `_translate_params`: any other difference. It receives every JSON schema as `json_schema`, even if
+  the request was for JSON mode.
+* `_translate_tool_choice`: the tool choice; `None` leaves it out.
+* `_has_tool_choice`: which choices exist. Without `tool`, only the named tool is sent, with the
+  choice `any`; without `any`, the choice is `auto`; without `none`, no tools are sent.
+* `_bind_translated_tools`: how tools are bound, where the vendor's class gets it wrong.
 
-The provider's quirks have been applied before, to the neutral request (`quirks.apply_quirks`).
+The provider's quirks have already been applied to the neutral request (`quirks.apply_quirks`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Params", "RouteModel", "message_chunk", "token_usage"]
 
 Params = dict[str, Any]
-"""Keyword arguments of a chat model's call: request parameters by name."""
+"""Request parameters by name: the keyword arguments of a chat model's call."""
 
 _CALL_ARGUMENTS = ("messages", "stop", "run_manager")
 """Arguments of `_generate` and `_stream` that are not request parameters."""
@@ -96,8 +96,8 @@ class RouteModel(BaseChatModel):
     def _translate(self, arguments: Params) -> Params:
         """Return the arguments of a call with its request parameters translated.
 
-        Names in `without` are parameters that the provider rejected earlier, so they are the
-        provider's own names as often as OpenAI's; both are left out.
+        `without` lists parameters that the provider rejected earlier, under its own name or
+        OpenAI's; both are left out.
         """
         call = {name: arguments[name] for name in _CALL_ARGUMENTS if name in arguments}
         rejected = frozenset(arguments.get("without", ()))
@@ -112,7 +112,7 @@ class RouteModel(BaseChatModel):
             params["response_format"] = response_format(schema, "json_schema", None)
         return {**call, **self._translate_params(params)}
 
-    # In `super()`, the vendor's class comes next, not the abstract base.
+    # `super()` is the vendor's class, not the abstract base.
 
     def _generate(self, *args: Any, **arguments: Any) -> ChatResult:
         return super()._generate(*args, **self._translate(arguments))  # type: ignore[safe-super]
@@ -128,12 +128,12 @@ class RouteModel(BaseChatModel):
 
 
 def message_chunk(**message: Any) -> ChatGenerationChunk:
-    """Return a stream's chunk with a message of these fields."""
+    """Return a chunk of a stream whose message has these fields."""
     return ChatGenerationChunk(message=AIMessageChunk(**message))
 
 
 def token_usage(prompt: int, answer: int) -> UsageMetadata:
-    """Return LangChain's record of the tokens of a prompt and its answer."""
+    """Return the numbers of tokens in LangChain's form."""
     return UsageMetadata(input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer)
 
 

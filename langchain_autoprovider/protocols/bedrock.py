@@ -1,9 +1,9 @@
 """Amazon Bedrock's Converse API, through langchain-aws's `ChatBedrockConverse`.
 
-The vendor's class gets a client of ours instead of boto's. The key is a bearer token, so nothing
-is signed, and nothing that boto reads from its surroundings (profiles, `AWS_ENDPOINT_URL`,
-credentials of other services) has an effect. The two calls that the class makes are JSON over
-HTTP, and a stream of events that botocore's own decoder reads.
+The vendor's class is given a small client instead of boto's. The key is a bearer token, so requests
+are not signed, and nothing that boto reads from its environment (profiles, `AWS_ENDPOINT_URL`,
+credentials of other services) has an effect. The class makes two calls: one returns JSON, the other
+a stream of events, which botocore's decoder reads.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["CONNECTOR", "BedrockRoute"]
 
 _BASE64_KEYS = frozenset({"bytes", "redactedContent"})
-"""Keys of an answer whose text is base64."""
+"""Keys of an answer whose values are base64."""
 
 
 class BedrockRoute(RouteModel, ChatBedrockConverse):
@@ -57,8 +57,8 @@ class BedrockRoute(RouteModel, ChatBedrockConverse):
             params.pop("response_format", None)  # there is no JSON mode without a schema
         return params
 
-    # The vendor's class makes asynchronous calls in threads, through the synchronous methods;
-    # these translate the parameters, so the asynchronous ones must not.
+    # The vendor's class runs asynchronous calls in threads, through the synchronous methods. Those
+    # translate the parameters, so the asynchronous methods must not.
 
     def _generate(self, *args: Any, timeout: float | None = None, **arguments: Any) -> ChatResult:
         return super(BedrockRoute, self._with_timeout(timeout))._generate(*args, **arguments)
@@ -72,7 +72,7 @@ class BedrockRoute(RouteModel, ChatBedrockConverse):
         if self.disable_streaming == "tool_calling" and arguments.get("tools"):
             yield result_as_chunk(self._generate(*args, timeout=timeout, **arguments))
         else:
-            # The connection is closed with `self`, which this generator keeps.
+            # Keep `self` alive while streaming: its connection is closed with it.
             yield from super(BedrockRoute, self._with_timeout(timeout))._stream(*args, **arguments)
 
     def _astream(self, *args: Any, **arguments: Any) -> AsyncIterator[ChatGenerationChunk]:
@@ -84,20 +84,20 @@ class BedrockRoute(RouteModel, ChatBedrockConverse):
         return self.model_copy(update={"client": self.client.with_timeout(seconds)})
 
 
-class _Client:
-    """The part of boto's client that `ChatBedrockConverse` uses."""
+class _ConverseClient:
+    """Replaces the part of boto's client that `ChatBedrockConverse` uses."""
 
     def __init__(self, http: httpx.Client, timeout: httpx.Timeout) -> None:
         self._http = http
         self._timeout = timeout
 
-    def with_timeout(self, seconds: float) -> _Client:
+    def with_timeout(self, seconds: float) -> _ConverseClient:
         """Return this client with another timeout."""
-        return _Client(self._http, httpx.Timeout(**timeout_options(seconds)))
+        return _ConverseClient(self._http, httpx.Timeout(**timeout_options(seconds)))
 
     def converse(self, **request: Any) -> dict[str, Any]:
         """Return a whole answer, as boto does."""
-        response = self._http.send(self._request("converse", request))
+        response = self._http.send(self._build_request("converse", request))
         response.raise_for_status()
         answer = json.loads(response.content, object_hook=_decode_base64)
         if not isinstance(answer, dict) or "output" not in answer:
@@ -107,13 +107,13 @@ class _Client:
 
     def converse_stream(self, **request: Any) -> dict[str, Any]:
         """Return an answer as a stream of events, as boto does."""
-        response = self._http.send(self._request("converse-stream", request), stream=True)
+        response = self._http.send(self._build_request("converse-stream", request), stream=True)
         if not response.is_success:
             response.read()
             response.raise_for_status()
-        return {"stream": _read_events(response)}
+        return {"stream": _read_event_stream(response)}
 
-    def _request(self, call: str, request: dict[str, Any]) -> httpx.Request:
+    def _build_request(self, call: str, request: dict[str, Any]) -> httpx.Request:
         model_id = quote(request.pop("modelId"), safe="")
         return self._http.build_request(
             "POST",
@@ -125,7 +125,7 @@ class _Client:
 
 
 def _build(route: Route, access: Access, http: httpx.Client) -> BedrockRoute:
-    client = _Client(http, httpx.Timeout(**timeout_options()))
+    client = _ConverseClient(http, httpx.Timeout(**timeout_options()))
     settings: dict[str, Any] = {
         "model": route.model_id,
         "client": client,
@@ -137,7 +137,7 @@ def _build(route: Route, access: Access, http: httpx.Client) -> BedrockRoute:
         ),
     }
     model = BedrockRoute(**settings)
-    if model.disable_streaming is True:  # the base's default for every model it does not know
+    if model.disable_streaming is True:  # the base's default for unknown models
         model.disable_streaming = False
     return model
 
@@ -145,7 +145,7 @@ def _build(route: Route, access: Access, http: httpx.Client) -> BedrockRoute:
 CONNECTOR = Connector(build=_build, abuild=None, options=bearer_options)
 
 
-def _read_events(response: httpx.Response) -> Iterator[dict[str, Any]]:
+def _read_event_stream(response: httpx.Response) -> Iterator[dict[str, Any]]:
     """Yield the events of a stream, as boto's parser does.
 
     Raises:
@@ -186,5 +186,5 @@ def _encode_base64(value: Any) -> str:
     """
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode()
-    msg = f"{type(value).__name__} cannot be sent as JSON"
+    msg = f"{type(value).__name__!r} cannot be sent as JSON"
     raise TypeError(msg)

@@ -1,11 +1,11 @@
 """Cohere's own protocol, through langchain-cohere's `ChatCohere`.
 
-Tools are sent in OpenAI's form: the vendor's class takes it apart and loses nested schemas.
-Streams are read here: the vendor's class doubles the arguments of a tool call and gives it a new
-id with every chunk.
+Tools are sent in OpenAI's form, because the vendor's class would lose nested schemas. Streams are
+read here, because the vendor's class duplicates the arguments of a tool call and gives it a new id
+in every chunk.
 
-Removed from it: retries, and what it and its SDK read from the environment (`COHERE_API_KEY`,
-`CO_API_KEY`, `CO_API_URL`).
+The subclass removes retries, and what the base and its SDK read from the environment
+(`COHERE_API_KEY`, `CO_API_KEY`, `CO_API_URL`).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class CohereRoute(RouteModel, ChatCohere):
         **arguments: Any,
     ) -> Iterator[ChatGenerationChunk]:
         reader = _EventReader()
-        request = self._request(messages, stop, arguments)
+        request = self._chat_request(messages, stop, arguments)
         with closing(self.client.v2.chat_stream(**request)) as events:
             for event in events:
                 if (chunk := reader.chunk_for(event)) is not None:
@@ -114,13 +114,13 @@ class CohereRoute(RouteModel, ChatCohere):
         **arguments: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         reader = _EventReader()
-        request = self._request(messages, stop, arguments)
+        request = self._chat_request(messages, stop, arguments)
         async with aclosing(self.async_client.v2.chat_stream(**request)) as events:
             async for event in events:
                 if (chunk := reader.chunk_for(event)) is not None:
                     yield chunk
 
-    def _request(
+    def _chat_request(
         self, messages: list[BaseMessage], stop: list[str] | None, arguments: Params
     ) -> Params:
         request: Params = get_cohere_chat_request_v2(
@@ -130,7 +130,7 @@ class CohereRoute(RouteModel, ChatCohere):
 
 
 class _EventReader:
-    """Turns the events of one stream into chunks, in the shape of `ChatCohere`'s answers."""
+    """Turns the events of one stream into chunks that have the form of `ChatCohere`'s answers."""
 
     def __init__(self) -> None:
         self._has_reasoning = False

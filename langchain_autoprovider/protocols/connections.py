@@ -1,9 +1,9 @@
 """The open connections of this process: one chat model per route and key.
 
-* A protocol's module is imported when its first route is called. `table.PROTOCOLS` names it, and
-  the extra that installs what it needs.
-* Connections have no request settings, so all `AutoChatModel`s of a process share them. An
-  asynchronous connection belongs to one event loop. Loops are referenced weakly, since their
+* The module of a protocol is imported when its first route is called. `table.PROTOCOLS` names the
+  module and the extra that installs its dependencies.
+* Connections have no request settings, so all `AutoChatModel`s of a process share them.
+* An asynchronous connection belongs to one event loop. Loops are referenced weakly, because their
   ids are reused.
 * A forked child starts without connections: two processes must not read one socket.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["aconnect", "connect", "connector_for", "plain_client", "unsupported_protocols"]
 
 MAX_CONNECTIONS = 256
-"""Connections kept per process and per event loop. A service with one key per user has many."""
+"""Connections to keep, per process and per event loop. One key per user needs many."""
 
 ConnectionKey = tuple[object, ...]
 T = TypeVar("T")
@@ -43,7 +43,7 @@ _loop_connections: WeakKeyDictionary[
 ] = WeakKeyDictionary()
 _lock = threading.Lock()
 _loaded: set[str] = set()
-"""Protocols whose modules were imported for an event loop."""
+"""Protocols whose modules have been imported for asynchronous calls."""
 
 
 def connector_for(route: Route) -> Connector:
@@ -56,8 +56,8 @@ def connector_for(route: Route) -> Connector:
 async def _aconnector_for(route: Route, access: Access) -> Connector:
     """Return the connector of a route's protocol without blocking the event loop.
 
-    The first import of an SDK reads files for up to a second, and SDKs import more when they
-    make their first client. So a thread imports it and makes a client that is thrown away.
+    The first import of an SDK can take a second, and SDKs import more when their first client is
+    created. So a thread imports the SDK and creates a client that is thrown away.
     """
     name = route.endpoint.protocol
     if name not in _loaded:
@@ -67,7 +67,7 @@ async def _aconnector_for(route: Route, access: Access) -> Connector:
 
 
 def unsupported_protocols(registry: Registry) -> dict[str, str]:
-    """Return the registry's protocols that cannot be used here, each with what to do."""
+    """Return the registry's protocols that cannot be used here, each with the reason."""
     return {name: reason for name in registry.protocols if (reason := _why_unsupported(name))}
 
 
@@ -96,7 +96,7 @@ def connect(route: Route, access: Access) -> BaseChatModel:
     key = _connection_key(route, access)
     if (model := _connections.get(key)) is None:
         connector = connector_for(route)
-        with _lock:  # of threads that arrive together, one connects
+        with _lock:  # if threads arrive together, only one connects
             if (model := _connections.get(key)) is None:
                 model = connector.connect(route, access)
                 _store(_connections, key, model)
@@ -115,14 +115,14 @@ async def aconnect(route: Route, access: Access) -> BaseChatModel:
 
 
 def _connection_key(route: Route, access: Access) -> ConnectionKey:
-    """Return what tells connections apart. A route computes its hash once."""
+    """Return the key of a route's connection. It is cheap: a route computes its hash once."""
     return (route, access.base_url, access.key.fingerprint if access.key else None, access.state)
 
 
 def _store(connections: dict[ConnectionKey, T], key: ConnectionKey, connection: T) -> None:
-    """Add a connection, and drop the oldest if there are too many.
+    """Add a connection, and drop the oldest one if there are too many.
 
-    A dropped connection closes when the last call that uses it ends.
+    A dropped connection is closed when the last call that uses it ends.
     """
     connections[key] = connection
     if len(connections) > MAX_CONNECTIONS:
@@ -130,7 +130,7 @@ def _store(connections: dict[ConnectionKey, T], key: ConnectionKey, connection: 
 
 
 def _forget_connections() -> None:
-    global _lock  # noqa: PLW0603 - a thread that does not exist in the child may hold the parent's
+    global _lock  # noqa: PLW0603 - a thread of the parent may hold the old one
     _lock = threading.Lock()
     _connections.clear()
     _loop_connections.clear()

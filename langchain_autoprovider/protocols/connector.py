@@ -1,4 +1,4 @@
-"""How a protocol's module opens the chat models of its routes: one `Connector` each."""
+"""`Connector`: how the module of a protocol opens the chat models of its routes."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def _no_plain_client(_: Route, __: Access) -> None:
 
 
 class Connector(Struct, frozen=True, kw_only=True):
-    """Opens connections in one protocol. A protocol's module has one, named `CONNECTOR`.
+    """Opens connections in one protocol. The protocol's module has one, named `CONNECTOR`.
 
-    The connector makes the HTTP client of a route, installs its hooks and closes it: the
-    synchronous client with its chat model, the asynchronous one with its event loop.
+    It creates the HTTP client of a route, installs its hooks and closes it: a synchronous client
+    together with its chat model, an asynchronous one together with its event loop.
 
     Attributes:
-        build: Return the chat model of a route over an HTTP client.
+        build: Returns the chat model of a route, given an HTTP client.
         abuild: The same for an asynchronous client. `None` if the vendor's class makes its
-            asynchronous calls in threads; then they use the model of `build`.
+            asynchronous calls in threads; those use the model of `build`.
         http_client: The class of the HTTP client, as the vendor's SDK expects it.
-        async_http_client: The class of the asynchronous one.
-        options: Arguments of the client besides those that all routes share.
-        plain_client: Return OpenAI's own client for a route, or `None` if the endpoint has no
-            OpenAI-compatible chat completions; then `openai_facade` stands in.
+        async_http_client: The class of the asynchronous HTTP client.
+        options: Returns the client's arguments besides those that all routes share.
+        plain_client: Returns OpenAI's own client for a route, or `None` if the endpoint has no
+            OpenAI-compatible chat completions; then `openai_facade` is used instead.
     """
 
     build: Callable[[Route, Access, Any], BaseChatModel]
@@ -63,7 +63,7 @@ class Connector(Struct, frozen=True, kw_only=True):
         return model
 
     async def aconnect(self, route: Route, access: Access) -> tuple[BaseChatModel, object]:
-        """Return a chat model for the running event loop, and what keeps its client open."""
+        """Return a chat model for the running event loop, and an object that keeps it open."""
         if self.abuild is None:
             return self.connect(route, access), None
         http = self.async_http_client(**client_options(access), **self.options(access))

@@ -1,8 +1,8 @@
 """Gemini's own protocol, through langchain-google-genai's `ChatGoogleGenerativeAI`.
 
-Removed from it: retries, the LangSmith gateway, another HTTP library for asynchronous calls, and
-what it and its SDK read from the environment (`GOOGLE_API_KEY`, `GOOGLE_GENAI_USE_VERTEXAI`,
-base URLs, client certificates).
+The subclass removes retries, the LangSmith gateway, another HTTP library for asynchronous calls,
+and what the base and its SDK read from the environment (`GOOGLE_API_KEY`,
+`GOOGLE_GENAI_USE_VERTEXAI`, base URLs, client certificates).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["CONNECTOR", "GoogleRoute"]
 
 _DEFAULT_API_VERSION = "v1beta"
-"""For an endpoint whose URL names no version."""
+"""For an endpoint whose URL has no version."""
 
 
 class GoogleRoute(RouteModel, ChatGoogleGenerativeAI):  # type: ignore[misc] # orders bind_tools' arguments otherwise
@@ -64,7 +64,7 @@ class GoogleRoute(RouteModel, ChatGoogleGenerativeAI):  # type: ignore[misc] # o
 
     @property
     def async_client(self) -> Any:
-        """The SDK's asynchronous client. Its event loop closes it; the base does not."""
+        """The SDK's asynchronous client. Unlike the base's, it is closed with its event loop."""
         return cast("genai.Client", self.client).aio
 
     def _translate_params(self, params: Params) -> Params:
@@ -115,7 +115,9 @@ def _sdk(access: Access, http: httpx.Client, async_http: httpx.AsyncClient) -> g
     return genai.Client(
         vertexai=False,
         api_key=key_or_placeholder(access),
-        debug_config=DebugConfig(client_mode=None),  # else a variable may name another transport
+        debug_config=DebugConfig(
+            client_mode=None
+        ),  # otherwise a variable could select another transport
         http_options=HttpOptions(
             base_url=base_url,
             api_version=version or _DEFAULT_API_VERSION,
@@ -128,10 +130,10 @@ def _sdk(access: Access, http: httpx.Client, async_http: httpx.AsyncClient) -> g
 
 
 def _require_candidates(result: ChatResult) -> ChatResult:
-    """Return an answer that has a finish reason.
+    """Return the answer if it has a finish reason.
 
     Raises:
-        InvalidResponseError: It has none; the error tells whether the prompt was blocked.
+        InvalidResponseError: It has none; the message says whether the prompt was blocked.
     """
     if any((each.generation_info or {}).get("finish_reason") for each in result.generations):
         return result

@@ -1,9 +1,9 @@
 """Mistral's own protocol, through langchain-mistralai's `ChatMistralAI`.
 
-Mistral's endpoint accepts OpenAI's form too, but rejects parameters it does not know and has its
-own rules for conversations. The vendor's class covers both.
+Mistral's endpoint accepts OpenAI's form too, but rejects unknown parameters and has its own rules
+for conversations. The vendor's class handles both.
 
-Removed from it: retries, its default temperature and `top_p`, and what it reads from the
+The subclass removes retries, the default temperature and `top_p`, and what the base reads from the
 environment (`MISTRAL_API_KEY`, `MISTRAL_BASE_URL`).
 """
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
+    from langchain_autoprovider.http.clients import TimeoutOptions
 
 __all__ = ["CONNECTOR", "MistralRoute"]
 
@@ -56,7 +57,7 @@ class MistralRoute(RouteModel, ChatMistralAI):
 
     def completion_with_retry(self, run_manager: Any = None, **body: Any) -> Any:  # noqa: ARG002
         """Send a request once. The base's method has no timeout per call."""
-        timeout = httpx.Timeout(**timeout_options(*_pop_timeout(body)))
+        timeout = httpx.Timeout(**_pop_timeout_options(body))
         if body.get("stream"):
             return self._events(body, timeout)
         response = self.client.post(_PATH, json=body, timeout=timeout)
@@ -71,14 +72,14 @@ class MistralRoute(RouteModel, ChatMistralAI):
                     return
                 yield event.json()
 
-    # The driver bounds asynchronous calls; the base would send `timeout` to the provider.
+    # The driver enforces the timeout of asynchronous calls; the base would send it to the provider.
 
     async def _agenerate(self, *args: Any, **arguments: Any) -> ChatResult:
-        _pop_timeout(arguments)
+        arguments.pop("timeout", None)
         return await super()._agenerate(*args, **arguments)
 
     def _astream(self, *args: Any, **arguments: Any) -> AsyncIterator[ChatGenerationChunk]:
-        _pop_timeout(arguments)
+        arguments.pop("timeout", None)
         return super()._astream(*args, **arguments)
 
     def _create_chat_result(self, response: Any) -> ChatResult:
@@ -108,9 +109,9 @@ def _model(route: Route, **clients: Any) -> MistralRoute:
     return MistralRoute(**settings, **clients)
 
 
-def _pop_timeout(params: dict[str, Any]) -> tuple[float, ...]:
+def _pop_timeout_options(params: dict[str, Any]) -> TimeoutOptions:
     seconds = params.pop("timeout", None)
-    return () if seconds is None else (seconds,)
+    return timeout_options() if seconds is None else timeout_options(seconds)
 
 
 def _raise_for_status(response: httpx.Response) -> None:

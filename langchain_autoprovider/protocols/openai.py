@@ -1,10 +1,10 @@
 """OpenAI's two protocols, in one subclass of langchain-openai's base model.
 
-Added to the base: answers are checked, and reasoning and refusals are kept. Removed from it:
+The subclass checks answers and keeps reasoning and refusals. It removes from the base:
 
-* Retries: the failover engine is the only loop.
-* What the SDK reads from the environment: an organization, a base URL or custom headers that
-  were set for OpenAI must not reach another vendor.
+* Retries: only the failover engine retries.
+* What the SDK reads from the environment: an organization, a base URL or custom headers that are
+  meant for OpenAI must not reach another vendor.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class OpenAIRoute(BaseChatOpenAI):
     replay_reasoning: bool = False
     """Whether the provider expects the reasoning of earlier answers back."""
     model_provider: str = "openai"
-    """The `model_provider` of answers. LangChain chooses by it how to read their content."""
+    """The `model_provider` of answers, which tells LangChain how to read their content."""
 
     @property
     def _llm_type(self) -> str:
@@ -78,8 +78,8 @@ class OpenAIRoute(BaseChatOpenAI):
         if isinstance(seconds := payload.get("timeout"), float):
             payload["timeout"] = openai.Timeout(**timeout_options(seconds))
         if "response_format" in payload:
-            # As a parameter of its own, the base would have the SDK parse the answer, and a
-            # stream's chunks would differ from all others.
+            # If it were a parameter, the base would have the SDK parse the answer, and the chunks
+            # of such a stream would have another form.
             extra = payload.get("extra_body") or {}
             payload["extra_body"] = {**extra, "response_format": payload.pop("response_format")}
         return payload
@@ -134,7 +134,7 @@ def build(
         route: The route.
         access: Its base URL and key.
         http: The HTTP client for the SDK.
-        key: Called before each request for the token to send instead of the key.
+        key: Returns the token to send instead of the key; called before each request.
     """
     sdk = _ignore_environment(openai.OpenAI(http_client=http, **_sdk_options(access, key)))
     return _model(route, root_client=sdk, client=sdk.chat.completions)
@@ -204,8 +204,8 @@ _TRANSLATOR = {"translate_content": _content_blocks, "translate_content_chunk": 
 def _model_provider_of(route: Route) -> str:
     """Return the `model_provider` of a route's answers.
 
-    Where LangChain has a translator for the vendor, it is for the vendor's own protocol, so
-    answers in OpenAI's go by another name.
+    LangChain's translator for a vendor expects the vendor's own protocol. So answers that such a
+    vendor sends in OpenAI's protocol get another name.
     """
     if route.endpoint.protocol == _RESPONSES or route.provider == "openai":
         return "openai"
@@ -226,12 +226,12 @@ def _ignore_environment(sdk: Sdk) -> Sdk:
     """Undo what the SDK took from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS."""
     sdk.organization = None
     sdk.project = None
-    sdk._custom_headers = {}  # noqa: SLF001 - the SDK has no public way; a test watches the wire
+    sdk._custom_headers = {}  # noqa: SLF001 - there is no public way; a test checks the wire
     return sdk
 
 
 def _fault_in(body: dict[str, Any] | str) -> str | None:
-    """Return why the body of an HTTP 200 is not a usable answer, or `None` if it is one."""
+    """Return why the body of an HTTP 200 is not a usable answer, or `None` if it is."""
     if isinstance(body, str):
         return f"expected JSON, got {' '.join(body[:200].split())!r}"
     if error := body.get("error"):
@@ -245,7 +245,7 @@ def _fault_in(body: dict[str, Any] | str) -> str | None:
 
 
 def _keep_reasoning_and_refusal(part: dict[str, Any] | None, message: BaseMessage) -> None:
-    """Keep what the base class drops: reasoning, under either name, and a streamed refusal."""
+    """Keep what the base class drops: reasoning, under both names, and a streamed refusal."""
     part = part or {}
     reasoning = part.get("reasoning_content") or part.get("reasoning")
     for name, text in (("reasoning_content", reasoning), ("refusal", part.get("refusal"))):
@@ -265,9 +265,9 @@ def _add_reasoning(messages: list[BaseMessage], payload: Params) -> None:
 
 
 def _without_rejected(payload: Params, rejected: Collection[str]) -> Params:
-    """Leave out parameters that the provider rejected earlier.
+    """Return the payload without the parameters that the provider rejected earlier.
 
-    If the limit of the answer's length is one of them, its other name is tried.
+    If one of them limits the answer's length, the other name of that parameter is tried.
     """
     kept = {name: value for name, value in payload.items() if name not in rejected}
     limit = next((payload[name] for name in MAX_TOKENS_FIELDS if name in payload), None)

@@ -1,4 +1,4 @@
-"""OpenAI's `chat.completions.create` over endpoints that do not have it."""
+"""OpenAI's `chat.completions.create` for endpoints that do not have it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Completions:
     ) -> ChatCompletion | Iterator[ChatCompletionChunk]:
         """Return a completion, or with `stream=True` an iterator of its chunks.
 
-        Takes the parameters of OpenAI's method that the route's own protocol has.
+        Accepts the parameters of OpenAI's method that the route's protocol supports.
         """
         request = cast("RequestFields", {**params, "messages": convert_to_messages(messages)})
         fields: dict[str, Any] = {**apply_quirks(request, self._quirks, self._protocol)}

@@ -1,11 +1,11 @@
-"""The declared differences of a provider, applied to a request while it is still neutral.
+"""A provider's declared differences from its protocol, applied to the neutral request.
 
-* Every protocol's class gets its requests from here, so a quirk means the same in all of them.
+* Requests of every protocol pass through here, so a quirk means the same in all of them.
 * `RULES` has one rule for each field of `Quirks` that concerns a request. `ELSEWHERE` names the
   fields that concern the conversation; `messages.message_format` applies those.
-* Only the rules that a route needs are run: those whose quirk differs from its default.
-* Rules run in the order of the table. Each returns a request; none modifies its argument.
-* Where JSON cannot be demanded by a parameter, the system message asks for it in words.
+* Only the rules whose quirk differs from its default run, in the order of the table. Each returns a
+  request; none modifies its argument.
+* Where no parameter can require JSON, the system message asks for it in words.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ __all__ = ["ELSEWHERE", "MAX_TOKENS_FIELDS", "RULES", "RequestFields", "apply_qu
 class RequestFields(TypedDict, total=False):
     """A neutral request: LangChain's messages, and parameters under OpenAI's names.
 
-    These are the fields that this package reads. A caller may add others, such as `top_p`;
-    they travel on unchanged.
+    This package reads these fields. Others that a caller adds, such as `top_p`, pass through
+    unchanged.
     """
 
     messages: list[BaseMessage]
@@ -54,7 +54,7 @@ ELSEWHERE = frozenset({"single_system", "tool_call_ids", "replay_reasoning"})
 """Quirks of the conversation, not of a request's parameters."""
 
 MAX_TOKENS_FIELDS = ("max_tokens", "max_completion_tokens")
-"""The two names of the parameter that limits an answer's length."""
+"""Both names of the parameter that limits the length of an answer."""
 
 _NO_QUIRKS = Quirks()
 _TYPES_WITH_ROLES = frozenset({"system", "chat", "SystemMessageChunk", "ChatMessageChunk"})
@@ -89,7 +89,7 @@ def _response_format(fields: RequestFields, quirks: Quirks) -> RequestFields:
     dropped = "response_format" in quirks.drop_params
     supported = "none" if dropped else quirks.response_format
     if supported == "none":
-        return _ask_for_json(_without(fields, ["response_format"]), schema)
+        return _ask_for_json(_without_fields(fields, ["response_format"]), schema)
     if request["type"] == "json_schema" and supported == "json_schema":
         return fields
     if schema is not None and quirks.schema_with_json_object:
@@ -104,16 +104,16 @@ def _max_tokens_field(fields: RequestFields, quirks: Quirks) -> RequestFields:
     if not present or present == [quirks.max_tokens_field]:
         return fields
     limit = cast("Mapping[str, Any]", fields)[present[0]]
-    others = _without(fields, MAX_TOKENS_FIELDS)
+    others = _without_fields(fields, MAX_TOKENS_FIELDS)
     return cast("RequestFields", {**others, quirks.max_tokens_field: limit})
 
 
 def _drop_params(fields: RequestFields, quirks: Quirks) -> RequestFields:
-    return _without(fields, quirks.drop_params)
+    return _without_fields(fields, quirks.drop_params)
 
 
 def _stream_usage(fields: RequestFields, _: Quirks) -> RequestFields:
-    return _without(fields, ["stream_options"])
+    return _without_fields(fields, ["stream_options"])
 
 
 def _tool_choice(fields: RequestFields, quirks: Quirks) -> RequestFields:
@@ -127,7 +127,7 @@ def _tool_choice(fields: RequestFields, quirks: Quirks) -> RequestFields:
         "none": True,
     }
     tools, choice = limit_tool_choice(fields.get("tools", []), choice, supported.__getitem__)
-    limited: RequestFields = {**_without(fields, ["tool_choice"]), "tools": tools}
+    limited: RequestFields = {**_without_fields(fields, ["tool_choice"]), "tools": tools}
     if choice is not None:
         limited["tool_choice"] = choice
     return limited
@@ -154,7 +154,7 @@ def _max_n(fields: RequestFields, quirks: Quirks) -> RequestFields:
     limit = quirks.max_n or 1
     if (fields.get("n") or 0) <= limit:
         return fields
-    return {**fields, "n": limit} if limit > 1 else _without(fields, ["n"])
+    return {**fields, "n": limit} if limit > 1 else _without_fields(fields, ["n"])
 
 
 RULES: Mapping[str, Rule] = {
@@ -173,7 +173,7 @@ RULES: Mapping[str, Rule] = {
 """The rule of each field of `Quirks`, in the order they run."""
 
 
-def _without(fields: RequestFields, names: Iterable[str]) -> RequestFields:
+def _without_fields(fields: RequestFields, names: Iterable[str]) -> RequestFields:
     if fields.keys().isdisjoint(names):
         return fields
     return cast("RequestFields", {name: fields[name] for name in fields if name not in names})  # type: ignore[literal-required] # of callers' own fields, too

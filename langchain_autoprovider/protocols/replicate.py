@@ -1,11 +1,11 @@
 """Replicate's predictions: a job is created, then awaited or streamed.
 
-There are no conversations and no tools. Messages become one prompt, and system messages a field
-beside it. Each model names its own input fields; those sent here have the names that language
-models on Replicate share.
+There are no conversations and no tools. Messages become one prompt, and system messages a separate
+field. Input fields differ between models; those sent here are common to language models on
+Replicate.
 
-A prediction is streamed from a secret URL on another host. The key is not sent there: the URL
-alone opens the stream.
+A prediction is streamed from a secret URL on another host. The key is not sent there: the stream
+needs only the URL.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ __all__ = ["CONNECTOR", "ReplicateRoute"]
 
 POLL_INTERVAL_S = 0.5
 MAX_WAIT_S = 60
-"""Seconds for which a request may wait for its prediction; Replicate allows no more."""
+"""The longest that Replicate lets a request wait for its prediction, in seconds."""
 
 _UNFINISHED = frozenset({"starting", "processing"})
 _SPEAKERS = {"human": "User", "ai": "Assistant", "tool": "Tool"}
 
 
 class ReplicateRoute(RouteModel):
-    """The chat model of one route, over two HTTP clients of which the first holds the key."""
+    """The chat model of one route, over two HTTP clients; only the first holds the key."""
 
     model: str
     http: Any = Field(exclude=True, repr=False)
-    """Calls the API."""
+    """The client for the API, with the key."""
     stream_http: Any = Field(exclude=True, repr=False)
-    """Reads streams."""
+    """The client for streams, without a key."""
 
     param_aliases: ClassVar[Mapping[str, str]] = {"max_completion_tokens": "max_tokens"}
     unsupported_params: ClassVar[frozenset[str]] = frozenset(
@@ -113,7 +113,7 @@ class ReplicateRoute(RouteModel):
             if not response.is_success:
                 response.read()
                 response.raise_for_status()
-            for event, data in _read_events(response.iter_lines()):
+            for event, data in _read_server_sent_events(response.iter_lines()):
                 if event == "output":
                     yield message_chunk(content=data)
                 elif event == "done":
@@ -122,7 +122,8 @@ class ReplicateRoute(RouteModel):
                 elif event == "error":
                     _raise_failed(data)
 
-    # Asynchronous calls run in threads, through the synchronous methods, which translate.
+    # langchain-core runs asynchronous calls in threads, through the synchronous methods. Those
+    # translate the parameters, so the asynchronous methods must not.
 
     async def _agenerate(self, *args: Any, **arguments: Any) -> ChatResult:
         return await super(RouteModel, self)._agenerate(*args, **arguments)
@@ -184,7 +185,7 @@ CONNECTOR = Connector(build=_build, abuild=None, options=bearer_options)
 def _prediction_input(
     messages: Sequence[BaseMessage], stop: list[str] | None, params: Params
 ) -> Params:
-    """Return a prediction's input: a single message as it is, a conversation with speakers."""
+    """Return a prediction's input. With several messages, the prompt names the speakers."""
     system = "\n\n".join(m.text for m in messages if isinstance(m, SystemMessage))
     turns = [m for m in messages if not isinstance(m, SystemMessage)]
     lines = [f"{_SPEAKERS.get(m.type, m.type)}: {m.text}" for m in turns]
@@ -231,7 +232,7 @@ def _usage(prediction: dict[str, Any]) -> UsageMetadata | None:
     return None if prompt is None or answer is None else token_usage(prompt, answer)
 
 
-def _read_events(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
+def _read_server_sent_events(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
     """Yield the name and data of server-sent events."""
     event, data = "message", []
     for line in lines:

@@ -18,8 +18,8 @@ def response_format(
 ) -> dict[str, Any]:
     """Return OpenAI's parameter for a JSON schema.
 
-    With `json_mode` the schema is included for the providers that read it there; it is removed
-    for the others (`quirks`).
+    With `json_mode`, the schema is included for providers that read it there; `quirks` removes it
+    for the others.
     """
     if method == "json_mode":
         return {"type": "json_object", "schema": spec}

@@ -1,7 +1,7 @@
-"""Everything known about each protocol, as one value per protocol.
+"""All facts about each protocol, as one value per protocol.
 
 To add a protocol, write its module and add one row to `PROTOCOLS`. No field of `Protocol` has a
-default, so a row that leaves a fact out fails at import. Whatever depends on the protocol of a
+default, so a row that omits a fact fails at import. Everything that depends on the protocol of a
 route reads this table: connections, planning, history, quirks, streaming, `autoprovider registry
 verify` and the registry builder.
 """
@@ -28,22 +28,21 @@ ToolVendor = Literal["anthropic", "google", "openai"]
 
 
 class Protocol(Struct, frozen=True, kw_only=True):
-    """What is known about one protocol.
+    """The facts about one protocol.
 
     Attributes:
-        module: The module in `langchain_autoprovider.protocols` whose `CONNECTOR` opens its
-            chat models.
-        package: The package to import for it, or `None` if autoprovider itself requires it.
+        module: The module in `langchain_autoprovider.protocols` whose `CONNECTOR` opens chat
+            models.
+        package: The package that the module imports, or `None` if autoprovider requires it.
         extra: The extra of autoprovider that installs `package`.
-        model_listing: How to request the list of a provider's models; `None` if there is no
-            such list, or none that an API key opens.
-        builtin_tools: The vendor whose built-in tools, such as a web search, requests in this
-            protocol can name.
-        embeddings: Whether its endpoints serve OpenAI's `/embeddings` as well.
-        no_urls_for: Kinds of content blocks that cannot be sent as a URL, only as data.
-        json_mode_takes_schema: Whether a request for JSON may include a schema without
-            demanding that the answer match it exactly. Otherwise the schema is left out.
-        finish_reasons: Where answers say why they ended, and in which words.
+        model_listing: How to request a provider's list of models; `None` if there is no list
+            that an API key can read.
+        builtin_tools: The vendor whose built-in tools, such as web search, a request can use.
+        embeddings: Whether endpoints also serve OpenAI's `/embeddings`.
+        no_urls_for: Types of content blocks that must be sent as data, not as a URL.
+        json_mode_takes_schema: Whether a request in JSON mode may include a schema that the
+            answer need not match exactly. Otherwise the schema is left out.
+        finish_reasons: How answers say why they ended.
         message_format: What a conversation may contain.
     """
 
@@ -307,5 +306,5 @@ PROTOCOLS: Mapping[str, Protocol] = {
 
 @lru_cache(maxsize=1024)
 def message_format_of(protocol: str, kind: Kind, quirks: Quirks) -> MessageFormat:
-    """Return what a route accepts in a conversation: its protocol's format, and its quirks."""
+    """Return what a route accepts in a conversation: its protocol's format, plus its quirks."""
     return adjust_format(PROTOCOLS[protocol].message_format, kind, quirks)

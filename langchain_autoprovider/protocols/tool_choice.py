@@ -1,4 +1,4 @@
-"""The choice of a tool, in every form that is in use, and what a route supports of it."""
+"""Tool choices: one form for all in use, limited to what a route supports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["ChoiceKind", "limit_tool_choice", "normalize_tool_choice"]
 
 ChoiceKind = Literal["auto", "any", "none", "tool"]
-"""`any` demands a call of some tool, `tool` a call of a named one."""
+"""`any` requires a call of some tool, `tool` a call of a named one."""
 
 _SYNONYMS = {"required": "any", "True": "any", "False": None, "": None}
 
@@ -29,11 +29,10 @@ def normalize_tool_choice(tool_choice: Any) -> str | None:
 def limit_tool_choice(
     tools: list[Any], choice: str | None, supports: Callable[[ChoiceKind], bool]
 ) -> tuple[list[Any], str | None]:
-    """Return the tools to send and the choice among them, within what is supported.
+    """Return the tools to send and the tool choice, limited to what is supported.
 
-    A tool that cannot be demanded by name is sent alone, and any tool is demanded. Where no
-    call can be demanded at all, the model decides. Where calls cannot be forbidden, no tools
-    are sent.
+    If a tool cannot be required by name, only that tool is sent, and some call is required. If no
+    call can be required, the model decides. If calls cannot be forbidden, no tools are sent.
     """
     if choice not in {None, "auto", "any", "none"} and not (supports("tool") and supports("any")):
         named = [tool for tool in tools if _name_of(tool) == choice]

@@ -1,7 +1,7 @@
-"""Vertex AI's OpenAI-compatible endpoint, opened with a Google credentials file.
+"""Vertex AI's OpenAI-compatible endpoint, with a Google credentials file.
 
-The key variable, `GOOGLE_APPLICATION_CREDENTIALS`, holds the path of that file. Requests carry a
-token that google-auth obtains with it and renews.
+The key variable, `GOOGLE_APPLICATION_CREDENTIALS`, holds the path of that file. google-auth uses
+the file to obtain and renew the token that requests carry.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _CREDENTIAL_TYPES: Mapping[str, Callable[..., Any]] = {
     "service_account": ServiceAccountCredentials.from_service_account_info,
     "authorized_user": UserCredentials.from_authorized_user_info,
 }
-"""The accepted types of credentials files. Other types name programs to run or hosts to call."""
+"""The accepted types of credentials files. Others can name programs to run or hosts to call."""
 
 
 class _TokenSource:
-    """Obtains tokens with one credentials file, for one thread at a time."""
+    """Obtains tokens with one credentials file. Thread-safe."""
 
     def __init__(self, access: Access) -> None:
         if access.key is None:
@@ -50,7 +50,7 @@ class _TokenSource:
         self._lock = threading.Lock()
 
     def token(self) -> str:
-        """Return a token that is valid now."""
+        """Return a valid token, renewed if necessary."""
         with self._lock:
             if not self._credentials.valid:
                 self._credentials.refresh(Request())
@@ -65,7 +65,7 @@ def _load_credentials(path: str) -> Any:
     """Load a credentials file.
 
     Raises:
-        DefaultCredentialsError: The file cannot be used; the message says why.
+        DefaultCredentialsError: The file cannot be read, or its type is not accepted.
     """
     unusable: Any = DefaultCredentialsError
     try:
