@@ -131,7 +131,7 @@ class RoutedModel(BaseModel):
 
     def known_plan(self) -> Plan:
         """Return the plan as `explain` does, without looking for servers on this machine."""
-        return self._resolver.known()
+        return self._resolver.plan_offline()
 
     def _for_model(self, model: ModelNames) -> Self:
         """Return a copy for other models that shares the registry, the keys and the state."""

@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "registry"
 TARGET = ROOT / "providers.json"
 
-WRONG = 2
-"""Exit code for inputs that do not make a valid registry."""
+EXIT_INVALID = 2
+"""Exit code if the inputs do not produce a valid registry."""
 
-DIFFERENT = 1
-"""Exit code of `--check` for a file that differs from what the inputs make."""
+EXIT_DIFFERENT = 1
+"""Exit code of `--check` if `providers.json` differs from what the inputs produce."""
 
 _PLACE = "Full catalogue, a path or https URL. Default: the copy under registry/."
 _VERSION = "Version of that catalogue; required with it."
@@ -59,7 +59,7 @@ def main(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         text = registry.checked_text(built, edits)
     except (overlay.OverlayError, sources.SourceError, registry.FaultyRegistryError) as error:
         err.print(str(error), style="red", markup=False, highlight=False)
-        raise typer.Exit(WRONG) from None
+        raise typer.Exit(EXIT_INVALID) from None
     if dropped:
         columns = ("provider", "model id", "reason")
         out.print(tables.draw(tables.Table("Left out", columns, built.left_out)))
@@ -67,8 +67,8 @@ def main(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     out.print(tables.draw(changes.changes(json.loads(before), built.document)))
     if check:
         if text != before:
-            err.print("providers.json differs from what registry/ makes; run `make registry`")
-            raise typer.Exit(DIFFERENT)
+            err.print("providers.json is out of date; run `make registry`")
+            raise typer.Exit(EXIT_DIFFERENT)
         return
     if refresh:
         sources.write_copies(FOLDER, inputs)

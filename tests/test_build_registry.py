@@ -88,7 +88,7 @@ def test_check_option_refuses_another_file_and_keeps_it(checkout: Path) -> None:
     path.write_text(other, encoding="utf-8")
     done = run(checkout, "--check")
     assert done.returncode == 1
-    assert "providers.json differs from what registry/ makes" in done.stderr
+    assert "providers.json is out of date" in done.stderr
     assert "2 changes of models" in done.stdout
     assert path.read_text(encoding="utf-8") == other
     assert run(checkout).returncode == 0

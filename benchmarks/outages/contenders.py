@@ -55,7 +55,7 @@ def autochatmodel(urls: Sequence[str], clock: Clock) -> Ask:  # noqa: ARG001
         "m",
         only=list(rows),
         registry={"providers": rows},
-        timeout=2 * ATTEMPT_S,  # an attempt gets half of the rest while there are others
+        timeout=2 * ATTEMPT_S,  # an attempt gets half of what is left of it
         first_token_timeout=ATTEMPT_S,
         inter_chunk_timeout=ATTEMPT_S,
     )

@@ -180,15 +180,12 @@ def reply(fault: str | None, call: Call) -> Reply:
         return whole
     cut = whole._replace(cut_after=CUT_AT)
     partial_call = {"name": "weather", "arguments": f'{{"city": "{CITY[:9]}'}
+    cut_call = whole._replace(tool_calls=(partial_call,)) if call.has_tools else whole
     by_kind: dict[str, Reply] = {
         "slow": whole._replace(delay_s=SLOW_S),
         "cut": cut._replace(fault="close"),
         "short": cut if call.streams else whole,
-        "cut tool call": cut
-        if call.streams
-        else whole._replace(tool_calls=(partial_call,))
-        if call.has_tools
-        else whole,
+        "cut tool call": cut if call.streams else cut_call,
         "empty": whole._replace(cut_after=1)
         if call.streams
         else Reply(body={"id": "1", "object": "chat.completion", "choices": []}),

@@ -121,7 +121,7 @@ def _tier_complaints(offers: list[Offer], overlay: Overlay) -> Iterator[str]:
 
 
 def _reference_complaints(document: dict[str, Any]) -> Iterator[str]:
-    """Yield names that aliases, replacements and priorities refer to and nobody serves."""
+    """Yield names that aliases, replacements and priorities refer to and no provider serves."""
     aliases, retired = document["aliases"], document["retired_models"]
     served = {
         name

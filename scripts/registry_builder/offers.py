@@ -254,8 +254,8 @@ def _with_alias_resolved(parsed: ModelName, aliases: Mapping[str, str]) -> Model
     target = aliases.get(parsed.name)
     if target is None:
         return parsed
-    rest = parsed.name.removeprefix(f"{target}-")
-    snapshot = rest if re.fullmatch(r"[\d.]+", rest) else None
+    suffix = parsed.name.removeprefix(f"{target}-")
+    snapshot = suffix if re.fullmatch(r"[\d.]+", suffix) else None
     return parsed._replace(name=target, snapshot=parsed.snapshot or snapshot)
 
 

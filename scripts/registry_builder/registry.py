@@ -49,7 +49,7 @@ def build(overlay: Overlay, inputs: Inputs) -> Built:
     }
     offers = []
     for offer in candidates:
-        reason = _reason_after_all(offer, reliable_names, overlay)
+        reason = _registry_wide_reason(offer, reliable_names, overlay)
         if reason is None:
             offers.append(offer)
         else:
@@ -76,7 +76,7 @@ def build(overlay: Overlay, inputs: Inputs) -> Built:
     return Built(document, offers, left_out)
 
 
-def _reason_after_all(offer: Offer, reliable_names: set[str], overlay: Overlay) -> str | None:
+def _registry_wide_reason(offer: Offer, reliable_names: set[str], overlay: Overlay) -> str | None:
     """Return why an offer is left out because of what the whole registry knows."""
     if since := overlay.retired_models.get(offer.name, {}).get("since"):
         return f"retired since {since}"

@@ -89,7 +89,7 @@ def ask(
     """Ask a question and stream the answer."""
     prompt = sys.stdin.read() if question == "-" else question
     if not prompt.strip():
-        msg = "QUESTION is empty"
+        msg = "QUESTION is empty; pass a question, or '-' to read it from standard input"
         raise ConfigError(msg)
     selection = Selection.of(model, only=only, exclude=exclude, local=local)
     pieces = find_backend().stream(selection, active_registry(registry), prompt)

@@ -85,7 +85,7 @@ def update_registry(
 
 def verify_registry(
     provider: Annotated[
-        str | None, typer.Argument(help="Provider to ask. Default: all whose keys are set.")
+        str | None, typer.Argument(help="Provider to check. Default: all whose keys are set.")
     ] = None,
     write: Annotated[
         Path | None, typer.Option(help="Write the corrections to this new overlay file.")
@@ -144,7 +144,7 @@ def sign_registry(
     ] = DEFAULT_VALID_DAYS,
     version: Annotated[
         int | None,
-        typer.Option(help="Must be higher than before. Default: the time in seconds since 1970."),
+        typer.Option(help="Must exceed the last version. Default: the time in seconds since 1970."),
     ] = None,
 ) -> None:
     """Sign a registry file for anyone who trusts the key."""

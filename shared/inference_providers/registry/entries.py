@@ -32,7 +32,7 @@ class Target(NamedTuple):
     id: str | None = None
 
     def matches(self, entry: Model) -> bool:
-        """Whether an entry of the model satisfies the id, snapshot and tier asked for."""
+        """Whether an entry of the model has the requested id, snapshot and tier."""
         return (
             (self.id is None or self.id == entry.id)
             and (self.snapshot is None or _same_label(self.snapshot, entry.snapshot))

@@ -23,7 +23,7 @@ def schema() -> dict[str, Any]:
     Such a file may leave anything out, and `null` removes an entry; so nothing is
     required. A whole registry is valid as well.
     """
-    return {"$schema": _DIALECT, "title": _TITLE, **_made_sparse(msgspec.json.schema(Document))}
+    return {"$schema": _DIALECT, "title": _TITLE, **_sparse_schema(msgspec.json.schema(Document))}
 
 
 def as_text() -> str:
@@ -31,13 +31,13 @@ def as_text() -> str:
     return json.dumps(schema(), indent=1, sort_keys=True) + "\n"
 
 
-def _made_sparse(part: Any) -> Any:
+def _sparse_schema(part: Any) -> Any:
     """Return a part of a schema in which nothing is required and entries may be `null`."""
     if isinstance(part, list):
-        return [_made_sparse(item) for item in part]
+        return [_sparse_schema(item) for item in part]
     if not isinstance(part, dict):
         return part
-    sparse = {key: _made_sparse(value) for key, value in part.items()}
+    sparse = {key: _sparse_schema(value) for key, value in part.items()}
     if isinstance(text := sparse.get("description"), str):
         sparse["description"] = inspect.cleandoc(text)
     if sparse.get("type") == "object":

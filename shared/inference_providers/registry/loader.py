@@ -155,7 +155,7 @@ def decode_document(raw: bytes, origin: str) -> tuple[Document, bytes]:
     except msgspec.ValidationError:  # wrong, or in the original project's format
         plain = _json_object(raw, origin)
         raw = msgspec.json.encode(plain)
-        document = _converted(plain, origin)
+        document = _convert_document(plain, origin)
     if document.schema_version != SCHEMA_VERSION:
         complaint = f"got {document.schema_version}, expected {SCHEMA_VERSION}; update autoprovider"
         refuse("$.schema_version", complaint, origin)
@@ -213,7 +213,7 @@ def _merged_value(base: Any, patch: Any) -> Any:
     return merged
 
 
-# What breaks the schema, and where
+# Messages about what breaks the schema
 
 
 class _Fault(NamedTuple):
@@ -223,7 +223,7 @@ class _Fault(NamedTuple):
         complaint: msgspec's message without its path.
         path: The JSON path, with the real keys.
         value: What is at that path.
-        schemas: The JSON Schema of that place; several where a value may be of several kinds.
+        schemas: The JSON Schemas of that place: one for each kind that the value may have.
     """
 
     complaint: str
@@ -232,7 +232,7 @@ class _Fault(NamedTuple):
     schemas: tuple[dict[str, Any], ...]
 
 
-def _converted(plain: dict[str, Any], origin: str) -> Document:
+def _convert_document(plain: dict[str, Any], origin: str) -> Document:
     """Return the document of a JSON object.
 
     Raises:
@@ -241,7 +241,7 @@ def _converted(plain: dict[str, Any], origin: str) -> Document:
     try:
         return msgspec.convert(plain, Document)
     except msgspec.ValidationError as error:
-        fault = _located(str(error), plain, Document)
+        fault = _locate_fault(str(error), plain, Document)
     complaint = _got_expected(fault)
     if fault.complaint.startswith("Object missing"):
         # A row laid over an existing provider needs no name, so its id is probably misspelled.
@@ -257,7 +257,7 @@ def _ids_to_suggest(plain: dict[str, Any], misspelled: str) -> list[str]:
     return [name for name in ids if name != misspelled] if misspelled in ids else []
 
 
-def _located(error: str, value: Any, kind: Any, path: str = "$") -> _Fault:
+def _locate_fault(error: str, value: Any, kind: Any, path: str = "$") -> _Fault:
     """Return what msgspec refused when it converted `value` to `kind`.
 
     msgspec writes `[...]` for the key of a mapping. All mappings are fields of `Document`
@@ -272,7 +272,7 @@ def _located(error: str, value: Any, kind: Any, path: str = "$") -> _Fault:
             try:
                 msgspec.convert(entry, entry_kind)
             except msgspec.ValidationError as inner:
-                return _located(str(inner), entry, entry_kind, f"{path}.{field}.{key}")
+                return _locate_fault(str(inner), entry, entry_kind, f"{path}.{field}.{key}")
     for name, index in steps:
         value = value[name] if name else value[int(index)]
         path += f".{name}" if name else f"[{index}]"

@@ -179,7 +179,7 @@ def _no_such_entry_message(registry: Registry, target: Target) -> str:
 
 
 def _unknown_message(registry: Registry, name: str, provider_id: str | None, rest: str) -> str:
-    """Say why a name means nothing here, and what to do. The most specific reason wins."""
+    """Return why no provider serves a name, and what to do; the most specific reason there is."""
     return (
         _not_a_chat_model_message(registry, name, rest)
         or _dangling_alias_message(registry, name, rest)
@@ -189,7 +189,7 @@ def _unknown_message(registry: Registry, name: str, provider_id: str | None, res
 
 
 def _not_a_chat_model_message(registry: Registry, name: str, rest: str) -> str | None:
-    """Say that a model is retired, or of the other kind."""
+    """Return that a model is retired or of the other kind, if it is."""
     for spelling in (name.lower(), rest.lower(), canonical_name(rest)):
         model = registry.document.aliases.get(spelling, spelling)
         if retired := registry.document.retired_models.get(model):
@@ -232,7 +232,7 @@ def _retired_model_message(model: str, retired: RetiredModel) -> str:
 
 
 def closed_provider_message(registry: Registry, provider_id: str) -> str | None:
-    """Say since when a provider is closed and what to use instead; `None` if it is not closed."""
+    """Return since when a provider is closed and what to use instead, if it is closed."""
     retired = registry.document.retired_providers.get(provider_id)
     if retired is None:
         return None

@@ -7,7 +7,7 @@ A candidate becomes a route when
 * its protocol, or that of its OpenAI-compatible endpoint, is supported, and
 * it is not past its shutdown date.
 
-Every other candidate is skipped, with its reason. What a single request needs is not looked at
+Every other candidate is skipped, with its reason. What a single request needs is not considered
 here (`inference_providers.routing.planner` does that).
 """
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from inference_providers.registry.registry import Registry
     from inference_providers.routing.context import PlanningContext
 
-__all__ = ["COMPATIBLE", "LAST_RESORT", "Scope", "Survey", "serves"]
+__all__ = ["COMPATIBLE", "LAST_RESORT", "ResolvedSelection", "Survey", "serves"]
 
 COMPATIBLE = "openai"
 """The name of the endpoint where a provider serves its models over OpenAI's protocol."""
@@ -53,13 +53,13 @@ _NOT_CHECKED = Unavailable(reason="not checked; pass local=True, or name it")
 
 
 def serves(model_id: str, target: Target) -> bool:
-    """Whether a model on this machine, by its id there, is the one `target` names."""
+    """Whether a model on this machine, by its id there, is the one that `target` names."""
     names = {target.model.lower(), canonical_name(target.model)}
     return not names.isdisjoint((model_id.lower(), canonical_name(model_id)))
 
 
-class Scope:
-    """What does not change between two looks at the candidates: the names are resolved here.
+class ResolvedSelection:
+    """A selection with its names resolved: what stays the same from one survey to the next.
 
     Attributes:
         targets: What the names of the selection mean; empty when it names no model.
@@ -114,22 +114,22 @@ class Scope:
 
 
 class Survey:
-    """One look at every provider in a scope."""
+    """One look at every provider that may serve a selection."""
 
-    def __init__(self, scope: Scope, context: PlanningContext) -> None:
-        self._scope = scope
-        self._selection = scope.selection
-        self._registry = scope.registry
+    def __init__(self, resolved: ResolvedSelection, context: PlanningContext) -> None:
+        self._resolved = resolved
+        self._selection = resolved.selection
+        self._registry = resolved.registry
         self._context = context
         self._variables: dict[str, tuple[str | None, str | None]] = {}
 
     def candidates(self) -> Iterator[Route | Skipped]:
         """Yield the candidates in order, one route for each provider and model id."""
         seen: set[tuple[str, str]] = set()
-        for target in self._scope.targets or self._any_targets():
-            for provider_id in self._scope.providers_for(target):
+        for target in self._resolved.targets or self._any_targets():
+            for provider_id in self._resolved.providers_for(target):
                 for offer in self._offers(target, provider_id):
-                    candidate = self._judge(target, provider_id, offer)
+                    candidate = self._route_or_skipped(target, provider_id, offer)
                     if isinstance(candidate, Route):
                         if (candidate.provider, candidate.model_id) in seen:
                             continue
@@ -138,7 +138,7 @@ class Survey:
 
     def _any_targets(self) -> Iterator[Target]:
         """Yield the targets of a selection that names no model."""
-        yield from self._scope.priority_targets
+        yield from self._resolved.priority_targets
         local_models = self._context.local_models
         for provider_id, local in local_models.items():
             if isinstance(local, LocalModels):
@@ -190,7 +190,7 @@ class Survey:
 
     # What becomes of an offer
 
-    def _judge(
+    def _route_or_skipped(
         self, target: Target, provider_id: str, offer: Model | Unavailable
     ) -> Route | Skipped:
         provider = self._registry.providers[provider_id]
@@ -198,7 +198,7 @@ class Survey:
             return _skip(provider_id, target.model, reason)
         if isinstance(offer, Unavailable):
             return _skip(provider_id, target.model, offer.reason)
-        endpoint = self._scope.supported_endpoint(provider, provider.endpoints[offer.endpoint])
+        endpoint = self._resolved.supported_endpoint(provider, provider.endpoints[offer.endpoint])
         if reason := self._unusable(provider_id, endpoint, offer):
             return _skip(provider_id, target.model, reason)
         return self._route(target, provider_id, endpoint, offer)
@@ -228,7 +228,7 @@ class Survey:
             return reason
         if unset := self._context.keys.unset(endpoint.base_url):
             return f"set {' and '.join(unset)}"
-        if reason := self._scope.unsupported_protocols.get(endpoint.protocol):
+        if reason := self._resolved.unsupported_protocols.get(endpoint.protocol):
             return reason
         if self._is_shut_down(offer):
             return f"{offer.id!r} was shut down on {offer.shutdown}"

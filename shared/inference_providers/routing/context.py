@@ -24,7 +24,7 @@ class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
         keys: The keys, read from the environment for each plan.
         environment: `keys.environment_state()`; `None` to have it computed.
         today: The date in UTC, for shutdown dates.
-        local_models: What was found on this machine, by provider id. A local provider that is
+        local_models: The models on this machine, by provider id. A local provider that is
             missing here was not checked.
         cooldowns: The cooldowns that are active at `now`.
         now: The monotonic clock, in seconds.

@@ -1,8 +1,8 @@
-"""When to look for models on this machine, and what was found.
+"""When to look for models on this machine, and the results.
 
 * A remote route never costs a look-up. Files and servers are looked for only where the selection
   names what is on this machine, or where nothing else can serve it.
-* What was found is believed for a while: servers for `SERVERS_FOR_S`, files for `FILES_FOR_S`.
+* Results are kept for a while: those of servers for `SERVERS_FOR_S`, of files for `FILES_FOR_S`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["LocalLookups", "Lookup"]
 
 SERVERS_FOR_S = 30.0
-"""How long the answers of this machine's servers are believed."""
+"""How long the models of this machine's servers are kept."""
 FILES_FOR_S = 2.0
-"""How long a look for the embedded model's files is believed."""
+"""How long the list of the embedded model's files is kept."""
 
 Lookup = Literal["servers", "files"]
 _Local = dict[str, "LocalModels | Unavailable"]
@@ -38,7 +38,8 @@ class LocalLookups:
     """What one selection may use of this machine.
 
     Attributes:
-        models: What was found so far, by provider id. A new mapping after each look-up.
+        models: The results so far, by provider id. Each look-up replaces the mapping.
+        idle_environment: The state of the environment in which no look-up is ever due.
     """
 
     def __init__(
@@ -56,32 +57,32 @@ class LocalLookups:
             for provider_id in self._embedded
             for target in targets
         )
-        self._found: dict[Lookup, _Local] = {}
+        self._results: dict[Lookup, _Local] = {}
         self._looked_at: dict[Lookup, float] = {}
-        self._own_file: str | None = None
-        self.settled_in: int | None = None
+        self._gguf_setting: str | None = None
+        self.idle_environment: int | None = None
         self.models: Mapping[str, LocalModels | Unavailable] = {}
 
     def due(self, environment: int) -> frozenset[Lookup]:
         """Return the look-ups that every plan of the selection needs, and that are too old.
 
-        If there are none to make at all, `settled_in` is set: until the environment changes,
-        this need not be called again.
+        If the selection needs none at all, `idle_environment` is set: this need not be called
+        again until the environment changes.
         """
-        own_file = self._keys.setting(discovery.GGUF_VARIABLE)
-        if own_file != self._own_file:
-            self._own_file = own_file
+        gguf_setting = self._keys.setting(discovery.GGUF_VARIABLE)
+        if gguf_setting != self._gguf_setting:
+            self._gguf_setting = gguf_setting
             self._forget("files")
         needed: set[Lookup] = set()
         if self._names_server:
             needed.add("servers")
-        if self._names_embedded or self._is_target(own_file):
+        if self._names_embedded or self._is_target(gguf_setting):
             needed.add("files")
-        self.settled_in = None if needed else environment
+        self.idle_environment = None if needed else environment
         return self._stale(needed)
 
     def due_for(self, plan: Plan) -> frozenset[Lookup]:
-        """Return the look-ups that may give a route to a plan that has none elsewhere."""
+        """Return the look-ups that may find a route for a plan that has none elsewhere."""
         routes = (*plan.routes, *plan.cooling_down)
         if not self._selection.models:
             if all(route.kind == "embedded" for route in routes):
@@ -93,36 +94,36 @@ class LocalLookups:
     def look(self, lookups: AbstractSet[Lookup]) -> None:
         """Look now. Blocks: for servers up to `discovery.DEADLINE_S`."""
         if "servers" in lookups:
-            self._note("servers", discovery.find_servers(self._servers, self._registry, self._keys))
+            servers = discovery.find_servers(self._servers, self._registry, self._keys)
+            self._store("servers", servers)
         if "files" in lookups:
             providers = self._registry.providers
-            self._note(
-                "files",
-                {p: discovery.find_embedded(providers[p], self._keys) for p in self._embedded},
-            )
+            files = {p: discovery.find_embedded(providers[p], self._keys) for p in self._embedded}
+            self._store("files", files)
 
-    def _note(self, lookup: Lookup, models: _Local) -> None:
-        self._found[lookup] = models
+    def _store(self, lookup: Lookup, models: _Local) -> None:
+        self._results[lookup] = models
         self._looked_at[lookup] = time.monotonic()
         self._publish()
 
     def _forget(self, lookup: Lookup) -> None:
-        if self._found.pop(lookup, None) is not None:
+        if self._results.pop(lookup, None) is not None:
             del self._looked_at[lookup]
             self._publish()
 
     def _publish(self) -> None:
-        servers, files = self._found.get("servers", {}), self._found.get("files", {})
+        servers, files = self._results.get("servers", {}), self._results.get("files", {})
         self.models = {**servers, **files}
 
     def _stale(self, lookups: Iterable[Lookup]) -> frozenset[Lookup]:
         now = time.monotonic()
-        lasts: dict[Lookup, float] = {"servers": SERVERS_FOR_S, "files": FILES_FOR_S}
+        max_age_s: dict[Lookup, float] = {"servers": SERVERS_FOR_S, "files": FILES_FOR_S}
         providers = {"servers": self._servers, "files": self._embedded}
         return frozenset(
             lookup
             for lookup in lookups
-            if providers[lookup] and now - self._looked_at.get(lookup, -math.inf) >= lasts[lookup]
+            if providers[lookup]
+            and now - self._looked_at.get(lookup, -math.inf) >= max_age_s[lookup]
         )
 
     def _is_target(self, file: str | None) -> bool:

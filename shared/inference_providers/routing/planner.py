@@ -2,8 +2,8 @@
 
 A planner works out only what changed since its last plan:
 
-* The candidates depend on the environment, the date and the models on this machine. They are looked
-  for again when one of these changes, which the next plan always sees.
+* The candidates depend on the environment, the date and the models on this machine. When one of
+  these changes, the next plan surveys the providers again.
 * The shortlist depends on what a request needs as well. One is kept for each combination of needs.
 * Cooldowns, measured latencies and chance are applied to each plan. A cooldown costs a look-up; a
   route without one costs nothing.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inference_providers.failover.cooldowns import cooldown_keys
-from inference_providers.routing.candidates import LAST_RESORT, Scope, Survey
+from inference_providers.routing.candidates import LAST_RESORT, ResolvedSelection, Survey
 from inference_providers.types import ANYTHING, Model, Needs, Plan, Route, Selection, Skipped
 
 if TYPE_CHECKING:
@@ -82,14 +82,14 @@ class Planner:
         unsupported_protocols: Mapping[str, str] | None = None,
     ) -> None:
         self._selection = selection
-        self._scope = Scope(selection, registry, unsupported_protocols or {})
+        self._resolved = ResolvedSelection(selection, registry, unsupported_protocols or {})
         self._models = tuple(target.model for target in self.targets)
         self._candidates: _Candidates | None = None
 
     @property
     def targets(self) -> tuple[Target, ...]:
         """What the names of the selection mean; empty when it names no model."""
-        return self._scope.targets
+        return self._resolved.targets
 
     def plan(self, context: PlanningContext, needs: Needs = ANYTHING) -> Plan:
         """Order the routes that are usable now.
@@ -110,7 +110,7 @@ class Planner:
             )
         waiting = tuple(route for route in routes if _id_of(route) in cooling)
         reasons = (cooling[_id_of(route)].reason(context.now) for route in waiting)
-        skipped = map(_skip, waiting, reasons)
+        skipped = map(_skip_route, waiting, reasons)
         return Plan(
             models=self._models,
             routes=tuple(route for route in routes if _id_of(route) not in cooling),
@@ -125,7 +125,7 @@ class Planner:
             environment = context.keys.environment_state()
         candidates = self._candidates
         if candidates is None or not candidates.are_current(context, environment):
-            survey = Survey(self._scope, context)
+            survey = Survey(self._resolved, context)
             candidates = _Candidates(context, environment, survey.candidates())
             self._candidates = candidates
         return candidates
@@ -151,13 +151,13 @@ class Planner:
         for candidate in candidates.all:
             if isinstance(candidate, Skipped):
                 skipped.append(candidate)
-            elif (lack := _lack(candidate, needs)) is not None:
-                skipped.append(lack)
+            elif (skip := _skip_if_lacking(candidate, needs)) is not None:
+                skipped.append(skip)
             else:
                 routes.append(candidate)
-        if not self.targets and any(route.kind != "embedded" for route in routes):
-            skipped += [_skip(route, LAST_RESORT) for route in routes if route.kind == "embedded"]
-            routes = [route for route in routes if route.kind != "embedded"]
+        if not self.targets:
+            routes, last_resorts = _split_off_last_resorts(routes)
+            skipped += [_skip_route(route, LAST_RESORT) for route in last_resorts]
         once: dict[tuple[str, str], Skipped] = {}
         for skip in skipped:
             once.setdefault((skip.provider, skip.reason), skip)
@@ -170,7 +170,7 @@ class Planner:
         position = {model: n for n, model in enumerate(dict.fromkeys(r.model for r in routes))}
 
         def place(route: Route) -> tuple[int, int, float]:
-            rank = self._scope.rank(route.provider)
+            rank = self._resolved.rank(route.provider)
             return position[route.model], rank, self._sort_value(route, context)
 
         return tuple(sorted(routes, key=place))
@@ -195,7 +195,7 @@ class Planner:
 
 
 class _Candidates:
-    """The candidates, what they were looked for with, and the shortlists made of them."""
+    """The candidates, what they depend on, and the shortlists drawn from them."""
 
     def __init__(
         self, context: PlanningContext, environment: int, candidates: Iterable[Route | Skipped]
@@ -210,7 +210,7 @@ class _Candidates:
         self.smallest_window = min((size for size in windows if size), default=math.inf)
 
     def are_current(self, context: PlanningContext, environment: int) -> bool:
-        """Whether a look with `context` would find the same ones."""
+        """Whether a survey with `context` would find the same candidates."""
         return (
             self._environment == environment
             and self._keys is context.keys
@@ -248,17 +248,17 @@ def _by_cooldown_key(routes: Iterable[Route]) -> dict[CooldownKey, list[_RouteId
     return index
 
 
-def _lack(route: Route, needs: Needs) -> Skipped | None:
+def _skip_if_lacking(route: Route, needs: Needs) -> Skipped | None:
     """Return a route as skipped when it is known to lack something a request needs.
 
     What is unknown about a model never rules it out.
     """
     model = route.model_info
     if reason := _ruled_out(route, needs) or _missing_feature(model, needs):
-        return _skip(route, reason)
+        return _skip_route(route, reason)
     if model.context and model.context < needs.context:
         reason = f"holds {model.context:,} tokens, and the prompt has {needs.context:,}"
-        return _skip(route, reason, context=model.context)
+        return _skip_route(route, reason, context=model.context)
     return None
 
 
@@ -280,9 +280,17 @@ def _missing_feature(model: Model, needs: Needs) -> str | None:
     return None
 
 
+def _split_off_last_resorts(routes: list[Route]) -> tuple[list[Route], list[Route]]:
+    """Return the routes to use, and the embedded ones if there are others."""
+    others = [route for route in routes if route.kind != "embedded"]
+    if not others:
+        return routes, []
+    return others, [route for route in routes if route.kind == "embedded"]
+
+
 def _id_of(route: Route) -> _RouteId:
     return route.provider, route.model_id
 
 
-def _skip(route: Route, reason: str, **fields: Any) -> Skipped:
+def _skip_route(route: Route, reason: str, **fields: Any) -> Skipped:
     return Skipped(provider=route.provider, model=route.model, reason=reason, **fields)

@@ -1,4 +1,4 @@
-"""Answer, for one selection, who serves it now and how to reach them.
+"""Find out who serves a selection now, and how to reach them.
 
 Wires registry, keys, this machine and cooldowns to the planner: selection → plan → access. Planning
 reads no file and opens no connection, unless the selection names what is on this machine or nothing
@@ -117,8 +117,8 @@ class Resolver:
             plan = self._plan(needs, environment)
         return self._finished(plan, conversation)
 
-    def known(self) -> Plan:
-        """Return the plan from what is known by now: no server is looked for.
+    def plan_offline(self) -> Plan:
+        """Return the plan without a request to any server, from what earlier look-ups found.
 
         Outside an event loop, the embedded model's files are looked for if it is named.
         """
@@ -168,7 +168,7 @@ class Resolver:
             key.scrub_error(error)
 
     def _due_before_planning(self, environment: int) -> frozenset[Lookup]:
-        if environment == self._local.settled_in:
+        if environment == self._local.idle_environment:
             return frozenset()
         return self._local.due(environment)
 

@@ -1,4 +1,4 @@
-"""The registry in effect: the bundled one with everything that is laid over it.
+"""The active registry: the bundled one with everything that is laid over it.
 
 Four layers, each over the ones before it:
 
@@ -48,7 +48,7 @@ def active_registry(
     updates: UpdateSource | None = None,
     refresh: bool = False,
 ) -> Registry:
-    """Return the registry in effect, with `source` on top.
+    """Return the active registry, with `source` on top.
 
     Args:
         source: A path, JSON text or dict to lay over everything else. A `Registry` is
@@ -113,13 +113,13 @@ def require_source(updates: UpdateSource | None) -> UpdateSource:
     return updates
 
 
-@lru_cache(maxsize=4)  # registries are loaded once, and every model object asks this
+@lru_cache(maxsize=4)  # every new model calls this with the same registries
 def _added_by_user(user: Registry, bundled: Registry) -> tuple[frozenset[str], frozenset[str]]:
     """Return the providers that only the user's files know, and the models they name."""
     providers = frozenset(user.providers.keys() - bundled.providers.keys())
-    own_models = _model_names(user.providers[provider_id] for provider_id in providers)
+    their_models = _model_names(user.providers[provider_id] for provider_id in providers)
     new_models = _model_names(user.providers.values()) - _model_names(bundled.providers.values())
-    return providers, own_models | new_models
+    return providers, their_models | new_models
 
 
 def _model_names(providers: Iterable[Provider]) -> frozenset[str]:

@@ -49,11 +49,11 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._-]+)*/?")
 _REQUEST_FIELD = re.compile(r"[a-z][a-z0-9_]{0,60}")
 _SDK_FIELDS = frozenset(
     {
-        *("api_base", "api_key", "base_url", "default_headers", "default_query", "endpoint"),
-        *("extra_body", "extra_headers", "extra_query", "headers", "http_client", "input"),
-        *("messages", "metadata", "model", "organization", "project", "stream", "timeout"),
+        "api_base", "api_key", "base_url", "default_headers", "default_query", "endpoint",
+        "extra_body", "extra_headers", "extra_query", "headers", "http_client", "input",
+        "messages", "metadata", "model", "organization", "project", "stream", "timeout",
     }
-)
+)  # fmt: skip
 """Request fields that an SDK interprets: no downloaded quirk may rename, drop or write them."""
 _ANSWER_COUNT_FIELDS = frozenset({"best_of", "n"})
 """How many answers are paid for: no downloaded quirk may rename a field, such as a token

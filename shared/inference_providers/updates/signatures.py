@@ -2,12 +2,12 @@
 
 A signed file is `{"signed": TEXT, "signatures": [{"key": …, "signature": …}]}`, where TEXT
 is the JSON of `{"format", "version", "expires", "registry"}`. The Ed25519 signature covers
-the bytes of TEXT, so no canonical JSON is needed, after a fixed prefix, so a signature made
-for another purpose is not valid here.
+a fixed prefix and the bytes of TEXT. So no canonical JSON is needed, and a signature that was
+made for another purpose is not valid here.
 
 * One signature by one trusted key is enough.
 * `version` never decreases, so a file that was valid earlier cannot be replayed.
-* `expires` is checked on every read, so nobody can keep a user on an old file for ever.
+* `expires` is checked on every read, so an old file cannot be served to users forever.
 """
 
 from __future__ import annotations

@@ -156,8 +156,9 @@ def fetch_update(source: UpdateSource, trusted: Document, *, now: datetime | Non
     """
     now = now or datetime.now(UTC)
     last = _read_cache(source)
-    is_usable = last and not _reason_to_refuse(last, trusted, now)
-    headers = {"If-None-Match": last.etag} if last and is_usable and last.etag else {}
+    headers = {}
+    if last and last.etag and not _reason_to_refuse(last, trusted, now):
+        headers["If-None-Match"] = last.etag
     response = https_get.get(
         source.url,
         headers=headers,

@@ -1,4 +1,4 @@
-"""The registry in effect: the package's, a download, the user's file, the program's argument."""
+"""The active registry: the package's, a download, the user's file, the program's argument."""
 
 from __future__ import annotations
 
