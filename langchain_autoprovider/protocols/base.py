@@ -128,7 +128,7 @@ class RouteModel(BaseChatModel):
 
 
 def message_chunk(**message: Any) -> ChatGenerationChunk:
-    """Return a chunk of a stream whose message has these fields."""
+    """Return a stream chunk; the keywords are the fields of its message."""
     return ChatGenerationChunk(message=AIMessageChunk(**message))
 
 

@@ -115,9 +115,7 @@ def _sdk(access: Access, http: httpx.Client, async_http: httpx.AsyncClient) -> g
     return genai.Client(
         vertexai=False,
         api_key=key_or_placeholder(access),
-        debug_config=DebugConfig(
-            client_mode=None
-        ),  # otherwise a variable could select another transport
+        debug_config=DebugConfig(client_mode=None),  # or a variable selects another transport
         http_options=HttpOptions(
             base_url=base_url,
             api_version=version or _DEFAULT_API_VERSION,

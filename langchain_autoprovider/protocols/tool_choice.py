@@ -1,4 +1,4 @@
-"""Tool choices: one form for all in use, limited to what a route supports."""
+"""Tool choices, normalized to one form and limited to what a route supports."""
 
 from __future__ import annotations
 

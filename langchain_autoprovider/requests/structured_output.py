@@ -1,6 +1,6 @@
 """Structured output: request fields that ask for a schema, and parsers of the answers.
 
-* The methods `function_calling`, `json_schema` and `json_mode` request every route in the same way.
+* The methods `function_calling`, `json_schema` and `json_mode` send every route the same fields.
 * Without a method, the request has the field `answer_schema`. When a route is tried,
   `langchain_autoprovider.requests.tools` replaces it with the best method the route supports.
 """
