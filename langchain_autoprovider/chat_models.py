@@ -178,7 +178,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """Return what all current routes have in common, or `None` if there are no routes."""
-        plan = self.known_plan()
+        plan = self.plan_offline()
         return profile_of((*plan.routes, *plan.cooling_down))
 
     @model_validator(mode="after")

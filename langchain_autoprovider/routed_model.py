@@ -129,7 +129,7 @@ class RoutedModel(BaseModel):
         """
         return self._resolver.plan()
 
-    def known_plan(self) -> Plan:
+    def plan_offline(self) -> Plan:
         """Return the plan as `explain` does, without looking for servers on this machine."""
         return self._resolver.plan_offline()
 

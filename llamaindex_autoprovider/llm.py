@@ -92,7 +92,7 @@ class AutoLLM(RoutedComponent, FunctionCallingLLM):
         machine are looked for only if nothing else can serve, and never in an event loop.
         """
         chat_model = self.chat_model
-        plan = chat_model.known_plan()
+        plan = chat_model.plan_offline()
         if not (plan.routes or plan.cooling_down or event_loop.is_running()):
             plan = chat_model.explain()
         return metadata_of(plan, model_name=chat_model.model_name, max_tokens=chat_model.max_tokens)
