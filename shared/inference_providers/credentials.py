@@ -261,7 +261,7 @@ class Keys:
         return value if without_scheme == value else without_scheme.removesuffix("/")
 
     def variable(self, provider_id: str, provider: Provider) -> tuple[str | None, str | None]:
-        """Return which variable holds a provider's key, without reading out its value.
+        """Return which variable holds a provider's key, but not its value.
 
         Returns:
             `(variable, None)` if the key can be used, `(None, None)` if none is needed, and

@@ -169,14 +169,14 @@ class ProviderList:
     ) -> tuple[Any, str]:
         """Return a client for the first model of a list that can be served here.
 
-        Raises as `connect_to_model`.
+        Raises the same errors as `connect_to_model`.
         """
         return self._connect(tuple(model_names), test=test)
 
     def connect_to_ai(self, test: bool = True) -> tuple[Any, str]:  # noqa: FBT001, FBT002
         """Return a client for the best reachable model in the registry's `auto_model_priority`.
 
-        Raises as `connect_to_model`.
+        Raises the same errors as `connect_to_model`.
         """
         return self._connect((), test=test)
 
@@ -197,7 +197,7 @@ class ProviderList:
 
         `test` exists for compatibility only: failover makes a test call unnecessary.
 
-        Raises as `connect_to_model`.
+        Raises the same errors as `connect_to_model`.
         """
         return find_backend().answer(Selection(), self.registry, question).text
 

@@ -152,7 +152,7 @@ app.command("verify")(registry_commands.verify_registry)
 
 @local_app.command()
 def install() -> None:
-    """Download the embedded model's weights (89 MiB) to your data directory; verify their hash."""
+    """Download the embedded model's weights (93 MB) to your data directory; verify their hash."""
     weights.install(echo=typer.echo)
 
 

@@ -12,7 +12,7 @@ import typer
 
 from inference_providers import tables
 from inference_providers.cli import output as cli_output
-from inference_providers.cli import registry_audit, registry_check
+from inference_providers.cli import registry_check, registry_verify
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError, FetchError, NoRouteError, UpdateError
 from inference_providers.registry import json_schema, loader
@@ -49,7 +49,7 @@ def update_registry(
     trusted_key: Annotated[
         list[str] | None,
         typer.Option(
-            help="Public key that may have signed the registry, instead of"
+            help="Accept a registry signed with this public key, instead of those in"
             f" {updater.KEYS_VARIABLE}. Repeatable."
         ),
     ] = None,
@@ -64,7 +64,7 @@ def update_registry(
     gone = bundled.models.keys() - registry.models.keys()
     typer.echo(
         f"The registry of {update.document.generated_at:%Y-%m-%d} has {len(registry.models)}"
-        f" models: {len(added)} more than the bundled registry, {len(gone)} gone."
+        f" models. It adds {len(added)} to the bundled registry and removes {len(gone)}."
     )
     for provider_id, host in merge_policy.new_providers(bundled.document, update.document):
         if provider_id not in registry.providers:
@@ -94,13 +94,13 @@ def verify_registry(
 ) -> None:
     """Compare the registry with each provider's live model list."""
     active = effective_registry.active_registry(registry)
-    findings = registry_audit.audit(active, Keys(), provider)
+    findings = registry_verify.verify(active, Keys(), provider)
     if not findings:
         msg = "No provider key is set; `autoprovider providers` lists the variables"
         raise NoRouteError(msg)
     cli_output.print_table(_findings_table(findings))
     if write:
-        content = msgspec.json.encode(registry_audit.corrections(findings, active))
+        content = msgspec.json.encode(registry_verify.corrections(findings, active))
         _create_file(write, msgspec.json.format(content, indent=1) + b"\n")
         typer.echo(f"To use it, set {effective_registry.REGISTRY_VARIABLE}={write}")
     if all(finding.error for finding in findings):
@@ -163,13 +163,13 @@ def sign_registry(
     typer.echo(f"Signed as version {version}, valid until {expires:%Y-%m-%d}: {output}")
 
 
-def _findings_table(findings: Sequence[registry_audit.Finding]) -> tables.Table:
+def _findings_table(findings: Sequence[registry_verify.Finding]) -> tables.Table:
     rows = [row for finding in findings for row in _finding_rows(finding)]
     columns = ("provider", "result", "model", "model id or reason")
     return tables.Table("Models that providers list", columns, rows)
 
 
-def _finding_rows(finding: registry_audit.Finding) -> Iterator[tuple[str, ...]]:
+def _finding_rows(finding: registry_verify.Finding) -> Iterator[tuple[str, ...]]:
     for result, models in (("gone", finding.gone), ("new", finding.new)):
         for model, model_ids in models.items():
             yield finding.provider, result, model, ", ".join(model_ids)

@@ -242,7 +242,7 @@ class FailoverState:
             return ()
         return self._rejected_parameters.get(cooldown_keys(route)[Scope.MODEL], ())
 
-    # The whole
+    # Everything at once
 
     def reset(self) -> None:
         """Forget everything."""

@@ -9,7 +9,7 @@ __all__ = ["PASSES_SOON", "Classification", "FailureClass", "Scope"]
 
 
 class FailureClass(StrEnum):
-    """What went wrong, named after what to do next.
+    """What went wrong. Each class has its own consequence for failover.
 
     The values appear in traces, exceptions and `health()`.
     """

@@ -89,11 +89,11 @@ def find_embedded(provider: Provider, keys: Keys) -> LocalModels | Unavailable:
     """
     if reason := llama_server.available():
         return Unavailable(reason=reason)
-    own_file = keys.setting(GGUF_VARIABLE)
-    if own_file and weights.find(own_file) is None:
-        return Unavailable(reason=f"{GGUF_VARIABLE} is not a file: {own_file!r}")
+    gguf_setting = keys.setting(GGUF_VARIABLE)
+    if gguf_setting and weights.find(gguf_setting) is None:
+        return Unavailable(reason=f"{GGUF_VARIABLE} is not a file: {gguf_setting!r}")
     listed = (entry.id for listing in provider.models.values() for entry in entries_in(listing))
-    files = tuple(name for name in (own_file, *listed) if name and weights.find(name))
+    files = tuple(name for name in (gguf_setting, *listed) if name and weights.find(name))
     if not files:
         return Unavailable(reason="no weights; run `autoprovider local install`")
     return LocalModels(base_url=provider.endpoints["default"].base_url, models=files)

@@ -70,7 +70,7 @@ def find(name: str) -> Path | None:
 def install(*, echo: Callable[[str], None]) -> Path:
     """Install the default weights in `data_dir` and return the file's path.
 
-    An intact file is kept, a damaged one is replaced. About 95 MB are downloaded, and twice that
+    An intact file is kept, a damaged one is replaced. About 93 MB are downloaded, and twice that
     is needed on disk meanwhile. Two processes may run it at the same time.
 
     Args:

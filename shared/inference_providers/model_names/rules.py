@@ -46,7 +46,7 @@ class Suffix(NamedTuple):
         fact: What the word states: `tier`, `snapshot`, `quantization`, or `dropped` if it
             states nothing.
         words: A pattern for the words.
-        names: A pattern for the beginning of names that this holds for; empty for all.
+        names: A pattern for the start of the names to which the rule applies; empty for all.
         why: What the rule is for.
     """
 

@@ -38,7 +38,7 @@ def _is_legacy_row(row: Any) -> bool:
 def convert(document: dict[str, Any], *, sparse: bool = False) -> dict[str, Any]:
     """Return `document` in the current schema.
 
-    Rows that are templates, as the original's for local ports, are left out.
+    Template rows, such as the original's rows for local ports, are left out.
 
     Args:
         document: A document for which `is_legacy` is true.

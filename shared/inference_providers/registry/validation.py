@@ -4,7 +4,7 @@
   anywhere, since it is in the user's own network.
 * A key is read from a variable made for it. Variables of other services are refused, so
   that no file can send the secret of your cloud or database to a model host.
-* What the registry underneath already reads for a provider needs no further permission.
+* What the registry below a file already reads for a provider needs no further permission.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def variable_complaints(
             if name in readable:
                 continue
             if _OTHER_SERVICE_NAME.fullmatch(name):
-                expected = "a variable made for this provider; that one is another service's"
+                expected = "a variable made for this provider; this one is another service's"
                 yield path, f"got {_shown(name)}, expected {expected}"
             elif name in keys and not _KEY_NAME.fullmatch(name):
                 expected = "a name that ends in KEY, TOKEN or PAT, such as OURS_API_KEY"

@@ -3,8 +3,8 @@
 Four layers, each over the ones before it:
 
 1. the registry of this package;
-2. what was downloaded from `AUTOPROVIDER_REGISTRY_URL`, as far as
-   `inference_providers.updates.merge_policy` lets it change anything;
+2. the registry downloaded from `AUTOPROVIDER_REGISTRY_URL`, limited to the changes that
+   `inference_providers.updates.merge_policy` allows;
 3. the file that `AUTOPROVIDER_REGISTRY` names;
 4. what the program passes as `registry=`.
 """

@@ -487,7 +487,7 @@ def test_update_fails_if_it_cannot_be_saved(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-directory"))
     done = run("update", "--url", site.url())
     assert done.returncode == 1
-    assert "0 more than the bundled registry, 0 gone" in done.stdout
+    assert "adds 0 to the bundled registry and removes 0" in done.stdout
     assert "The registry was not saved: " in done.stderr.splitlines()[-1]
     assert "cannot be written: Not a directory; free disk space or" in done.stderr.splitlines()[-1]
 
@@ -506,7 +506,7 @@ def test_update_succeeds_if_another_process_saves_a_newer_one(
 
     monkeypatch.setattr(private_files, "replace", overtake)
     registry_commands.update_registry(site.url())
-    assert "0 more than the bundled registry, 0 gone" in capsys.readouterr().out
+    assert "adds 0 to the bundled registry and removes 0" in capsys.readouterr().out
     assert len(list(caches.iterdir())) == 2
 
 
@@ -536,7 +536,7 @@ def test_registry_is_signed_published_fetched_and_used(
     assert "brand-new" not in run("models").stdout
     done = run("update")
     assert done.returncode == 0, done.stderr
-    assert "1 more than the bundled registry, 0 gone" in done.stdout
+    assert "adds 1 to the bundled registry and removes 0" in done.stdout
     allow = "AUTOPROVIDER_ALLOW_PROVIDERS=new@api.new.test"
     assert f"with the key in NEW_API_KEY, set {allow}" in done.stdout
     assert "set GROQ_API_KEY" in run("explain", "brand-new").stdout

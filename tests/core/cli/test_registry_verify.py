@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from factories import provider_row
-from inference_providers.cli.registry_audit import Finding, audit, compare, corrections
+from inference_providers.cli.registry_verify import Finding, compare, corrections, verify
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
 from inference_providers.registry.registry import Registry
@@ -39,14 +39,14 @@ def listing(*ids: str) -> bytes:
     return json.dumps({"data": [{"id": model_id} for model_id in ids]}).encode()
 
 
-def audit_list(site, page, body: bytes, status: int = 200, **headers: str) -> Finding:
+def verify_list(site, page, body: bytes, status: int = 200, **headers: str) -> Finding:
     site.pages["/v1/models"] = page(body, status, headers)
-    (finding,) = audit(registry(site.url("/v1")), keys())
+    (finding,) = verify(registry(site.url("/v1")), keys())
     return finding
 
 
-def test_audit_agrees_with_an_equal_list(site, page) -> None:
-    finding = audit_list(site, page, listing("org/big", "small-1", "models/dated", "DATED-0101"))
+def test_verify_agrees_with_an_equal_list(site, page) -> None:
+    finding = verify_list(site, page, listing("org/big", "small-1", "models/dated", "DATED-0101"))
     assert finding == Finding(provider="a")
     (request,) = site.requests
     assert request.headers["authorization"] == f"Bearer {SECRET}"
@@ -71,9 +71,9 @@ def test_compare_ignores_ids_of_models_that_do_not_chat(model_id: str) -> None:
     assert finding.new == {}
 
 
-def test_audit_ignores_rows_whose_type_does_not_chat(site, page) -> None:
+def test_verify_ignores_rows_whose_type_does_not_chat(site, page) -> None:
     rows = [{"id": "org/big", "type": "chat"}, {"id": "odd", "type": "image"}, {"id": 5}, "x"]
-    assert audit_list(site, page, json.dumps(rows).encode()).new == {}
+    assert verify_list(site, page, json.dumps(rows).encode()).new == {}
 
 
 def test_corrections_agree_and_reach_new_models_by_both_names() -> None:
@@ -107,28 +107,28 @@ def test_corrections_agree_and_reach_new_models_by_both_names() -> None:
 def test_finding_says_why_a_list_was_not_fetched(
     site, page, body: bytes, status: int, message: str
 ) -> None:
-    finding = audit_list(site, page, body, status)
+    finding = verify_list(site, page, body, status)
     assert message in finding.error
     assert SECRET not in repr(finding)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_audit_follows_no_redirect(site, page, status: int) -> None:
+def test_verify_follows_no_redirect(site, page, status: int) -> None:
     site.pages["/v2"] = page(listing("x"))
-    finding = audit_list(site, page, b"", status, Location="/v2")
+    finding = verify_list(site, page, b"", status, Location="/v2")
     assert "redirects" in finding.error
     assert [request.path for request in site.requests] == ["/v1/models"]
 
 
-def test_audit_gives_up_an_endless_list(site, page) -> None:
+def test_verify_gives_up_an_endless_list(site, page) -> None:
     site.pages["/v1/models"] = page(endless=True)
-    (finding,) = audit(registry(site.url("/v1")), keys())
+    (finding,) = verify(registry(site.url("/v1")), keys())
     assert "sent more than" in finding.error
 
 
-def test_audit_asks_a_local_provider_without_tls() -> None:
+def test_verify_asks_a_local_provider_without_tls() -> None:
     with FakeProvider(models=("org/big",)) as fake:
-        (finding,) = audit(registry(fake.base_url, {"big": "org/big"}), keys())
+        (finding,) = verify(registry(fake.base_url, {"big": "org/big"}), keys())
     assert finding == Finding(provider="a")
 
 
@@ -139,7 +139,7 @@ def test_audit_asks_a_local_provider_without_tls() -> None:
         ("google-genai", "/v1beta/models?pageSize=1000", "x-goog-api-key"),
     ],
 )
-def test_audit_uses_the_path_and_key_header_of_the_protocol(
+def test_verify_uses_the_path_and_key_header_of_the_protocol(
     site, page, protocol: str, path: str, header: str
 ) -> None:
     rows = [
@@ -148,8 +148,8 @@ def test_audit_uses_the_path_and_key_header_of_the_protocol(
     ]
     site.pages[path] = page(json.dumps({"models": rows}).encode())
     endpoint = {"default": {"protocol": protocol, "base_url": site.url("")}}
-    audited = registry("https://a.test", {"big": "big"}, endpoints=endpoint)
-    assert audit(audited, keys()) == [Finding(provider="a")]
+    active = registry("https://a.test", {"big": "big"}, endpoints=endpoint)
+    assert verify(active, keys()) == [Finding(provider="a")]
     (request,) = site.requests
     assert request.headers[header] == SECRET
     assert "authorization" not in request.headers
@@ -167,11 +167,11 @@ def test_coheres_list_covers_its_compatible_endpoint(site, page) -> None:
         "default": {"protocol": "openai-chat", "base_url": "https://c.test", "models_path": ""},
         "cohere": {"protocol": "cohere", "base_url": site.url("")},
     }
-    audited = registry("https://a.test", {"big": "big", "old": "old-1"}, endpoints=endpoints)
-    (finding,) = audit(audited, keys())
+    active = registry("https://a.test", {"big": "big", "old": "old-1"}, endpoints=endpoints)
+    (finding,) = verify(active, keys())
     assert finding == Finding(provider="a", gone={"old": ("old-1",)}, new={"tiny-9": ("tiny-9",)})
-    corrected = Registry.load({"providers": audited.as_dict()["providers"]}).merged(
-        corrections([finding], audited)
+    corrected = Registry.load({"providers": active.as_dict()["providers"]}).merged(
+        corrections([finding], active)
     )
     assert [entry.endpoint for entry in corrected.entries("a", "tiny-9")] == ["default"]
 
@@ -188,51 +188,51 @@ def test_models_in_another_list_are_reported_as_unlisted(site, page) -> None:
         "listed": {"id": "listed", "endpoint": "mantle"},
         "lost": {"id": "lost", "endpoint": "mantle-too"},
     }
-    audited = registry("https://a.test", models, endpoints=endpoints)
-    (finding,) = audit(audited, keys())
+    active = registry("https://a.test", models, endpoints=endpoints)
+    (finding,) = verify(active, keys())
     assert finding.gone == {"lost": ("lost",)}
     assert finding.unlisted_endpoints == ("default",)
     entry = {"id": "fresh", "input": [], "endpoint": "mantle"}
-    assert corrections([finding], audited)["providers"]["a"]["models"]["fresh"] == [entry]
+    assert corrections([finding], active)["providers"]["a"]["models"]["fresh"] == [entry]
 
 
 @pytest.mark.parametrize("more", [{"has_more": True}, {"next_page_token": "b"}])
-def test_audit_rejects_one_page_of_a_list(site, page, more: dict[str, Any]) -> None:
-    finding = audit_list(site, page, json.dumps({"data": [{"id": "big"}], **more}).encode())
+def test_verify_rejects_one_page_of_a_list(site, page, more: dict[str, Any]) -> None:
+    finding = verify_list(site, page, json.dumps({"data": [{"id": "big"}], **more}).encode())
     assert finding.error == f"{site.url('/v1/models')} sent one page of its list only"
     assert not finding.gone
 
 
 def test_compare_ignores_registered_embedding_models() -> None:
-    audited = registry(
+    active = registry(
         "https://a.test/v1", {"big": "big"}, embeddings={"minilm-l6": "org/minilm-l6"}
     )
-    assert compare("a", audited, ["big", "org/minilm-l6", "other/minilm-l6"]) == Finding(
+    assert compare("a", active, ["big", "org/minilm-l6", "other/minilm-l6"]) == Finding(
         provider="a"
     )
 
 
-def test_audit_reports_a_protocol_without_a_list_if_named() -> None:
+def test_verify_reports_a_protocol_without_a_list_if_named() -> None:
     endpoint = {"default": {"protocol": "made-up", "base_url": "https://a.test"}}
-    audited = registry("https://a.test", endpoints=endpoint)
-    assert audit(audited, keys()) == []
-    (finding,) = audit(audited, keys(), "a")
+    active = registry("https://a.test", endpoints=endpoint)
+    assert verify(active, keys()) == []
+    (finding,) = verify(active, keys(), "a")
     assert finding.error == "its models cannot be listed over 'made-up'"
 
 
-def test_audit_asks_only_providers_whose_key_is_set() -> None:
-    audited = registry("https://a.test/v1")
-    assert audit(audited, Keys(environ={})) == []
+def test_verify_asks_only_providers_whose_key_is_set() -> None:
+    active = registry("https://a.test/v1")
+    assert verify(active, Keys(environ={})) == []
     with pytest.raises(ConfigError, match="a: set A_KEY"):
-        audit(audited, Keys(environ={}), "a")
+        verify(active, Keys(environ={}), "a")
     with pytest.raises(ConfigError, match="PROVIDER: 'b' is not a provider"):
-        audit(audited, keys(), "b")
+        verify(active, keys(), "b")
 
 
 @pytest.mark.parametrize("fields", [{"auth": {"any_of": [["A_KEY"]], "opt_in": True}},
                                     {"variant_of": "b"}])  # fmt: skip
-def test_audit_asks_opt_in_providers_only_if_named(site, page, fields: dict) -> None:
+def test_verify_asks_opt_in_providers_only_if_named(site, page, fields: dict) -> None:
     site.pages["/v1/models"] = page(listing("org/big"))
-    audited = registry(site.url("/v1"), {"big": "org/big"}, **fields)
-    assert audit(audited, keys()) == []
-    assert audit(audited, keys(), "a") == [Finding(provider="a")]
+    active = registry(site.url("/v1"), {"big": "org/big"}, **fields)
+    assert verify(active, keys()) == []
+    assert verify(active, keys(), "a") == [Finding(provider="a")]

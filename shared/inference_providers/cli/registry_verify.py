@@ -1,4 +1,4 @@
-"""Compares the registry with the models that providers themselves list."""
+"""What `verify` does: compares the registry with the models that providers themselves list."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inference_providers.registry.registry import Registry
     from inference_providers.types import Provider
 
-__all__ = ["Finding", "audit", "compare", "corrections"]
+__all__ = ["Finding", "compare", "corrections", "verify"]
 
 CONCURRENT_REQUESTS = 8
 
@@ -54,14 +54,18 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     unlisted_endpoints: tuple[str, ...] = ()
 
 
-def audit(registry: Registry, keys: Keys, provider_id: str | None = None) -> list[Finding]:
+def verify(registry: Registry, keys: Keys, provider_id: str | None = None) -> list[Finding]:
     """Fetch the model list of `provider_id`, or of every provider whose key is set, and compare.
 
     Raises:
         ConfigError: `provider_id` is unknown, or its key is not set; says what to set.
     """
     if provider_id is None:
-        selected = [id_ for id_, row in registry.providers.items() if _is_audited(id_, row, keys)]
+        selected = [
+            id_
+            for id_, row in registry.providers.items()
+            if _is_verified_by_default(id_, row, keys)
+        ]
     else:
         registry.check_providers([provider_id], "PROVIDER")
         _, reason = keys.variable(provider_id, registry.providers[provider_id])
@@ -71,7 +75,7 @@ def audit(registry: Registry, keys: Keys, provider_id: str | None = None) -> lis
         selected = [provider_id]
     # A ThreadPool, since its threads do not keep an interrupted process alive.
     with ThreadPool(CONCURRENT_REQUESTS) as pool:
-        return pool.map(lambda id_: _audit_provider(id_, registry, keys), selected, chunksize=1)
+        return pool.map(lambda id_: _verify_provider(id_, registry, keys), selected, chunksize=1)
 
 
 def compare(
@@ -142,8 +146,8 @@ def _new_entry(model_id: str, finding: Finding) -> dict[str, Any]:
     return {"id": model_id, "input": [], **fields, **endpoint}
 
 
-def _is_audited(provider_id: str, provider: Provider, keys: Keys) -> bool:
-    """Whether a provider is audited without being named."""
+def _is_verified_by_default(provider_id: str, provider: Provider, keys: Keys) -> bool:
+    """Whether a provider is verified without being named."""
     if provider.auth.opt_in or provider.variant_of:
         return False
     variable, reason = keys.variable(provider_id, provider)
@@ -170,7 +174,7 @@ def _embedding_ids(provider_id: str, registry: Registry) -> set[str]:
     }
 
 
-def _audit_provider(provider_id: str, registry: Registry, keys: Keys) -> Finding:
+def _verify_provider(provider_id: str, registry: Registry, keys: Keys) -> Finding:
     provider = registry.providers[provider_id]
     match = model_lists.listing_endpoint(provider)
     if match is None:
