@@ -20,7 +20,7 @@ from inference_providers.credentials import UrlOrigin, is_loopback
 from inference_providers.errors import KeyBindingError
 from inference_providers.failures.retry_after import window_reset_s
 from inference_providers.settings import DEFAULT_SETTINGS
-from langchain_autoprovider.http.read_deadline import bound_reads
+from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 
 if TYPE_CHECKING:
     import ssl
@@ -94,7 +94,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def install_hooks(client: Any, route: Route, access: Access) -> None:
-    """Install a route's hooks in its HTTP client; bound the reads of a synchronous client."""
+    """Install a route's hooks in its HTTP client, and the read deadline in a synchronous one."""
     on_request = reject_foreign_hosts(access)
     on_response = observe_rate_limits(route, access.state)
     if hasattr(client, "aclose"):
@@ -103,7 +103,7 @@ def install_hooks(client: Any, route: Route, access: Access) -> None:
     else:
         client.event_hooks["request"].append(on_request)
         client.event_hooks["response"].append(on_response)
-        bound_reads(client)
+        enforce_read_deadline(client)
 
 
 def reject_foreign_hosts(access: Access) -> RequestHook:
@@ -119,7 +119,10 @@ def reject_foreign_hosts(access: Access) -> RequestHook:
         target = UrlOrigin.of(str(request.url))
         if target != allowed:
             where = f"{request.url.scheme}://{target}"
-            msg = f"refused to send a request for {access.base_url!r} to {where!r}"
+            msg = (
+                f"refused to send a request for {access.base_url!r} to {where!r};"
+                " scheme, host and port must be those of the route's base URL"
+            )
             raise KeyBindingError(msg)
         timeout = request.extensions.get("timeout") or {}
         connect_s = timeout.get("connect")

@@ -18,34 +18,34 @@ from inference_providers.failover.read_deadline import current_deadline
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["bound_reads"]
+__all__ = ["enforce_read_deadline"]
 
 
-def bound_reads(client: Any) -> None:
+def enforce_read_deadline(client: Any) -> None:
     """Limit the reads of a synchronous httpx client to the running attempt's deadline."""
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - no public seam
         pool = getattr(transport, "_pool", None)
         if pool is not None:
-            pool._network_backend = _BoundBackend(pool._network_backend)  # noqa: SLF001
+            pool._network_backend = _DeadlineBackend(pool._network_backend)  # noqa: SLF001
 
 
-class _BoundBackend:
-    """A network backend that returns bounded connections."""
+class _DeadlineBackend:
+    """A network backend whose connections enforce the deadline."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
 
-    def connect_tcp(self, *args: Any, **kwargs: Any) -> _BoundConnection:
-        return _BoundConnection(self._backend.connect_tcp(*args, **kwargs))
+    def connect_tcp(self, *args: Any, **kwargs: Any) -> _DeadlineConnection:
+        return _DeadlineConnection(self._backend.connect_tcp(*args, **kwargs))
 
-    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _BoundConnection:
-        return _BoundConnection(self._backend.connect_unix_socket(*args, **kwargs))
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _DeadlineConnection:
+        return _DeadlineConnection(self._backend.connect_unix_socket(*args, **kwargs))
 
     def sleep(self, seconds: float) -> None:
         self._backend.sleep(seconds)
 
 
-class _BoundConnection:
+class _DeadlineConnection:
     """A connection whose reads end at the attempt's deadline."""
 
     def __init__(self, stream: Any) -> None:
@@ -73,8 +73,8 @@ class _BoundConnection:
             deadline.end_read()
         return data
 
-    def start_tls(self, *args: Any, **kwargs: Any) -> _BoundConnection:
-        return _BoundConnection(self._stream.start_tls(*args, **kwargs))
+    def start_tls(self, *args: Any, **kwargs: Any) -> _DeadlineConnection:
+        return _DeadlineConnection(self._stream.start_tls(*args, **kwargs))
 
     def _shut_down(self) -> None:
         with suppress(OSError):  # the server may have closed it already

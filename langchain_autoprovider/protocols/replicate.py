@@ -24,7 +24,7 @@ from pydantic import Field
 from inference_providers.errors import InvalidResponseError
 from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.clients import bearer_options, client_options, timeout_options
-from langchain_autoprovider.http.read_deadline import bound_reads
+from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 from langchain_autoprovider.protocols.base import RouteModel, message_chunk, token_usage
 from langchain_autoprovider.protocols.connector import Connector
 
@@ -173,7 +173,7 @@ class ReplicateRoute(RouteModel):
 
 def _build(route: Route, access: Access, http: httpx.Client) -> ReplicateRoute:
     stream_http = httpx.Client(**client_options(access))
-    bound_reads(stream_http)
+    enforce_read_deadline(stream_http)
     model = ReplicateRoute(model=route.model_id, http=http, stream_http=stream_http)
     weakref.finalize(model, stream_http.close)
     return model

@@ -94,14 +94,14 @@ def _ruled_out_protocols(
     """Return the protocols that cannot express the request, each with the reason."""
     ruled_out: set[tuple[str, str]] = set()
     for block in blocks:
-        ruled_out.update(_without_urls_for(block))
+        ruled_out.update(_protocols_without_url(block))
     for tool in tools:
         if name := builtin_tool_name(tool):
-            ruled_out.update(_without_builtin_tool(name, _tool_vendor(name, tool)))
+            ruled_out.update(_protocols_without_tool(name, _tool_vendor(name, tool)))
     return tuple(sorted(ruled_out))
 
 
-def _without_urls_for(block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _protocols_without_url(block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "url" not in block:
         return
     kind = str(block.get("type"))
@@ -110,13 +110,13 @@ def _without_urls_for(block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"its protocol {name!r} does not accept {kind} by URL; pass the bytes"
 
 
-def _without_builtin_tool(tool_name: str, vendor: ToolVendor) -> Iterator[tuple[str, str]]:
+def _protocols_without_tool(tool_name: str, vendor: ToolVendor) -> Iterator[tuple[str, str]]:
     for name, protocol in PROTOCOLS.items():
         if protocol.builtin_tools != vendor:
-            yield (
-                name,
-                (f"its protocol {name!r} has no built-in tool {tool_name!r}; pass a function tool"),
+            reason = (
+                f"its protocol {name!r} has no built-in tool {tool_name!r}; pass a function tool"
             )
+            yield name, reason
 
 
 def _tool_vendor(tool_name: str, tool: Mapping[str, Any]) -> ToolVendor:

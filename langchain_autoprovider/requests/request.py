@@ -126,7 +126,7 @@ async def asend(
 def open_stream(request: Request, attempt: Attempt) -> Generator[ChatGenerationChunk]:
     """Stream the answer of one route. `AutoChatModel` calls the callbacks."""
     model = connections.connect(attempt.route, request.resolver.access(attempt.route))
-    arguments = _call_arguments(request, model, attempt, _longest_silence_s(request.settings))
+    arguments = _call_arguments(request, model, attempt, _stream_read_timeout_s(request.settings))
     yield from model._stream(**arguments)
 
 
@@ -134,7 +134,7 @@ async def aopen_stream(request: Request, attempt: Attempt) -> AsyncGenerator[Cha
     """Stream the answer of one route, on the running event loop; see `open_stream`."""
     access = await request.resolver.aaccess(attempt.route)
     model = await connections.aconnect(attempt.route, access)
-    arguments = _call_arguments(request, model, attempt, _longest_silence_s(request.settings))
+    arguments = _call_arguments(request, model, attempt, _stream_read_timeout_s(request.settings))
     async for chunk in model._astream(**arguments):
         yield chunk
 
@@ -180,7 +180,7 @@ def _protocol_of(attempt: Attempt) -> Protocol:
     return PROTOCOLS[attempt.route.endpoint.protocol]
 
 
-def _longest_silence_s(settings: FailoverSettings) -> float:
+def _stream_read_timeout_s(settings: FailoverSettings) -> float:
     return max(settings.first_token_timeout_s, settings.inter_chunk_timeout_s)
 
 

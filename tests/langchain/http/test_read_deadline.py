@@ -17,7 +17,7 @@ import pytest
 from inference_providers.failover.read_deadline import ReadDeadline
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider.http.clients import tls_context
-from langchain_autoprovider.http.read_deadline import bound_reads
+from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def library(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def client(library: Any) -> Iterator[Any]:
     with library.Client(timeout=60.0) as client:
-        bound_reads(client)
+        enforce_read_deadline(client)
         yield client
 
 
@@ -82,7 +82,7 @@ def test_read_is_bounded_through_tls(client: Any, library: Any) -> None:
 
 def test_read_is_bounded_through_a_proxy(library: Any) -> None:
     with library.Client(proxy="http://127.0.0.1:9") as proxied:
-        bound_reads(proxied)
+        enforce_read_deadline(proxied)
         pools = [t._pool._network_backend for t in proxied._mounts.values() if t]
     assert pools
     assert {type(pool).__module__ for pool in pools} == {
