@@ -144,17 +144,17 @@ def _describe_constructor(cls: type[RoutedComponent]) -> None:
     """Add the model's settings to the constructor's signature and docstring, for `help()`."""
     model_class = cls._model_class()
     parameters = inspect.signature(cls).parameters.values()
-    own = [it for it in parameters if it.name not in cls.model_fields]
+    subclass_parameters = [it for it in parameters if it.name not in cls.model_fields]
     fields = [
         it.replace(default=None) if it.name == cls.model_field else it
         for it in parameters
         if it.name in cls.model_fields
     ]
-    names = cls.setting_names - {it.name for it in own}
+    names = cls.setting_names - {it.name for it in subclass_parameters}
     settings = [it for it in inspect.signature(model_class).parameters.values() if it.name in names]
     # The constructor of a subclass may have parameters of any kind, also `*args`.
     cls.__signature__ = inspect.Signature(
-        sorted([*own, *settings, *fields], key=lambda it: it.kind)
+        sorted([*subclass_parameters, *settings, *fields], key=lambda it: it.kind)
     )
 
     constructor = vars(cls).get("__init__")
