@@ -54,7 +54,7 @@ class ModelEdit(_Table, frozen=True, kw_only=True):
         embedding: Whether it is an embedding model, if its id does not show it.
         also_embeds: Facts under which a chat model is listed as an embedding model as
             well, because its server returns embeddings too.
-        quirks: Laid over the provider's quirks.
+        quirks: Added to the provider's quirks, or replacing some of them.
     """
 
     name: str | None = None

@@ -46,7 +46,7 @@ def from_compat(compat: PiAiCompat) -> dict[str, Any]:
 
 
 def combined(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Lay quirks over others; a parameter that either refuses is refused."""
+    """Return `base` updated with `over`; a parameter that either one drops is dropped."""
     quirks = {**base, **over}
     if refused := {*base.get("drop_params", ()), *over.get("drop_params", ())}:
         quirks["drop_params"] = sorted(refused)

@@ -39,7 +39,7 @@ _RETRY_AFTER_CLASSES = frozenset(
         FailureClass.INVALID_RESPONSE,
     }
 )
-"""Classes for which a provider's Retry-After is believed."""
+"""Classes for which a provider's Retry-After counts."""
 
 _LIMIT_AND_REQUESTED = (
     r"(?i)limit:? ~?(?P<limit>\d[\d,]{0,14}).{0,60}?requested:? ~?(?P<requested>\d[\d,]{0,14})"

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["duration_s", "requested_wait_s", "until_midnight_pacific_s", "window_reset_s"]
 
 YEAR_S = 366 * 86_400.0
-"""The longest wait that is believed."""
+"""Longer waits are ignored."""
 
 MAX_OTHER_RESET_S = 3_600.0
-"""The latest reset that is believed of a window that is not known to be exhausted."""
+"""Later resets are ignored, unless the window is known to be exhausted."""
 
 _EPOCH_S = 1e9
 """A number from here on is a time in seconds since 1970, not a duration."""

@@ -18,7 +18,7 @@ _TITLE = "A registry file of autoprovider: a whole registry, or changes to anoth
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema of a file that is laid over another registry.
+    """Return the schema of a file that is merged into another registry.
 
     Such a file may leave anything out, and `null` removes an entry; so nothing is
     required. A whole registry is valid as well.

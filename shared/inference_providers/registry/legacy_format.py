@@ -42,7 +42,7 @@ def convert(document: dict[str, Any], *, sparse: bool = False) -> dict[str, Any]
 
     Args:
         document: A document for which `is_legacy` is true.
-        sparse: Whether it will be laid over another document. Then only what its rows
+        sparse: Whether it will be merged into another document. Then only what its rows
             state is written, and `null` keeps its meaning, "remove".
     """
     rows = {name: row for name, row in document["providers"].items() if not _is_template(row)}

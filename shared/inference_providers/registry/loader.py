@@ -185,7 +185,7 @@ def refuse(path: str, complaint: str, origin: str) -> NoReturn:
 
 
 def merge_patch(base: bytes, patch: bytes, origin: str) -> bytes:
-    """Lay one JSON document over another, as JSON Merge Patch (RFC 7396) does.
+    """Return `base` with a JSON Merge Patch (RFC 7396) applied.
 
     Providers that the patch adds come first: adding a provider means wanting to use it.
 
@@ -244,7 +244,7 @@ def _convert_document(plain: dict[str, Any], origin: str) -> Document:
         fault = _locate_fault(str(error), plain, Document)
     complaint = _got_expected(fault)
     if fault.complaint.startswith("Object missing"):
-        # A row laid over an existing provider needs no name, so its id is probably misspelled.
+        # A row merged into an existing provider needs no name, so its id is probably misspelled.
         provider_id = fault.path.removeprefix("$.providers.")
         complaint += did_you_mean(provider_id, _ids_to_suggest(plain, provider_id))
     refuse(fault.path, complaint, origin)

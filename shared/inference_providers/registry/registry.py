@@ -1,7 +1,7 @@
 """`Registry`: which provider serves which model, where, and under which id.
 
-* `Registry.load(source)` replaces the bundled registry; `registry.merged(source)` lays a
-  sparse document over it (JSON Merge Patch, RFC 7396: `null` removes).
+* `Registry.load(source)` replaces the bundled registry; `registry.merged(source)` merges a
+  sparse document into it (JSON Merge Patch, RFC 7396: `null` removes).
 * A registry is immutable, so everything derived from its document is computed once.
 * `registry.target(name)` decides what a model name means
   (see `inference_providers.registry.lookup`).
@@ -83,7 +83,7 @@ class Registry:
         return cls(document, origin, msgspec.json.encode(document))
 
     def merged(self, source: RegistrySource) -> Registry:
-        """Return this registry with `source` laid over it.
+        """Return this registry with `source` merged into it.
 
         Raises:
             RegistryError: As for `load`; paths in the message are paths in `source`.

@@ -1,6 +1,6 @@
-"""The active registry: the bundled one with everything that is laid over it.
+"""The active registry: the bundled one with everything that is merged into it.
 
-Four layers, each over the ones before it:
+Four layers, each merged into the ones before it:
 
 1. the registry of this package;
 2. the registry downloaded from `AUTOPROVIDER_REGISTRY_URL`, limited to the changes that
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class _UserLayers(NamedTuple):
-    """What the user lays over everything else: the file of the environment, and an argument."""
+    """What the user merges on top: the file of the environment, and an argument."""
 
     file: str | None
     argument: RegistrySource | None
@@ -51,7 +51,7 @@ def active_registry(
     """Return the active registry, with `source` on top.
 
     Args:
-        source: A path, JSON text or dict to lay over everything else. A `Registry` is
+        source: A path, JSON text or dict to merge on top of everything else. A `Registry` is
             returned unchanged.
         updates: Where downloads come from, instead of the environment's settings.
         refresh: Whether to fetch first. If that fails, one line is logged and the last
@@ -128,7 +128,7 @@ def _model_names(providers: Iterable[Provider]) -> frozenset[str]:
 
 
 def _with_user_layers(registry: Registry, layers: _UserLayers) -> Registry:
-    """Lay the user's file and argument over a registry.
+    """Merge the user's file and argument into a registry.
 
     Raises:
         RegistryError: One of them is not a valid registry.
