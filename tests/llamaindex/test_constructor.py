@@ -160,7 +160,7 @@ def test_subclass_may_have_its_own_constructor(pair: Pair) -> None:
     assert Vectors("smollm2-135m", brand="c").brand == "c"
     for cls in (Anything, KeywordOnly, Vectors):
         assert {"brand", "only"} <= inspect.signature(cls).parameters.keys()
-        assert "only: Ids of the providers" in (cls.__init__.__doc__ or "")
+        assert "only: One or several ids of the providers" in (cls.__init__.__doc__ or "")
 
 
 def test_embedding_subclass_copies_and_pickles() -> None:
