@@ -59,7 +59,13 @@ class LocalLookups:
         )
         self._results: dict[Lookup, _Local] = {}
         self._looked_at: dict[Lookup, float] = {}
+        self._address_variables = [
+            registry.providers[provider_id].endpoints["default"].base_url_env
+            for provider_id in self._servers
+        ]
+        self._environment: int | None = None
         self._gguf_setting: str | None = None
+        self._address_settings: list[str | None] = []
         self.idle_environment: int | None = None
         self.models: Mapping[str, LocalModels | Unavailable] = {}
 
@@ -69,25 +75,27 @@ class LocalLookups:
         If the selection needs none at all, `idle_environment` is set: this need not be called
         again until the environment changes.
         """
-        gguf_setting = self._keys.setting(discovery.GGUF_VARIABLE)
-        if gguf_setting != self._gguf_setting:
-            self._gguf_setting = gguf_setting
-            self._forget("files")
+        if environment != self._environment:
+            self._environment = environment
+            self._forget_what_moved()
         needed: set[Lookup] = set()
         if self._names_server:
             needed.add("servers")
-        if self._names_embedded or self._is_target(gguf_setting):
+        if self._names_embedded or self._is_target(self._gguf_setting):
             needed.add("files")
         self.idle_environment = None if needed else environment
         return self._stale(needed)
 
     def due_for(self, plan: Plan) -> frozenset[Lookup]:
-        """Return the look-ups that may find a route for a plan that has none elsewhere."""
+        """Return the look-ups that may find a route for a plan that has none elsewhere.
+
+        `due` has already returned those that every plan of the selection needs.
+        """
         routes = (*plan.routes, *plan.cooling_down)
         if not self._selection.models:
             if all(route.kind == "embedded" for route in routes):
                 return self._stale({"servers", "files"})
-        elif not routes:
+        elif not self._names_server and all(route.kind == "local" for route in routes):
             return self._stale({"servers"})
         return frozenset()
 
@@ -106,9 +114,20 @@ class LocalLookups:
         self._looked_at[lookup] = time.monotonic()
         self._publish()
 
+    def _forget_what_moved(self) -> None:
+        """Forget what was found where a variable led that has changed since."""
+        gguf_setting = self._keys.setting(discovery.GGUF_VARIABLE)
+        if gguf_setting != self._gguf_setting:
+            self._gguf_setting = gguf_setting
+            self._forget("files")
+        address_settings = [self._keys.setting(*names) for names in self._address_variables]
+        if address_settings != self._address_settings:
+            self._address_settings = address_settings
+            self._forget("servers")
+
     def _forget(self, lookup: Lookup) -> None:
+        self._looked_at.pop(lookup, None)
         if self._results.pop(lookup, None) is not None:
-            del self._looked_at[lookup]
             self._publish()
 
     def _publish(self) -> None:

@@ -173,7 +173,7 @@ class Resolver:
         return self._local.due(environment)
 
     def _due_after_planning(self, plan: Plan) -> frozenset[Lookup]:
-        if plan.routes and plan.models:
+        if plan.models and plan.routes and plan.routes[0].kind != "local":
             return frozenset()
         return self._local.due_for(plan)
 

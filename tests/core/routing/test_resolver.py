@@ -41,6 +41,12 @@ def resolver_for(
     return Resolver(chosen, registry, keys, lambda _: {})
 
 
+def local_server(base_url: str, *variables: str) -> dict:
+    """Build the row of a model server on this machine."""
+    endpoint = {"protocol": "openai-chat", "base_url": base_url, "base_url_env": list(variables)}
+    return provider_row({}, kind="local", endpoints={"default": endpoint})
+
+
 async def plan_of(resolver: Resolver, *, is_async: bool) -> Plan:
     return await resolver.aplan() if is_async else resolver.plan()
 
@@ -256,6 +262,39 @@ async def test_plan_reuses_the_answers_of_local_servers(
         monkeypatch.setattr("inference_providers.routing.local_lookups.SERVERS_FOR_S", 0.0)
         await plan_of(resolver, is_async=is_async)
         assert len(fake.listings) == 2
+
+
+@sync_and_async
+@pytest.mark.parametrize("local", [False, True])
+async def test_plan_follows_a_server_that_moved(local: bool, is_async: bool) -> None:
+    providers = {
+        "a": provider_row({"m": "x"}, "A_KEY"),
+        "s": local_server("http://127.0.0.1:9/v1", "S_URL"),
+    }
+    with FakeProvider(models=("m",)) as first, FakeProvider(models=("m",)) as second:
+        environ = {"S_URL": first.base_url}
+        resolver = resolver_for(providers, "m", environ=environ, local=local)
+        (route,) = (await plan_of(resolver, is_async=is_async)).routes
+        assert route.endpoint.base_url == first.base_url
+        environ["S_URL"] = second.base_url
+        (route,) = (await plan_of(resolver, is_async=is_async)).routes
+        assert route.endpoint.base_url == second.base_url
+
+
+@sync_and_async
+@pytest.mark.parametrize("local", [False, True])
+async def test_plan_drops_a_local_server_that_stopped(
+    local: bool, is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeProvider(models=("m",)) as fake:
+        providers = {
+            "a": provider_row({"m": "x"}, "A_KEY"),
+            "s": local_server(fake.base_url),
+        }
+        resolver = resolver_for(providers, "m", local=local)
+        assert len((await plan_of(resolver, is_async=is_async)).routes) == 1
+    monkeypatch.setattr("inference_providers.routing.local_lookups.SERVERS_FOR_S", 0.0)
+    assert (await plan_of(resolver, is_async=is_async)).routes == ()
 
 
 def test_plan_looks_once_whatever_the_needs() -> None:
