@@ -21,7 +21,7 @@ MAX_NAMES = 8
 
 
 def complaints(before: Registry, after: Registry) -> Iterator[Complaint]:
-    """Yield what loading accepts and a file that adds to `before` should not contain.
+    """Yield what loading accepts, but a file merged into `before` should not contain.
 
     Loading accepts it because a later overlay may supply the missing name.
     """

@@ -120,7 +120,8 @@ def failover(  # noqa: PLR0913 - all but the plan are keywords
         attempt, outcome = progress.decisive_outcome(step, cast("Outcome | RaceResult", report))
         if isinstance(outcome, Success):
             return progress.record_success(attempt, outcome)
-        failed, classification = attempt.route, progress.record_failure(attempt, outcome)
+        failed = attempt.route
+        classification = progress.record_failure(attempt, outcome)
         if outcome.began:
             raise progress.stream_interrupted(outcome) from outcome.error
         if progress.leaves_out_parameter(failed, classification):
@@ -136,7 +137,8 @@ def failover(  # noqa: PLR0913 - all but the plan are keywords
         plan.require()
     except NoRouteError as error:
         raise errors.no_route(error) from None
-    raise errors.all_routes_failed(*progress.summary()) from progress.last_error
+    message, attempts, retry_after = progress.summary()
+    raise errors.all_routes_failed(message, attempts, retry_after) from progress.last_error
 
 
 class _Progress:
@@ -384,7 +386,7 @@ class _Progress:
         return StreamInterrupted(msg, outcome.partial, record.route)
 
     def summary(self) -> tuple[str, list[AttemptRecord], float | None]:
-        """Return the message, the attempts, and when to try again, if every route failed."""
+        """Return the message, the attempts, and the seconds to wait, if every route failed."""
         cooldowns = {
             route: cooldown
             for route in (*self.plan.routes, *self.plan.cooling_down)

@@ -38,15 +38,15 @@ _CACHED_NAMES = 4096
 class Registry:
     """A loaded registry.
 
-    `load` and `merged` make one; both validate the document first.
+    `load` and `merged` create one; both validate the document first.
 
     Attributes:
         document: The validated file.
         providers: Its providers by id, in order of preference.
         origin: What messages call this registry, usually its path.
         raw: The document as JSON in the current schema.
-        other_kind: What an error says about a model that is listed under `embeddings`
-            of this document, and so is of the other kind.
+        other_kind: What an error says about a model that this document lists under
+            `embeddings`.
     """
 
     def __init__(
