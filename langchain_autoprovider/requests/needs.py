@@ -81,11 +81,21 @@ def _media_kinds(block: Mapping[str, Any]) -> frozenset[str]:
     """Return the kinds of media in a content block, as the registry names them."""
     kind = str(block.get("type"))
     if kind in _DOCUMENT_BLOCKS:
-        types = (
-            f"{block.get('mime_type', '')} {block.get('media_type', '')} {block.get('file', '')}"
-        )
-        return frozenset({"pdf"}) if "pdf" in types else frozenset()
+        return frozenset({"pdf"}) if _is_pdf(block) else frozenset()
     return frozenset({_MEDIA_OF_BLOCK[kind]}) if kind in _MEDIA_OF_BLOCK else frozenset()
+
+
+def _is_pdf(block: Mapping[str, Any]) -> bool:
+    """Whether a document block declares its data as a PDF; the data itself is not searched."""
+    nested = [part for key in ("file", "source") if isinstance(part := block.get(key), dict)]
+    for part in (block, *nested):
+        declared = (part.get(key) for key in ("mime_type", "media_type", "filename", "format"))
+        if any("pdf" in value.lower() for value in declared if isinstance(value, str)):
+            return True
+        data = part.get("file_data")
+        if isinstance(data, str) and data.startswith("data:application/pdf"):
+            return True
+    return False
 
 
 def _ruled_out_protocols(

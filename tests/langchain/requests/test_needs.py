@@ -87,6 +87,26 @@ def test_needs_of_tools_and_schemas_skip_routes(pair: Pair) -> None:
         assert runnable.invoke("Hi").text == "from second"
 
 
+@pytest.mark.parametrize(
+    ("block", "is_pdf"),
+    [
+        ({"type": "file", "base64": "AAAA", "mime_type": "application/pdf"}, True),
+        ({"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}, True),
+        ({"type": "file", "file": {"filename": "Report.PDF", "file_id": "file-1"}}, True),
+        ({"type": "input_file", "filename": "a.pdf", "file_data": "data:;base64,AAAA"}, True),
+        ({"type": "document", "source": {"media_type": "application/pdf", "data": "A"}}, True),
+        ({"type": "file", "base64": "pdfpdf", "mime_type": "text/csv"}, False),
+        ({"type": "file", "file": {"file_data": "data:text/csv;base64,pdfpdf"}}, False),
+        ({"type": "file", "file": {"file_id": "file-1"}}, False),
+        ({"type": "document", "source": {"media_type": "text/plain", "data": "a pdf"}}, False),
+        ({"type": "file", "file": None, "mime_type": None}, False),
+    ],
+)
+def test_needs_of_documents_follow_their_declared_type(block: dict[str, Any], is_pdf: bool) -> None:
+    needs = needs_of([HumanMessage([block])], {})
+    assert ("pdf" in needs.input) is is_pdf
+
+
 def test_needs_of_base64_data_counts_no_text() -> None:
     big = {"type": "image", "base64": "A" * 600_000, "mime_type": "image/png"}
     assert needs_of([HumanMessage([big])], {}).context == 0
