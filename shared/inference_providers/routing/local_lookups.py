@@ -77,7 +77,7 @@ class LocalLookups:
         """
         if environment != self._environment:
             self._environment = environment
-            self._forget_what_moved()
+            self._forget_outdated()
         needed: set[Lookup] = set()
         if self._names_server:
             needed.add("servers")
@@ -114,8 +114,8 @@ class LocalLookups:
         self._looked_at[lookup] = time.monotonic()
         self._publish()
 
-    def _forget_what_moved(self) -> None:
-        """Forget what was found where a variable led that has changed since."""
+    def _forget_outdated(self) -> None:
+        """Forget the results that depend on a variable that has changed."""
         gguf_setting = self._keys.setting(discovery.GGUF_VARIABLE)
         if gguf_setting != self._gguf_setting:
             self._gguf_setting = gguf_setting
