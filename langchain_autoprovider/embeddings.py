@@ -39,11 +39,11 @@ __all__ = ["AutoEmbeddings"]
 
 class _Embedding(msgspec.Struct):
     embedding: list[float]
-    index: int = 0
+    index: int | None = 0
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
+    prompt_tokens: int | None = 0
 
 
 class _Response(msgspec.Struct):
@@ -180,13 +180,16 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         except msgspec.ValidationError as error:
             msg = f"the response is not a list of embeddings: {error}"
             raise InvalidResponseError(msg, body=body) from error
-        response.data.sort(key=lambda item: item.index)
+        response.data.sort(key=lambda item: item.index or 0)
         lengths = {len(item.embedding) for item in response.data}
         if len(response.data) != len(texts) or len(lengths) > 1:
             msg = (
                 f"the response holds {len(response.data)} vectors of {len(lengths)} different"
                 f" lengths for {len(texts)} texts"
             )
+            raise InvalidResponseError(msg)
+        if lengths == {0}:
+            msg = "the vectors are empty"
             raise InvalidResponseError(msg)
         expected = self._expected_length()
         if expected and lengths != {expected}:
@@ -202,7 +205,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         if self.dimensions is None:
             self._observed_lengths[self._canonical_model] = len(vectors[0])
         if self.on_trace:
-            tokens = (response.usage.prompt_tokens, 0) if response.usage else None
+            tokens = (response.usage.prompt_tokens or 0, 0) if response.usage else None
             self.on_trace(build_trace(plan, attempts, tokens))
         return vectors
 

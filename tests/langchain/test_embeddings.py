@@ -130,6 +130,25 @@ async def test_response_without_the_vectors_is_a_failure(
     assert served.second.requests
 
 
+async def test_empty_vectors_are_a_failure(
+    served: EmbeddingPair, embed: Callable[..., Any]
+) -> None:
+    served.first.replies = [Reply(body={"data": [{"index": 0, "embedding": []}]})]
+    assert len((await embed(served.embeddings(), ["a"]))[0]) == 3
+    assert served.second.requests
+
+
+async def test_vectors_count_without_index_and_usage(
+    served: EmbeddingPair, embed: Callable[..., Any]
+) -> None:
+    data = [{"index": None, "embedding": [1.0, 2.0]}]
+    served.first.replies = [Reply(body={"data": data, "usage": {"prompt_tokens": None}})]
+    traces: list[dict[str, Any]] = []
+    embeddings = served.embeddings(on_trace=traces.append)
+    assert await embed(embeddings, ["a"]) == [[1.0, 2.0]]
+    assert traces[0]["provider"] == "first"
+
+
 async def test_vectors_of_one_object_keep_their_length(
     served: EmbeddingPair, embed: Callable[..., Any]
 ) -> None:
