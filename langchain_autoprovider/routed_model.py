@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -24,6 +25,7 @@ from pydantic import (
 
 from inference_providers.credentials import Keys
 from inference_providers.errors import ConfigError
+from inference_providers.failover.state import FailoverState
 from inference_providers.model_names.canonical import did_you_mean
 from inference_providers.routing.resolver import Resolver
 from inference_providers.settings import DEFAULT_SETTINGS
@@ -142,7 +144,13 @@ class RoutedModel(BaseModel):
     @cached_property
     def _resolver(self) -> Resolver:
         keys = Keys({name: key.get_secret_value() for name, key in self.api_keys.items()})
-        return Resolver(self._selection, self._load_registry(), keys, self._unsupported_protocols)
+        return Resolver(
+            self._selection,
+            self._load_registry(),
+            keys,
+            self._unsupported_protocols,
+            self._state,
+        )
 
     @property
     def _selection(self) -> Selection:
@@ -162,12 +170,17 @@ class RoutedModel(BaseModel):
         """Return the registry's protocols that cannot be used here, each with the reason."""
         return connections.unsupported_protocols(registry)
 
+    _state: FailoverState | None = PrivateAttr(default=None)
+    """Cooldowns, rate limits and latencies; those of the process if `None`. Copies share it."""
+
     _derived: ClassVar[tuple[str, ...]] = ("_resolver",)
     """Attributes computed from the fields; copies and pickles leave them out."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in RoutedModel.model_fields:
             super().__setattr__(name, value)
+            if name == "_state":
+                self.__dict__.pop("_resolver", None)
             return
         if name in _NAME_LISTS:
             value = _normalize_names(name, value)
@@ -194,7 +207,8 @@ class RoutedModel(BaseModel):
             raise TypeError(msg)
         state = super().__getstate__()
         fields = {k: v for k, v in state["__dict__"].items() if k not in self._derived}
-        return {**state, "__dict__": fields}
+        private = {**(state["__pydantic_private__"] or {}), "_state": None}
+        return {**state, "__dict__": fields, "__pydantic_private__": private}
 
 
 def _note_unknown_arguments(error: ValidationError, names: Iterable[str]) -> None:

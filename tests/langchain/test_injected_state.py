@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import time
 from typing import Any
 
@@ -39,7 +41,7 @@ def call(request: pytest.FixtureRequest) -> Any:
 def model_with(state: FailoverState, fake: FakeProvider, **entry: Any) -> AutoChatModel:
     row = fake.row({"m-1": {"id": "first-id", **entry}})
     model = AutoChatModel("m-1", registry={"providers": {"first": row}})
-    model._resolver.state = state
+    model._state = state
     return model
 
 
@@ -84,3 +86,44 @@ async def test_call_for_another_model_uses_the_injected_state() -> None:
         model_with(state, fake).invoke("Hi", model="first/m-1")
     assert len(state.report(time.monotonic()).rows) == 1
     assert PROCESS_STATE.report(time.monotonic()).rows == ()
+
+
+COPIES = {
+    "model_copy": lambda model: model.model_copy(),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "other settings": lambda model: model.model_copy(update={"temperature": 0.5}),
+    "other routing": lambda model: model.model_copy(update={"order": ("first",)}),
+    "assignment": lambda model: assign(copy.copy(model), "order", "first"),
+    "other model": lambda model: model._for_model("first/m-1"),
+}
+
+
+def assign(model: AutoChatModel, name: str, value: Any) -> AutoChatModel:
+    setattr(model, name, value)
+    return model
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_copies_share_the_injected_state(copied: Any) -> None:
+    state = FailoverState()
+    with FakeProvider(Reply("hello", headers=USED_UP)) as fake:
+        copied(model_with(state, fake)).invoke("Hi")
+    assert [row[0] for row in state.report(time.monotonic()).rows] == ["route"]
+    assert PROCESS_STATE.report(time.monotonic()).rows == ()
+
+
+def test_structured_output_shares_the_injected_state() -> None:
+    state = FailoverState()
+    with FakeProvider(Reply('{"a": 1}', headers=USED_UP)) as fake:
+        schema = {"title": "answer", "type": "object", "properties": {"a": {"type": "integer"}}}
+        model = model_with(state, fake)
+        model.with_structured_output(schema, fallback_on_parse_error=True).invoke("Hi")
+    assert [row[0] for row in state.report(time.monotonic()).rows] == ["route"]
+    assert PROCESS_STATE.report(time.monotonic()).rows == ()
+
+
+def test_pickled_model_uses_the_state_of_its_process() -> None:
+    with FakeProvider() as fake:
+        model = model_with(FailoverState(), fake)
+        assert pickle.loads(pickle.dumps(model))._resolver.state is PROCESS_STATE

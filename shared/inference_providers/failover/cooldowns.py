@@ -127,23 +127,17 @@ class CooldownReport(NamedTuple):
         return as_html(self.table())
 
 
+@lru_cache(maxsize=8192)
 def cooldown_keys(route: Route) -> Mapping[Scope, CooldownKey]:
     """Return the keys under which a failure of `route` may be stored, by scope.
 
     The key for `Scope.KEY` holds the fingerprint of the API key's value, so a cooldown
     after a refused key ends when the variable gets another value.
     """
-    # Computed once per route: a call looks the keys up several times.
-    return _keys_of(
-        route.provider, route.endpoint.base_url, route.model_id, route.key_fingerprint or "no key"
-    )
-
-
-@lru_cache(maxsize=8192)
-def _keys_of(
-    provider: str, base_url: str, model_id: str, fingerprint: str
-) -> Mapping[Scope, CooldownKey]:
-    host = urlsplit(base_url).netloc
+    # Kept per route: a call looks the keys up several times.
+    provider, model_id = route.provider, route.model_id
+    fingerprint = route.key_fingerprint or "no key"
+    host = urlsplit(route.endpoint.base_url).netloc
     names = {
         Scope.ROUTE: f"{model_id}, {provider} at {host}, {fingerprint}",
         Scope.KEY: f"{provider} at {host}, {fingerprint}",

@@ -21,7 +21,7 @@ import random
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from inference_providers.failover.cooldowns import (
     LOCAL_RATE_LIMIT,
@@ -70,6 +70,9 @@ class FailoverState:
         self._sticky_routes: dict[str, tuple[str, str]] = {}
         self._retry_tokens_used = 0.0
         self._lock = threading.Lock()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # it is shared: a copied model learns with the original
 
     # Cooldowns
 

@@ -64,13 +64,13 @@ class Resolver:
         registry: Registry,
         keys: Keys,
         unsupported_protocols: Callable[[Registry], Mapping[str, str]],
-        state: FailoverState = PROCESS_STATE,
+        state: FailoverState | None = None,
     ) -> None:
         install_check.warn_once()
         self.selection = selection
         self.registry = registry
         self.keys = keys
-        self.state = state
+        self.state = PROCESS_STATE if state is None else state
         for argument in ("only", "exclude", "order"):
             registry.check_providers(getattr(selection, argument), argument)
         registry.check_providers(keys.given, "api_keys")
