@@ -195,6 +195,7 @@ def test_tool_calls_are_sent_whole_and_streamed() -> None:
     assert streamed == ["add", "sub"]
 
 
+@pytest.mark.slow
 def test_delay_s_delays_the_first_byte() -> None:
     with FakeProvider(Reply(delay_s=60)) as fake, pytest.raises(requests.ReadTimeout):
         requests.post(f"{fake.base_url}/x", json={}, timeout=(HANG_S, 0.5))
@@ -286,6 +287,7 @@ def test_close_after_the_last_chunk_leaves_a_stream_whole() -> None:
     assert answer.endswith("data: [DONE]\n\n")
 
 
+@pytest.mark.slow
 @BOTH
 def test_endless_headers(stream: bool) -> None:
     with FakeProvider(Reply(fault="endless_headers", cut_after=2)) as fake:
@@ -294,6 +296,7 @@ def test_endless_headers(stream: bool) -> None:
     assert b"\r\n\r\n" not in received
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stream", "after", "before"),
     [(False, None, b'{"id"'), (True, None, b""), (True, 2, b"data: {")],

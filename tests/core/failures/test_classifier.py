@@ -517,6 +517,7 @@ def test_refused_stream_is_classified(reply: Reply, expected: tuple) -> None:
     assert class_status_scope(classify(failure(reply, stream=True))) == expected
 
 
+@pytest.mark.slow
 def test_sdk_timeout_is_overloaded_for_the_model() -> None:
     error = failure(Reply(delay_s=60), timeout=1.0)
     assert classify(error) == Classification(FailureClass.OVERLOADED, scope=Scope.MODEL)

@@ -113,6 +113,7 @@ def test_classify_reads_errors_in_a_200(row: dict) -> None:
     check(row, InvalidResponseError("no answer", body=row["body"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "row",
     [row for row in REAL if row["status"] in {200, 402, 403, 412, 429, 498, 503}][::6],
