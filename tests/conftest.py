@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # No deadline, because the machine may be busy. Only `long` searches with a new seed each time.
 BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", BUSY, max_examples=500, derandomize=True)
-settings.register_profile("quick", BUSY, max_examples=20, derandomize=True)
+settings.register_profile("quick", BUSY, max_examples=10, derandomize=True)
 settings.register_profile("long", BUSY, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
