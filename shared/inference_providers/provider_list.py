@@ -16,7 +16,7 @@ from inference_providers.failover.engine import failover
 from inference_providers.registry.registry import Registry
 from inference_providers.routing.backend import find_backend
 from inference_providers.routing.resolver import Resolver
-from inference_providers.types import Selection
+from inference_providers.types import Selection, as_names
 from inference_providers.updates.effective_registry import active_registry
 from inference_providers.updates.updater import update_source
 
@@ -164,14 +164,21 @@ class ProviderList:
 
     def connect_to_first_available_model(
         self,
-        model_names: Sequence[str],
+        model_names: str | Sequence[str],
         test: bool = False,  # noqa: FBT001, FBT002 - positional in the original project
     ) -> tuple[Any, str]:
         """Return a client for the first model of a list that can be served here.
 
-        Raises the same errors as `connect_to_model`.
+        Raises the same errors as `connect_to_model`, and:
+
+        Raises:
+            ConfigError: The list is empty.
         """
-        return self._connect(tuple(model_names), test=test)
+        names = as_names(model_names or ())
+        if not names:
+            msg = "model_names is empty; pass at least one model name, or call connect_to_ai()"
+            raise ConfigError(msg)
+        return self._connect(names, test=test)
 
     def connect_to_ai(self, test: bool = True) -> tuple[Any, str]:  # noqa: FBT001, FBT002
         """Return a client for the best reachable model in the registry's `auto_model_priority`.

@@ -13,6 +13,7 @@ import pytest
 
 from inference_providers import (
     AllRoutesFailed,
+    ConfigError,
     InvalidResponseError,
     NoRouteError,
     Plan,
@@ -321,6 +322,22 @@ def test_connect_to_first_available_model_keeps_the_order(monkeypatch: pytest.Mo
         client, name = providers.connect_to_first_available_model(wanted, test=True)
         client.close()
         assert name == "o0"
+
+
+def test_connect_to_first_available_model_accepts_one_name() -> None:
+    with FakeProvider() as fake:
+        providers = ProviderList(json_override=override(fake))
+        client, name = providers.connect_to_first_available_model("only-0")
+        client.close()
+    assert name == "o0"
+
+
+@pytest.mark.parametrize("names", [[], (), ""])
+def test_connect_to_first_available_model_needs_a_name(names: list[str]) -> None:
+    with FakeProvider() as fake:
+        providers = ProviderList(json_override=override(fake))
+    with pytest.raises(ConfigError, match=r"at least one model name, or call connect_to_ai\(\)"):
+        providers.connect_to_first_available_model(names)
 
 
 def test_connect_to_ai_tests_the_priority_list() -> None:
