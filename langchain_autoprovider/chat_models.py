@@ -15,7 +15,6 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import (
-    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -125,9 +124,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     considered. Defaults to the provider's."""
     seed: int | None = None
     """Seed for reproducible sampling, where the provider supports one."""
-    stop: list[str] | None = Field(
-        default=None, validation_alias=AliasChoices("stop", "stop_sequences")
-    )
+    stop: list[str] | None = None
     """One or several strings that end the answer when the model writes them. Also accepted as
     `stop_sequences`."""
     timeout: float = Field(default=DEFAULT_SETTINGS.timeout_s, gt=0)
@@ -170,6 +167,21 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         super().__setattr__(name, value)
         for derived in self._computed_once:
             self.__dict__.pop(derived, None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_stop_sequences(cls, values: Any) -> Any:
+        """Store `stop_sequences` as `stop`."""
+        if not isinstance(values, dict) or "stop_sequences" not in values:
+            return values
+        fields = dict(values)
+        stop_sequences = fields.pop("stop_sequences")
+        if stop_sequences is None:
+            return fields
+        if fields.get("stop") is not None:
+            msg = "stop and stop_sequences mean the same; pass one of them"
+            raise ConfigError(msg)
+        return {**fields, "stop": stop_sequences}
 
     @field_validator("stop", mode="before")
     @classmethod

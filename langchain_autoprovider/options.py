@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import Doc
 
 from inference_providers.registry.registry import Registry
-from inference_providers.types import Sort
+from inference_providers.types import Names, Sort
 
 __all__ = [
     "ChatModelOptions",
@@ -38,16 +38,16 @@ ModelNames = str | Sequence[str] | None
 class RoutingOptions(TypedDict, total=False):
     """Which providers may serve a model, with which keys, and how often to try."""
 
-    only: str | Sequence[str]
-    exclude: str | Sequence[str]
-    order: str | Sequence[str]
+    only: Names
+    exclude: Names
+    order: Names
     sort: Sort
     local: bool
     max_attempts: int
     max_retries: int | None
     cooldown: bool
     registry: str | PathLike[str] | Mapping[str, Any] | Registry | None
-    api_keys: Mapping[str, str | SecretStr]
+    api_keys: Mapping[str, str | SecretStr] | None
     api_key: str | SecretStr | None
 
 

@@ -7,9 +7,9 @@ connections nor keys from the environment. So it can be copied, pickled and comp
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, Unpack
 
 from pydantic import (
     BaseModel,
@@ -17,9 +17,8 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
+    TypeAdapter,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
@@ -35,14 +34,13 @@ from langchain_autoprovider.options import ModelNames, RoutingOptions
 from langchain_autoprovider.protocols import connections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from inference_providers.registry.registry import Registry
 
 __all__ = ["RoutedModel"]
 
 _NAME_LISTS = ("model", "only", "exclude", "order")
-_NONE_MEANS_DEFAULT = ("max_retries", "timeout")
+_NONE_MEANS_DEFAULT = ("max_retries", "timeout", "api_keys")
+_RETRIES = TypeAdapter(Annotated[int, Field(ge=0)])
 
 
 class RoutedModel(BaseModel):
@@ -92,7 +90,7 @@ class RoutedModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _rename_arguments(cls, values: Any) -> Any:
-        """Store `max_retries` as `max_attempts`, and `api_key` in `api_keys`."""
+        """Store `max_retries` as `max_attempts`, `api_key` in `api_keys`, and names as tuples."""
         if not isinstance(values, dict):
             return values
         # LangChain passes `None` to its own models where a default applies.
@@ -101,17 +99,17 @@ class RoutedModel(BaseModel):
             for name, value in values.items()
             if value is not None or name not in _NONE_MEANS_DEFAULT
         }
-        if isinstance(fields.get("max_retries"), int):
-            fields.setdefault("max_attempts", fields.pop("max_retries") + 1)
+        for name in _NAME_LISTS:
+            if name in fields:
+                fields[name] = _normalize_names(name, fields[name])
+        if "max_retries" in fields:
+            fields.setdefault("max_attempts", _retries(fields.pop("max_retries")) + 1)
         if (api_key := fields.pop("api_key", None)) is not None:
-            provider_id = _provider_of_key(as_names(fields.get("model")), fields.get("only"))
-            fields["api_keys"] = {**fields.get("api_keys", {}), provider_id: api_key}
+            provider_id = _provider_of_key(as_names(fields.get("model")), fields.get("only", ()))
+            api_keys = fields.setdefault("api_keys", {})
+            if isinstance(api_keys, Mapping):  # pydantic refuses anything else
+                fields["api_keys"] = {**api_keys, provider_id: api_key}
         return fields
-
-    @field_validator(*_NAME_LISTS, mode="before")
-    @classmethod
-    def _check_names(cls, value: Any, info: ValidationInfo) -> Any:
-        return _normalize_names(str(info.field_name), value)
 
     @property
     def model_name(self) -> str:
@@ -220,30 +218,61 @@ def _note_unknown_arguments(error: ValidationError, names: Iterable[str]) -> Non
 
 
 def _normalize_names(argument: str, value: Any) -> Any:
-    """Return names as a tuple; a single model stays a string.
+    """Return names as a tuple; a single model stays a string, and no model `None`.
 
     Raises:
-        ConfigError: `value` is one string with several provider ids, separated by commas.
+        ConfigError: `value` is neither a string nor strings, or it is one string with several
+            provider ids, separated by commas.
     """
-    if not isinstance(value, str):
-        return tuple(value) if isinstance(value, Collection) else value
-    if argument == "model":
-        return value
+    if value is None:
+        return None if argument == "model" else ()
+    if isinstance(value, str):
+        return value if argument == "model" else (_one_provider_id(argument, value),)
+    is_list = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes)
+    names = tuple(value) if is_list else ()
+    if not is_list or not all(isinstance(name, str) for name in names):
+        got = f"[{', '.join(map(_without_keys, names))}]" if is_list else _without_keys(value)
+        expected = "a model name" if argument == "model" else "a provider id"
+        msg = f"{argument}={got}: pass {expected} or a list of them"
+        raise ConfigError(msg)
+    return names
+
+
+def _one_provider_id(argument: str, value: str) -> str:
     if "," in value:
         provider_ids = [part.strip() for part in value.split(",")]
         msg = f"{argument}={value!r} is one string; pass a list: {argument}={provider_ids!r}"
         raise ConfigError(msg)
-    return (value,)
+    return value
 
 
-def _provider_of_key(models: tuple[str, ...], only: ModelNames) -> str:
+def _without_keys(value: Any) -> str:
+    """Return a name or number as it is written, and the type of anything that may hold a key."""
+    is_plain = value is None or isinstance(value, str | int | float)
+    return repr(value) if is_plain else f"<{type(value).__name__}>"
+
+
+def _retries(value: Any) -> int:
+    """Return `max_retries` as a number, converted as pydantic converts fields.
+
+    Raises:
+        ConfigError: It is not a whole number, or is negative.
+    """
+    try:
+        return _RETRIES.validate_python(value)
+    except ValidationError:
+        msg = f"max_retries={_without_keys(value)}: pass a whole number, 0 or more"
+        raise ConfigError(msg) from None
+
+
+def _provider_of_key(models: tuple[str, ...], only: tuple[str, ...]) -> str:
     """Return the one provider that `only` or the models' names select.
 
     Raises:
         ConfigError: They select several providers, or none.
     """
     if only:
-        provider_ids = set(as_names(_normalize_names("only", only)))
+        provider_ids = set(only)
     elif all(re.search("[:/]", name) for name in models):
         provider_ids = {re.split("[:/]", name, maxsplit=1)[0] for name in models}
     else:

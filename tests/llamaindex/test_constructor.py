@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.language_models import BaseChatModel
 
+from inference_providers import ConfigError
 from langchain_autoprovider import AutoChatModel, AutoEmbeddings
 from llamaindex_autoprovider import AutoEmbedding, AutoLLM
 from llamaindex_autoprovider.options import AutoEmbeddingOptions, AutoLLMOptions
@@ -45,6 +46,14 @@ class Plain(AutoLLM):
 
 
 SUBCLASSES = [Plain, Branded, Deeper]
+
+NOT_NAMES = [
+    (3, "3"),
+    ({"groq": "gsk-made-up"}, "<dict>"),
+    (b"groq", "<bytes>"),
+    (["groq", 3], "['groq', 3]"),
+    ([{"groq": "gsk-made-up"}, None], "[<dict>, None]"),
+]
 
 
 def expected_names(cls: Any, model_class: Any) -> set[str]:
@@ -87,6 +96,57 @@ def test_only_accepts_a_plain_string(pair: Pair) -> None:
     assert llm.only == ("second",)
     assert llm.complete("Hi").text == "from second"
     assert pair.llm().model_copy(update={"only": "second"}).complete("Hi").text == "from second"
+
+
+@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
+@pytest.mark.parametrize("argument", ["only", "exclude", "order"])
+def test_provider_ids_may_be_none_or_any_iterable(cls: Any, argument: str) -> None:
+    name = "smollm2-135m"
+    assert getattr(cls(name, **{argument: None}), argument) == ()
+    ids = (provider_id for provider_id in ("groq", "cerebras"))
+    assert getattr(cls(name, **{argument: ids}), argument) == ("groq", "cerebras")
+
+
+@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
+@pytest.mark.parametrize("argument", ["model", "only", "exclude", "order"])
+@pytest.mark.parametrize(("value", "shown"), NOT_NAMES)
+def test_names_that_are_not_strings_are_refused(
+    cls: Any, argument: str, value: Any, shown: str
+) -> None:
+    expected = "a model name" if argument == "model" else "a provider id"
+    for extra in ({}, {"api_key": "given-value"}):
+        with pytest.raises(ConfigError) as caught:
+            cls(**{"model": "smollm2-135m", argument: value, **extra})
+        assert str(caught.value) == f"{argument}={shown}: pass {expected} or a list of them"
+
+
+@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
+def test_model_may_be_any_iterable_of_names(cls: Any) -> None:
+    model = cls(name for name in ("smollm2-135m", "embedded/smollm2-135m"))
+    assert model.model == ("smollm2-135m", "embedded/smollm2-135m")
+
+
+@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
+def test_max_retries_is_converted_like_other_numbers(cls: Any) -> None:
+    for retries in (2, "2", 2.0):
+        assert cls("smollm2-135m", max_retries=retries).max_attempts == 3
+
+
+@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
+@pytest.mark.parametrize("retries", [-1, 2.5, "many", [2]])
+def test_max_retries_that_is_not_a_number_is_refused(cls: Any, retries: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^max_retries=.*: pass a whole number, 0 or more$"):
+        cls("smollm2-135m", max_retries=retries)
+
+
+def test_stop_and_stop_sequences_together_are_refused(pair: Pair) -> None:
+    with pytest.raises(ConfigError, match=r"stop and stop_sequences .* pass one of them"):
+        pair.llm(stop="X", stop_sequences=["Y"])
+
+
+def test_api_key_is_accepted_beside_api_keys_of_none(pair: Pair) -> None:
+    pair.llm(only="second", api_key="given-value", api_keys=None).complete("Hi")
+    assert pair.second.requests[-1].headers["authorization"] == "Bearer given-value"
 
 
 @pytest.mark.parametrize("cls", SUBCLASSES)
