@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,18 @@ def test_build_from_committed_inputs_gives_the_committed_file() -> None:
 def test_build_gives_the_same_bytes_every_time() -> None:
     again = registry.build(overlay.read(TEXT.encode()), INPUTS)
     assert registry.checked_text(again, OVERLAY) == registry.checked_text(BUILT, OVERLAY)
+
+
+def test_build_accepts_the_provider_example_of_contributing() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    edited = overlay.read(f"{TEXT}\n{example}".encode())
+    built = registry.build(edited, sources.gather(FOLDER, {}, overlay.used_ids(edited)))
+    document = json.loads(registry.checked_text(built, edited))
+    row = document["providers"]["example"]
+    assert row["models"].keys() == {"ex-1", "ex-2"}
+    assert row["models"]["ex-1"]["snapshot"] == "2026"
+    assert row["quirks"] == {"drop_params": ["logit_bias"]}
 
 
 @pytest.fixture
