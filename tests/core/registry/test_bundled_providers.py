@@ -21,6 +21,8 @@ from inference_providers.types import ON_THIS_MACHINE, Selection
 from langchain_autoprovider.protocols.table import PROTOCOLS
 from registry_builder import overlay
 
+pytestmark = pytest.mark.slow  # 899 cases; the rows change only when the registry is rebuilt
+
 REGISTRY = Registry.load()
 DOCUMENT = REGISTRY.document
 OVERLAY = overlay.read(Path(__file__).parents[3] / "registry" / "overlay.toml")
