@@ -50,6 +50,11 @@ idle for 5 seconds, and a request that meets such a close fails with HTTP 502.
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_left_behind() -> None:
+    """Let aimock outlive a module: its processes serve, and end with, the whole session."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _sdks_loaded() -> None:
     """Import the SDKs: during a call, that would take longer than some limits here."""
