@@ -2,7 +2,7 @@
 
 A synchronous client's own timeout limits the silence between two bytes, not the whole call. Here
 each read takes no longer than the attempt has left (see
-`inference_providers.failover.read_deadline`). This wraps httpcore's network backend, which is the
+`inference_providers.wire.exchange`). This wraps httpcore's network backend, which is the
 same in both generations; neither is imported.
 """
 
@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from inference_providers.failover.read_deadline import current_deadline
+from inference_providers.wire.exchange import current_exchange
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -61,16 +61,16 @@ class _DeadlineConnection:
             ReadTimeout: The attempt has no time left or was cancelled. The class is httpcore's.
         """
         read: Any = self._stream.read
-        if (deadline := current_deadline()) is None:
+        if (exchange := current_exchange()) is None:
             data: bytes = read(max_bytes, timeout)
             return data
-        remaining_s = deadline.begin_read(self._shut_down)
+        remaining_s = exchange.begin_read(self._shut_down)
         try:
             if remaining_s <= 0:
                 raise _read_timeout(type(self._stream))
             data = read(max_bytes, remaining_s if timeout is None else min(timeout, remaining_s))
         finally:
-            deadline.end_read()
+            exchange.end_read()
         return data
 
     def start_tls(self, *args: Any, **kwargs: Any) -> _DeadlineConnection:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from inference_providers.failover.events import AttemptRecord
     from inference_providers.failover.state import FailoverState
     from inference_providers.types import Plan
-    from langchain_autoprovider.messages.finish_reasons import FinishReasons
+    from inference_providers.wire.finish_reasons import FinishReasons
 
 __all__ = [
     "MessageChunkInspector",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from inference_providers.types import Route
-    from langchain_autoprovider.messages.finish_reasons import FinishReason, FinishReasons
+    from inference_providers.wire.finish_reasons import FinishReason, FinishReasons
     from langchain_autoprovider.protocols.quirks import RequestFields
 
 __all__ = ["OpenAIFacade"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from inference_providers.routing.backend import ModelListing
-from langchain_autoprovider.messages.finish_reasons import FinishReasons
+from inference_providers.wire.finish_reasons import FinishReasons
 from langchain_autoprovider.messages.message_format import MessageFormat, adjust_format
 
 if TYPE_CHECKING:

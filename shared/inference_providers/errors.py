@@ -12,7 +12,11 @@ InferenceProvidersError
 ├── LocalServerError                      a server on this machine does not start or answer
 ├── FetchError                            a download failed, or exceeded a limit
 ├── UpdateError                           a downloaded registry is refused; says why
+├── ProviderError                         HTTP 4xx or 5xx, or an error inside a 200; in its words
+├── ProviderUnreachableError (ConnectionError)   no connection, or it broke
+├── ProviderTimeoutError (TimeoutError)   no bytes in time
 ├── InvalidResponseError                  HTTP 200 without a usable answer: HTML, no choices
+├── ContentFilteredError                  HTTP 200 whose answer was withheld or cut by a filter
 ├── AllRoutesFailed                       every attempt failed; one line each
 └── StreamInterrupted                     a stream broke after output had begun
 ```
@@ -27,11 +31,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "AllRoutesFailed",
     "ConfigError",
+    "ContentFilteredError",
     "FetchError",
     "InferenceProvidersError",
     "InvalidResponseError",
@@ -40,6 +45,9 @@ __all__ = [
     "MissingPackageError",
     "NoRouteError",
     "PromptTooLongError",
+    "ProviderError",
+    "ProviderTimeoutError",
+    "ProviderUnreachableError",
     "RegistryError",
     "StreamInterrupted",
     "UnknownModelError",
@@ -103,6 +111,37 @@ class UpdateError(InferenceProvidersError):
     """A downloaded or cached registry is refused; the message says why."""
 
 
+class ProviderError(InferenceProvidersError):
+    """A provider reported an error, with an HTTP status of 4xx or 5xx or inside a 200.
+
+    Attributes:
+        status_code: The HTTP status of the response.
+        headers: The response's headers, names in lower case.
+        body: The response's body, decoded if it is JSON, without keys.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int = 0,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.headers = dict(headers or {})
+        self.body = body
+
+
+class ProviderUnreachableError(InferenceProvidersError, ConnectionError):
+    """A connection to a provider could not be opened, or broke before the response ended."""
+
+
+class ProviderTimeoutError(InferenceProvidersError, TimeoutError):
+    """A provider sent nothing for too long."""
+
+
 class InvalidResponseError(InferenceProvidersError):
     """The provider reported success, but its response is not a usable answer.
 
@@ -113,6 +152,18 @@ class InvalidResponseError(InferenceProvidersError):
     def __init__(self, message: str, *, body: Any = None) -> None:
         super().__init__(message)
         self.body = body
+
+
+class ContentFilteredError(InferenceProvidersError):
+    """The provider's content filter withheld an answer, or cut it off.
+
+    Attributes:
+        partial: The text that arrived before, if any.
+    """
+
+    def __init__(self, message: str, *, partial: str = "") -> None:
+        super().__init__(message)
+        self.partial = partial
 
 
 class AllRoutesFailed(InferenceProvidersError):  # noqa: N818 - the name says it; "Error" adds nothing

@@ -18,6 +18,7 @@ ROOMS = {
         {"errors", "settings", "tables"},
         {"types"},
         {"credentials", "failures", "model_names"},
+        {"wire"},
         {"failover", "registry"},
         {"local", "updates"},
         {"routing"},

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from inference_providers.failover.events import Failure, Success
-from inference_providers.failover.read_deadline import ReadDeadline
 from inference_providers.failover.stream_buffer import StreamBuffer
+from inference_providers.wire.exchange import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -56,12 +56,12 @@ class CallAttempt(Generic[A]):
         self.started_at = time.monotonic()
         self._send = send
         self._scrub = scrub
-        self._deadline = ReadDeadline(self.started_at + attempt.timeout_s)
+        self._exchange = Exchange(self.started_at + attempt.timeout_s)
 
     def run(self) -> None:
         """Send the request and wait for the answer."""
         try:
-            with self._deadline:
+            with self._exchange:
                 self.answer = self._send(self.attempt)
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
             self._scrub(self.attempt.route, error)
@@ -71,7 +71,7 @@ class CallAttempt(Generic[A]):
 
     def cancel(self) -> None:
         """End the call, from another thread."""
-        self._deadline.cancel()
+        self._exchange.cancel()
 
 
 class AsyncCallAttempt(Generic[A]):
@@ -87,13 +87,15 @@ class AsyncCallAttempt(Generic[A]):
         self.started_at = time.monotonic()
         self._send = send
         self._scrub = scrub
+        self._exchange = Exchange()
 
     async def run(self) -> None:
         """Send the request and wait for the answer."""
         timeout_s = self.attempt.timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                self.answer = await self._send(self.attempt)
+            with self._exchange:
+                async with asyncio.timeout(timeout_s):
+                    self.answer = await self._send(self.attempt)
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
             self._scrub(self.attempt.route, error)
             error = _with_message(error, f"no answer within {timeout_s:.3g} s")
@@ -124,20 +126,20 @@ class StreamAttempt(Generic[C]):
         self._buffer = StreamBuffer(inspector, attempt, settings, self.started_at)
         self._chunks = open_stream(attempt)
         self._scrub = scrub
-        self._deadline = ReadDeadline(self._buffer.deadline)
+        self._exchange = Exchange(self._buffer.deadline)
 
     def run(self) -> None:
         """Read up to the first output; `ready` then holds the chunks to pass on."""
         while self.outcome is None and not self.ready:
             self.ready = self.read_chunk()
-        if self._deadline.cancelled:
+        if self._exchange.cancelled:
             self._close_if_idle()
 
     def read_chunk(self) -> list[C]:
         """Read one chunk, and return the chunks that may be passed on now."""
-        self._deadline.at = self._buffer.deadline
+        self._exchange.deadline = self._buffer.deadline
         try:
-            with self._deadline:
+            with self._exchange:
                 chunk = next(self._chunks, _END)
             if chunk is not _END:
                 return self._buffer.add(chunk, time.monotonic())
@@ -154,7 +156,7 @@ class StreamAttempt(Generic[C]):
 
     def cancel(self) -> None:
         """End the stream from another thread; its own thread may just have finished a read."""
-        self._deadline.cancel()
+        self._exchange.cancel()
         if self.ready:
             self._close_if_idle()
 
@@ -182,6 +184,7 @@ class AsyncStreamAttempt(Generic[C]):
         self._buffer = StreamBuffer(inspector, attempt, settings, self.started_at)
         self._chunks = open_stream(attempt)
         self._scrub = scrub
+        self._exchange = Exchange()
 
     async def run(self) -> None:
         """Read up to the first output; `ready` then holds the chunks to pass on."""
@@ -191,8 +194,9 @@ class AsyncStreamAttempt(Generic[C]):
     async def read_chunk(self) -> list[C]:
         """Read one chunk, and return the chunks that may be passed on now."""
         try:
-            async with asyncio.timeout(self._buffer.deadline - time.monotonic()):
-                chunk = await anext(self._chunks, _END)
+            with self._exchange:
+                async with asyncio.timeout(self._buffer.deadline - time.monotonic()):
+                    chunk = await anext(self._chunks, _END)
             if chunk is not _END:
                 return self._buffer.add(chunk, time.monotonic())
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised

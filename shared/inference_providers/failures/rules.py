@@ -232,6 +232,7 @@ BY_EXCEPTION_NAME: dict[str, tuple[FailureClass, Scope]] = {
     "ContextOverflowError": (CONTEXT_OVERFLOW, Scope.NONE),
     "ModelRefusalError": (CONTENT_FILTERED, Scope.NONE),
     "ContentFilterFinishReasonError": (CONTENT_FILTERED, Scope.NONE),  # openai
+    "ContentFilteredError": (CONTENT_FILTERED, Scope.NONE),  # ours
     "ModelRateLimitError": (RATE_LIMITED, Scope.ROUTE),
     "ModelAuthenticationError": (AUTH_FAILED, Scope.KEY),
     "ModelPermissionDeniedError": (AUTH_FAILED, Scope.KEY),

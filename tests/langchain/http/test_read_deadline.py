@@ -14,8 +14,8 @@ import httpx
 import httpx2
 import pytest
 
-from inference_providers.failover.read_deadline import ReadDeadline
 from inference_providers.testing import FakeProvider, Reply
+from inference_providers.wire.exchange import Exchange
 from langchain_autoprovider.http.clients import tls_context
 from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 
@@ -40,7 +40,7 @@ def client(library: Any) -> Iterator[Any]:
 @pytest.mark.parametrize("reply", [Reply(fault="hang"), Reply(fault="endless_body")], ids=str)
 def test_read_ends_at_the_deadline(client: Any, library: Any, reply: Reply) -> None:
     with FakeProvider(reply) as fake:
-        deadline = ReadDeadline(time.monotonic() + 0.3)
+        deadline = Exchange(time.monotonic() + 0.3)
         with deadline, pytest.raises(library.ReadTimeout):
             client.post(f"{fake.base_url}/chat/completions", json=REQUEST)
 
@@ -51,7 +51,7 @@ def test_read_outside_an_attempt_keeps_the_client_timeout(client: Any, library: 
 
 
 def test_read_returns_the_bytes_that_were_sent(client: Any) -> None:
-    with FakeProvider(Reply("hello")) as fake, ReadDeadline(math.inf):
+    with FakeProvider(Reply("hello")) as fake, Exchange(math.inf):
         answers = [
             client.post(f"{fake.base_url}/chat/completions", json={**REQUEST, "stream": False})
             for _ in range(2)  # the second on the connection that the first left
@@ -60,7 +60,7 @@ def test_read_returns_the_bytes_that_were_sent(client: Any) -> None:
 
 
 def test_cancel_shuts_down_the_connection(client: Any, library: Any) -> None:
-    deadline = ReadDeadline(math.inf)
+    deadline = Exchange(math.inf)
     with FakeProvider(Reply(fault="hang")) as fake:
         timer = threading.Timer(0.3, deadline.cancel)
         timer.start()
@@ -73,7 +73,7 @@ def test_read_is_bounded_through_tls(client: Any, library: Any) -> None:
     """The server does not use TLS, but the handshake begins on a bounded connection."""
     with socket.create_server(("127.0.0.1", 0)) as plain:
         port = plain.getsockname()[1]
-        with contextlib.suppress(library.TransportError), ReadDeadline(math.inf):
+        with contextlib.suppress(library.TransportError), Exchange(math.inf):
             client.get(f"https://127.0.0.1:{port}/", timeout=1.0)
         accepted, _ = plain.accept()
         with accepted:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from inference_providers import NoRouteError, StreamInterrupted
 from inference_providers.routing.backend import ModelListing, find_backend
 from inference_providers.testing import Reply
+from inference_providers.wire.finish_reasons import FinishReasons
 from langchain_autoprovider import AutoEmbeddings
-from langchain_autoprovider.messages.finish_reasons import FinishReasons
 from langchain_autoprovider.protocols import openai as openai_protocol
 from langchain_autoprovider.protocols.table import PROTOCOLS, Protocol, message_format_of
 

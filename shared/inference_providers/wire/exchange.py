@@ -1,0 +1,107 @@
+"""What one attempt exchanges with a provider: a read deadline, the keys sent, the last status.
+
+An attempt publishes its `Exchange` in a context variable. Whatever sends bytes (our HTTP clients,
+the transports of vendors' SDKs) looks it up there:
+
+* It records each key that it sends, so that the attempt's error can be scrubbed even if the key
+  was changed or unset in the meantime.
+* It records the status of each response: whatever is raised while a success is read is the
+  provider's fault, not the caller's.
+* A blocking read asks how long it may take. An event loop can cancel a read that is under way; a
+  blocking read ends only by its own timeout, and bytes without meaning, such as keep-alive
+  comments, restart that timeout.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+
+    from inference_providers.credentials import Key
+
+__all__ = ["Exchange", "current_exchange"]
+
+_CURRENT: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+
+
+class Exchange:
+    """What one attempt sends and receives.
+
+    Use it as a context manager around each piece of work on the attempt, in one thread at a
+    time. Another thread may `cancel` it.
+
+    Args:
+        deadline: When blocking reads end, on the monotonic clock in seconds. May be moved
+            between reads.
+
+    Attributes:
+        status: The HTTP status of the last response; `None` before there was one.
+        cancelled: Whether another thread has ended the attempt.
+    """
+
+    def __init__(self, deadline: float = math.inf) -> None:
+        self.deadline = deadline
+        self.status: int | None = None
+        self.cancelled = False
+        self._keys: list[Key] = []
+        self._shut: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+        self._token: Token[Exchange | None] | None = None
+
+    def __enter__(self) -> Self:
+        self._token = _CURRENT.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _CURRENT.reset(self._token)
+
+    def record_key(self, key: Key) -> None:
+        """Record a key that is about to be sent."""
+        if key not in self._keys:
+            self._keys.append(key)
+
+    def scrub(self, text: str) -> str:
+        """Return `text` without the keys that were sent."""
+        for key in self._keys:
+            text = key.scrub(text)
+        return text
+
+    def scrub_error(self, error: BaseException) -> None:
+        """Remove the keys that were sent from an exception, in place."""
+        for key in self._keys:
+            key.scrub_error(error)
+
+    def begin_read(self, shut: Callable[[], None]) -> float:
+        """Record that a read begins; `cancel` calls `shut` to end it. Pair with `end_read`.
+
+        Returns:
+            How long the read may take, in seconds; zero or less if no time is left.
+        """
+        with self._lock:
+            self._shut = shut
+            return 0.0 if self.cancelled else self.deadline - time.monotonic()
+
+    def end_read(self) -> None:
+        """Record that the read has ended."""
+        with self._lock:
+            self._shut = None
+
+    def cancel(self) -> None:
+        """End the attempt from another thread: the read under way and all that follow."""
+        with self._lock:
+            self.cancelled = True
+            if self._shut is not None:
+                self._shut()
+
+
+def current_exchange() -> Exchange | None:
+    """Return the exchange of the attempt that runs in this context, if any."""
+    return _CURRENT.get()
