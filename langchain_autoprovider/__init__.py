@@ -17,7 +17,27 @@ except ImportError as error:
     )
     raise ImportError(msg) from error
 
-from langchain_autoprovider.chat_models import AutoChatModel
-from langchain_autoprovider.embeddings import AutoEmbeddings
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_autoprovider.chat_models import AutoChatModel
+    from langchain_autoprovider.embeddings import AutoEmbeddings
 
 __all__ = ["AutoChatModel", "AutoEmbeddings"]
+
+_MODULES = {"AutoChatModel": "chat_models", "AutoEmbeddings": "embeddings"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first asked for: most programs use one of them."""
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(_import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -26,6 +26,7 @@ from pydantic import (
 from inference_providers.errors import ConfigError
 from inference_providers.failover import drivers
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
+from langchain_autoprovider.field_docs import describe_fields
 from langchain_autoprovider.messages.fingerprint import conversation_fingerprint
 from langchain_autoprovider.messages.streaming import result_as_chunk
 from langchain_autoprovider.options import ChatModelOptions, ModelNames, arguments_section
@@ -41,11 +42,6 @@ from langchain_autoprovider.requests.request import (
     open_stream,
     send,
     start_failover,
-)
-from langchain_autoprovider.requests.structured_output import (
-    parse_with,
-    parser_for,
-    structured_output_fields,
 )
 from langchain_autoprovider.requests.tools import to_openai_tool
 from langchain_autoprovider.routed_model import RoutedModel
@@ -89,6 +85,7 @@ class _Profile:
         model.__dict__["profile"] = profile
 
 
+@describe_fields
 class AutoChatModel(RoutedModel, BaseChatModel):
     """A chat model that any provider with an API key may serve.
 
@@ -274,6 +271,13 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         Raises:
             ValueError: `method` is unknown.
         """
+        # LangChain's parsers take long to import, and few programs use them.
+        from langchain_autoprovider.requests.structured_output import (  # noqa: PLC0415
+            parse_with,
+            parser_for,
+            structured_output_fields,
+        )
+
         methods = get_args(Method)
         if method is not None and method not in methods:
             msg = f"unknown method {method!r}; use one of {', '.join(map(repr, methods))}"

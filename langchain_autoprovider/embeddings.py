@@ -21,6 +21,7 @@ from inference_providers.failover.trace import build_trace
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Skipped
 from langchain_autoprovider.errors import LangChainErrors
+from langchain_autoprovider.field_docs import describe_fields
 from langchain_autoprovider.options import EmbeddingsOptions, ModelNames, arguments_section
 from langchain_autoprovider.protocols import connections
 from langchain_autoprovider.protocols.table import PROTOCOLS
@@ -53,6 +54,7 @@ class _Response(msgspec.Struct):
     usage: _Usage | None = None
 
 
+@describe_fields
 class AutoEmbeddings(RoutedModel, Embeddings):
     """Embeddings by one model, which any provider with an API key may serve.
 

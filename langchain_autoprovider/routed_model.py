@@ -30,10 +30,15 @@ from inference_providers.routing.resolver import Resolver
 from inference_providers.settings import DEFAULT_SETTINGS
 from inference_providers.types import Plan, Route, Selection, Sort, as_names
 from inference_providers.updates.effective_registry import active_registry
+from langchain_autoprovider.field_docs import add_descriptions, describe_fields
 from langchain_autoprovider.options import ModelNames, RoutingOptions
 from langchain_autoprovider.protocols import connections
 
 if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
     from inference_providers.registry.registry import Registry
 
 __all__ = ["RoutedModel"]
@@ -43,6 +48,7 @@ _NONE_MEANS_DEFAULT = ("max_retries", "timeout", "api_keys")
 _RETRIES = TypeAdapter(Annotated[int, Field(ge=0)])
 
 
+@describe_fields
 class RoutedModel(BaseModel):
     """Base of models that any provider with a key may serve."""
 
@@ -75,7 +81,6 @@ class RoutedModel(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         hide_input_in_errors=True,  # the input may be a key
-        use_attribute_docstrings=True,
     )
 
     def __init__(self, model: ModelNames = None, **options: Unpack[RoutingOptions]) -> None:
@@ -110,6 +115,14 @@ class RoutedModel(BaseModel):
             if isinstance(api_keys, Mapping):  # pydantic refuses anything else
                 fields["api_keys"] = {**api_keys, provider_id: api_key}
         return fields
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        add_descriptions(cls, handler.resolve_ref_schema(schema).get("properties", {}))
+        return schema
 
     @property
     def model_name(self) -> str:

@@ -27,7 +27,7 @@ ROOMS = {
         {"cli"},
     ),
     "langchain_autoprovider": (
-        {"errors", "http", "messages", "options"},
+        {"errors", "field_docs", "http", "messages", "options"},
         {"protocols"},
         {"requests"},
         {"routed_model"},

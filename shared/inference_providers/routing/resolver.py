@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from inference_providers.credentials import Key
 from inference_providers.errors import ConfigError, LocalServerError
 from inference_providers.failover.state import PROCESS_STATE
-from inference_providers.local import llama_server, weights
 from inference_providers.routing import event_loop, install_check
 from inference_providers.routing.backend import Access
 from inference_providers.routing.context import PlanningContext
@@ -215,6 +214,8 @@ class Resolver:
                 _warn_of_fallback_once(route.provider, self._unsupported[listed.protocol])
 
     def _start_embedded(self, route: Route) -> Access:
+        from inference_providers.local import llama_server, weights  # noqa: PLC0415 - rarely used
+
         path = weights.find(route.model_id)
         if path is None:
             msg = f"{route.model_id!r} is not installed; run `autoprovider local install`"
