@@ -7,6 +7,7 @@ is set.
 
 from __future__ import annotations
 
+import pickle
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,16 @@ from langchain_core.exceptions import (
     ModelNotFoundError,
     ModelPermissionDeniedError,
     ModelRateLimitError,
+    ModelRefusalError,
 )
 
-from inference_providers.errors import AllRoutesFailed, NoRouteError, PromptTooLongError
+from inference_providers.errors import (
+    AllRoutesFailed,
+    ContentFilteredError,
+    NoRouteError,
+    PromptTooLongError,
+    ProviderError,
+)
 from inference_providers.failover.engine import Errors
 from inference_providers.failures.classes import Classification, FailureClass
 
@@ -36,8 +44,10 @@ __all__ = [
     "AllRoutesOverloaded",
     "AllRoutesRefusedKeys",
     "AllRoutesUnreachable",
+    "AnswerFiltered",
     "LangChainErrors",
     "PromptTooLong",
+    "with_bases",
 ]
 
 
@@ -63,6 +73,10 @@ class AllRoutesOverloaded(AllRoutesFailed, ModelAPIError):
 
 class AllRoutesUnreachable(AllRoutesFailed, ModelConnectionError):
     """Every route failed, the last one without an HTTP response."""
+
+
+class AnswerFiltered(ContentFilteredError, ModelRefusalError):
+    """The provider's content filter withheld the answer, or cut it off; see `partial`."""
 
 
 class PromptTooLong(PromptTooLongError, ContextOverflowError):
@@ -103,44 +117,82 @@ class LangChainErrors(Errors):
         return kind(message, attempts, retry_after)
 
     def wrong_request(self, error: Exception, classification: Classification) -> Exception:
-        """Return the provider's own exception; an overflow is also LangChain's.
+        """Return the provider's own exception, so that it pickles; an overflow is also LangChain's.
 
-        langchain-openai recognises a context overflow only by OpenAI's wording.
+        For OpenAI's protocols it is the exception of OpenAI's SDK, which is created only here.
         """
         is_overflow = classification.failure_class is FailureClass.CONTEXT_OVERFLOW
+        if isinstance(error, ContentFilteredError):
+            return _continued(AnswerFiltered(*error.args, partial=error.partial), error)
+        if isinstance(error, ProviderError):
+            # It loads OpenAI's SDK, which this module must not.
+            from langchain_autoprovider.protocols.openai_errors import openai_error  # noqa: PLC0415
+
+            error = _continued(openai_error(error, is_overflow=is_overflow), error)
         if is_overflow and not isinstance(error, ContextOverflowError):
-            return _as_context_overflow(error)
-        return error
+            return with_bases(error, ContextOverflowError)
+        return error if _can_be_pickled(error) else with_bases(error)
 
 
-def _as_context_overflow(error: Exception) -> Exception:
-    """Return a copy of `error` whose class also derives from `ContextOverflowError`.
+def with_bases(error: Exception, *bases: type[Exception]) -> Exception:
+    """Return a copy of `error` that pickles and whose class also derives from `bases`.
 
-    So both `except ContextOverflowError` and `except openai.BadRequestError` catch it.
+    So both `except ContextOverflowError` and `except openai.BadRequestError` catch an overflow.
+    Attributes that cannot be pickled, such as a connection, are `None` after unpickling.
     """
-    copied = _restore_overflow(type(error), error.args, vars(error))
-    copied.__cause__ = error.__cause__
-    copied.__context__ = error.__context__
-    copied.__suppress_context__ = error.__suppress_context__
-    return copied.with_traceback(error.__traceback__)
+    return _continued(_restore(type(error), bases, error.args, vars(error)), error)
 
 
-def _restore_overflow(original: type, args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
-    """Create an overflow error that derives from `original`, without calling a constructor.
+def _continued(copy: Exception, error: Exception) -> Exception:
+    """Return `copy` with the traceback, the cause and the notes of `error`."""
+    copy.__cause__ = error.__cause__
+    copy.__context__ = error.__context__
+    copy.__suppress_context__ = error.__suppress_context__
+    if notes := getattr(error, "__notes__", None):
+        copy.__notes__ = [*notes]
+    return copy.with_traceback(error.__traceback__)
+
+
+def _restore(
+    original: type[Exception],
+    bases: tuple[type[Exception], ...],
+    args: tuple[Any, ...],
+    state: dict[str, Any],
+) -> Exception:
+    """Create an error that derives from `original` and `bases`, without calling a constructor.
 
     The constructors of SDK exceptions differ and need objects such as the HTTP response.
     """
-    restored = Exception.__new__(_overflow_class(original), *args)
+    derived: Any = _derived_class  # to mypy, a class of exceptions has no hash
+    kind: type[Exception] = derived(original, bases)
+    restored = kind.__new__(kind, *args)
     restored.args = args
     vars(restored).update(state)
     return restored
 
 
 @cache
-def _overflow_class(original: type) -> type[Exception]:
+def _derived_class(original: Any, bases: tuple[Any, ...]) -> type[Exception]:
     def reduce(error: Exception) -> tuple[Any, ...]:
         # By name, pickle would find `original`, not the class created here.
-        return _restore_overflow, (original, error.args, vars(error))
+        args = tuple(arg if _can_be_pickled(arg) else str(arg) for arg in error.args)
+        state = {
+            name: value if _can_be_pickled(value) else None for name, value in vars(error).items()
+        }
+        return _restore, (_importable_class(original), bases, args, state)
 
     namespace = {"__module__": original.__module__, "__reduce__": reduce}
-    return type(original.__name__, (original, ContextOverflowError), namespace)
+    return type(original.__name__, (original, *bases), namespace)
+
+
+def _importable_class(kind: type[Exception]) -> type[Exception]:
+    """Return the nearest ancestor that pickle finds by name; some SDKs create their classes."""
+    return next(ancestor for ancestor in kind.__mro__ if _can_be_pickled(ancestor))
+
+
+def _can_be_pickled(value: object) -> bool:
+    """Whether `value` survives pickling; many exceptions can be pickled, but not unpickled."""
+    try:
+        return type(pickle.loads(pickle.dumps(value))) is type(value)  # noqa: S301 - our own bytes
+    except Exception:  # noqa: BLE001 - any failure means no
+        return False

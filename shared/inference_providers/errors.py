@@ -118,6 +118,7 @@ class ProviderError(InferenceProvidersError):
         status_code: The HTTP status of the response.
         headers: The response's headers, names in lower case.
         body: The response's body, decoded if it is JSON, without keys.
+        url: The URL of the request, without its query; empty if it is not known.
     """
 
     def __init__(
@@ -127,11 +128,13 @@ class ProviderError(InferenceProvidersError):
         status_code: int = 0,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        url: str = "",
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.headers = dict(headers or {})
         self.body = body
+        self.url = url
 
 
 class ProviderUnreachableError(InferenceProvidersError, ConnectionError):

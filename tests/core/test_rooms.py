@@ -27,8 +27,9 @@ ROOMS = {
         {"cli"},
     ),
     "langchain_autoprovider": (
-        {"errors", "field_docs", "http", "messages", "options"},
+        {"field_docs", "http", "messages", "options"},
         {"protocols"},
+        {"errors"},
         {"requests"},
         {"routed_model"},
         {"chat_models", "embeddings"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -13,15 +14,21 @@ import pytest
 from langchain_core import exceptions as core
 
 from inference_providers import AllRoutesFailed
+from inference_providers.errors import ContentFilteredError, ProviderError
 from inference_providers.failures.classes import Classification, FailureClass
 from inference_providers.testing import Reply
 from langchain_autoprovider import AutoChatModel
-from langchain_autoprovider.errors import LangChainErrors
+from langchain_autoprovider.errors import AnswerFiltered, LangChainErrors
 
 if TYPE_CHECKING:
     from factories import Pair
 
 OVERFLOW = Classification(failure_class=FailureClass.CONTEXT_OVERFLOW)
+WRONG = Classification(failure_class=FailureClass.BAD_REQUEST)
+
+
+class OwnOverflow(core.ContextOverflowError):
+    """An overflow that langchain-core's users raise."""
 
 
 @pytest.mark.parametrize(
@@ -102,14 +109,116 @@ def test_overflow_can_be_pickled_and_copied() -> None:
 
 
 def test_overflow_of_langchain_is_returned_unchanged() -> None:
-    class Own(core.ContextOverflowError):
-        pass
-
-    original = Own("too long")
+    original = OwnOverflow("too long")
     assert LangChainErrors().wrong_request(original, OVERFLOW) is original
 
 
-def test_wrong_request_is_the_providers_exception() -> None:
-    original = api_error(openai)
-    bad = Classification(failure_class=FailureClass.BAD_REQUEST)
-    assert LangChainErrors().wrong_request(original, bad) is original
+@pytest.mark.parametrize("module", [openai, anthropic])
+def test_wrong_request_is_the_providers_exception_and_pickles(module: Any) -> None:
+    original = api_error(module)
+    error = LangChainErrors().wrong_request(original, WRONG)
+    for same in (error, pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert isinstance(same, module.BadRequestError)
+        assert (str(same), same.body, same.__notes__) == ("too long", {"a": 1}, ["a note"])
+    assert isinstance(error.__cause__, KeyError)
+
+
+def test_wrong_request_keeps_an_exception_that_pickles() -> None:
+    original = ValueError("a bug")
+    assert LangChainErrors().wrong_request(original, WRONG) is original
+
+
+def unpicklable_error() -> Exception:
+    """Return an error of a class that pickle cannot find, with a lock, as some SDKs raise."""
+
+    class CreatedError(KeyError):
+        lock = None
+
+    error = CreatedError("why", threading.Lock())
+    vars(error).update(lock=threading.Lock(), code=7)
+    return error
+
+
+def test_wrong_request_pickles_without_what_cannot() -> None:
+    error: Any = LangChainErrors().wrong_request(unpicklable_error(), WRONG)
+    assert error.lock is not None
+    same = pickle.loads(pickle.dumps(error))
+    assert isinstance(same, KeyError)
+    assert (same.args[0], same.lock, same.code) == ("why", None, 7)
+    assert pickle.loads(pickle.dumps(same)).args == same.args
+
+
+def provider_error(status: int, body: Any = None, **fields: Any) -> ProviderError:
+    error = ProviderError(f"HTTP {status}", status_code=status, body=body, **fields)
+    error.add_note("a note")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("status", "sdk", "kind"),
+    [
+        (200, openai.BadRequestError, core.ModelInvalidRequestError),
+        (400, openai.BadRequestError, core.ModelInvalidRequestError),
+        (401, openai.AuthenticationError, core.ModelAuthenticationError),
+        (403, openai.PermissionDeniedError, core.ModelPermissionDeniedError),
+        (404, openai.NotFoundError, core.ModelNotFoundError),
+        (409, openai.ConflictError, Exception),
+        (413, openai.APIStatusError, Exception),
+        (422, openai.UnprocessableEntityError, Exception),
+        (429, openai.RateLimitError, core.ModelRateLimitError),
+        (500, openai.InternalServerError, core.ModelAPIError),
+        (529, openai.InternalServerError, core.ModelAPIError),
+    ],
+)
+@pytest.mark.parametrize("classification", [WRONG, OVERFLOW])
+def test_provider_error_leaves_as_the_sdks_exception(
+    status: int, sdk: type[Exception], kind: type[Exception], classification: Classification
+) -> None:
+    details = {"message": "no", "code": 7, "param": "top_p", "type": "invalid"}
+    headers = {"x-request-id": "r-1", "content-encoding": "gzip", "odd": "\u20ac"}
+    original = provider_error(status, {"error": details}, headers=headers, url="http://a.b/v1/c")
+    error = LangChainErrors().wrong_request(original, classification)
+    for same in (error, pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert isinstance(same, sdk)
+        if classification is OVERFLOW:
+            assert isinstance(same, core.ContextOverflowError)
+        else:
+            assert isinstance(same, kind)
+        assert same.status_code == max(status, 400)
+        assert (same.code, same.param, same.type) == ("7", "top_p", "invalid")
+        assert (same.body, same.request_id) == (details, "r-1")
+        assert same.message == str(same) == f"Error code: {max(status, 400)} - {original.body}"
+        assert same.response.json() == {"error": details}
+        assert str(same.request.url) == "http://a.b/v1/c"
+        assert same.__notes__ == ["a note"]
+
+
+def nested(depth: int) -> Any:
+    value: Any = "deep"
+    for _ in range(depth):
+        value = {"error": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, "", "<html>", "\ud800", [], [1], {}, 0, 7.5, float("nan"), True, nested(3000)]
+    + [{"error": odd} for odd in (None, "text", [], 3, {"code": {}, "param": [], "type": 4})],
+    ids=lambda body: str(type(body).__name__),
+)
+def test_provider_error_of_any_body_leaves_and_pickles(body: Any) -> None:
+    error = LangChainErrors().wrong_request(provider_error(400, body), WRONG)
+    same = pickle.loads(pickle.dumps(error))
+    assert isinstance(same, openai.BadRequestError)
+    assert str(same) == str(error)
+
+
+def test_content_filter_leaves_as_a_refusal() -> None:
+    original = ContentFilteredError("filtered", partial="half")
+    filtered = Classification(failure_class=FailureClass.CONTENT_FILTERED)
+    error = LangChainErrors().wrong_request(original, filtered)
+    for same in (error, pickle.loads(pickle.dumps(error))):
+        assert isinstance(same, ContentFilteredError)
+        assert isinstance(same, AnswerFiltered)
+        assert isinstance(same, core.ModelRefusalError)
+        assert (str(same), same.partial, same.raw_message) == ("filtered", "half", None)
