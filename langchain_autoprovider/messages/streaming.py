@@ -147,7 +147,7 @@ def answer_fault(result: ChatResult, finish_reasons: FinishReasons) -> str | Non
         return _FAILED.format(word)
     if not isinstance(message, AIMessage) or not message.invalid_tool_calls:
         return None
-    if word is not None and finish_reasons.words.get(word) == "length":
+    if word is not None and finish_reasons.meaning(word) == "length":
         return None
     arguments = message.invalid_tool_calls[0]["args"] or ""
     return _TRUNCATED.format(arguments[:_EXCERPT_CHARS])

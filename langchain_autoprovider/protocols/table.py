@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from inference_providers.routing.backend import ModelListing
-from inference_providers.wire.finish_reasons import FinishReasons
+from inference_providers.wire import finish_reasons
 from langchain_autoprovider.messages.message_format import MessageFormat, adjust_format
 
 if TYPE_CHECKING:
@@ -54,33 +54,11 @@ class Protocol(Struct, frozen=True, kw_only=True):
     embeddings: bool
     no_urls_for: frozenset[str]
     json_mode_takes_schema: bool
-    finish_reasons: FinishReasons
+    finish_reasons: finish_reasons.FinishReasons
     message_format: MessageFormat
 
 
 _BEARER_LISTING = ModelListing(header="Authorization", prefix="Bearer ", headers=(), path=None)
-
-_OPENAI_FINISH_REASONS = FinishReasons(
-    keys=("finish_reason",),
-    words={
-        "length": "length",
-        "tool_calls": "tool_calls",
-        "function_call": "tool_calls",
-        "content_filter": "content_filter",
-    },
-)
-_GOOGLE_FINISH_REASONS = FinishReasons(
-    keys=("finish_reason",),
-    words={
-        "max_tokens": "length",
-        "safety": "content_filter",
-        "recitation": "content_filter",
-        "blocklist": "content_filter",
-        "prohibited_content": "content_filter",
-        "spii": "content_filter",
-        "malformed_function_call": "error",
-    },
-)
 
 _OPENAI_CHAT_FORMAT = MessageFormat(
     blocks=frozenset({"image_url", "input_audio", "file"}),
@@ -107,7 +85,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=True,
         no_urls_for=frozenset({"audio", "file"}),
         json_mode_takes_schema=False,
-        finish_reasons=_OPENAI_FINISH_REASONS,
+        finish_reasons=finish_reasons.CHAT,
         message_format=_OPENAI_CHAT_FORMAT,
     ),
     "openai-responses": Protocol(
@@ -119,14 +97,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=True,
         no_urls_for=frozenset({"audio"}),
         json_mode_takes_schema=False,
-        finish_reasons=FinishReasons(
-            keys=("incomplete_details.reason", "status"),
-            words={
-                "max_output_tokens": "length",
-                "content_filter": "content_filter",
-                "failed": "error",
-            },
-        ),
+        finish_reasons=finish_reasons.RESPONSES,
         message_format=MessageFormat(
             blocks=frozenset(
                 {"image_url", "file", "input_text", "input_image", "input_file"}
@@ -151,15 +122,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=False,
         no_urls_for=frozenset(),
         json_mode_takes_schema=True,
-        finish_reasons=FinishReasons(
-            keys=("stop_reason",),
-            words={
-                "max_tokens": "length",
-                "model_context_window_exceeded": "context_window",
-                "tool_use": "tool_calls",
-                "refusal": "content_filter",
-            },
-        ),
+        finish_reasons=finish_reasons.ANTHROPIC,
         message_format=MessageFormat(
             model_providers=frozenset({"anthropic"}),
             blocks=frozenset(
@@ -182,7 +145,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=False,
         no_urls_for=frozenset({"audio", "file"}),
         json_mode_takes_schema=False,
-        finish_reasons=_OPENAI_FINISH_REASONS,
+        finish_reasons=finish_reasons.CHAT,
         message_format=_OPENAI_CHAT_FORMAT,
     ),
     "bedrock": Protocol(
@@ -194,16 +157,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=False,
         no_urls_for=frozenset(),
         json_mode_takes_schema=True,
-        finish_reasons=FinishReasons(
-            keys=("stopReason",),
-            words={
-                "max_tokens": "length",
-                "model_context_window_exceeded": "context_window",
-                "tool_use": "tool_calls",
-                "content_filtered": "content_filter",
-                "guardrail_intervened": "content_filter",
-            },
-        ),
+        finish_reasons=finish_reasons.BEDROCK,
         message_format=MessageFormat(
             model_providers=frozenset({"bedrock", "bedrock_converse"}),
             tool_results="blocks",
@@ -219,15 +173,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=False,
         no_urls_for=frozenset(),
         json_mode_takes_schema=True,
-        finish_reasons=FinishReasons(
-            keys=("finish_reason",),
-            words={
-                "length": "length",
-                "model_length": "context_window",
-                "tool_calls": "tool_calls",
-                "error": "error",
-            },
-        ),
+        finish_reasons=finish_reasons.MISTRAL,
         message_format=MessageFormat(
             model_providers=frozenset({"mistralai"}),
             blocks=frozenset({"image_url", "document_url", "input_audio"}),
@@ -250,16 +196,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=False,
         no_urls_for=frozenset(),
         json_mode_takes_schema=True,
-        finish_reasons=FinishReasons(
-            keys=("finish_reason",),
-            words={
-                "max_tokens": "length",
-                "tool_call": "tool_calls",
-                "error": "error",
-                "error_toxic": "error",
-                "timeout": "error",
-            },
-        ),
+        finish_reasons=finish_reasons.COHERE,
         message_format=MessageFormat(text_answers=True),
     ),
     "google-genai": Protocol(
@@ -273,7 +210,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=False,
         no_urls_for=frozenset(),
         json_mode_takes_schema=True,
-        finish_reasons=_GOOGLE_FINISH_REASONS,
+        finish_reasons=finish_reasons.GOOGLE,
         message_format=_GOOGLE_FORMAT,
     ),
     "replicate": Protocol(
@@ -285,7 +222,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=False,
         no_urls_for=frozenset(),
         json_mode_takes_schema=True,
-        finish_reasons=FinishReasons(keys=("finish_reason",), words={}),
+        finish_reasons=finish_reasons.REPLICATE,
         message_format=MessageFormat(),
     ),
     "vertex": Protocol(
@@ -297,7 +234,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         embeddings=False,
         no_urls_for=frozenset(),
         json_mode_takes_schema=False,
-        finish_reasons=_OPENAI_FINISH_REASONS,
+        finish_reasons=finish_reasons.CHAT,
         message_format=_GOOGLE_FORMAT,
     ),
 }
