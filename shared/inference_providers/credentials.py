@@ -11,16 +11,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import ipaddress
 import os
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
 
 from inference_providers.errors import ConfigError, KeyBindingError
+from inference_providers.scrubbing.exceptions import scrub_exception
+from inference_providers.scrubbing.texts import TextScrubber
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Key", "Keys", "UrlOrigin", "is_loopback", "secret_variable", "template_variables"]
 
+E = TypeVar("E", bound=BaseException)
+
 _FINGERPRINT_KEY = secrets.token_bytes(16)
 _MASK = "**********"
-_MIN_SCRUBBED_LENGTH = 6
-"""Shorter values stay in texts: replacing every "test" would garble the message."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?")
 
@@ -94,11 +95,12 @@ class Key:
         fingerprint: Distinguishes two values without revealing them; differs per process.
     """
 
-    __slots__ = ("_origins", "_value", "fingerprint", "variable")
+    __slots__ = ("_origins", "_scrubber", "_value", "fingerprint", "variable")
 
     def __init__(self, variable: str, value: str, urls: Iterable[str]) -> None:
         self.variable = variable
         self._value = value
+        self._scrubber: TextScrubber | None = None  # most keys are never echoed
         self._origins = frozenset(filter(None, map(UrlOrigin.of, urls)))
         self.fingerprint = _fingerprint(value)
 
@@ -123,44 +125,28 @@ class Key:
         return f"{self.variable} belongs to {owners} and is not sent to {target!r}"
 
     def scrub(self, text: str) -> str:
-        """Return `text` with the key's value replaced by the variable's name."""
-        if len(self._value) < _MIN_SCRUBBED_LENGTH:
-            return text
-        return text.replace(self._value, f"[{self.variable}]")
+        """Return `text` with the key replaced by the variable's name; see `scrubbing.texts`."""
+        return self._texts.text(text)
 
-    def scrub_error(self, error: BaseException) -> None:
-        """Scrub an exception in place, with its attributes, causes and contexts.
+    def scrub_bytes(self, data: bytes) -> bytes:
+        """Return `data` with the key replaced by the variable's name."""
+        return self._texts.data(data)
+
+    def scrub_error(self, error: E) -> E:
+        """Remove the key from an exception and all that it refers to, in place.
 
         Providers echo keys in the bodies of their 401s, and SDKs copy those into the exception.
+
+        Returns:
+            `error`, or an exception that replaces it if it cannot be changed.
         """
-        seen: set[int] = set()
-        pending: list[BaseException | None] = [error]
-        while pending:
-            link = pending.pop()
-            if link is None or id(link) in seen:
-                continue
-            seen.add(id(link))
-            self._scrub_one(link)
-            pending += (link.__cause__, link.__context__)
-            if isinstance(link, BaseExceptionGroup):
-                pending += link.exceptions
+        return scrub_exception(error, self._texts)
 
-    def _scrub_one(self, error: BaseException) -> None:
-        error.args = tuple(self._scrub_value(part) for part in error.args)
-        for name in {"message", *vars(error)}:  # SDKs differ in where they keep the body
-            value = getattr(error, name, None)
-            if isinstance(value, str | dict | list):
-                with contextlib.suppress(AttributeError):  # a property computed from `args`
-                    setattr(error, name, self._scrub_value(value))
-
-    def _scrub_value(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.scrub(value)
-        if isinstance(value, dict):
-            return {self._scrub_value(k): self._scrub_value(v) for k, v in value.items()}
-        if isinstance(value, list):
-            return [self._scrub_value(item) for item in value]
-        return value
+    @property
+    def _texts(self) -> TextScrubber:
+        if self._scrubber is None:
+            self._scrubber = TextScrubber(self._value, f"[{self.variable}]")
+        return self._scrubber
 
     def __repr__(self) -> str:
         return f"Key({self.variable!r}, {_MASK!r})"

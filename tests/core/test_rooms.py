@@ -15,7 +15,7 @@ PACKAGES = {
 }
 ROOMS = {
     "inference_providers": (
-        {"errors", "settings", "tables"},
+        {"errors", "scrubbing", "settings", "tables"},
         {"types"},
         {"credentials", "failures", "model_names"},
         {"wire"},

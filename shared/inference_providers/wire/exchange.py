@@ -18,7 +18,9 @@ import math
 import threading
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from inference_providers.scrubbing.exceptions import clear_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
 
     from inference_providers.credentials import Key
 
-__all__ = ["Exchange", "current_exchange"]
+__all__ = ["Exchange", "current_exchange", "excerpt"]
+
+EXCERPT_CHARS = 200
+
+E = TypeVar("E", bound=BaseException)
 
 _CURRENT: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
@@ -74,10 +80,17 @@ class Exchange:
             text = key.scrub(text)
         return text
 
-    def scrub_error(self, error: BaseException) -> None:
-        """Remove the keys that were sent from an exception, in place."""
+    def scrub_error(self, error: E) -> E:
+        """Remove the keys that were sent from an exception, and forget the locals of its frames.
+
+        Returns:
+            `error`, or an exception that replaces it if it cannot be changed.
+        """
         for key in self._keys:
-            key.scrub_error(error)
+            error = key.scrub_error(error)
+        if self._keys:
+            clear_frames(error)
+        return error
 
     def begin_read(self, shut: Callable[[], None]) -> float:
         """Record that a read begins; `cancel` calls `shut` to end it. Pair with `end_read`.
@@ -100,6 +113,15 @@ class Exchange:
             self.cancelled = True
             if self._shut is not None:
                 self._shut()
+
+
+def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
+    """Return the beginning of a provider's text for a message, without the keys that were sent.
+
+    The keys are removed before the text is cut: a half would not be recognized afterwards.
+    """
+    exchange = current_exchange()
+    return (text if exchange is None else exchange.scrub(text))[:limit]
 
 
 def current_exchange() -> Exchange | None:

@@ -1,0 +1,1 @@
+"""Removing a key from texts, values, exceptions and the frames of tracebacks."""

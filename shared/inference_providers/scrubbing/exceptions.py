@@ -1,0 +1,160 @@
+"""Removing a key from exceptions: their texts, their attributes, the exceptions they refer to.
+
+SDKs differ in where they keep what a provider sent: in the arguments, in `message` or `body`, in
+the response, in an exception that they wrap. So everything that an exception refers to is looked
+at. What cannot be changed and still shows the key is replaced by an exception that prints the
+scrubbed text.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from inference_providers.scrubbing.values import ValueScrubber, printed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import FrameType
+
+    from inference_providers.scrubbing.texts import TextScrubber
+
+__all__ = ["clear_frames", "scrub_exception"]
+
+E = TypeVar("E", bound=BaseException)
+
+
+def scrub_exception(error: E, texts: TextScrubber) -> E:
+    """Remove the secret from an exception and from all that it refers to, in place.
+
+    Returns:
+        `error`, or an exception that replaces it if it cannot be changed. That one has the same
+        name, and the nearest base class that can be derived from.
+    """
+    values = ValueScrubber(texts)
+    scrubbed: list[BaseException] = []
+    pending: list[BaseException] = [error]
+    seen: set[int] = set()
+    while pending:
+        link = pending.pop()
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        scrubbed.append(link)
+        with suppress(Exception):  # whatever goes wrong here must not replace the failure
+            _scrub_in_place(link, values)
+        pending += (*_links(link), *values.exceptions)
+        values.exceptions.clear()
+    replacements = {
+        id(link): _replacement(link, texts)
+        for link in reversed(scrubbed)
+        if values.shows_secret(link)
+    }
+    for link in (*scrubbed, *replacements.values()) if replacements else ():
+        link.__cause__, suppressed = _swap(link.__cause__, replacements), link.__suppress_context__
+        link.__context__ = _swap(link.__context__, replacements)
+        link.__suppress_context__ = suppressed
+    return cast("E", replacements.get(id(error), error))
+
+
+def clear_frames(error: BaseException) -> None:
+    """Forget the local variables of the calls that `error` has ended.
+
+    A traceback keeps them, and tools that report errors print them: headers, and the bodies of
+    responses. The lines of the traceback stay. Exceptions that a caller is handling are left alone.
+    """
+    running = frozenset(map(id, _running_frames()))
+    pending = [error]
+    seen: set[int] = set()
+    while pending:
+        link = pending.pop()
+        step = link.__traceback__
+        is_callers = step is not None and link is not error and id(step.tb_frame) in running
+        if id(link) in seen or is_callers:
+            continue
+        seen.add(id(link))
+        pending += _links(link)
+        while step is not None:
+            with suppress(RuntimeError):  # it is still running
+                step.tb_frame.clear()
+            step = step.tb_next
+
+
+def _running_frames() -> Iterator[FrameType]:
+    frame = inspect.currentframe()
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _links(error: BaseException) -> Iterator[BaseException]:
+    """Yield the cause, the context and the members of a group."""
+    if error.__cause__ is not None:
+        yield error.__cause__
+    if error.__context__ is not None:
+        yield error.__context__
+    if isinstance(error, BaseExceptionGroup):
+        yield from error.exceptions
+
+
+def _scrub_in_place(error: BaseException, values: ValueScrubber) -> None:
+    args = values.scrub(error.args)
+    if args is not error.args:
+        error.args = tuple(args)
+    attributes = vars(error)
+    for name, value in list(attributes.items()):
+        attributes[name] = values.scrub(value)
+    for name in _slots(type(error)):
+        value = getattr(error, name, None)
+        scrubbed = values.scrub(value)
+        if scrubbed is not value:
+            with suppress(AttributeError, TypeError):  # it is read-only
+                object.__setattr__(error, name, scrubbed)
+
+
+def _slots(kind: type) -> Iterator[str]:
+    """Yield the attributes of a class that are not in `vars`, such as `OSError.filename`."""
+    for base in kind.__mro__:
+        for name, attribute in vars(base).items():
+            is_slot = isinstance(attribute, MemberDescriptorType | GetSetDescriptorType)
+            if is_slot and not name.startswith("__") and name != "args":
+                yield name
+
+
+def _swap(
+    error: BaseException | None, replacements: Mapping[int, BaseException]
+) -> BaseException | None:
+    return replacements.get(id(error), error)
+
+
+def _replacement(error: BaseException, texts: TextScrubber) -> BaseException:
+    """Return an exception that prints the scrubbed text of `error`."""
+    if isinstance(error, BaseExceptionGroup):
+        replacement: BaseException = BaseExceptionGroup(texts.text(error.message), error.exceptions)
+    else:
+        text, shown = (texts.text(each) for each in (*printed(error), "", "")[:2])
+        replacement = _restore(type(error), text, shown)
+    replacement.__cause__, replacement.__context__ = error.__cause__, error.__context__
+    replacement.__suppress_context__ = error.__suppress_context__
+    for note in getattr(error, "__notes__", ()):
+        replacement.add_note(note)
+    return replacement.with_traceback(error.__traceback__)
+
+
+def _restore(original: type[BaseException], text: str, shown: str) -> BaseException:
+    """Create an exception with the name of `original` and the nearest base that can be had."""
+    namespace = {
+        "__module__": original.__module__,
+        "__str__": lambda _: text,
+        "__repr__": lambda _: shown,
+        "__reduce__": lambda _: (_restore, (original, text, shown)),
+    }
+    for base in original.__mro__:
+        with suppress(Exception):
+            kind: Any = type(original.__name__, (base,), namespace)
+            restored: BaseException = BaseException.__new__(kind)
+            restored.args = (text,)
+            return restored
+    return Exception(text)
