@@ -67,13 +67,14 @@ class StreamedResponse:
         self._text: str | None = None
         self._message_kwargs: dict[str, Any] = {}
         self._raw: dict[str, Any] = {}
+        self._kwargs: dict[str, Any] = {}
 
     def add(self, chunk: ChatGenerationChunk) -> ChatResponse:
         """Return everything that was received so far, with the new text as `delta`."""
         self._unmerged.append(chunk)
-        if self._text is None or not _only_adds_text(chunk, self._raw.get("model_provider")):
+        delta = _text_if_nothing_else(chunk, self._raw.get("model_provider"))
+        if delta is None or self._text is None:
             return self._convert(self._merge(), chunk)
-        delta = chunk.message.text
         self._text += delta
         message = ChatMessage(
             role=MessageRole.ASSISTANT,
@@ -84,7 +85,7 @@ class StreamedResponse:
             message=message,
             delta=delta,
             raw=dict(self._raw),
-            additional_kwargs=_trace_and_usage(self._raw),
+            additional_kwargs=dict(self._kwargs),
         )
 
     def _merge(self) -> ChatGenerationChunk:
@@ -120,20 +121,24 @@ class StreamedResponse:
         self._text = last.text if isinstance(last, TextBlock) else None
         self._message_kwargs = dict(answer.additional_kwargs)
         self._raw = dict(raw)
+        self._kwargs = _trace_and_usage(raw)
 
 
-def _only_adds_text(chunk: ChatGenerationChunk, model_provider: str | None) -> bool:
-    """Whether a chunk holds nothing but text, and metadata that was sent before."""
+def _text_if_nothing_else(chunk: ChatGenerationChunk, model_provider: str | None) -> str | None:
+    """Return the text of a chunk, or `None` if it holds more than text and known metadata."""
     message = chunk.message
-    return (
-        isinstance(message, AIMessageChunk)
-        and isinstance(message.content, str)
-        and not message.additional_kwargs
-        and not message.tool_call_chunks
-        and not message.usage_metadata
-        and not chunk.generation_info
-        and message.response_metadata.items() <= {"model_provider": model_provider}.items()
-    )
+    if (
+        not isinstance(message, AIMessageChunk)
+        or not isinstance(message.content, str)
+        or message.additional_kwargs
+        or message.tool_call_chunks
+        or message.usage_metadata
+        or chunk.generation_info
+    ):
+        return None
+    metadata = message.response_metadata
+    is_known = not metadata or metadata == {"model_provider": model_provider}
+    return message.content if is_known else None
 
 
 @contextmanager
