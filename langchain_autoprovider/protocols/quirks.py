@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from langchain_core.messages import BaseMessage, ChatMessage, SystemMessage
 
 from inference_providers.types import Quirks
+from langchain_autoprovider.protocols.strict_schema import strict_schema
 from langchain_autoprovider.protocols.tool_choice import limit_tool_choice, normalize_tool_choice
 
 if TYPE_CHECKING:
@@ -99,6 +100,19 @@ def _response_format(fields: RequestFields, quirks: Quirks) -> RequestFields:
     return {**fields, "response_format": {"type": "json_object"}}
 
 
+def _strict_schemas(fields: RequestFields, _: Quirks) -> RequestFields:
+    """Ask the provider to enforce the schema, unless the caller or the schema says otherwise."""
+    request = fields.get("response_format")
+    named = request.get("json_schema") if isinstance(request, dict) else None
+    if not isinstance(named, dict) or "strict" in named:
+        return fields
+    schema = strict_schema(named.get("schema"))
+    if schema is None:
+        return fields
+    strict = {"type": "json_schema", "json_schema": {**named, "schema": schema, "strict": True}}
+    return {**fields, "response_format": strict}
+
+
 def _max_tokens_field(fields: RequestFields, quirks: Quirks) -> RequestFields:
     present = [name for name in MAX_TOKENS_FIELDS if fields.get(name) is not None]
     if not present or present == [quirks.max_tokens_field]:
@@ -160,6 +174,7 @@ def _max_n(fields: RequestFields, quirks: Quirks) -> RequestFields:
 RULES: Mapping[str, Rule] = {
     "response_format": _response_format,
     "schema_with_json_object": _response_format,
+    "strict_schemas": _strict_schemas,
     "max_tokens_field": _max_tokens_field,
     "drop_params": _drop_params,
     "stream_usage": _stream_usage,

@@ -87,6 +87,8 @@ class Quirks(Value, frozen=True, kw_only=True, gc=False, cache_hash=True):
         strict_tools: Whether a tool may have `strict`.
         response_format: The strictest form of JSON output that is supported.
         schema_with_json_object: Whether `json_object` accepts a schema.
+        strict_schemas: Whether `json_schema` is sent with `strict` where the schema allows it: the
+            provider states that it then enforces the schema.
         developer_role: Whether the `developer` role is supported; `system` replaces it if not.
         single_system: Whether only one system message is accepted, at the start.
         drop_message_name: Whether `name` on a message is rejected.
@@ -103,6 +105,7 @@ class Quirks(Value, frozen=True, kw_only=True, gc=False, cache_hash=True):
     strict_tools: bool = True
     response_format: Literal["json_schema", "json_object", "none"] = "json_schema"
     schema_with_json_object: bool = False
+    strict_schemas: bool = False
     developer_role: bool = True
     single_system: bool = False
     drop_message_name: bool = False

@@ -284,6 +284,32 @@ def test_json_mode_of_the_responses_protocol_has_no_schema() -> None:
     assert body["text"] == {"format": {"type": "json_object"}}
 
 
+def test_quirk_strict_schemas(pair: Pair) -> None:
+    closed = {**SCHEMA, "required": ["sum"], "additionalProperties": False}
+    open_schema = {**SCHEMA, "required": ["sum"], "additionalProperties": {"type": "string"}}
+
+    def json_schema(quirks: dict[str, Any], **named: Any) -> Any:
+        request = {"type": "json_schema", "json_schema": {"name": "Sum", "schema": closed, **named}}
+        return sent(pair, quirks, response_format=request)["response_format"]["json_schema"]
+
+    strict = {"strict_schemas": True}
+    assert json_schema(strict, description="d") == {
+        "name": "Sum",
+        "description": "d",
+        "schema": closed,
+        "strict": True,
+    }
+    assert "strict" not in json_schema({})
+    assert json_schema(strict, strict=False)["strict"] is False
+    assert json_schema(strict, schema=open_schema) == {"name": "Sum", "schema": open_schema}
+    json_object = sent(pair, strict, response_format={"type": "json_object"})
+    assert json_object["response_format"] == {"type": "json_object"}
+    without_schemas = {**strict, "response_format": "json_object"}
+    request = {"type": "json_schema", "json_schema": {"name": "Sum", "schema": closed}}
+    body = sent(pair, without_schemas, response_format=request)
+    assert body["response_format"] == {"type": "json_object"}
+
+
 def test_quirk_developer_role(pair: Pair) -> None:
     messages = [{"role": "developer", "content": "Be kind."}, *MESSAGES]
     assert sent(pair, {}, messages=messages)["messages"][0]["role"] == "developer"

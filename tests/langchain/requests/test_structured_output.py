@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy
 from langchain_anthropic import ChatAnthropic
 from langchain_core.exceptions import ModelRefusalError, OutputParserException
 from langchain_core.messages import AIMessage
@@ -31,6 +33,12 @@ class Person(BaseModel):
 
     name: str
     age: int
+
+
+class Scores(BaseModel):
+    """Scores by name."""
+
+    scores: dict[str, int]
 
 
 class PersonDict(TypedDict):
@@ -385,6 +393,108 @@ def test_response_format_text_is_not_sent(capable: CapablePair, text: Any) -> No
     capable.first.replies = [Reply("so")]
     assert capable.model({"structured": False}).bind(response_format=text).invoke("Hi").text == "so"
     assert "response_format" not in capable.first.requests[0].body
+
+
+def ask_with_structured_output(model: AutoChatModel, schema: Any) -> None:
+    model.with_structured_output(schema).invoke("Who?")
+
+
+def ask_with_bound_response_format(model: AutoChatModel, schema: Any) -> None:
+    model.bind(response_format=schema).invoke("Who?")
+
+
+def ask_with_an_agent(model: AutoChatModel, schema: Any) -> None:
+    agent = create_agent(model, [], response_format=ProviderStrategy(schema))
+    agent.invoke({"messages": [("human", "Who?")]})
+
+
+STRICT = {"structured": True, "tools": True, "quirks": {"strict_schemas": True}}
+ROADS = [ask_with_structured_output, ask_with_bound_response_format, ask_with_an_agent]
+
+
+@pytest.mark.parametrize("ask", ROADS)
+def test_schema_is_strict_where_that_is_known(
+    capable: CapablePair, ask: Callable[[AutoChatModel, Any], None]
+) -> None:
+    ask(capable.model(STRICT), Person)
+    named = capable.first.requests[0].body["response_format"]["json_schema"]
+    assert named["strict"] is True
+    assert named["schema"]["additionalProperties"] is False
+    assert named["schema"]["required"] == ["name", "age"]
+    assert named["name"] == "Person"
+
+
+@pytest.mark.parametrize("ask", ROADS)
+def test_schema_is_not_strict_elsewhere(
+    capable: CapablePair, ask: Callable[[AutoChatModel, Any], None]
+) -> None:
+    ask(capable.model({"structured": True, "tools": True}), Person)
+    named = capable.first.requests[0].body["response_format"]["json_schema"]
+    assert "strict" not in named
+    assert "additionalProperties" not in named["schema"]
+
+
+@pytest.mark.parametrize("ask", ROADS)
+def test_schema_without_a_strict_form_is_sent_as_it_is(
+    capable: CapablePair, ask: Callable[[AutoChatModel, Any], None]
+) -> None:
+    capable.first.replies = [Reply('{"scores": {"Anna": 3}}')]
+    ask(capable.model(STRICT), Scores)
+    named = capable.first.requests[0].body["response_format"]["json_schema"]
+    assert "strict" not in named
+    assert named["schema"]["properties"]["scores"]["additionalProperties"] == {"type": "integer"}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("quirks", [{}, {"strict_schemas": True}])
+def test_callers_strict_wins(capable: CapablePair, strict: bool, quirks: dict[str, bool]) -> None:
+    model = capable.model({"structured": True, "quirks": quirks})
+    assert model.with_structured_output(Person, strict=strict).invoke("Who?") == Person(**ANNA)
+    assert capable.first.requests[0].body["response_format"]["json_schema"]["strict"] is strict
+
+
+def test_strict_is_decided_for_each_route(capable: CapablePair) -> None:
+    capable.first.replies = [Reply(status=503)]
+    capable.second.replies = [TEXT]
+    model = capable.model(STRICT, {"structured": True, "tools": True})
+    assert model.with_structured_output(Person).invoke("Who?") == Person(**ANNA)
+    assert "strict" in capable.first.requests[0].body["response_format"]["json_schema"]
+    assert "strict" not in capable.second.requests[0].body["response_format"]["json_schema"]
+
+
+@pytest.mark.parametrize(
+    ("model", "strict"),
+    [
+        ("openai/gpt-4.1", True),
+        ("groq/gpt-oss-120b", True),
+        ("groq/qwen3.8-27b", False),  # Groq enforces no schema for it
+        ("azure/anything", True),
+        ("openrouter/gpt-oss-120b", True),
+        ("xai/grok-4.5", True),
+        ("mistral/mistral-small", False),  # unknown
+    ],
+)
+def test_registry_knows_where_schemas_are_strict(
+    model: str, strict: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI", "GROQ", "AZURE", "OPENROUTER", "XAI", "MISTRAL"):
+        monkeypatch.setenv(f"{name}_API_KEY", "k")
+    monkeypatch.setenv("AZURE_RESOURCE_NAME", "mine")
+    assert AutoChatModel(model).routes[0].quirks.strict_schemas is strict
+
+
+def test_responses_protocol_gets_a_strict_schema(capable: CapablePair) -> None:
+    row = capable.first.row({"m-1": {"id": "a", **STRICT}})
+    row["endpoints"]["default"]["protocol"] = "openai-responses"
+    model = AutoChatModel("m-1", registry={"providers": {"first": row}})
+    text = {"type": "output_text", "text": TEXT.text, "annotations": []}
+    output = {"type": "message", "id": "m", "role": "assistant", "content": [text]}
+    answer = {"id": "r", "object": "response", "status": "completed", "model": "a"}
+    capable.first.replies = [Reply(body={**answer, "output": [output]})]
+    assert model.with_structured_output(Person).invoke("Who?") == Person(**ANNA)
+    sent = capable.first.requests[0].body["text"]["format"]
+    assert sent["strict"] is True
+    assert sent["schema"]["additionalProperties"] is False
 
 
 def test_strict_tools_are_sent_as_strict(pair: Pair) -> None:
