@@ -2,6 +2,7 @@
 
 * Redirects are not followed: they would send the prompt to another host.
 * A request to another origin than the endpoint's is refused before it is sent.
+* The key is added when a request leaves; SDKs hold a placeholder.
 * A successful response whose headers say that a rate limit is used up starts a cooldown.
 * Each read of a synchronous client ends at the attempt's deadline.
 """
@@ -20,6 +21,7 @@ from inference_providers.credentials import UrlOrigin, is_loopback
 from inference_providers.errors import KeyBindingError
 from inference_providers.failures.retry_after import window_reset_s
 from inference_providers.settings import DEFAULT_SETTINGS
+from langchain_autoprovider.http.key_transport import PLACEHOLDER, add_key_on_send
 from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ __all__ = [
     "bearer_options",
     "client_options",
     "install_hooks",
-    "key_or_placeholder",
     "observe_rate_limits",
     "reject_foreign_hosts",
     "split_version",
@@ -81,10 +82,7 @@ def client_options(access: Access) -> dict[str, Any]:
 
 def bearer_options(access: Access) -> dict[str, Any]:
     """Return the arguments of a client that sends the endpoint's key as a bearer token."""
-    return {
-        "base_url": access.base_url,
-        "headers": {"Authorization": f"Bearer {key_or_placeholder(access)}"},
-    }
+    return {"base_url": access.base_url, "headers": {"Authorization": f"Bearer {PLACEHOLDER}"}}
 
 
 @cache
@@ -94,7 +92,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def install_hooks(client: Any, route: Route, access: Access) -> None:
-    """Install a route's hooks in its HTTP client, and the read deadline in a synchronous one."""
+    """Install a route's hooks and key in its HTTP client, and the deadline in a synchronous one."""
     on_request = reject_foreign_hosts(access)
     on_response = observe_rate_limits(route, access.state)
     if hasattr(client, "aclose"):
@@ -104,6 +102,7 @@ def install_hooks(client: Any, route: Route, access: Access) -> None:
         client.event_hooks["request"].append(on_request)
         client.event_hooks["response"].append(on_response)
         enforce_read_deadline(client)
+    add_key_on_send(client, access.key)
 
 
 def reject_foreign_hosts(access: Access) -> RequestHook:
@@ -148,17 +147,6 @@ def observe_rate_limits(route: Route, state: FailoverState) -> ResponseHook:
             state.mark_rate_limited(route, time.monotonic() + wait_s)
 
     return on_response
-
-
-def key_or_placeholder(access: Access) -> str:
-    """Return the key for the endpoint, or a placeholder if the endpoint needs none.
-
-    Without a key, an SDK would take one from the environment.
-
-    Raises:
-        KeyBindingError: The key does not belong to the endpoint's origin.
-    """
-    return (access.key.value_for(access.base_url) if access.key else None) or "none"
 
 
 def timeout_options(seconds: float = DEFAULT_SETTINGS.timeout_s) -> TimeoutOptions:

@@ -14,10 +14,10 @@ from pydantic import Field
 
 from inference_providers.errors import InvalidResponseError
 from langchain_autoprovider.http.clients import (
-    key_or_placeholder,
     split_version,
     timeout_options,
 )
+from langchain_autoprovider.http.key_transport import PLACEHOLDER
 from langchain_autoprovider.protocols.base import RouteModel
 from langchain_autoprovider.protocols.connector import Connector
 from langchain_autoprovider.protocols.response_format import json_schema
@@ -37,7 +37,7 @@ Sdk = TypeVar("Sdk", anthropic.Anthropic, anthropic.AsyncAnthropic)
 
 
 class AnthropicRoute(RouteModel, ChatAnthropic):
-    """The chat model of one route, over an SDK client that holds the key."""
+    """The chat model of one route, over an SDK client."""
 
     sdk: Any = Field(exclude=True, repr=False)
 
@@ -52,7 +52,7 @@ class AnthropicRoute(RouteModel, ChatAnthropic):
     )
 
     @property
-    def _client(self) -> Any:  # the base would create one that holds the key
+    def _client(self) -> Any:  # the base would create another one
         return self.sdk
 
     _async_client = _client
@@ -111,7 +111,7 @@ def _model(route: Route, access: Access, sdk: Any) -> AnthropicRoute:
 def _sdk_options(access: Access) -> dict[str, Any]:
     return {
         "base_url": split_version(access.base_url)[0],
-        "api_key": key_or_placeholder(access),
+        "api_key": PLACEHOLDER,
         "max_retries": 0,
         "timeout": anthropic.Timeout(**timeout_options()),
     }

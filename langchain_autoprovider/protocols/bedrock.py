@@ -41,7 +41,7 @@ _BASE64_KEYS = frozenset({"bytes", "redactedContent"})
 
 
 class BedrockRoute(RouteModel, ChatBedrockConverse):
-    """The chat model of one route, over a client that holds the key."""
+    """The chat model of one route, over a small client in place of boto's."""
 
     param_aliases: ClassVar[Mapping[str, str]] = {"max_completion_tokens": "max_tokens"}
     unsupported_params: ClassVar[frozenset[str]] = frozenset(

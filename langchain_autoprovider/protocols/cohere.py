@@ -21,7 +21,8 @@ from pydantic import model_validator
 
 from inference_providers.errors import InvalidResponseError
 from inference_providers.settings import DEFAULT_SETTINGS
-from langchain_autoprovider.http.clients import key_or_placeholder, split_version
+from langchain_autoprovider.http.clients import split_version
+from langchain_autoprovider.http.key_transport import PLACEHOLDER
 from langchain_autoprovider.protocols.base import RouteModel, message_chunk, token_usage
 from langchain_autoprovider.protocols.connector import Connector
 from langchain_autoprovider.protocols.response_format import json_schema
@@ -48,7 +49,7 @@ _TOOL_CHOICES = {"any": "REQUIRED", "none": "NONE"}
 
 
 class CohereRoute(RouteModel, ChatCohere):
-    """The chat model of one route, over SDK clients that hold the key."""
+    """The chat model of one route, over SDK clients."""
 
     param_aliases: ClassVar[Mapping[str, str]] = {
         "max_completion_tokens": "max_tokens",
@@ -219,7 +220,7 @@ def _model(route: Route, **clients: Any) -> CohereRoute:
 def _sdk_options(access: Access) -> dict[str, Any]:
     return {
         "base_url": split_version(access.base_url)[0],
-        "api_key": key_or_placeholder(access),
+        "api_key": PLACEHOLDER,
         "timeout": DEFAULT_SETTINGS.timeout_s,
         "log_warning_experimental_features": False,
     }

@@ -21,10 +21,10 @@ from inference_providers.errors import InvalidResponseError
 from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.clients import (
     client_options,
-    key_or_placeholder,
     split_version,
     tls_context,
 )
+from langchain_autoprovider.http.key_transport import PLACEHOLDER
 from langchain_autoprovider.protocols.base import RouteModel
 from langchain_autoprovider.protocols.connector import Connector
 from langchain_autoprovider.protocols.response_format import json_schema
@@ -45,7 +45,7 @@ _DEFAULT_API_VERSION = "v1beta"
 
 
 class GoogleRoute(RouteModel, ChatGoogleGenerativeAI):  # type: ignore[misc] # orders bind_tools' arguments otherwise
-    """The chat model of one route, over an SDK client that holds the key."""
+    """The chat model of one route, over an SDK client."""
 
     param_aliases: ClassVar[Mapping[str, str]] = {
         "max_tokens": "max_output_tokens",
@@ -114,7 +114,7 @@ def _sdk(access: Access, http: httpx.Client, async_http: httpx.AsyncClient) -> g
     base_url, version = split_version(access.base_url)
     return genai.Client(
         vertexai=False,
-        api_key=key_or_placeholder(access),
+        api_key=PLACEHOLDER,
         debug_config=DebugConfig(client_mode=None),  # or a variable selects another transport
         http_options=HttpOptions(
             base_url=base_url,

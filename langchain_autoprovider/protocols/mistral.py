@@ -36,7 +36,7 @@ _PATH = "/chat/completions"
 
 
 class MistralRoute(RouteModel, ChatMistralAI):
-    """The chat model of one route, over an HTTP client that holds the key."""
+    """The chat model of one route, over an HTTP client."""
 
     param_aliases: ClassVar[Mapping[str, str]] = {
         "max_completion_tokens": "max_tokens",

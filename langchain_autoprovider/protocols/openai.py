@@ -20,10 +20,10 @@ from pydantic import ValidationError, model_validator
 from inference_providers.errors import InvalidResponseError
 from langchain_autoprovider.http.clients import (
     client_options,
-    key_or_placeholder,
     reject_foreign_hosts,
     timeout_options,
 )
+from langchain_autoprovider.http.key_transport import PLACEHOLDER, add_key_on_send
 from langchain_autoprovider.protocols.connector import Connector
 from langchain_autoprovider.protocols.quirks import MAX_TOKENS_FIELDS
 
@@ -156,6 +156,7 @@ def plain_client(
         return None
     http = openai.DefaultHttpxClient(**client_options(access))
     http.event_hooks["request"].append(reject_foreign_hosts(access))
+    add_key_on_send(http, access.key)
     sdk = _ignore_environment(openai.OpenAI(http_client=http, **_sdk_options(access, key)))
     weakref.finalize(sdk, http.close)  # for callers that drop it without closing it
     return sdk
@@ -216,7 +217,7 @@ def _model_provider_of(route: Route) -> str:
 def _sdk_options(access: Access, key: Callable[[], Any] | None) -> dict[str, Any]:
     return {
         "base_url": access.base_url,
-        "api_key": key or key_or_placeholder(access),
+        "api_key": key or PLACEHOLDER,
         "max_retries": 0,
         "timeout": openai.Timeout(**timeout_options()),
     }

@@ -51,7 +51,7 @@ _SPEAKERS = {"human": "User", "ai": "Assistant", "tool": "Tool"}
 
 
 class ReplicateRoute(RouteModel):
-    """The chat model of one route, over two HTTP clients; only the first holds the key."""
+    """The chat model of one route, over two HTTP clients; only the first sends the key."""
 
     model: str
     http: Any = Field(exclude=True, repr=False)

@@ -128,6 +128,10 @@ class Key:
         """Return `text` with the key replaced by the variable's name; see `scrubbing.texts`."""
         return self._texts.text(text)
 
+    def is_in(self, data: bytes) -> bool:
+        """Whether the whole key is in `data`, as it is; a quick look."""
+        return self._value.encode() in data
+
     def scrub_bytes(self, data: bytes) -> bytes:
         """Return `data` with the key replaced by the variable's name."""
         return self._texts.data(data)
