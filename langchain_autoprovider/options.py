@@ -2,7 +2,7 @@
 
 Each class accepts one of these sets as `**options: Unpack[...]`, so an editor reports a misspelled
 name before the program runs. Defaults and descriptions come from the class's fields;
-`tests/langchain/test_constructor.py` checks that the names match.
+`tests/test_constructors.py` checks that the names match.
 """
 
 import textwrap

@@ -1,7 +1,7 @@
 """The keyword arguments of `AutoLLM` and `AutoEmbedding`, as type checkers and editors read them.
 
 They are the arguments of the LangChain model underneath, and LlamaIndex's own.
-`tests/llamaindex/test_constructor.py` compares the names with the classes' fields.
+`tests/test_constructors.py` compares the names with the classes' fields.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Constructors of `AutoLLM` and `AutoEmbedding`: names, signature, `help()` and subclasses."""
+"""What the constructors of `AutoLLM` and `AutoEmbedding` do with arguments, and subclasses."""
 
 from __future__ import annotations
 
@@ -6,25 +6,15 @@ import copy
 import inspect
 import json
 import pickle
-import pydoc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel
 
-from inference_providers import ConfigError
-from langchain_autoprovider import AutoChatModel, AutoEmbeddings
+from langchain_autoprovider import AutoChatModel
 from llamaindex_autoprovider import AutoEmbedding, AutoLLM
-from llamaindex_autoprovider.options import AutoEmbeddingOptions, AutoLLMOptions
 
 if TYPE_CHECKING:
     from factories import Pair
-
-ALIASES = {"max_retries", "api_key", "stop_sequences"}
-CLASSES: list[Any] = [
-    (AutoLLM, AutoLLMOptions, AutoChatModel),
-    (AutoEmbedding, AutoEmbeddingOptions, AutoEmbeddings),
-]
 
 
 class Branded(AutoLLM):
@@ -47,101 +37,12 @@ class Plain(AutoLLM):
 
 SUBCLASSES = [Plain, Branded, Deeper]
 
-NOT_NAMES = [
-    (3, "3"),
-    ({"groq": "gsk-made-up"}, "<dict>"),
-    (b"groq", "<bytes>"),
-    (["groq", 3], "['groq', 3]"),
-    ([{"groq": "gsk-made-up"}, None], "[<dict>, None]"),
-]
-
-
-def expected_names(cls: Any, model_class: Any) -> set[str]:
-    return set(cls.model_fields) | set(model_class.model_fields) - set(BaseChatModel.model_fields)
-
-
-@pytest.mark.parametrize(("cls", "options", "model_class"), CLASSES)
-def test_options_name_every_setting_and_field(cls: Any, options: Any, model_class: Any) -> None:
-    names = options.__annotations__.keys() | {"model"}
-    assert names - ALIASES == expected_names(cls, model_class)
-
-
-@pytest.mark.parametrize(("cls", "options", "model_class"), CLASSES)
-def test_signature_lists_every_argument(cls: Any, options: Any, model_class: Any) -> None:
-    parameters = inspect.signature(cls).parameters
-    assert next(iter(parameters)) == "model"
-    assert parameters["model"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-    assert set(parameters) == expected_names(cls, model_class)
-    assert set(parameters) <= options.__annotations__.keys() | {"model"}
-    assert parameters["max_attempts"].default == 4
-    assert parameters[cls.model_field].default is None
-
-
-@pytest.mark.parametrize(("cls", "options", "model_class"), CLASSES)
-def test_help_describes_every_argument(cls: Any, options: Any, model_class: Any) -> None:
-    text = pydoc.plain(pydoc.render_doc(cls)).split("Args:")[1]
-    for name in expected_names(cls, model_class):
-        assert f" {name}: " in text, name
-    assert options.__doc__
-
-
-def test_misspelled_argument_is_refused(pair: Pair) -> None:
-    for argument in ("temprature", "sytem_prompt"):
-        with pytest.raises(ValueError, match=argument):
-            pair.llm(**{argument: 0})
-
 
 def test_only_accepts_a_plain_string(pair: Pair) -> None:
     llm = pair.llm(only="second")
     assert llm.only == ("second",)
     assert llm.complete("Hi").text == "from second"
     assert pair.llm().model_copy(update={"only": "second"}).complete("Hi").text == "from second"
-
-
-@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
-@pytest.mark.parametrize("argument", ["only", "exclude", "order"])
-def test_provider_ids_may_be_none_or_any_iterable(cls: Any, argument: str) -> None:
-    name = "smollm2-135m"
-    assert getattr(cls(name, **{argument: None}), argument) == ()
-    ids = (provider_id for provider_id in ("groq", "cerebras"))
-    assert getattr(cls(name, **{argument: ids}), argument) == ("groq", "cerebras")
-
-
-@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
-@pytest.mark.parametrize("argument", ["model", "only", "exclude", "order"])
-@pytest.mark.parametrize(("value", "shown"), NOT_NAMES)
-def test_names_that_are_not_strings_are_refused(
-    cls: Any, argument: str, value: Any, shown: str
-) -> None:
-    expected = "a model name" if argument == "model" else "a provider id"
-    for extra in ({}, {"api_key": "given-value"}):
-        with pytest.raises(ConfigError) as caught:
-            cls(**{"model": "smollm2-135m", argument: value, **extra})
-        assert str(caught.value) == f"{argument}={shown}: pass {expected} or a list of them"
-
-
-@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
-def test_model_may_be_any_iterable_of_names(cls: Any) -> None:
-    model = cls(name for name in ("smollm2-135m", "embedded/smollm2-135m"))
-    assert model.model == ("smollm2-135m", "embedded/smollm2-135m")
-
-
-@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
-def test_max_retries_is_converted_like_other_numbers(cls: Any) -> None:
-    for retries in (2, "2", 2.0):
-        assert cls("smollm2-135m", max_retries=retries).max_attempts == 3
-
-
-@pytest.mark.parametrize("cls", [AutoLLM, AutoEmbedding])
-@pytest.mark.parametrize("retries", [-1, 2.5, "many", [2]])
-def test_max_retries_that_is_not_a_number_is_refused(cls: Any, retries: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^max_retries=.*: pass a whole number, 0 or more$"):
-        cls("smollm2-135m", max_retries=retries)
-
-
-def test_stop_and_stop_sequences_together_are_refused(pair: Pair) -> None:
-    with pytest.raises(ConfigError, match=r"stop and stop_sequences .* pass one of them"):
-        pair.llm(stop="X", stop_sequences=["Y"])
 
 
 def test_api_key_is_accepted_beside_api_keys_of_none(pair: Pair) -> None:
