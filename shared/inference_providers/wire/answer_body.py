@@ -1,0 +1,184 @@
+"""The body of a 2xx: a stream of server-sent events, JSON, or something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inference_providers.errors import InferenceProvidersError, InvalidResponseError
+from inference_providers.wire import json_codec
+from inference_providers.wire.reported_errors import invalid_response, raise_reported_error
+from inference_providers.wire.server_sent_events import (
+    MAX_EVENT_BYTES,
+    EventDecoder,
+    ServerSentEvent,
+)
+
+__all__ = ["BodyReader"]
+
+_BOM = b"\xef\xbb\xbf"
+_SPACE = b" \t\r\n"
+_HEAD_BYTES = 1_000
+
+
+class BodyReader:
+    """Tells apart what a body is, whatever was requested, and decodes it.
+
+    Whitespace before the body is skipped: some servers keep a connection alive with it.
+
+    Attributes:
+        done: Whether the end mark was read: there is nothing left to read.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self._decoder = EventDecoder()
+        self._lead = b""
+        self._head = b""
+        self._json: bytearray | None = None
+        self._is_read = False
+        self._fault: InferenceProvidersError | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer is whole, so that what follows it may be unreadable."""
+        raise NotImplementedError
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """Return what `data` completes.
+
+        Raises:
+            ContentFilteredError: The answer was withheld or cut by a content filter.
+            InvalidResponseError: The bytes do not belong to an answer.
+            ProviderError: The provider reports an error.
+        """
+        if not self._is_read and self._json is None:
+            data = self._begin(data)
+        if self._json is not None:
+            self._json += data
+            if len(self._json) > MAX_EVENT_BYTES:
+                msg = f"the body exceeds {MAX_EVENT_BYTES} bytes"
+                raise InvalidResponseError(msg)
+            return []
+        if self._fault is not None:
+            raise self._fault
+        chunks: list[dict[str, Any]] = []
+        try:
+            for event in self._decoder.feed(data):
+                if self.done:
+                    break
+                chunks += self._read(event)
+        except InferenceProvidersError as fault:
+            if not chunks:
+                raise
+            # Whether output came before the fault must not depend on how the bytes were cut.
+            self._fault = fault
+            self.done = True
+        return chunks
+
+    def end_body(self) -> list[dict[str, Any]]:
+        """Return what the end of the body completes.
+
+        Raises:
+            InvalidResponseError: The body is neither JSON nor a stream.
+        """
+        if self._fault is not None:
+            raise self._fault
+        if self._json is not None:
+            return self._end_json(bytes(self._json))
+        chunks: list[dict[str, Any]] = []
+        for event in () if self.done else self._decoder.end():
+            try:
+                body = json_codec.decode(event.data)
+            except ValueError:
+                continue  # the end mark without its blank line, or an event that was cut
+            chunks += self._read_body(body, event)
+        if not self._is_read:
+            is_empty = not self._head.strip()
+            kind = "an empty body" if is_empty else "neither JSON nor an event stream"
+            msg = f"HTTP 200 with {kind}"
+            raise invalid_response(msg, self._head)
+        return chunks
+
+    def read_whole(self, body: Any) -> list[dict[str, Any]]:
+        """Read a body that is JSON instead of a stream."""
+        raise NotImplementedError
+
+    def read_event(self, body: dict[str, Any], *, is_error: bool) -> list[dict[str, Any]]:
+        """Read one event; return what to pass on."""
+        raise NotImplementedError
+
+    def _begin(self, data: bytes) -> bytes:
+        """Skip what stands before the body, and find out what it is."""
+        if not self._head:
+            data = (self._lead + data).lstrip(_SPACE)
+            self._lead = data if len(data) < len(_BOM) and _BOM.startswith(data) else b""
+            if self._lead:
+                return b""
+            data = data.removeprefix(_BOM).lstrip(_SPACE)
+            if data[:1] in {b"{", b"["}:
+                self._json = bytearray()
+        if len(self._head) < _HEAD_BYTES:
+            self._head += data[: _HEAD_BYTES - len(self._head)]
+        if self._head[:1] == b"<" and len(self._head) >= _HEAD_BYTES:
+            msg = "HTTP 200 with neither JSON nor an event stream"
+            raise invalid_response(msg, self._head)
+        return data
+
+    def _end_json(self, data: bytes) -> list[dict[str, Any]]:
+        try:
+            body = json_codec.decode(data)
+        except ValueError:
+            msg = "HTTP 200 whose body is not JSON, or was cut"
+            raise invalid_response(msg, data[:_HEAD_BYTES]) from None
+        return self.read_whole(body)
+
+    def _read(self, event: ServerSentEvent) -> list[dict[str, Any]]:
+        self._is_read = True
+        try:
+            body = json_codec.decode(event.data)
+        except ValueError:
+            return self._read_text(event)
+        return self._read_body(body, event)
+
+    def _read_body(self, body: Any, event: ServerSentEvent) -> list[dict[str, Any]]:
+        self._is_read = True
+        if type(body) is dict:
+            return self.read_event(body, is_error=event.type == "error")
+        if body is None:
+            return []
+        if isinstance(body, list):  # Gemini wraps its errors
+            return [chunk for item in body for chunk in self._read_body(item, event)]
+        if event.type == "error":
+            raise_reported_error({"error": body}, is_answer=False)
+        msg = f"an event that is not an object but a {type(body).__name__}"
+        raise invalid_response(msg, event.data[:_HEAD_BYTES])
+
+    def _read_text(self, event: ServerSentEvent) -> list[dict[str, Any]]:
+        """Read an event that is not JSON."""
+        text = event.data.strip()
+        if text.upper() == b"[DONE]":
+            self.done = True
+            return []
+        if not text or text.startswith(b":"):  # `data: : OPENROUTER PROCESSING`
+            return []
+        lines = event.data.split(b"\n")
+        if len(lines) > 1 and _each_is_event(lines):  # no blank lines between events
+            return [chunk for line in lines for chunk in self._read(ServerSentEvent(line))]
+        if event.type == "error":
+            message = text.decode("utf-8", "replace")
+            raise_reported_error({"error": {"message": message}}, is_answer=False)
+        if self.finished or event.type != "message":
+            return []
+        msg = "an event that is not JSON"
+        raise invalid_response(msg, event.data[:_HEAD_BYTES])
+
+
+def _each_is_event(lines: list[bytes]) -> bool:
+    for line in lines:
+        if line.strip().upper() in {b"", b"[DONE]"}:
+            continue
+        try:
+            json_codec.decode(line)
+        except ValueError:
+            return False
+    return True
