@@ -341,7 +341,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
             return send(request, attempt, run_manager)
 
         engine = start_failover(request, plan)
-        result, attempts = drivers.call(engine, send_to, resolver.scrub)
+        result, attempts = drivers.call(engine, send_to)
         return add_trace(result, attempts, plan, resolver.state)
 
     async def _agenerate(
@@ -359,7 +359,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
             return await asend(request, attempt, run_manager)
 
         engine = start_failover(request, plan)
-        result, attempts = await drivers.acall(engine, send_to, resolver.scrub)
+        result, attempts = await drivers.acall(engine, send_to)
         return add_trace(result, attempts, plan, resolver.state)
 
     def _stream(
@@ -379,7 +379,6 @@ class AutoChatModel(RoutedModel, BaseChatModel):
             start_failover(request, plan),
             partial(open_stream, request),
             partial(new_inspector, request, plan),
-            resolver.scrub,
             request.settings,
         )
 
@@ -400,7 +399,6 @@ class AutoChatModel(RoutedModel, BaseChatModel):
             start_failover(request, plan),
             partial(aopen_stream, request),
             partial(new_inspector, request, plan),
-            resolver.scrub,
             request.settings,
         )
         async with aclosing(chunks):

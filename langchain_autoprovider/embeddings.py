@@ -145,7 +145,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
             body = model.root_client.post(**self._post_arguments(attempt, texts))
             return self._checked_response(body, texts)
 
-        outcome = drivers.call(self._engine(plan), send, self._resolver.scrub)
+        outcome = drivers.call(self._engine(plan), send)
         return self._report(plan, *outcome)
 
     async def _aembed(self, texts: list[str]) -> list[list[float]]:
@@ -157,7 +157,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
             body = await model.root_async_client.post(**self._post_arguments(attempt, texts))
             return self._checked_response(body, texts)
 
-        outcome = await drivers.acall(self._engine(plan), send, self._resolver.scrub)
+        outcome = await drivers.acall(self._engine(plan), send)
         return self._report(plan, *outcome)
 
     def _post_arguments(self, attempt: Attempt, texts: list[str]) -> dict[str, Any]:

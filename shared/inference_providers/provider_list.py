@@ -234,7 +234,7 @@ class ProviderList:
             return client, route.model_id
 
         engine = failover(plan, state=resolver.state, now=time.monotonic(), trial=True)
-        connection, attempts = drivers.call(engine, send, resolver.scrub)
+        connection, attempts = drivers.call(engine, send)
         for attempt in attempts:
             logger.log(self._log_level, "%s", attempt)
         return connection

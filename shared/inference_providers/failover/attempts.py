@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from inference_providers.failover.events import Attempt, Outcome
     from inference_providers.failover.stream_buffer import ChunkInspector
     from inference_providers.settings import FailoverSettings
-    from inference_providers.types import Route
-
-    Scrub = Callable[[Route, Exception], None]
-    """Removes the route's key from the texts of an exception, in place."""
 
 __all__ = [
     "AsyncCallAttempt",
@@ -50,12 +46,11 @@ class CallAttempt(Generic[A]):
 
     answer: A
 
-    def __init__(self, attempt: Attempt, send: Callable[[Attempt], A], scrub: Scrub) -> None:
+    def __init__(self, attempt: Attempt, send: Callable[[Attempt], A]) -> None:
         self.attempt = attempt
         self.outcome: Outcome | None = None
         self.started_at = time.monotonic()
         self._send = send
-        self._scrub = scrub
         self._exchange = Exchange(self.started_at + attempt.timeout_s)
 
     def run(self) -> None:
@@ -64,7 +59,7 @@ class CallAttempt(Generic[A]):
             with self._exchange:
                 self.answer = self._send(self.attempt)
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
-            self._scrub(self.attempt.route, error)
+            error = self._exchange.scrub_error(error)
             self.outcome = _call_failure(error, self.started_at)
         else:
             self.outcome = _call_success(self.started_at)
@@ -79,14 +74,11 @@ class AsyncCallAttempt(Generic[A]):
 
     answer: A
 
-    def __init__(
-        self, attempt: Attempt, send: Callable[[Attempt], Awaitable[A]], scrub: Scrub
-    ) -> None:
+    def __init__(self, attempt: Attempt, send: Callable[[Attempt], Awaitable[A]]) -> None:
         self.attempt = attempt
         self.outcome: Outcome | None = None
         self.started_at = time.monotonic()
         self._send = send
-        self._scrub = scrub
         self._exchange = Exchange()
 
     async def run(self) -> None:
@@ -97,7 +89,7 @@ class AsyncCallAttempt(Generic[A]):
                 async with asyncio.timeout(timeout_s):
                     self.answer = await self._send(self.attempt)
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
-            self._scrub(self.attempt.route, error)
+            error = self._exchange.scrub_error(error)
             error = _with_message(error, f"no answer within {timeout_s:.3g} s")
             self.outcome = _call_failure(error, self.started_at)
         else:
@@ -115,7 +107,6 @@ class StreamAttempt(Generic[C]):
         attempt: Attempt,
         open_stream: Callable[[Attempt], Generator[C]],
         inspector: ChunkInspector[C],
-        scrub: Scrub,
         settings: FailoverSettings,
     ) -> None:
         self.attempt = attempt
@@ -125,7 +116,6 @@ class StreamAttempt(Generic[C]):
         self.started_at = time.monotonic()
         self._buffer = StreamBuffer(inspector, attempt, settings, self.started_at)
         self._chunks = open_stream(attempt)
-        self._scrub = scrub
         self._exchange = Exchange(self._buffer.deadline)
 
     def run(self) -> None:
@@ -144,7 +134,7 @@ class StreamAttempt(Generic[C]):
             if chunk is not _END:
                 return self._buffer.add(chunk, time.monotonic())
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
-            self._scrub(self.attempt.route, error)
+            error = self._exchange.scrub_error(error)
             self.outcome = self._buffer.fail(error, time.monotonic(), datetime.now(UTC))
             return []
         self.outcome, held_back = self._buffer.end(time.monotonic())
@@ -173,7 +163,6 @@ class AsyncStreamAttempt(Generic[C]):
         attempt: Attempt,
         open_stream: Callable[[Attempt], AsyncGenerator[C]],
         inspector: ChunkInspector[C],
-        scrub: Scrub,
         settings: FailoverSettings,
     ) -> None:
         self.attempt = attempt
@@ -183,7 +172,6 @@ class AsyncStreamAttempt(Generic[C]):
         self.started_at = time.monotonic()
         self._buffer = StreamBuffer(inspector, attempt, settings, self.started_at)
         self._chunks = open_stream(attempt)
-        self._scrub = scrub
         self._exchange = Exchange()
 
     async def run(self) -> None:
@@ -200,7 +188,7 @@ class AsyncStreamAttempt(Generic[C]):
             if chunk is not _END:
                 return self._buffer.add(chunk, time.monotonic())
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
-            self._scrub(self.attempt.route, error)
+            error = self._exchange.scrub_error(error)
             error = _with_message(error, self._buffer.timeout_message())
             self.outcome = self._buffer.fail(error, time.monotonic(), datetime.now(UTC))
             return []

@@ -25,7 +25,6 @@ from inference_providers.settings import DEFAULT_SETTINGS
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
-    from inference_providers.failover.attempts import Scrub
     from inference_providers.failover.engine import Engine
     from inference_providers.failover.events import Attempt, AttemptRecord, Outcome
     from inference_providers.failover.hedging import Loser, Racer
@@ -38,9 +37,7 @@ A = TypeVar("A")
 C = TypeVar("C")
 
 
-def call(
-    engine: Engine, send: Callable[[Attempt], A], scrub: Scrub
-) -> tuple[A, tuple[AttemptRecord, ...]]:
+def call(engine: Engine, send: Callable[[Attempt], A]) -> tuple[A, tuple[AttemptRecord, ...]]:
     """Run `engine` with `send`; return the answer and the records of all attempts."""
     with closing(engine):
         step = next(engine)
@@ -51,10 +48,10 @@ def call(
                 continue
             loser = None
             if isinstance(step, Race):
-                racing = hedging.race(step, lambda attempt: CallAttempt(attempt, send, scrub))
+                racing = hedging.race(step, lambda attempt: CallAttempt(attempt, send))
                 attempt, loser = racing
             else:
-                attempt = CallAttempt(step, send, scrub)
+                attempt = CallAttempt(step, send)
                 attempt.run()
             try:
                 step = engine.send(_report(attempt, loser))
@@ -63,7 +60,7 @@ def call(
 
 
 async def acall(
-    engine: Engine, send: Callable[[Attempt], Awaitable[A]], scrub: Scrub
+    engine: Engine, send: Callable[[Attempt], Awaitable[A]]
 ) -> tuple[A, tuple[AttemptRecord, ...]]:
     """Run `engine` with `send`, as `call` does."""
     with closing(engine):
@@ -75,10 +72,10 @@ async def acall(
                 continue
             loser = None
             if isinstance(step, Race):
-                racing = hedging.arace(step, lambda attempt: AsyncCallAttempt(attempt, send, scrub))
+                racing = hedging.arace(step, lambda attempt: AsyncCallAttempt(attempt, send))
                 attempt, loser = await racing
             else:
-                attempt = AsyncCallAttempt(step, send, scrub)
+                attempt = AsyncCallAttempt(step, send)
                 await attempt.run()
             try:
                 step = engine.send(_report(attempt, loser))
@@ -90,13 +87,12 @@ def stream(
     engine: Engine,
     open_stream: Callable[[Attempt], Generator[C]],
     new_inspector: Callable[[Attempt], ChunkInspector[C]],
-    scrub: Scrub,
     settings: FailoverSettings = DEFAULT_SETTINGS,
 ) -> Generator[C]:
     """Run `engine`, yielding chunks; the last one is the inspector's `final_chunk`."""
 
     def start(attempt: Attempt) -> StreamAttempt[C]:
-        return StreamAttempt(attempt, open_stream, new_inspector(attempt), scrub, settings)
+        return StreamAttempt(attempt, open_stream, new_inspector(attempt), settings)
 
     with closing(engine):
         step = next(engine)
@@ -125,13 +121,12 @@ async def astream(
     engine: Engine,
     open_stream: Callable[[Attempt], AsyncGenerator[C]],
     new_inspector: Callable[[Attempt], ChunkInspector[C]],
-    scrub: Scrub,
     settings: FailoverSettings = DEFAULT_SETTINGS,
 ) -> AsyncGenerator[C]:
     """Run `engine`, yielding chunks, as `stream` does."""
 
     def start(attempt: Attempt) -> AsyncStreamAttempt[C]:
-        return AsyncStreamAttempt(attempt, open_stream, new_inspector(attempt), scrub, settings)
+        return AsyncStreamAttempt(attempt, open_stream, new_inspector(attempt), settings)
 
     with closing(engine):
         step = next(engine)

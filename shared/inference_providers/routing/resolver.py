@@ -156,16 +156,6 @@ class Resolver:
             return await asyncio.to_thread(self.access, route)
         return self.access(route)
 
-    def scrub(self, route: Route, error: Exception) -> None:
-        """Remove the route's key from an exception's texts, in place."""
-        provider = self.registry.providers[route.provider]
-        try:
-            key = self.keys.key(route.provider, provider, ())
-        except ConfigError:  # unset since the call, so there is nothing to compare with
-            return
-        if key:
-            key.scrub_error(error)
-
     def _due_before_planning(self, environment: int) -> frozenset[Lookup]:
         if environment == self._local.idle_environment:
             return frozenset()

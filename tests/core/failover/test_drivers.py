@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 import factories
+from inference_providers.credentials import Key
 from inference_providers.errors import AllRoutesFailed, InvalidResponseError, StreamInterrupted
 from inference_providers.failover import drivers
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import Attempt, AttemptRecord, Success
 from inference_providers.failover.stream_buffer import ChunkSignals
 from inference_providers.settings import FailoverSettings
+from inference_providers.wire.exchange import current_exchange
 
-if TYPE_CHECKING:
-    from inference_providers.types import Route
+KEY_VALUE = "sk-0123456789abcdef"
 
 
 class Chunk(NamedTuple):
@@ -61,16 +62,18 @@ class ScriptedRun:
         self.called: list[str] = []
         self.closed: list[str] = []
         self.opened: list[Generator[Chunk]] = []  # kept alive, or it would be closed
-        self.scrubbed: list[tuple[str, Exception]] = []
         plan = factories.plan(*map(factories.route, script))
         settings = FailoverSettings(max_attempts=9, retry_budget=0)
         self.engine = failover(plan, settings=settings, now=time.monotonic())
 
-    def scrub(self, route: Route, error: Exception) -> None:
-        self.scrubbed.append((route.provider, error))
+    def record(self, attempt: Attempt) -> None:
+        self.called.append(attempt.route.provider)
+        exchange = current_exchange()
+        assert exchange is not None
+        exchange.record_key(Key("A_KEY", KEY_VALUE, ()))
 
     def send(self, attempt: Attempt) -> Any:
-        self.called.append(attempt.route.provider)
+        self.record(attempt)
         reply = self.script[attempt.route.provider]
         if isinstance(reply, BaseException):
             raise reply
@@ -81,7 +84,7 @@ class ScriptedRun:
         return self.send(attempt)
 
     def open(self, attempt: Attempt) -> Generator[Chunk]:
-        self.called.append(attempt.route.provider)
+        self.record(attempt)
         try:
             for reply in self.script[attempt.route.provider]:
                 if isinstance(reply, BaseException):
@@ -95,7 +98,7 @@ class ScriptedRun:
         return self.opened[-1]
 
     async def aopen(self, attempt: Attempt) -> AsyncGenerator[Chunk]:
-        self.called.append(attempt.route.provider)
+        self.record(attempt)
         try:
             for reply in self.script[attempt.route.provider]:
                 await asyncio.sleep(0)
@@ -108,20 +111,20 @@ class ScriptedRun:
 
     async def call(self) -> tuple[Any, tuple[AttemptRecord, ...]]:
         if self.is_async:
-            return await drivers.acall(self.engine, self.asend, self.scrub)
-        return drivers.call(self.engine, self.send, self.scrub)
+            return await drivers.acall(self.engine, self.asend)
+        return drivers.call(self.engine, self.send)
 
     async def stream(self, *, into: list[Chunk], stop_after: int | None = None) -> list[Chunk]:
         """Read the stream into `into`; stop after `stop_after` chunks."""
         if self.is_async:
-            chunks = drivers.astream(self.engine, self.aopen, TextInspector, self.scrub)
+            chunks = drivers.astream(self.engine, self.aopen, TextInspector)
             while len(into) != stop_after:
                 if (chunk := await anext(chunks, None)) is None:
                     return into
                 into.append(chunk)
             await chunks.aclose()
         else:
-            plain = drivers.stream(self.engine, self.open_kept, TextInspector, self.scrub)
+            plain = drivers.stream(self.engine, self.open_kept, TextInspector)
             while len(into) != stop_after:
                 if (chunk := next(plain, None)) is None:
                     return into
@@ -157,12 +160,19 @@ async def test_call_returns_the_answer_and_all_attempts(run: MakeRun) -> None:
     assert all(a.outcome.ms >= 0 for a in attempts)
 
 
-async def test_call_scrubs_every_error(run: MakeRun) -> None:
-    error, bug = ConnectionError("no"), TypeError("bug")
-    scripted = run({"a": error, "b": bug})
-    with pytest.raises(TypeError):
-        await scripted.call()
-    assert scripted.scrubbed == [("a", error), ("b", bug)]
+async def test_call_scrubs_the_keys_it_sent_from_every_error(run: MakeRun) -> None:
+    error, bug = ConnectionError(f"no {KEY_VALUE}"), TypeError(f"bug {KEY_VALUE}")
+    with pytest.raises(TypeError, match=r"bug \[A_KEY\]"):
+        await run({"a": error, "b": bug}).call()
+    assert str(error) == "no [A_KEY]"
+
+
+async def test_stream_scrubs_the_keys_it_sent_from_every_error(run: MakeRun) -> None:
+    first, cut = ConnectionError(f"no {KEY_VALUE}"), ConnectionError(f"cut {KEY_VALUE}")
+    scripted = run({"a": [ROLE, first], "b": [Chunk("Hel"), cut]})
+    with pytest.raises(StreamInterrupted, match=r"cut \[A_KEY\]"):
+        await scripted.stream(into=[])
+    assert (str(first), str(cut)) == ("no [A_KEY]", "cut [A_KEY]")
 
 
 async def test_call_raises_a_bug_unchanged_and_tries_no_other_route(run: MakeRun) -> None:
@@ -188,7 +198,7 @@ async def test_call_lets_ctrl_c_and_cancellation_through(
     scripted = run({"a": stop(), "b": "unused"})
     with pytest.raises(stop):
         await scripted.call()
-    assert (scripted.called, scripted.scrubbed) == (["a"], [])
+    assert scripted.called == ["a"]
 
 
 # Streams
@@ -223,7 +233,6 @@ async def test_stream_commits_at_its_first_output(run: MakeRun) -> None:
     assert caught.value.__cause__ is error
     assert caught.value.route.provider == "a"
     assert (scripted.called, scripted.closed) == (["a"], ["a"])
-    assert scripted.scrubbed == [("a", error)]
 
 
 @pytest.mark.parametrize("chunks", [[], [ROLE], [ROLE, ROLE]])
@@ -262,7 +271,7 @@ async def test_stream_raises_a_bug_unchanged(run: MakeRun) -> None:
 async def test_stream_is_closed_when_the_consumer_stops(run: MakeRun, read: int) -> None:
     scripted = run({"a": HELLO, "b": HELLO})
     await scripted.stream(into=[], stop_after=read)
-    assert (scripted.called, scripted.closed, scripted.scrubbed) == (["a"], ["a"], [])
+    assert (scripted.called, scripted.closed) == (["a"], ["a"])
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
@@ -273,7 +282,7 @@ async def test_stream_is_closed_by_ctrl_c_and_cancellation(
     scripted = run({"a": [*before, stop()], "b": HELLO})
     with pytest.raises(stop):
         await scripted.stream(into=[])
-    assert (scripted.called, scripted.closed, scripted.scrubbed) == (["a"], ["a"], [])
+    assert (scripted.called, scripted.closed) == (["a"], ["a"])
 
 
 async def test_astream_is_closed_when_its_task_is_cancelled() -> None:
@@ -291,7 +300,7 @@ async def test_astream_is_closed_when_its_task_is_cancelled() -> None:
     reading = asyncio.Event()
 
     async def read() -> None:
-        async for chunk in drivers.astream(scripted.engine, forever, TextInspector, scripted.scrub):
+        async for chunk in drivers.astream(scripted.engine, forever, TextInspector):
             seen.append(chunk)
             reading.set()
 
@@ -306,8 +315,8 @@ async def test_astream_is_closed_when_its_task_is_cancelled() -> None:
 
 async def test_stream_error_thrown_by_the_consumer_is_not_a_failure() -> None:
     scripted = ScriptedRun({"a": HELLO, "b": HELLO}, is_async=False)
-    chunks = drivers.stream(scripted.engine, scripted.open_kept, TextInspector, scripted.scrub)
+    chunks = drivers.stream(scripted.engine, scripted.open_kept, TextInspector)
     next(chunks)
     with pytest.raises(ConnectionError, match="the consumer's"):
         chunks.throw(ConnectionError("the consumer's own"))
-    assert (scripted.called, scripted.closed, scripted.scrubbed) == (["a"], ["a"], [])
+    assert (scripted.called, scripted.closed) == (["a"], ["a"])

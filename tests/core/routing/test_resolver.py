@@ -187,26 +187,6 @@ async def test_access_starts_the_embedded_server() -> None:
         access.key.value_for("https://a.test/v1")
 
 
-# Scrubbing
-
-
-def test_scrub_removes_the_routes_key_from_an_error() -> None:
-    environ = {"A_KEY": SECRET}
-    resolver = resolver_for({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
-    route = resolver.plan().routes[0]
-    error = ValueError(f"401: bad key {SECRET}")
-    resolver.scrub(route, error)
-    assert str(error) == "401: bad key [A_KEY]"
-    given = resolver_for({"a": provider_row({"m": "x"}, "A_KEY")}, "m", given={"a": SECRET})
-    error = ValueError(f"401: bad key {SECRET}")
-    given.scrub(route, error)
-    assert str(error) == "401: bad key [api_keys['a']]"
-    del environ["A_KEY"]
-    error = ValueError("nothing to compare")
-    resolver.scrub(route, error)
-    assert str(error) == "nothing to compare"
-
-
 # When models on this machine are looked for
 
 
