@@ -4,7 +4,8 @@
   A URL is passed on as it is; nothing is downloaded.
 * A cache point becomes `cache_control` on the block before it.
 * What a provider attaches to reasoning, such as a signature, is kept word for word.
-* A block without an equivalent on the other side is an error; nothing is dropped silently.
+* A block without an equivalent on the other side is an error; nothing is dropped silently. An
+  answer is never lost for one of its parts: `answer_blocks` returns such parts beside the blocks.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     Content = str | list[str | dict[str, Any]]
 
-__all__ = ["REASONING_TYPES", "to_blocks", "to_content"]
+__all__ = ["REASONING_TYPES", "answer_blocks", "to_blocks", "to_content"]
 
 REASONING_TYPES = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content"})
 """Types of LangChain's content blocks that hold a model's reasoning."""
@@ -44,6 +45,7 @@ _TOOL_CALL_TYPES = frozenset(
 )
 """Types of content blocks that repeat a message's `tool_calls`."""
 
+_TEXT_TYPES = frozenset({"text", "output_text"})
 _DEFAULT_TTL = "5m"
 _NOT_REASONING_KEYS = frozenset({"cache_control", "index", "type"})
 
@@ -76,20 +78,46 @@ def to_blocks(content: str | list[Any]) -> Iterator[BaseContentBlock]:
         ConfigError: A part of the content has no equivalent in LlamaIndex.
     """
     for part in [content] if isinstance(content, str) else content:
-        block: dict[str, Any] = {"type": "text", "text": part} if isinstance(part, str) else part
-        kind = block.get("type")
-        if kind in _TOOL_CALL_TYPES:
-            continue
-        if kind == "text":
-            yield TextBlock(text=block["text"])
-        elif kind == "refusal":
-            yield TextBlock(text=block["refusal"])
-        elif kind in REASONING_TYPES:
-            yield _to_thinking_block(block)
-        else:
-            yield _to_media_block(block)
-        if control := block.get("cache_control"):
-            yield CachePoint(cache_control=CacheControl(**control))
+        yield from _blocks_of(part)
+
+
+def answer_blocks(content: str | list[Any]) -> tuple[list[BaseContentBlock], list[Any]]:
+    """Return the blocks of an answer, and the parts of it that LlamaIndex has no block for.
+
+    What a server sends as a part may be anything, so any error in it makes it such a part.
+    """
+    blocks: list[BaseContentBlock] = []
+    others: list[Any] = []
+    for part in [content] if isinstance(content, str) else content:
+        try:
+            blocks += _blocks_of(part)
+        except Exception:  # noqa: BLE001 - of LangChain's or pydantic's, which list no errors
+            others.append(part)
+    return blocks, others
+
+
+def _blocks_of(part: str | dict[str, Any]) -> list[BaseContentBlock]:
+    """Return a part of a LangChain message's content as blocks; a tool call is none.
+
+    Raises:
+        ConfigError: The part has no equivalent in LlamaIndex.
+    """
+    block: dict[str, Any] = {"type": "text", "text": part} if isinstance(part, str) else part
+    kind = block.get("type")
+    if kind in _TOOL_CALL_TYPES:
+        return []
+    blocks: list[BaseContentBlock]
+    if kind in _TEXT_TYPES:
+        blocks = [TextBlock(text=block.get("text") or "")]
+    elif kind == "refusal":
+        blocks = [TextBlock(text=block.get("refusal") or "")]
+    elif kind in REASONING_TYPES:
+        blocks = [_to_thinking_block(block)]
+    else:
+        blocks = [_to_media_block(block)]
+    if control := block.get("cache_control"):
+        blocks.append(CachePoint(cache_control=CacheControl(**control)))
+    return blocks
 
 
 # LlamaIndex → LangChain
@@ -216,6 +244,9 @@ def _to_thinking_block(block: dict[str, Any]) -> ThinkingBlock:
     kind = block["type"]
     if kind == "thinking":
         text = info.pop("thinking", "")
+        if isinstance(text, list):  # Mistral's, which goes back as it came
+            info["thinking"] = text
+            text = "".join(it if isinstance(it, str) else it.get("text", "") for it in text)
         if "signature" not in info:
             info = {"type": kind, **info}
     elif kind == "reasoning" and "reasoning" in info:

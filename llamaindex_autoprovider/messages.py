@@ -8,7 +8,8 @@ one thing, one of them comes back:
 * Reasoning that no provider signed comes before all other blocks.
 * A refusal becomes text.
 
-The citations of an answer are in `additional_kwargs["citations"]`.
+The citations of an answer are in `additional_kwargs["citations"]`, and the parts of it that
+LlamaIndex has no block for in `additional_kwargs["other_content"]`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from inference_providers.errors import ConfigError
-from llamaindex_autoprovider.content import REASONING_TYPES, to_blocks, to_content
+from llamaindex_autoprovider.content import REASONING_TYPES, answer_blocks, to_blocks, to_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,11 +104,10 @@ def reasoning_text(message: BaseMessage) -> str:
     reasoning = [
         part
         for part in message.content
-        if isinstance(part, dict) and part.get("type") in REASONING_TYPES
+        if isinstance(part, dict) and str(part.get("type")) in REASONING_TYPES
     ]
-    return "".join(
-        block.content or "" for block in to_blocks(reasoning) if isinstance(block, ThinkingBlock)
-    )
+    blocks, _ = answer_blocks(reasoning)
+    return "".join(block.content or "" for block in blocks if isinstance(block, ThinkingBlock))
 
 
 def to_openai_tool_calls(calls: Iterable[ToolCallBlock]) -> list[dict[str, Any]]:
@@ -226,8 +226,8 @@ def _from_answer(message: AIMessage, kwargs: dict[str, Any]) -> ChatMessage:
     blocks: list[BaseContentBlock] = []
     if reasoning := kwargs.get("reasoning_content"):
         blocks.append(ThinkingBlock(content=reasoning))
-    if content := message.content or kwargs.get("refusal"):
-        blocks += to_blocks(content)
+    content_blocks, other_content = answer_blocks(message.content or kwargs.get("refusal") or [])
+    blocks += content_blocks
     for call in message.tool_calls:
         blocks.append(
             ToolCallBlock(tool_call_id=call["id"], tool_name=call["name"], tool_kwargs=call["args"])
@@ -243,6 +243,8 @@ def _from_answer(message: AIMessage, kwargs: dict[str, Any]) -> ChatMessage:
     kept = {name: value for name, value in kwargs.items() if name not in _KWARGS_HELD_BY_BLOCKS}
     if citations := _citations_in(message.content):
         kept["citations"] = citations
+    if other_content:
+        kept["other_content"] = other_content
     signed = any(isinstance(it, ThinkingBlock) and it.additional_information for it in blocks)
     if (signed or kept.keys() - {"name"}) and (origin := _origin_of(message.response_metadata)):
         kept[_ORIGIN] = origin
@@ -260,7 +262,8 @@ def _citations_in(content: str | list[str | dict[str, Any]]) -> list[Any]:
     citations: list[Any] = []
     for block in content:
         if isinstance(block, dict) and block.get("type") == "text":
-            citations += block.get("citations") or block.get("annotations") or []
+            cited = block.get("citations") or block.get("annotations")
+            citations += cited if isinstance(cited, list) else []
     return citations
 
 

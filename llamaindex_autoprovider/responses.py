@@ -200,16 +200,19 @@ def _answer_message(message: BaseMessage, *, single_call: bool) -> ChatMessage:
 def _joined_texts(message: ChatMessage) -> ChatMessage:
     """Join adjacent texts of a message in place: LlamaIndex puts line ends between blocks.
 
-    Gemini starts a new part for text that it signs, Anthropic for text with citations.
+    Gemini starts a new part for text that it signs, Anthropic for text with citations. A stream
+    that begins with an empty chunk has an empty text before its reasoning.
     """
     blocks: list[Any] = []
     for block in message.blocks:
         previous = blocks[-1] if blocks else None
-        if isinstance(block, TextBlock) and isinstance(previous, TextBlock):
-            blocks[-1] = TextBlock(text=previous.text + block.text)
-        else:
+        if not isinstance(block, TextBlock):
             blocks.append(block)
-    message.blocks = blocks
+        elif isinstance(previous, TextBlock):
+            blocks[-1] = TextBlock(text=previous.text + block.text)
+        elif block.text or len(message.blocks) == 1:
+            blocks.append(block)
+    message.blocks = blocks or message.blocks[:1]
     return message
 
 

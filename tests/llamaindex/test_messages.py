@@ -394,7 +394,7 @@ def test_reasoning_text_reads_every_form() -> None:
     ("message", "error"),
     [
         (
-            AIMessage([{"type": "server_tool_call", "id": "s"}]),
+            HumanMessage([{"type": "server_tool_call", "id": "s"}]),
             "no block for LangChain's content block 'server_tool_call'",
         ),
         (HumanMessage([{"type": "image"}]), "no block for LangChain's content block 'image'"),
@@ -404,6 +404,67 @@ def test_reasoning_text_reads_every_form() -> None:
 def test_from_langchain_refuses_what_has_no_equivalent(message: BaseMessage, error: str) -> None:
     with pytest.raises(ConfigError, match=error):
         from_langchain(message)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
+        {"type": "web_search_tool_result", "content": [{"type": "web_search_result"}]},
+        {"type": "reference", "reference_ids": [1]},  # Mistral's
+        {"type": "thinking", "thinking": 5},
+        {"type": "text", "text": {"value": "x"}},
+        {"type": ["text"]},
+        {"type": "image", "source": None},
+        {},
+    ],
+)
+def test_from_langchain_keeps_an_answer_with_odd_parts(part: dict[str, Any]) -> None:
+    answer = from_langchain(AIMessage([part, {"type": "text", "text": "Paris"}]))
+    assert answer.blocks == [TextBlock(text="Paris")]
+    assert answer.additional_kwargs["other_content"] == [part]
+
+
+def test_from_langchain_reads_thinking_in_parts() -> None:
+    thinking = [{"type": "text", "text": "hm"}, {"type": "text", "text": "!"}]
+    content: list[str | dict[str, Any]] = [{"type": "thinking", "thinking": thinking}]
+    answer = from_langchain(AIMessage(content))
+    assert [block.content for block in answer.blocks if isinstance(block, ThinkingBlock)] == ["hm!"]
+    assert reasoning_text(AIMessage(content)) == "hm!"
+    assert as_langchain(answer).content == content
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [({"type": "text", "text": None}, ""), ({"type": "output_text", "text": "42"}, "42")],
+)
+def test_from_langchain_reads_other_texts(part: dict[str, Any], text: str) -> None:
+    assert from_langchain(AIMessage([part])).blocks == [TextBlock(text=text)]
+
+
+PARTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ("type", "text", "thinking", "summary", "citations", "image_url", "url")
+            ),
+            inner | st.sampled_from(("text", "thinking", "reasoning", "refusal", "image", "file")),
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(("type", "text")), PARTS), max_size=2))
+def test_from_langchain_reads_any_content(content: list[Any]) -> None:
+    message = AIMessage(content)
+    answer = from_langchain(message)
+    assert answer.role == MessageRole.ASSISTANT
+    assert answer.blocks
+    assert isinstance(reasoning_text(message), str)
 
 
 def test_tool_status_round_trips() -> None:

@@ -102,6 +102,12 @@ def test_add_leaves_earlier_responses_alone() -> None:
     assert stream.add(chunk(info={"finish_reason": "stop"})).message.content == "one two"
 
 
+def test_add_ignores_an_empty_text_before_reasoning() -> None:
+    stream = StreamedResponse(single_call=False)
+    parts = [chunk(""), chunk([{"type": "thinking", "thinking": "hm"}]), chunk("three")]
+    assert [stream.add(part).message.content for part in parts] == ["", None, "three"]
+
+
 def test_add_shows_a_call_only_while_its_arguments_parse() -> None:
     stream = StreamedResponse(single_call=False)
     parts = [
