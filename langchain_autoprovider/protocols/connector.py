@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from msgspec import Struct
 
+from inference_providers.wire.event_loops import close_with_loop
 from langchain_autoprovider.http.clients import client_options, install_hooks
-from langchain_autoprovider.http.event_loops import close_with_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

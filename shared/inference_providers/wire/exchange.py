@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from inference_providers.credentials import Key
 
-__all__ = ["Exchange", "current_exchange", "excerpt"]
+__all__ = ["END_GRACE_S", "Exchange", "current_exchange", "excerpt"]
+
+END_GRACE_S = 5.0
+"""How long the rest of a response may take once the answer is whole, in seconds."""
 
 EXCERPT_CHARS = 200
 
@@ -50,12 +53,15 @@ class Exchange:
     Attributes:
         status: The HTTP status of the last response; `None` before there was one.
         cancelled: Whether another thread has ended the attempt.
+        ends_at: When reading ends because the answer is whole, on the same clock as `deadline`;
+            infinity until then.
     """
 
     def __init__(self, deadline: float = math.inf) -> None:
         self.deadline = deadline
         self.status: int | None = None
         self.cancelled = False
+        self.ends_at = math.inf
         self._keys: list[Key] = []
         self._shut: Callable[[], None] | None = None
         self._lock = threading.Lock()
@@ -92,6 +98,14 @@ class Exchange:
             clear_frames(error)
         return error
 
+    def expect_end(self, within_s: float = END_GRACE_S) -> None:
+        """Record that the answer is whole: what is left of the response may take `within_s`.
+
+        This is for readers of a stream, which then ignore silence and a broken connection:
+        the HTTP clients wait no longer than this, with or without an event loop.
+        """
+        self.ends_at = min(self.ends_at, time.monotonic() + within_s)
+
     def begin_read(self, shut: Callable[[], None]) -> float:
         """Record that a read begins; `cancel` calls `shut` to end it. Pair with `end_read`.
 
@@ -100,7 +114,8 @@ class Exchange:
         """
         with self._lock:
             self._shut = shut
-            return 0.0 if self.cancelled else self.deadline - time.monotonic()
+            ends_at = min(self.deadline, self.ends_at)
+            return 0.0 if self.cancelled else ends_at - time.monotonic()
 
     def end_read(self) -> None:
         """Record that the read has ended."""

@@ -85,9 +85,7 @@ def test_read_is_bounded_through_a_proxy(library: Any) -> None:
         enforce_read_deadline(proxied)
         pools = [t._pool._network_backend for t in proxied._mounts.values() if t]
     assert pools
-    assert {type(pool).__module__ for pool in pools} == {
-        "langchain_autoprovider.http.read_deadline"
-    }
+    assert {type(pool).__module__ for pool in pools} == {"inference_providers.wire.network_backend"}
 
 
 def test_one_tls_context_serves_all_clients() -> None:

@@ -1,0 +1,388 @@
+"""The synchronous HTTP client of OpenAI's protocols, over httpcore.
+
+* Redirects are not followed, and nothing is retried: failover decides what happens next.
+* The connections to one origin are shared by all clients of the process, and by no other origin,
+  so that a provider that stalls takes none from another. A forked child starts without any.
+* The key joins the request when its head is written. No exception, traceback or object of httpcore
+  holds it.
+* Reads end at the attempt's deadline (`network_backend`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from contextlib import nullcontext, suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
+
+import httpcore
+
+from inference_providers.wire import json_codec
+from inference_providers.wire.exchange import current_exchange
+from inference_providers.wire.network_backend import DeadlineBackend
+from inference_providers.wire.pending_key import PLACEHOLDER, PendingKey
+from inference_providers.wire.proxies import Proxy, proxy_for
+from inference_providers.wire.request_target import STATIC_HEADERS, RequestTarget
+from inference_providers.wire.response_body import (
+    DRAIN_S,
+    ERROR_BODY_S,
+    MAX_ERROR_BYTES,
+    BodyDecoder,
+    is_success,
+    joined_headers,
+    provider_error,
+)
+from inference_providers.wire.tls import tls_context
+from inference_providers.wire.transport_errors import (
+    Limits,
+    Translations,
+    broken,
+    connect_timeout,
+    pool_exhausted,
+    proxy_failed,
+    reason_in,
+    silent,
+    translated,
+    unconnected,
+    unsendable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from inference_providers.credentials import Key, UrlOrigin
+
+
+__all__ = ["HttpClient"]
+
+MAX_IDLE_CONNECTION_S = 4.0
+"""Seconds after which an unused connection is closed. Servers built on Node.js, uvicorn or
+llama.cpp close theirs after 5 s: a request sent at that moment would be lost."""
+
+MAX_CONNECTIONS = 1000
+MAX_IDLE_CONNECTIONS = 100
+"""As many as OpenAI's SDK allows, here for each origin."""
+
+_READS_AND_WRITES = ("read", "write", "pool")
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class HttpClient:
+    """Sends JSON to one base URL. It may be shared by threads.
+
+    Args:
+        base_url: Where paths begin.
+        key: The key, sent as a bearer token, or a function that returns it for each request.
+            Without a key no `Authorization` header is sent.
+        on_headers: Is called with the headers of each successful response, names in lower case.
+
+    Raises:
+        ConfigError: The base URL is malformed.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: Callable[[], Key | None] | Key | None,
+        *,
+        on_headers: Callable[[Mapping[str, str]], None] | None = None,
+    ) -> None:
+        self._target = RequestTarget(base_url)
+        self._key = key
+        self._on_headers = on_headers
+        self._url = httpcore.URL(self._target.url("/"))
+        self._head = [
+            (name.encode(), value.encode())
+            for name, value in {"Host": self._target.host, **STATIC_HEADERS}.items()
+        ]
+
+    def post(
+        self,
+        path: str,
+        payload: Any,
+        *,
+        timeout_s: float,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        query: Mapping[str, str] = _NO_HEADERS,
+    ) -> bytes:
+        """Send `payload` and return the body of the successful response.
+
+        Args:
+            path: The path below the base URL.
+            payload: What is sent as JSON.
+            timeout_s: Seconds that the server may be silent.
+            headers: Further headers; they replace those of the client.
+            query: Query parameters.
+
+        Raises:
+            ProviderError: The response is an error or a redirect.
+            ProviderUnreachableError: There was no connection, or it broke.
+            ProviderTimeoutError: The server was silent for too long.
+            InvalidResponseError: The body is too large, or cannot be decompressed.
+            ConfigError: A key, a proxy, a certificate or a header cannot be used.
+        """
+        response = self._send(path, payload, timeout_s, headers, query)
+        try:
+            parts = []
+            while data := response.read():
+                parts.append(data)
+            return b"".join(parts)
+        finally:
+            response.close()
+
+    def stream(
+        self,
+        path: str,
+        payload: Any,
+        *,
+        timeout_s: float,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        query: Mapping[str, str] = _NO_HEADERS,
+    ) -> Generator[bytes]:
+        """Send `payload` and yield the body of the successful response as it arrives.
+
+        Closing the iterator closes the connection, unless the response has ended. Once the answer
+        is whole, `Exchange.expect_end` limits how long the rest may take.
+
+        Args:
+            path: As for `post`.
+            payload: As for `post`.
+            timeout_s: As for `post`.
+            headers: As for `post`.
+            query: As for `post`.
+
+        Raises:
+            ProviderError: As for `post`, and so are the others.
+            ProviderUnreachableError: There was no connection, or it broke.
+            ProviderTimeoutError: The server was silent for too long.
+            InvalidResponseError: The body is too large, or cannot be decompressed.
+            ConfigError: A key, a proxy, a certificate or a header cannot be used.
+        """
+        response = self._send(path, payload, timeout_s, headers, query)
+        try:
+            while data := response.read():
+                yield data
+        finally:
+            response.drain()
+            response.close()
+
+    def _send(
+        self,
+        path: str,
+        payload: Any,
+        timeout_s: float,
+        headers: Mapping[str, str],
+        query: Mapping[str, str],
+    ) -> _Response:
+        key = self._key() if callable(self._key) else self._key
+        target = self._target.path_and_query(path, query)
+        body = json_codec.encode(payload)
+        limits = Limits.of(timeout_s)
+        timeouts = {"connect": limits.connect_s, **dict.fromkeys(_READS_AND_WRITES, timeout_s)}
+        try:
+            request = httpcore.Request(
+                b"POST",
+                self._url_for(target),
+                headers=self._headers(headers, len(body), has_key=key is not None),
+                content=body,
+                extensions={"timeout": timeouts},
+            )
+            with nullcontext() if key is None else PendingKey(key, self._target.url(target)):
+                raw = _pool_for(self._target.origin).handle_request(request)
+        except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
+            failure = translated(error, _TRANSLATIONS, self._target.host, limits)
+        else:
+            response = _Response(raw, self._target.host, timeouts, key)
+            if is_success(response.status):
+                if self._on_headers is not None:
+                    self._on_headers(response.headers)
+                return response
+            failure = response.read_error()
+        try:
+            raise failure
+        finally:
+            del failure  # or the frame would keep itself alive
+
+    def _url_for(self, target: str) -> httpcore.URL:
+        base = self._url
+        return httpcore.URL(
+            scheme=base.scheme, host=base.host, port=base.port, target=target.encode()
+        )
+
+    def _headers(
+        self, headers: Mapping[str, str], length: int, *, has_key: bool
+    ) -> list[tuple[bytes, bytes]]:
+        head = [*self._head, (b"Content-Length", b"%d" % length)]
+        if has_key:
+            head.append((b"Authorization", b"Bearer " + PLACEHOLDER))
+        if headers:
+            replaced = {name.lower().encode() for name in headers}
+            head = [item for item in head if item[0].lower() not in replaced]
+            head += [(name.encode(), value.encode()) for name, value in headers.items()]
+        return head
+
+
+class _Response:
+    """A response whose body is being read."""
+
+    def __init__(
+        self, raw: httpcore.Response, host: str, timeouts: dict[str, float], key: Key | None
+    ) -> None:
+        self.status = raw.status
+        self._raw = raw
+        self._host = host
+        self._timeouts = timeouts
+        self._limits = Limits.of(timeouts["read"])
+        self._key = key
+        self._parts: Iterator[bytes] = iter(raw.iter_stream())
+        self._decoder: BodyDecoder | None = None
+        self._has_ended = False
+        if (exchange := current_exchange()) is not None:
+            exchange.status = raw.status
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers, names in lower case. Repeated ones are joined."""
+        return joined_headers(
+            (name.decode("latin-1"), value.decode("utf-8", "replace"))
+            for name, value in self._raw.headers
+        )
+
+    def read(self) -> bytes:
+        """Return the next piece of the body; it is empty at the end.
+
+        Raises:
+            InferenceProvidersError: As for `HttpClient.post`.
+        """
+        try:
+            return self._read()
+        except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
+            self._has_ended = True
+            failure = translated(error, _TRANSLATIONS, self._host, self._limits)
+        try:
+            raise failure
+        finally:
+            del failure
+
+    def read_error(self) -> BaseException:
+        """Return the exception for an error response, and close it.
+
+        Its body may be incomplete: a provider that is ill may not send all of it.
+        """
+        self._timeouts["read"] = min(self._timeouts["read"], ERROR_BODY_S)
+        ends_at = time.monotonic() + self._timeouts["read"]
+        body = b""
+        try:
+            while len(body) < MAX_ERROR_BYTES and time.monotonic() < ends_at:
+                if not (data := self._read()):
+                    break
+                body += data
+        except Exception:  # noqa: BLE001, S110 - the status is known, and says enough
+            pass
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C
+            return translated(error, _TRANSLATIONS, self._host, self._limits)
+        finally:
+            self.close()
+        scrub = self._key.scrub if self._key is not None else str
+        return provider_error(self.status, self.headers, body[:MAX_ERROR_BYTES], scrub)
+
+    def drain(self) -> None:
+        """Read what is left after the answer, if it comes at once, to keep the connection."""
+        exchange = current_exchange()
+        if self._has_ended or exchange is None or exchange.ends_at == math.inf:
+            return
+        exchange.expect_end(DRAIN_S)
+        with suppress(Exception):  # the answer is whole
+            while self._read():
+                pass
+
+    def close(self) -> None:
+        """Return the connection to the pool if the response has ended, else close it."""
+        self._raw.close()
+
+    def _read(self) -> bytes:
+        if self._decoder is None:
+            self._decoder = BodyDecoder(self._encoding(), host=self._host)
+        for part in self._parts:
+            if data := self._decoder.feed(part):
+                return data
+        self._decoder.end()
+        self._has_ended = True
+        return b""
+
+    def _encoding(self) -> str:
+        encodings = (
+            value for name, value in self._raw.headers if name.lower() == b"content-encoding"
+        )
+        return b",".join(encodings).decode("latin-1")
+
+
+_TRANSLATIONS: Translations = (
+    (httpcore.ConnectTimeout, lambda _, host, limits: connect_timeout(host, limits)),
+    (httpcore.PoolTimeout, lambda _, host, __: pool_exhausted(host, MAX_CONNECTIONS)),
+    (httpcore.TimeoutException, lambda _, host, limits: silent(host, limits)),
+    (httpcore.ProxyError, lambda error, host, _: proxy_failed(host, reason_in(error))),
+    (httpcore.ConnectError, lambda error, host, _: unconnected(host, reason_in(error))),
+    (httpcore.NetworkError, lambda error, host, _: broken(host, reason_in(error))),
+    (httpcore.RemoteProtocolError, lambda error, host, _: broken(host, reason_in(error))),
+    (httpcore.LocalProtocolError, lambda error, host, _: unsendable(host, reason_in(error))),
+)
+
+
+_pools: dict[UrlOrigin, httpcore.ConnectionPool] = {}
+_lock = threading.Lock()
+
+
+def _pool_for(origin: UrlOrigin) -> httpcore.ConnectionPool:
+    """Return the pool of an origin.
+
+    Raises:
+        ConfigError: A proxy or a certificate cannot be used.
+    """
+    if (pool := _pools.get(origin)) is None:
+        new_pool = _new_pool(origin)
+        with _lock:
+            _drop_unused_pools()
+            pool = _pools.setdefault(origin, new_pool)
+    return pool
+
+
+def _new_pool(origin: UrlOrigin) -> httpcore.ConnectionPool:
+    proxy = proxy_for(f"{origin.scheme}://{origin}")
+    is_encrypted = "https" in {origin.scheme, proxy and proxy.origin.scheme}
+    return httpcore.ConnectionPool(
+        ssl_context=tls_context() if is_encrypted else None,
+        proxy=_httpcore_proxy(proxy) if proxy else None,
+        max_connections=MAX_CONNECTIONS,
+        max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+        keepalive_expiry=MAX_IDLE_CONNECTION_S,
+        network_backend=cast("httpcore.NetworkBackend", DeadlineBackend(httpcore.SyncBackend())),
+    )
+
+
+def _httpcore_proxy(proxy: Proxy) -> httpcore.Proxy:
+    context = tls_context() if proxy.origin.scheme == "https" else None
+    return httpcore.Proxy(proxy.url, headers=list(proxy.headers.items()), ssl_context=context)
+
+
+def _drop_unused_pools() -> None:
+    """Close the pools whose connections have all expired: programs may call many hosts once."""
+    for origin, pool in list(_pools.items()):
+        connections = pool.connections
+        if connections and all(connection.has_expired() for connection in connections):
+            del _pools[origin]
+            pool.close()
+
+
+def _forget_pools() -> None:
+    """Start without pools in a forked child. `network_backend` closes the connections."""
+    global _lock  # noqa: PLW0603 - a thread of the parent may hold the old one
+    _lock = threading.Lock()
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pools)

@@ -1,0 +1,197 @@
+"""One aiohttp session for each event loop, shared by all clients.
+
+* A session is created on first use and closed when its loop shuts down. Loops that were closed
+  without announcing it are noticed when the next session is created.
+* Connecting is limited as a whole, including the look-up of the host and a proxy's reply.
+* The key joins a request when its head is written, and leaves it right after.
+* A forked child starts without sessions. It does not touch its parent's: closing a transport would
+  change the parent's selector.
+
+Import this module in a thread: aiohttp takes a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from inference_providers.errors import one_line
+from inference_providers.wire.event_loops import close_with_loop
+from inference_providers.wire.pending_key import current_pending_key
+from inference_providers.wire.transport_errors import (
+    Limits,
+    Translations,
+    broken,
+    connect_timeout,
+    proxy_failed,
+    reason_in,
+    silent,
+    unconnected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+__all__ = ["TRANSLATIONS", "parsed_url", "session_of_this_loop", "timeout_of"]
+
+MAX_IDLE_CONNECTION_S = 4.0
+"""Seconds after which an unused connection is closed; see `http_client`."""
+
+MAX_CONNECTIONS = 1000
+"""For each origin."""
+
+MAX_HEADER_BYTES = 64 * 1024
+"""The longest header line. aiohttp's own limit is 8 KiB, and policies in headers may be longer."""
+
+TRANSLATIONS: Translations = (
+    (aiohttp.ConnectionTimeoutError, lambda _, host, limits: connect_timeout(host, limits)),
+    (TimeoutError, lambda _, host, limits: silent(host, limits)),
+    (
+        aiohttp.ClientHttpProxyError,
+        lambda error, host, _: proxy_failed(host, f"{error.status} {one_line(error.message)}"),
+    ),
+    (
+        aiohttp.ClientConnectorError,
+        lambda error, host, _: unconnected(host, reason_in(error.os_error)),
+    ),
+    (aiohttp.ClientResponseError, lambda error, host, _: broken(host, one_line(error.message))),
+    (aiohttp.ClientError, lambda error, host, _: broken(host, reason_in(error))),
+)
+
+_sessions: dict[
+    asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None] | None]
+] = {}
+_lock = threading.Lock()
+_inherited: list[Any] = []
+"""What a forked child keeps of its parent, so that nothing is finalised."""
+
+
+async def session_of_this_loop() -> aiohttp.ClientSession:
+    """Return the session of the running loop."""
+    loop = asyncio.get_running_loop()
+    entry = _sessions.get(loop)
+    if entry is not None and not entry[0].closed:
+        return entry[0]
+    session = aiohttp.ClientSession(
+        connector=_Connector(
+            limit=0,
+            limit_per_host=MAX_CONNECTIONS,
+            keepalive_timeout=MAX_IDLE_CONNECTION_S,
+            resolver=aiohttp.ThreadedResolver(),  # as synchronous calls look up hosts
+        ),
+        request_class=_Request,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=(hdrs.ACCEPT, hdrs.USER_AGENT),
+        auto_decompress=False,
+        trust_env=False,  # it would send passwords from .netrc
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+    )
+    with _lock:
+        _drop_closed_loops()
+        _sessions[loop] = (session, None)
+    closer = await close_with_loop(session.close)
+    _sessions[loop] = (session, closer)
+    return session
+
+
+@lru_cache(maxsize=1024)
+def parsed_url(url: str) -> URL:
+    """Return a URL as aiohttp wants it; it is not quoted again."""
+    return URL(url, encoded=True)
+
+
+@lru_cache(maxsize=256)
+def timeout_of(limits: Limits) -> aiohttp.ClientTimeout:
+    """Return the limits of one request, as aiohttp wants them."""
+    return aiohttp.ClientTimeout(
+        total=None, connect=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
+    )
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request whose key exists only while its head is written."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Write the request. The objects that this creates share `headers`, but not the key.
+
+        Raises:
+            KeyBindingError: The key does not belong to where the request goes.
+        """
+        pending = current_pending_key()
+        if pending is None:
+            return await super().send(conn)
+        self.headers[hdrs.AUTHORIZATION] = f"Bearer {pending.take()}"
+        try:
+            return await super().send(conn)
+        finally:
+            del self.headers[hdrs.AUTHORIZATION]
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A pool that limits connecting as a whole, and can be dropped after its loop was closed."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+
+    def __del__(self, *_: object) -> None:
+        """Do nothing: the base would use the loop, which may be closed or a parent's."""
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's name
+    ) -> ResponseHandler:
+        async with asyncio.timeout(timeout.sock_connect):
+            protocol = await super()._create_connection(req, traces, timeout)
+        if protocol.transport is not None:
+            self._transports.add(protocol.transport)
+        return protocol
+
+    def release_sockets(self) -> None:
+        """Close all sockets without the loop, which is closed."""
+        for transport in list(self._transports):
+            # asyncio has no public way to close a transport whose loop is closed.
+            with suppress(Exception):
+                transport.abort()
+            tls = getattr(transport, "_ssl_protocol", None)
+            plain = transport if tls is None else getattr(tls, "_transport", None)
+            with suppress(Exception):
+                plain._call_connection_lost(None)  # type: ignore[union-attr] # noqa: SLF001
+
+
+def _drop_closed_loops() -> None:
+    for loop in [loop for loop in _sessions if loop.is_closed()]:
+        session, _ = _sessions.pop(loop)
+        connector = session.connector
+        session.detach()
+        if isinstance(connector, _Connector):
+            connector.release_sockets()
+
+
+def _forget_sessions() -> None:
+    global _lock  # noqa: PLW0603 - a thread of the parent may hold the old one
+    _lock = threading.Lock()
+    for session, closer in _sessions.values():
+        _inherited.append((session.connector, closer))
+        session.detach()
+    _sessions.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_sessions)

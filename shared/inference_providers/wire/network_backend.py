@@ -1,0 +1,165 @@
+"""Deadlines for the blocking connections of httpcore, and the place where keys join a request.
+
+A synchronous client's own timeout limits the silence between two bytes, not the whole call. Here
+each connect, handshake, read and write takes no longer than the attempt has left (see
+`inference_providers.wire.exchange`), and `Exchange.cancel` ends the one under way. Looking up a
+host name cannot be interrupted.
+
+This wraps a network backend of httpcore, which is also under httpx and httpx2. No library is
+imported.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import weakref
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from inference_providers.wire.exchange import current_exchange
+from inference_providers.wire.pending_key import current_pending_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["DeadlineBackend"]
+
+_WRITE_BYTES = 64 * 1024
+"""How much is written before the deadline is looked at again."""
+
+
+class DeadlineBackend:
+    """A network backend whose connections keep the attempt's deadline.
+
+    Args:
+        backend: The backend of the HTTP library, which opens the connections.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, **options: Any
+    ) -> DeadlineConnection:
+        """Open a connection.
+
+        Raises:
+            ConnectTimeout: There is no connection in time. The class is the library's.
+            ConnectError: The connection failed.
+        """
+        with _bounded(self._backend, "ConnectTimeout", timeout, lambda: None) as limit_s:
+            stream = self._backend.connect_tcp(host, port, timeout=limit_s, **options)
+        return DeadlineConnection(stream)
+
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> DeadlineConnection:
+        """Open a connection to a socket of this machine."""
+        return DeadlineConnection(self._backend.connect_unix_socket(*args, **kwargs))
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, between two attempts to connect."""
+        self._backend.sleep(seconds)
+
+
+class DeadlineConnection:
+    """A connection that ends at the attempt's deadline.
+
+    Args:
+        stream: The connection of the HTTP library.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.close = stream.close
+        self.get_extra_info = stream.get_extra_info
+        _open_connections.add(self)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read up to `max_bytes`.
+
+        Raises:
+            ReadTimeout: No byte came in time. The class is the library's, here and below.
+            ReadError: The connection broke, or the attempt was cancelled.
+        """
+        with _bounded(self._stream, "ReadTimeout", timeout, self._shut_down) as limit_s:
+            data: bytes = self._stream.read(max_bytes, limit_s)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write all of `buffer`, with the key if it is the head of a request.
+
+        Raises:
+            WriteTimeout: The other side did not accept it in time.
+            WriteError: The connection broke, or the attempt was cancelled.
+            KeyBindingError: The key does not belong to where the request goes.
+        """
+        if (pending := current_pending_key()) is not None:
+            buffer = pending.join(buffer)
+        for start in range(0, len(buffer), _WRITE_BYTES):
+            part = buffer if len(buffer) <= _WRITE_BYTES else buffer[start : start + _WRITE_BYTES]
+            with _bounded(self._stream, "WriteTimeout", timeout, self._shut_down) as limit_s:
+                self._stream.write(part, limit_s)
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> DeadlineConnection:
+        """Encrypt the connection.
+
+        Raises:
+            ConnectTimeout: The handshake did not end in time.
+            ConnectError: The handshake failed, or the attempt was cancelled.
+        """
+        try:
+            with _bounded(self._stream, "ConnectTimeout", timeout, self._shut_down) as limit_s:
+                encrypted = self._stream.start_tls(ssl_context, server_hostname, limit_s)
+        except BaseException:
+            self.close()
+            raise
+        return DeadlineConnection(encrypted)
+
+    def _shut_down(self) -> None:
+        with suppress(OSError):  # the server may have closed it already
+            self.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _bounded(
+    source: Any, error_name: str, timeout_s: float | None, shut: Any
+) -> Iterator[float | None]:
+    """Yield how long an operation may take; the running attempt may `shut` it down.
+
+    Raises:
+        Exception: No time is left. Its class is the one of `error_name` in `source`'s library.
+    """
+    exchange = current_exchange()
+    if exchange is None:
+        yield timeout_s
+        return
+    remaining_s = exchange.begin_read(shut)
+    try:
+        if remaining_s <= 0:
+            library = sys.modules[type(source).__module__.partition(".")[0]]
+            error: Exception = getattr(library, error_name)("the attempt has no time left")
+            raise error
+        yield remaining_s if timeout_s is None else min(timeout_s, remaining_s)
+    finally:
+        exchange.end_read()
+
+
+_open_connections: weakref.WeakSet[DeadlineConnection] = weakref.WeakSet()
+
+
+def _close_inherited_connections() -> None:
+    """Close the parent's connections in a forked child, which must not read from them.
+
+    Otherwise a connection that the parent closes would stay open for its server.
+    """
+    for connection in list(_open_connections):
+        with suppress(OSError):
+            connection.close()
+    _open_connections.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited_connections)

@@ -1,0 +1,79 @@
+"""Proxies from the environment: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+
+The rules are those of requests, which downloads use as well. Hosts on this machine are reached
+directly.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from inference_providers.credentials import UrlOrigin
+from inference_providers.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Proxy", "proxy_for"]
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """An HTTP proxy.
+
+    Attributes:
+        origin: Where it is.
+        headers: Its own headers; they may hold a password.
+    """
+
+    origin: UrlOrigin
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def url(self) -> str:
+        """Its address, without user name and password."""
+        return f"{self.origin.scheme}://{self.origin}"
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """Return the proxy for requests to `url`; `None` if they go there directly.
+
+    Raises:
+        ConfigError: The proxy's address is malformed, or is not that of an HTTP proxy.
+    """
+    target = UrlOrigin.of(url)
+    if target is None or target.is_loopback:
+        return None
+    # It takes a tenth of a second to import.
+    from requests.utils import get_environ_proxies, select_proxy  # noqa: PLC0415
+
+    address = select_proxy(url, get_environ_proxies(url))
+    return _proxy_at(address) if address else None
+
+
+def _proxy_at(address: str) -> Proxy:
+    """Return the proxy at an address. Messages do not show it, since it may hold a password.
+
+    Raises:
+        ConfigError: It is malformed, or not that of an HTTP proxy.
+    """
+    address = address if "://" in address else f"http://{address}"
+    origin = UrlOrigin.of(address)
+    if origin is not None and origin.scheme.startswith("socks"):
+        msg = "SOCKS proxies are not supported; set HTTPS_PROXY to the URL of an HTTP proxy"
+        raise ConfigError(msg)
+    if origin is None or origin.scheme not in {"http", "https"}:
+        msg = (
+            "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is malformed;"
+            " set it to a URL such as http://host:3128"
+        )
+        raise ConfigError(msg)
+    parts = urlsplit(address)
+    if parts.username is None:
+        return Proxy(origin)
+    password = unquote(parts.password or "")
+    credentials = b64encode(f"{unquote(parts.username)}:{password}".encode()).decode()
+    return Proxy(origin, {"Proxy-Authorization": f"Basic {credentials}"})

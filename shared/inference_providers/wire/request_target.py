@@ -1,0 +1,75 @@
+"""Where requests of one base URL go, and the headers that all of them have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+from inference_providers.credentials import UrlOrigin
+from inference_providers.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["STATIC_HEADERS", "RequestTarget"]
+
+STATIC_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "Content-Type": "application/json",
+    "User-Agent": "autoprovider",
+}
+"""Headers of every request. Streams do not ask for `text/event-stream`: OpenAI's own client does
+not, and some gateways refuse it."""
+
+_KEPT_CHARACTERS = "/%:@!$&'()*+,;=~"
+
+
+class RequestTarget:
+    """A base URL, taken apart once.
+
+    Args:
+        base_url: An http or https URL. Its query is kept; a user name and a fragment are not.
+
+    Attributes:
+        origin: Scheme, host and port.
+        host: The value of the `Host` header, which messages use as well.
+
+    Raises:
+        ConfigError: It is not an http or https URL with a host.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        origin = UrlOrigin.of(base_url)
+        if origin is None or origin.scheme not in {"http", "https"}:
+            msg = f"base URL {base_url!r} must be an http or https URL with a host"
+            raise ConfigError(msg)
+        try:
+            host = origin.host if origin.host.isascii() else origin.host.encode("idna").decode()
+        except UnicodeError:
+            msg = f"base URL {base_url!r} has an invalid host"
+            raise ConfigError(msg) from None
+        self.origin = origin._replace(host=host)
+        self.host = str(self.origin)
+        parts = urlsplit(base_url)
+        self._path = quote(parts.path.rstrip("/"), safe=_KEPT_CHARACTERS)
+        self._query = parts.query
+        self._targets: dict[str, str] = {}
+
+    def path_and_query(self, path: str, query: Mapping[str, str]) -> str:
+        """Return the request target for a path below the base URL."""
+        if query:
+            return self._join(path, urlencode(query))
+        if (target := self._targets.get(path)) is None:
+            target = self._targets[path] = self._join(path, "")
+        return target
+
+    def url(self, path_and_query: str) -> str:
+        """Return the whole URL of a request target."""
+        return f"{self.origin.scheme}://{self.host}{path_and_query}"
+
+    def _join(self, path: str, query: str) -> str:
+        path, _, own_query = path.partition("?")
+        queries = "&".join(part for part in (self._query, own_query, query) if part)
+        target = self._path + quote(path, safe=_KEPT_CHARACTERS) or "/"
+        return f"{target}?{queries}" if queries else target

@@ -1,0 +1,212 @@
+"""What every response of both clients goes through: size limits, decompression, error messages."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from inference_providers.errors import InvalidResponseError, ProviderError, one_line
+from inference_providers.wire.json_codec import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+__all__ = [
+    "DRAIN_S",
+    "ERROR_BODY_S",
+    "MAX_BODY_BYTES",
+    "MAX_ERROR_BYTES",
+    "BodyDecoder",
+    "is_success",
+    "joined_headers",
+    "provider_error",
+]
+
+MAX_BODY_BYTES = 256 * 1024 * 1024
+"""The largest body of a response, after decompression. Base64 images are the largest answers."""
+
+MAX_ERROR_BYTES = 256 * 1024
+"""How much of an error response is read. The rest is ignored."""
+
+ERROR_BODY_S = 5.0
+"""How long the body of an error response may take. Its status says enough to move on."""
+
+DRAIN_S = 0.05
+"""How long to wait for the end of a response whose answer is whole, to keep its connection."""
+
+_MAX_MESSAGE_CHARS = 500
+_MAX_PART_BYTES = 1024 * 1024
+"""How much one piece of compressed data may expand to before the limit is looked at."""
+
+_MESSAGE_KEYS = ("message", "msg", "error_msg", "detail", "error", "errors", "title")
+"""Where providers put their words, the likeliest first."""
+
+_MAX_MESSAGE_DEPTH = 6
+_HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+def is_success(status: int) -> bool:
+    """Whether a status is 2xx."""
+    return 200 <= status < 300  # noqa: PLR2004 - the definition
+
+
+def joined_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by their names in lower case; repeated ones are joined."""
+    headers: dict[str, str] = {}
+    for pair in pairs:
+        name, value = pair[0].lower(), pair[1]
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+class BodyDecoder:
+    """Decompresses a body piece by piece and limits its size.
+
+    Args:
+        encoding: The `Content-Encoding` header.
+        host: Where the response came from, for messages.
+        max_bytes: The largest size, after decompression.
+
+    Raises:
+        InvalidResponseError: The encoding is unknown.
+    """
+
+    def __init__(self, encoding: str, *, host: str, max_bytes: int = MAX_BODY_BYTES) -> None:
+        names = [name for name in encoding.lower().replace(" ", "").split(",") if name]
+        encodings = [name for name in names if name != "identity"]
+        if encodings not in ([], ["gzip"], ["x-gzip"], ["deflate"]):
+            msg = f"{host} sent a body in the encoding {encoding!r}, which was not requested"
+            raise InvalidResponseError(one_line(msg))
+        self._host = host
+        self._left = max_bytes
+        self._max_bytes = max_bytes
+        self._is_deflate = encodings == ["deflate"]
+        self._zlib: Any = zlib.decompressobj(zlib.MAX_WBITS | 32) if encodings else None
+        self._head = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the content of the next piece of the body.
+
+        Raises:
+            InvalidResponseError: It cannot be decompressed, or the body is too large.
+        """
+        if self._zlib is not None:
+            data = b"".join(self._decompressed(data))
+        else:
+            self._count(len(data))
+        return data
+
+    def end(self) -> None:
+        """Record the end of the body.
+
+        Raises:
+            InvalidResponseError: The compressed data is cut short.
+        """
+        if self._zlib is not None and not self._zlib.eof and self._left < self._max_bytes:
+            msg = f"{self._host} sent compressed data that is cut short"
+            raise InvalidResponseError(msg)
+
+    def _count(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            msg = f"{self._host} sent a body of more than {self._max_bytes:,} bytes"
+            raise InvalidResponseError(msg)
+
+    def _decompressed(self, data: bytes) -> Iterator[bytes]:
+        if self._zlib.eof:  # what follows is padding
+            return
+        try:
+            part = self._start(data) if self._is_deflate else self._inflate(data)
+            while part or self._zlib.unconsumed_tail:
+                self._count(len(part))
+                yield part
+                part = self._inflate(self._zlib.unconsumed_tail)
+        except zlib.error as error:
+            msg = f"{self._host} sent compressed data that is damaged: {error}"
+            raise InvalidResponseError(msg) from None
+
+    def _inflate(self, data: bytes) -> bytes:
+        part: bytes = self._zlib.decompress(data, _MAX_PART_BYTES) if data else b""
+        return part
+
+    def _start(self, data: bytes) -> bytes:
+        """Decompress the first bytes of `deflate`, which some servers send without zlib's head."""
+        self._head += data
+        if len(self._head) < 2:  # noqa: PLR2004 - zlib's head has two bytes
+            return b""
+        self._is_deflate = False
+        first, second = self._head[:2]
+        has_head = first & 0x0F == zlib.DEFLATED and (first << 8 | second) % 31 == 0
+        self._zlib = zlib.decompressobj(zlib.MAX_WBITS if has_head else -zlib.MAX_WBITS)
+        return self._inflate(self._head)
+
+
+def provider_error(
+    status: int, headers: Mapping[str, str], data: bytes, scrub: Callable[[str], str]
+) -> ProviderError:
+    """Return the exception for an error response.
+
+    Args:
+        status: The HTTP status.
+        headers: The response's headers, names in lower case.
+        data: The body, or its beginning.
+        scrub: Removes the key that was sent from a text.
+    """
+    text = scrub(data.decode("utf-8", "replace"))
+    try:
+        body: Any = decode(text.encode())
+    except ValueError:
+        body = text
+    body = _scrubbed(body, scrub)
+    message = f"HTTP {status}{_explanation(status, headers, body)}"
+    return ProviderError(
+        scrub(message),
+        status_code=status,
+        headers={name: scrub(value) for name, value in headers.items()},
+        body=body or None,
+    )
+
+
+def _explanation(status: int, headers: Mapping[str, str], body: Any) -> str:
+    """Return what follows the status in a message."""
+    if 300 <= status < 400:  # noqa: PLR2004 - the definition
+        target = one_line(headers.get("location", ""))[:_MAX_MESSAGE_CHARS]
+        return f": redirect to {target!r}; set the base URL to where it leads"
+    words = one_line(" ".join(_words(body).split()))
+    return f": {words[:_MAX_MESSAGE_CHARS]}" if words else " without a message"
+
+
+def _words(body: Any) -> str:
+    """Return the provider's own message in the body of an error response."""
+    for _ in range(_MAX_MESSAGE_DEPTH):
+        if isinstance(body, list) and body:
+            body = body[0]
+        elif isinstance(body, dict):
+            body = next((body[key] for key in _MESSAGE_KEYS if body.get(key)), None)
+        else:
+            break
+    if not isinstance(body, str):
+        return ""
+    if body.lstrip().startswith("<") and (title := _HTML_TITLE.search(body)):
+        return title[1]
+    return next((line for line in body.splitlines() if line.strip()), "")
+
+
+def _scrubbed(body: Any, scrub: Callable[[str], str]) -> Any:
+    """Return a decoded body with all its texts scrubbed; JSON can spell a text in many ways."""
+    root = [body]
+    pending: list[Any] = [root]
+    while pending:  # not a recursion: a body may be nested as deeply as the server likes
+        container = pending.pop()
+        items: list[tuple[Any, Any]]
+        if isinstance(container, dict):
+            items = [(scrub(key), value) for key, value in container.items()]
+            container.clear()
+        else:
+            items = list(enumerate(container))
+        for key, value in items:
+            container[key] = scrub(value) if isinstance(value, str) else value
+            if isinstance(value, dict | list):
+                pending.append(value)
+    return root[0]
