@@ -106,8 +106,10 @@ class Exchange:
         """
         self.ends_at = min(self.ends_at, time.monotonic() + within_s)
 
-    def begin_read(self, shut: Callable[[], None]) -> float:
+    def begin_read(self, shut: Callable[[], None] | None) -> float:
         """Record that a read begins; `cancel` calls `shut` to end it. Pair with `end_read`.
+
+        Writing and connecting count as reads here.
 
         Returns:
             How long the read may take, in seconds; zero or less if no time is left.

@@ -26,7 +26,7 @@ from yarl import URL
 
 from inference_providers.errors import one_line
 from inference_providers.wire.event_loops import close_with_loop
-from inference_providers.wire.pending_key import current_pending_key
+from inference_providers.wire.pending_key import PENDING_KEY
 from inference_providers.wire.transport_errors import (
     Limits,
     Translations,
@@ -131,7 +131,7 @@ class _Request(aiohttp.ClientRequest):
         Raises:
             KeyBindingError: The key does not belong to where the request goes.
         """
-        pending = current_pending_key()
+        pending = PENDING_KEY.get()
         if pending is None:
             return await super().send(conn)
         self.headers[hdrs.AUTHORIZATION] = f"Bearer {pending.take()}"

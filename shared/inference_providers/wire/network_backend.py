@@ -15,14 +15,16 @@ import os
 import socket
 import sys
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from inference_providers.wire.exchange import current_exchange
-from inference_providers.wire.pending_key import current_pending_key
+from inference_providers.wire.pending_key import PENDING_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+
+    from inference_providers.wire.exchange import Exchange
 
 __all__ = ["DeadlineBackend"]
 
@@ -49,8 +51,10 @@ class DeadlineBackend:
             ConnectTimeout: There is no connection in time. The class is the library's.
             ConnectError: The connection failed.
         """
-        with _bounded(self._backend, "ConnectTimeout", timeout, lambda: None) as limit_s:
-            stream = self._backend.connect_tcp(host, port, timeout=limit_s, **options)
+        if (exchange := current_exchange()) is not None:
+            # No socket is there yet that `cancel` could shut down.
+            timeout = _limit_s(exchange, None, timeout, self._backend, "ConnectTimeout")
+        stream = self._backend.connect_tcp(host, port, timeout=timeout, **options)
         return DeadlineConnection(stream)
 
     def connect_unix_socket(self, *args: Any, **kwargs: Any) -> DeadlineConnection:
@@ -82,9 +86,14 @@ class DeadlineConnection:
             ReadTimeout: No byte came in time. The class is the library's, here and below.
             ReadError: The connection broke, or the attempt was cancelled.
         """
-        with _bounded(self._stream, "ReadTimeout", timeout, self._shut_down) as limit_s:
-            data: bytes = self._stream.read(max_bytes, limit_s)
-        return data
+        read: Callable[..., bytes] = self._stream.read
+        if (exchange := current_exchange()) is None:
+            return read(max_bytes, timeout)
+        try:
+            timeout = _limit_s(exchange, self._shut_down, timeout, self._stream, "ReadTimeout")
+            return read(max_bytes, timeout)
+        finally:
+            exchange.end_read()
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all of `buffer`, with the key if it is the head of a request.
@@ -94,12 +103,17 @@ class DeadlineConnection:
             WriteError: The connection broke, or the attempt was cancelled.
             KeyBindingError: The key does not belong to where the request goes.
         """
-        if (pending := current_pending_key()) is not None:
+        if (pending := PENDING_KEY.get()) is not None:
             buffer = pending.join(buffer)
-        for start in range(0, len(buffer), _WRITE_BYTES):
-            part = buffer if len(buffer) <= _WRITE_BYTES else buffer[start : start + _WRITE_BYTES]
-            with _bounded(self._stream, "WriteTimeout", timeout, self._shut_down) as limit_s:
-                self._stream.write(part, limit_s)
+        if (exchange := current_exchange()) is None:
+            self._stream.write(buffer, timeout)
+            return
+        try:
+            for start in range(0, len(buffer), _WRITE_BYTES):
+                limit_s = _limit_s(exchange, self._shut_down, timeout, self._stream, "WriteTimeout")
+                self._stream.write(buffer[start : start + _WRITE_BYTES], limit_s)
+        finally:
+            exchange.end_read()
 
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
@@ -110,12 +124,19 @@ class DeadlineConnection:
             ConnectTimeout: The handshake did not end in time.
             ConnectError: The handshake failed, or the attempt was cancelled.
         """
+        exchange = current_exchange()
         try:
-            with _bounded(self._stream, "ConnectTimeout", timeout, self._shut_down) as limit_s:
-                encrypted = self._stream.start_tls(ssl_context, server_hostname, limit_s)
+            if exchange is not None:
+                timeout = _limit_s(
+                    exchange, self._shut_down, timeout, self._stream, "ConnectTimeout"
+                )
+            encrypted = self._stream.start_tls(ssl_context, server_hostname, timeout)
         except BaseException:
             self.close()
             raise
+        finally:
+            if exchange is not None:
+                exchange.end_read()
         return DeadlineConnection(encrypted)
 
     def _shut_down(self) -> None:
@@ -123,28 +144,24 @@ class DeadlineConnection:
             self.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
-@contextmanager
-def _bounded(
-    source: Any, error_name: str, timeout_s: float | None, shut: Any
-) -> Iterator[float | None]:
-    """Yield how long an operation may take; the running attempt may `shut` it down.
+def _limit_s(
+    exchange: Exchange,
+    shut: Callable[[], None] | None,
+    timeout_s: float | None,
+    source: Any,
+    error_name: str,
+) -> float:
+    """Return how long an operation may take; `exchange.cancel` will call `shut` to end it.
 
     Raises:
         Exception: No time is left. Its class is the one of `error_name` in `source`'s library.
     """
-    exchange = current_exchange()
-    if exchange is None:
-        yield timeout_s
-        return
     remaining_s = exchange.begin_read(shut)
-    try:
-        if remaining_s <= 0:
-            library = sys.modules[type(source).__module__.partition(".")[0]]
-            error: Exception = getattr(library, error_name)("the attempt has no time left")
-            raise error
-        yield remaining_s if timeout_s is None else min(timeout_s, remaining_s)
-    finally:
-        exchange.end_read()
+    if remaining_s <= 0:
+        library = sys.modules[type(source).__module__.partition(".")[0]]
+        error: Exception = getattr(library, error_name)("the attempt has no time left")
+        raise error
+    return remaining_s if timeout_s is None else min(timeout_s, remaining_s)
 
 
 _open_connections: weakref.WeakSet[DeadlineConnection] = weakref.WeakSet()

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from inference_providers.credentials import Key
 
-__all__ = ["PLACEHOLDER", "PendingKey", "current_pending_key"]
+__all__ = ["PENDING_KEY", "PLACEHOLDER", "PendingKey"]
 
 PLACEHOLDER = f"key-{secrets.token_hex(16)}".encode()
 """What stands for the key in the head of a request until it is written. It is random, so that no
 prompt can contain it."""
 
-_CURRENT: ContextVar[PendingKey | None] = ContextVar("pending_key", default=None)
+PENDING_KEY: ContextVar[PendingKey | None] = ContextVar("pending_key", default=None)
+"""The key of the request that is being sent in this context, if it has one."""
 
 
 class PendingKey:
@@ -47,12 +48,12 @@ class PendingKey:
         self._token: Token[PendingKey | None] | None = None
 
     def __enter__(self) -> Self:
-        self._token = _CURRENT.set(self)
+        self._token = PENDING_KEY.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._token is not None:
-            _CURRENT.reset(self._token)
+            PENDING_KEY.reset(self._token)
 
     def take(self) -> str:
         """Return the key's value, and record that it is sent.
@@ -75,8 +76,3 @@ class PendingKey:
         if self._is_sent or PLACEHOLDER not in data:
             return data
         return data.replace(PLACEHOLDER, self.take().encode(), 1)
-
-
-def current_pending_key() -> PendingKey | None:
-    """Return the key of the request that is being sent in this context, if it has one."""
-    return _CURRENT.get()
