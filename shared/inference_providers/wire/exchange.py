@@ -141,6 +141,5 @@ def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
     return (text if exchange is None else exchange.scrub(text))[:limit]
 
 
-def current_exchange() -> Exchange | None:
-    """Return the exchange of the attempt that runs in this context, if any."""
-    return _CURRENT.get()
+current_exchange: Callable[[], Exchange | None] = _CURRENT.get
+"""Return the exchange of the attempt that runs in this context, if any."""
