@@ -103,7 +103,7 @@ class BodyReader:
         """Read a body that is JSON instead of a stream."""
         raise NotImplementedError
 
-    def read_event(self, body: dict[str, Any], *, is_error: bool) -> list[dict[str, Any]]:
+    def read_event(self, body: dict[str, Any], event_type: str) -> list[dict[str, Any]]:
         """Read one event; return what to pass on."""
         raise NotImplementedError
 
@@ -143,7 +143,7 @@ class BodyReader:
     def _read_body(self, body: Any, event: ServerSentEvent) -> list[dict[str, Any]]:
         self._is_read = True
         if type(body) is dict:
-            return self.read_event(body, is_error=event.type == "error")
+            return self.read_event(body, event.type)
         if body is None:
             return []
         if isinstance(body, list):  # Gemini wraps its errors

@@ -110,9 +110,10 @@ class ChatReader(BodyReader):
         self.completion = _read_completion(body)
         return _as_chunks(self.completion)
 
-    def read_event(self, body: dict[str, Any], *, is_error: bool) -> list[dict[str, Any]]:
+    def read_event(self, body: dict[str, Any], event_type: str) -> list[dict[str, Any]]:
         """Read one event; return the chunks to pass on."""
         choices = body.get("choices")
+        is_error = event_type == "error"
         if is_error or not choices or "error" in body or "base_resp" in body:
             is_answer = choices is not None or body.get("object") == "chat.completion.chunk"
             raise_reported_error(body, is_answer=is_answer, is_error=is_error)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from inference_providers.wire import json_codec
 from inference_providers.wire.reported_errors import invalid_response
 
-__all__ = ["Parts", "SurrogateJoiner", "clean_text", "first_text", "read_content"]
+__all__ = ["Parts", "SurrogateJoiner", "clean_text", "copy_json", "first_text", "read_content"]
 
 _MAX_DEPTH = 6
 _TEXT_TYPES = frozenset({"text", "output_text", "input_text", "text_delta", "summary_text"})
@@ -142,19 +142,24 @@ def _copy_block(block: dict[str, Any]) -> dict[str, Any]:
 
     Without its `index`: LangChain would merge blocks by it.
     """
-    copy: dict[str, Any] = _copy(block, 0)
+    copy: dict[str, Any] = copy_json(block, _MAX_DEPTH)
     copy.pop("index", None)
     return copy
 
 
-def _copy(value: Any, depth: int) -> Any:
-    if depth > _MAX_DEPTH:
-        msg = "the content of a message is nested too deeply"
+def copy_json(value: Any, max_depth: int) -> Any:
+    """Return a copy of a JSON value with clean texts.
+
+    Raises:
+        InvalidResponseError: It is nested too deeply.
+    """
+    if max_depth < 0:
+        msg = "a part of the answer is nested too deeply"
         raise invalid_response(msg)
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, list):
-        return [_copy(item, depth + 1) for item in value]
+        return [copy_json(item, max_depth - 1) for item in value]
     if isinstance(value, dict):
-        return {clean_text(key): _copy(item, depth + 1) for key, item in value.items()}
+        return {clean_text(key): copy_json(item, max_depth - 1) for key, item in value.items()}
     return value

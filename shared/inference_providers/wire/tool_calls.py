@@ -22,7 +22,13 @@ from inference_providers.wire import json_codec
 from inference_providers.wire.reported_errors import invalid_response
 from inference_providers.wire.text_parts import SurrogateJoiner, clean_text
 
-__all__ = ["ToolCallAssembler", "read_tool_calls"]
+__all__ = [
+    "ToolCallAssembler",
+    "final_arguments",
+    "new_call_id",
+    "read_tool_calls",
+    "serialise_arguments",
+]
 
 _MAX_CALLS = 4_096
 _MAX_PLACEHOLDER_PARTS = 8
@@ -39,8 +45,8 @@ def read_tool_calls(raw: Any) -> list[dict[str, Any]]:
     calls = []
     for entry in _entries(raw):
         function = _function_of(entry)
-        arguments = _final_arguments(clean_text(_arguments_of(function)))
-        call_id = _text_or_none(entry.get("id")) or _new_id()
+        arguments = final_arguments(clean_text(serialise_arguments(function.get("arguments"))))
+        call_id = _text_or_none(entry.get("id")) or new_call_id()
         calls.append(_as_call(call_id, _text_or_none(function.get("name")) or "", arguments))
     return calls
 
@@ -71,7 +77,7 @@ class ToolCallAssembler:
             index = _index_of(entry.get("index"))
             call_id = _text_or_none(entry.get("id"))
             name = _text_or_none(function.get("name"))
-            arguments = _arguments_of(function)
+            arguments = serialise_arguments(function.get("arguments"))
             call = self._find(index, call_id, name, arguments)
             if call is None:
                 if not (call_id or name or arguments.strip()):
@@ -192,10 +198,10 @@ class _Call:
         """Return what was held back, and an id if there is none yet."""
         text = self._joiner.end()
         if not self._is_object:
-            text = _final_arguments(self.text() + text)
+            text = final_arguments(self.text() + text)
             self.parts.clear()
         self.parts.append(text)
-        new_id = None if self.id else _new_id()
+        new_id = None if self.id else new_call_id()
         self.id = self.id or new_id
         return self._delta(new_id, None, text) if new_id or text else None
 
@@ -314,8 +320,12 @@ def _function_of(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def _arguments_of(function: dict[str, Any]) -> str:
-    arguments = function.get("arguments")
+def serialise_arguments(arguments: Any) -> str:
+    """Return arguments as JSON, whatever they are.
+
+    Raises:
+        InvalidResponseError: They are nested too deeply.
+    """
     if isinstance(arguments, str):
         return arguments
     if arguments is None or arguments in ({}, []):
@@ -327,7 +337,7 @@ def _arguments_of(function: dict[str, Any]) -> str:
         raise invalid_response(msg) from None
 
 
-def _final_arguments(text: str) -> str:
+def final_arguments(text: str) -> str:
     """Return arguments of which no more will come, without what some wrap around an object."""
     if text.startswith("{"):
         return text
@@ -363,5 +373,6 @@ def _text_or_none(value: Any) -> str | None:
     return clean_text(value) if isinstance(value, str) and value else None
 
 
-def _new_id() -> str:
+def new_call_id() -> str:
+    """Return an id for a tool call that has none."""
     return f"call_{uuid4().hex[:24]}"
