@@ -14,11 +14,12 @@ import time
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import quote
 
 import httpx
 
 from inference_providers.credentials import UrlOrigin, is_loopback
-from inference_providers.errors import KeyBindingError
+from inference_providers.errors import ConfigError, KeyBindingError
 from inference_providers.failures.retry_after import window_reset_s
 from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.key_transport import PLACEHOLDER, add_key_on_send
@@ -40,6 +41,7 @@ __all__ = [
     "client_options",
     "install_hooks",
     "observe_rate_limits",
+    "quote_model_id",
     "reject_foreign_hosts",
     "split_version",
     "timeout_options",
@@ -158,6 +160,19 @@ def split_version(base_url: str) -> tuple[str, str | None]:
     """Split the API version off a base URL, for SDKs that append it themselves."""
     host, _, last = base_url.rstrip("/").rpartition("/")
     return (host, last) if re.fullmatch(r"v\d\w*", last) else (base_url.rstrip("/"), None)
+
+
+def quote_model_id(model_id: str) -> str:
+    """Return a model id for the path of a URL, with the slashes that it has.
+
+    Raises:
+        ConfigError: It would lead to another path. Nothing is sent then.
+    """
+    segments = model_id.split("/")
+    if not {"", ".", ".."}.isdisjoint(segments):
+        msg = f"{model_id!r} cannot be a model id: it would change the path of the request"
+        raise ConfigError(msg)
+    return "/".join(quote(segment, safe="") for segment in segments)
 
 
 def _as_async(hook: Callable[[Any], None]) -> Callable[[Any], Awaitable[None]]:

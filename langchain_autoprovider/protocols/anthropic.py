@@ -13,6 +13,7 @@ from langchain_anthropic import ChatAnthropic
 from pydantic import Field
 
 from inference_providers.errors import InvalidResponseError
+from inference_providers.wire.exchange import excerpt
 from langchain_autoprovider.http.clients import (
     split_version,
     timeout_options,
@@ -75,7 +76,7 @@ class AnthropicRoute(RouteModel, ChatAnthropic):
     def _format_output(self, data: Any, **kwargs: Any) -> ChatResult:
         if not isinstance(getattr(data, "content", None), list):
             body = data.model_dump() if isinstance(data, anthropic.BaseModel) else data
-            msg = f"HTTP 200 without content: {str(body)[:200]!r}"
+            msg = f"HTTP 200 without content: {excerpt(str(body))!r}"
             raise InvalidResponseError(msg, body=body)
         return super()._format_output(data, **kwargs)
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import base64
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote
 
 import httpx
 from botocore.eventstream import EventStreamBuffer, ParserError  # type: ignore[import-untyped] # has no types
 from langchain_aws import ChatBedrockConverse
 
 from inference_providers.errors import InvalidResponseError
-from langchain_autoprovider.http.clients import bearer_options, timeout_options
+from inference_providers.wire.exchange import excerpt
+from langchain_autoprovider.http.clients import bearer_options, quote_model_id, timeout_options
 from langchain_autoprovider.messages.streaming import result_as_chunk
 from langchain_autoprovider.protocols.base import RouteModel
 from langchain_autoprovider.protocols.connector import Connector
@@ -101,7 +101,7 @@ class _ConverseClient:
         response.raise_for_status()
         answer = json.loads(response.content, object_hook=_decode_base64)
         if not isinstance(answer, dict) or "output" not in answer:
-            msg = f"HTTP 200 without output: {response.text[:200]!r}"
+            msg = f"HTTP 200 without output: {excerpt(response.text)!r}"
             raise InvalidResponseError(msg, body=answer)
         return answer
 
@@ -114,7 +114,7 @@ class _ConverseClient:
         return {"stream": _read_event_stream(response)}
 
     def _build_request(self, call: str, request: dict[str, Any]) -> httpx.Request:
-        model_id = quote(request.pop("modelId"), safe="")
+        model_id = quote_model_id(request.pop("modelId")).replace("/", "%2F")
         return self._http.build_request(
             "POST",
             f"/model/{model_id}/{call}",

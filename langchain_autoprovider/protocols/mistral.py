@@ -17,6 +17,7 @@ from langchain_mistralai import ChatMistralAI
 from pydantic import model_validator
 
 from inference_providers.errors import InvalidResponseError
+from inference_providers.wire.exchange import excerpt
 from langchain_autoprovider.http.clients import bearer_options, timeout_options
 from langchain_autoprovider.protocols.base import RouteModel
 from langchain_autoprovider.protocols.connector import Connector
@@ -84,7 +85,7 @@ class MistralRoute(RouteModel, ChatMistralAI):
 
     def _create_chat_result(self, response: Any) -> ChatResult:
         if not isinstance(response, dict) or not response.get("choices"):
-            msg = f"HTTP 200 without choices: {str(response)[:200]!r}"
+            msg = f"HTTP 200 without choices: {excerpt(str(response))!r}"
             raise InvalidResponseError(msg, body=response)
         return super()._create_chat_result(response)
 

@@ -5,7 +5,7 @@ field. Input fields differ between models; those sent here are common to languag
 Replicate.
 
 A prediction is streamed from a secret URL on another host. The key is not sent there: the stream
-needs only the URL.
+needs only the URL. That host must belong to the API's domain.
 """
 
 from __future__ import annotations
@@ -14,16 +14,23 @@ import json
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 from langchain_core.messages import AIMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
+from inference_providers.credentials import UrlOrigin
 from inference_providers.errors import InvalidResponseError
 from inference_providers.settings import DEFAULT_SETTINGS
-from langchain_autoprovider.http.clients import bearer_options, client_options, timeout_options
+from inference_providers.wire.exchange import excerpt
+from langchain_autoprovider.http.clients import (
+    bearer_options,
+    client_options,
+    quote_model_id,
+    timeout_options,
+)
 from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 from langchain_autoprovider.protocols.base import RouteModel, message_chunk, token_usage
 from langchain_autoprovider.protocols.connector import Connector
@@ -107,7 +114,7 @@ class ReplicateRoute(RouteModel):
             yield message_chunk(content=_output_of(prediction))
             yield self._end_chunk("")
             return
-        url = _url_to(prediction, "stream")
+        url = _stream_url(prediction, self.http.base_url)
         headers = {"accept": "text/event-stream", "cache-control": "no-store"}
         with self.stream_http.stream("GET", url, headers=headers, timeout=timeout) as response:
             if not response.is_success:
@@ -144,7 +151,7 @@ class ReplicateRoute(RouteModel):
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         name, _, version = self.model.partition(":")
-        path = "/predictions" if version else f"/models/{quote(name)}/predictions"
+        path = "/predictions" if version else f"/models/{quote_model_id(name)}/predictions"
         if version:
             body = {**body, "version": version}
         return _prediction_in(self.http.post(path, json=body, headers=headers, timeout=timeout))
@@ -202,7 +209,7 @@ def _prediction_in(response: httpx.Response) -> dict[str, Any]:
     response.raise_for_status()
     prediction = response.json()
     if not isinstance(prediction, dict) or "status" not in prediction:
-        msg = f"HTTP 200 without a prediction: {response.text[:200]!r}"
+        msg = f"HTTP 200 without a prediction: {excerpt(response.text)!r}"
         raise InvalidResponseError(msg, body=prediction)
     return prediction
 
@@ -213,6 +220,30 @@ def _url_to(prediction: dict[str, Any], action: str) -> str:
         msg = f"the prediction has no {action!r} URL: {prediction.get('urls')}"
         raise InvalidResponseError(msg)
     return url
+
+
+def _stream_url(prediction: dict[str, Any], base_url: httpx.URL) -> str:
+    """Return the URL of a prediction's stream, which is on another host of the API's domain.
+
+    Raises:
+        InvalidResponseError: It leads elsewhere, or is less secure than the API.
+    """
+    url = _url_to(prediction, "stream")
+    target, api = UrlOrigin.of(url), UrlOrigin.of(str(base_url))
+    if target is None or api is None or not _is_beside(target, api):
+        msg = f"the prediction's stream is not on a host of {base_url.host!r}: {excerpt(url)!r}"
+        raise InvalidResponseError(msg)
+    return url
+
+
+def _is_beside(target: UrlOrigin, api: UrlOrigin) -> bool:
+    """Whether `target` is on a host of the API's domain, or both are on this machine."""
+    if (target.scheme, target.port) != (api.scheme, api.port):
+        return False
+    if api.is_loopback:
+        return target.is_loopback
+    domain = api.host.partition(".")[2]
+    return target.host == api.host or ("." in domain and target.host.endswith(f".{domain}"))
 
 
 def _output_of(prediction: dict[str, Any]) -> str:

@@ -74,8 +74,9 @@ def _load_credentials(path: str) -> Any:
         if kind in _CREDENTIAL_TYPES:
             return _CREDENTIAL_TYPES[kind](content, scopes=_SCOPES)
     except (OSError, ValueError) as error:
-        msg = f"the credentials file cannot be used: {error}"
-        raise unusable(msg) from error
+        reason = error.strerror if isinstance(error, OSError) else error  # without the path
+        msg = f"the credentials file cannot be used: {reason}"
+        raise unusable(msg) from None
     msg = f"the credentials file is of type {kind!r}; use one of {', '.join(_CREDENTIAL_TYPES)}"
     raise unusable(msg)
 

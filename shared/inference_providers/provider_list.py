@@ -19,6 +19,7 @@ from inference_providers.routing.resolver import Resolver
 from inference_providers.types import Selection, as_names
 from inference_providers.updates.effective_registry import active_registry
 from inference_providers.updates.updater import update_source
+from inference_providers.wire.exchange import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -253,7 +254,7 @@ def _answer_text(answer: Any, *, may_be_empty: bool = False) -> str:
     try:
         text = answer.choices[0].message.content
     except (AttributeError, IndexError, TypeError) as error:
-        msg = f"the provider's answer has no choices: {str(answer)[:200]}"
+        msg = f"the provider's answer has no choices: {excerpt(str(answer))}"
         raise InvalidResponseError(msg) from error
     if not text and not may_be_empty:
         msg = "the provider's answer has no text"

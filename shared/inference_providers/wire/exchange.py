@@ -34,6 +34,8 @@ END_GRACE_S = 5.0
 """How long the rest of a response may take once the answer is whole, in seconds."""
 
 EXCERPT_CHARS = 200
+_SCRUBBED_CHARS = 20_000
+"""Characters of a text that an excerpt looks at, many times what it shows."""
 
 E = TypeVar("E", bound=BaseException)
 
@@ -138,6 +140,7 @@ def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
     The keys are removed before the text is cut: a half would not be recognized afterwards.
     """
     exchange = current_exchange()
+    text = text[:_SCRUBBED_CHARS]
     return (text if exchange is None else exchange.scrub(text))[:limit]
 
 

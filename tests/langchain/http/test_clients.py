@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from factories import route
-from inference_providers.errors import KeyBindingError
+from inference_providers.errors import ConfigError, KeyBindingError
 from inference_providers.failover.state import FailoverState
 from inference_providers.routing.backend import Access
 from inference_providers.settings import DEFAULT_SETTINGS
-from langchain_autoprovider.http.clients import install_hooks, reject_foreign_hosts
+from langchain_autoprovider.http.clients import (
+    install_hooks,
+    quote_model_id,
+    reject_foreign_hosts,
+)
 
 if TYPE_CHECKING:
     from factories import Pair
@@ -63,3 +69,26 @@ def test_reject_foreign_hosts_bounds_the_time_to_connect(timeout: float | None) 
     limit_s = DEFAULT_SETTINGS.connect_timeout_s
     assert request.extensions["timeout"]["connect"] == min(timeout or limit_s, limit_s)
     assert request.extensions["timeout"]["read"] == timeout
+
+
+@pytest.mark.parametrize(
+    "model_id", ["..", "a/../b", "../../admin/x", "./x", "a//b", "/a", "a/", ""]
+)
+def test_quote_model_id_refuses_ids_that_change_the_path(model_id: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be a model id"):
+        quote_model_id(model_id)
+
+
+@settings(derandomize=True)
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_quote_model_id_keeps_every_id_below_its_path(model_id: str) -> None:
+    try:
+        quoted = quote_model_id(model_id)
+    except ConfigError:
+        return
+    base = httpx.URL("https://api.test/v1/models/")
+    url = base.join(f"/v1/models/{quoted}/predictions")
+    assert url.raw_path.startswith(b"/v1/models/")
+    assert url.raw_path.endswith(b"/predictions")
+    assert (url.query, url.fragment) == (b"", "")
+    assert url.raw_path.count(b"/") == 4 + model_id.count("/")

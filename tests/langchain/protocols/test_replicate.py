@@ -7,10 +7,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from inference_providers import AllRoutesFailed, ProviderList, StreamInterrupted
+from inference_providers.errors import ConfigError, InvalidResponseError
 from langchain_autoprovider import AutoChatModel
+from langchain_autoprovider.protocols.replicate import _stream_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,12 +38,13 @@ class Replicate:
         self.refusal: dict[str, Any] = {}
         self.done = 'event: done\ndata: {"reason": ""}\n\n'
         self.has_stream = True
+        self.stream_url: Any = self.base_url.replace("127.0.0.1", "localhost") + "/streams/s1"
         self.calls: list[tuple[str, str, dict[str, str], Any]] = []
 
     def prediction(self) -> dict[str, Any]:
-        urls = {"get": f"{self.base_url}/predictions/p1"}
+        urls: dict[str, Any] = {"get": f"{self.base_url}/predictions/p1"}
         if self.has_stream:
-            urls["stream"] = self.base_url.replace("127.0.0.1", "localhost") + "/streams/s1"
+            urls["stream"] = self.stream_url
         polls = sum(path.endswith("/predictions/p1") for _, path, _, _ in self.calls)
         ready = polls >= self.polls_needed
         return {"id": "p1", "urls": urls, **(self.end if ready else {"status": "processing"})}
@@ -147,6 +151,57 @@ def test_replicate_stops_waiting_at_the_timeout(replicate: Replicate) -> None:
     replicate.polls_needed = 10_000
     with pytest.raises(AllRoutesFailed, match="overloaded"):
         model_over(replicate, timeout=0.2).invoke("Hi")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://169.254.169.254/latest/meta-data", "not on a host of"),
+        ("https://stream.replicate.com/s1", "not on a host of"),
+        ("https://127.0.0.1/s1", "not on a host of"),
+        ("http://127.0.0.1:1/s1", "not on a host of"),
+        ("file:///etc/passwd", "no 'stream' URL"),
+        (None, "no 'stream' URL"),
+    ],
+)
+def test_replicate_reads_no_stream_from_elsewhere(
+    replicate: Replicate, url: str | None, reason: str
+) -> None:
+    replicate.stream_url = url
+    with pytest.raises(AllRoutesFailed, match=reason):
+        list(model_over(replicate).stream("Hi"))
+
+
+@pytest.mark.parametrize(
+    ("api", "target", "is_beside"),
+    [
+        ("https://api.replicate.com/v1", "https://stream.replicate.com/s", True),
+        ("https://api.replicate.com/v1", "https://api.replicate.com/s", True),
+        ("https://api.replicate.com/v1", "http://stream.replicate.com/s", False),
+        ("https://api.replicate.com/v1", "https://stream.replicate.com:8443/s", False),
+        ("https://api.replicate.com/v1", "https://evilreplicate.com/s", False),
+        ("https://api.replicate.com/v1", "https://replicate.com.evil.test/s", False),
+        ("https://api.replicate.com/v1", "https://127.0.0.1/s", False),
+        ("https://replicate.com/v1", "https://evil.com/s", False),
+    ],
+)
+def test_replicate_streams_come_from_the_api_s_domain(
+    api: str, target: str, is_beside: bool
+) -> None:
+    prediction = {"urls": {"stream": target}}
+    if is_beside:
+        assert _stream_url(prediction, httpx.URL(api)) == target
+        return
+    with pytest.raises(InvalidResponseError, match="not on a host of"):
+        _stream_url(prediction, httpx.URL(api))
+
+
+@pytest.mark.parametrize("name", ["../../admin/x", "x/../../../v1/files", "a//b"])
+def test_replicate_model_ids_do_not_change_the_path(replicate: Replicate, name: str) -> None:
+    model = AutoChatModel(f"replicate/{name}", registry=registry(replicate), max_retries=0)
+    with pytest.raises(ConfigError, match="cannot be a model id"):
+        model.invoke("Hi")
+    assert not replicate.calls
 
 
 async def test_replicate_key_does_not_go_to_the_stream_host(replicate: Replicate) -> None:
