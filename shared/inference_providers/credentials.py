@@ -165,6 +165,10 @@ class Key:
         raise TypeError(msg)
 
 
+_last_environment: tuple[Mapping[str, str], int] = ({}, hash(frozenset()))
+"""The variables that `Keys.environment_state` saw last, and their state."""
+
+
 class Keys:
     """The available keys: those passed by the program, then those of the environment.
 
@@ -196,10 +200,20 @@ class Keys:
 
     def environment_state(self) -> int:
         """Return a number that changes whenever a variable is set, changed or unset."""
-        # `os.environ` keeps the variables in one dict, `_data`. Hashing all of it costs less than
-        # ten look-ups, each of which encodes a name and decodes a value.
+        global _last_environment  # noqa: PLW0603 - all keys read the same one
+        # `os.environ` keeps the variables in one dict, `_data`. Comparing all of it with a copy
+        # costs less than five look-ups, each of which encodes a name and decodes a value.
         variables = getattr(self._environ, "_data", self._environ)
-        return hash(frozenset(dict(variables).items()))
+        last_variables, state = _last_environment
+        if variables != last_variables:
+            last_variables = dict(variables)
+            state = hash(frozenset(last_variables.items()))
+            _last_environment = last_variables, state
+        return state
+
+    def have_same_sources(self, other: Keys) -> bool:
+        """Whether the other keys are read from the same environment and the same arguments."""
+        return self._environ is other._environ and self._given == other._given
 
     def setting(self, *variables: str) -> str | None:
         """Return the first of these variables that is set and not empty, without whitespace.

@@ -21,7 +21,7 @@ import random
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from inference_providers.failover.cooldowns import (
     LOCAL_RATE_LIMIT,
@@ -34,7 +34,7 @@ from inference_providers.failover.rate_limiter import RateLimiter
 from inference_providers.failures.classes import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from inference_providers.failover.cooldowns import CooldownKey
     from inference_providers.failures.classes import Classification
@@ -53,6 +53,20 @@ MAX_CONVERSATIONS = 1000
 """Conversations whose route is remembered; the least recently used one is dropped first."""
 
 
+class _ActiveCooldowns(NamedTuple):
+    """The cooldowns that are active from `since` until one of them ends, if none changes."""
+
+    by_key: Mapping[CooldownKey, Cooldown]
+    since: float
+    until: float
+
+    @classmethod
+    def at(cls, now: float, cooldowns: Mapping[CooldownKey, Cooldown]) -> Self:
+        ends = {key: max(c.until, c.probe_until) for key, c in cooldowns.items()}
+        by_key = {key: cooldowns[key] for key, end in ends.items() if now < end}
+        return cls(by_key, now, min((ends[key] for key in by_key), default=math.inf))
+
+
 class FailoverState:
     """Cooldowns, rate limits, latencies, sticky routes, the retry budget, refused parameters.
 
@@ -63,6 +77,7 @@ class FailoverState:
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self.jitter = jitter
         self._cooldowns: dict[CooldownKey, Cooldown] = {}
+        self._active: _ActiveCooldowns | None = None
         self._rate_limiter = RateLimiter()
         self._rejected_parameters: dict[CooldownKey, tuple[str, ...]] = {}
         self._mean_latency_ms: dict[CooldownKey, float] = {}
@@ -87,16 +102,19 @@ class FailoverState:
         active = [c for c in stored if c is not None and now < max(c.until, c.probe_until)]
         return max(active, key=lambda cooldown: cooldown.until, default=None)
 
-    def active_cooldowns(self, now: float) -> dict[CooldownKey, Cooldown]:
-        """Return every cooldown that keeps routes from being tried now, by its key."""
+    def active_cooldowns(self, now: float) -> Mapping[CooldownKey, Cooldown]:
+        """Return every cooldown that keeps routes from being tried now, by its key.
+
+        As long as nothing changes, the result is the same object, so that what is derived from it
+        can be kept.
+        """
         if not self._cooldowns:
             return {}
-        with self._lock:
-            return {
-                key: cooldown
-                for key, cooldown in self._cooldowns.items()
-                if now < max(cooldown.until, cooldown.probe_until)
-            }
+        active = self._active
+        if active is None or not active.since <= now < active.until:
+            with self._lock:
+                active = self._active = _ActiveCooldowns.at(now, self._cooldowns)
+        return active.by_key
 
     def claim(self, route: Route, now: float, probe_timeout_s: float, tokens: int = 0) -> bool:
         """Claim `route` for one call with a prompt of about `tokens` tokens.
@@ -119,6 +137,7 @@ class FailoverState:
                 if wait_s:
                     self._start_rate_limit(route, now + wait_s)
                     return False
+            self._drop_past_rate_limits(route)
             self._set_probe(route, now + probe_timeout_s)
             return True
 
@@ -145,11 +164,11 @@ class FailoverState:
             if previous and now < previous.until:  # this call was under way when it began
                 hint_s = min(classification.retry_after_s or 0.0, settings.retry_after_max_s)
                 until = max(previous.until, now + hint_s)
-                self._cooldowns[key] = previous._replace(until=until, failed_at=now)
+                self._set_cooldown(key, previous._replace(until=until, failed_at=now))
                 return
             failure_count = previous.failure_count + 1 if previous else 1
             length_s = cooldown_length_s(classification, failure_count, settings, self.jitter())
-            self._cooldowns[key] = Cooldown(now + length_s, classification, failure_count, now)
+            self._set_cooldown(key, Cooldown(now + length_s, classification, failure_count, now))
 
     def record_success(self, route: Route, latency_ms: float | None = None) -> None:
         """Clear the route's cooldowns, refill the retry budget, record the latency.
@@ -251,6 +270,7 @@ class FailoverState:
         """Forget everything."""
         with self._lock:
             self._cooldowns.clear()
+            self._active = None
             self._rejected_parameters.clear()
             self._mean_latency_ms.clear()
             self._latencies_ms.clear()
@@ -268,10 +288,19 @@ class FailoverState:
         """Replace the lock, in a forked child: a thread that does not exist there may hold it."""
         self._lock = threading.Lock()
 
+    def _set_cooldown(self, key: CooldownKey, cooldown: Cooldown) -> None:
+        self._cooldowns[key] = cooldown
+        self._active = None
+
     def _clear_failures(self, keys: Iterable[CooldownKey]) -> None:
         for key in keys:
-            if (cooldown := self._cooldowns.get(key)) and cooldown.failure_count:
+            if (cooldown := self._cooldowns.get(key)) is None:
+                continue
+            if cooldown.failure_count:
                 del self._cooldowns[key]
+                self._active = None
+            elif cooldown.probe_until > -math.inf:  # a rate limit that was probed early
+                self._set_cooldown(key, cooldown._replace(probe_until=-math.inf))
 
     def _start_rate_limit(self, route: Route, until: float) -> None:
         """Start a cooldown that does not count as a failure; a success does not clear it."""
@@ -279,14 +308,22 @@ class FailoverState:
         previous = self._cooldowns.get(key)
         if previous is None or previous.until < until:
             failure_count = previous.failure_count if previous else 0
-            self._cooldowns[key] = Cooldown(until, LOCAL_RATE_LIMIT, failure_count, until)
+            self._set_cooldown(key, Cooldown(until, LOCAL_RATE_LIMIT, failure_count, until))
+
+    def _drop_past_rate_limits(self, route: Route) -> None:
+        """Forget the rate limits of a route that has no active cooldown: they need no probe."""
+        if not self._cooldowns:
+            return
+        for key in cooldown_keys(route).values():
+            if (cooldown := self._cooldowns.get(key)) and not cooldown.failure_count:
+                del self._cooldowns[key]
 
     def _set_probe(self, route: Route, until: float) -> None:
         if not self._cooldowns:
             return
         for key in cooldown_keys(route).values():
             if cooldown := self._cooldowns.get(key):
-                self._cooldowns[key] = cooldown._replace(probe_until=until)
+                self._set_cooldown(key, cooldown._replace(probe_until=until))
 
 
 PROCESS_STATE = FailoverState()

@@ -33,15 +33,20 @@ __all__ = [
     "merge_patch",
     "read_source",
     "refuse",
+    "require_strict_json",
 ]
 
 SCHEMA_VERSION = 1
+_CACHED_DICTS = 16
 _SUGGESTED_ID_MAX_LENGTH = 60
 _SUGGESTED_IDS_MAX = 1000
 _EXAMPLES = {
     "Invalid RFC3339 encoded date": ", expected a date such as '2026-11-22'",
     "Invalid RFC3339 encoded datetime": ", expected a time such as '2026-11-22T00:00:00Z'",
 }
+
+_json_by_content: dict[bytes, bytes] = {}
+"""The JSON of dicts, by their content in msgpack."""
 
 RegistrySource = str | os.PathLike[str] | dict[str, Any]
 """A path, JSON text, or the decoded JSON object."""
@@ -96,28 +101,13 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_source(source: RegistrySource) -> tuple[bytes, str]:
     """Return the JSON of a source, and what to call the source in messages.
 
+    The JSON of a file or a text is not checked; `require_strict_json` does that.
+
     Raises:
-        RegistryError: There is no such file, it cannot be read, or it is not strict JSON
-            (see `inference_providers.registry.strict_json`).
+        RegistryError: There is no such file, it cannot be read, or a dict is not JSON.
     """
-    raw, origin = _source_bytes(source)
-    try:
-        strict_json.decode(raw)
-    except ValueError as error:
-        raise RegistryError(one_line(f"{origin}: not valid JSON: {error}")) from error
-    return raw, origin
-
-
-def _source_bytes(source: RegistrySource) -> tuple[bytes, str]:
     if isinstance(source, dict):
-        try:
-            plain = msgspec.to_builtins(source)
-            # msgspec's own encoder would write NaN as null
-            text = json.dumps(plain, allow_nan=False, ensure_ascii=False)
-            return text.encode(), "the given registry"
-        except (TypeError, ValueError, RecursionError) as error:
-            msg = f"the given registry cannot be written as JSON: {error}"
-            raise RegistryError(msg) from error
+        return _dict_as_json(source), "the given registry"
     if isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("{"):
         return _without_bom(source.encode(errors="surrogatepass")), "the given JSON text"
     try:
@@ -130,6 +120,44 @@ def _source_bytes(source: RegistrySource) -> tuple[bytes, str]:
     except (TypeError, ValueError, RuntimeError) as error:  # not a path, or `~unknown-user`
         msg = f"{source!r}: {error}; expected a path, JSON text or a dict"
         raise RegistryError(msg) from error
+
+
+def require_strict_json(raw: bytes, origin: str) -> None:
+    """Refuse what is not strict JSON (see `inference_providers.registry.strict_json`).
+
+    Raises:
+        RegistryError: It is not; says what is wrong.
+    """
+    try:
+        strict_json.decode(raw)
+    except ValueError as error:
+        raise RegistryError(one_line(f"{origin}: not valid JSON: {error}")) from error
+
+
+def _dict_as_json(source: dict[str, Any]) -> bytes:
+    """Return a dict as JSON; the same bytes object as long as its content is the same.
+
+    Raises:
+        RegistryError: It cannot be written as JSON.
+    """
+    try:
+        content = msgspec.msgpack.encode(source)  # takes a tenth of the time that JSON takes
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        content = None
+    if content is not None and (raw := _json_by_content.get(content)):
+        return raw
+    try:
+        plain = msgspec.to_builtins(source)
+        # msgspec's own encoder would write NaN as null
+        raw = json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"the given registry cannot be written as JSON: {error}"
+        raise RegistryError(msg) from error
+    if content is not None:
+        if len(_json_by_content) >= _CACHED_DICTS:
+            _json_by_content.clear()
+        _json_by_content[content] = raw
+    return raw
 
 
 def _source_path(source: str | os.PathLike[str]) -> Path:

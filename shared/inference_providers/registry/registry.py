@@ -3,15 +3,19 @@
 * `Registry.load(source)` replaces the bundled registry; `registry.merged(source)` merges a
   sparse document into it (JSON Merge Patch, RFC 7396: `null` removes).
 * A registry is immutable, so everything derived from its document is computed once.
+* One registry is shared by everyone who loads the same content: it is compared each time, so a
+  changed file is never missed, but decoded once. The last few are kept.
 * `registry.target(name)` decides what a model name means
   (see `inference_providers.registry.lookup`).
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
@@ -20,9 +24,10 @@ from inference_providers.model_names.canonical import canonical_name, did_you_me
 from inference_providers.registry import loader, validation
 from inference_providers.registry.entries import entries_in, preference
 from inference_providers.registry.lookup import closed_provider_message, resolve_name
+from inference_providers.types import ON_THIS_MACHINE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from inference_providers.registry.entries import Target
     from inference_providers.registry.loader import Document, RegistrySource
@@ -33,6 +38,13 @@ __all__ = ["Registry"]
 _IS_CHAT_MODEL = "is a chat model; use AutoChatModel, or LlamaIndex's AutoLLM"
 _IS_EMBEDDING_MODEL = "is an embedding model; use AutoEmbeddings, or LlamaIndex's AutoEmbedding"
 _CACHED_NAMES = 4096
+_CACHED_RESULTS = 64
+_CACHED_REGISTRIES = 16
+
+T = TypeVar("T")
+
+_lock = threading.RLock()
+"""Held while a registry is decoded, so that threads which need the same one decode it once."""
 
 
 class Registry:
@@ -57,13 +69,17 @@ class Registry:
         self.origin = origin
         self.raw = raw
         self.other_kind = other_kind
+        self._derive = lru_cache(_CACHED_RESULTS)(partial(_apply, self))
         self._resolve: Callable[..., Target] = lru_cache(_CACHED_NAMES)(partial(resolve_name, self))
 
     def __repr__(self) -> str:
         return f"Registry({self.origin!r}, {len(self.providers)} providers)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _decoded_registry, (self.raw, self.origin)
+        return _unpickled, (self.raw, self.origin)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # it is immutable
 
     @classmethod
     def load(cls, source: RegistrySource | None = None) -> Registry:
@@ -75,7 +91,9 @@ class Registry:
         """
         if source is None:
             return _bundled()
-        return _with_permitted_variables(_decoded_registry(*loader.read_source(source)))
+        raw, origin = loader.read_source(source)
+        with _lock:
+            return _loaded(raw, origin)
 
     @classmethod
     def from_document(cls, document: Document, origin: str) -> Registry:
@@ -88,7 +106,9 @@ class Registry:
         Raises:
             RegistryError: As for `load`; paths in the message are paths in `source`.
         """
-        return _merged(self, *loader.read_source(source))
+        raw, origin = loader.read_source(source)
+        with _lock:
+            return _merged(self, raw, origin)
 
     def as_dict(self) -> dict[str, Any]:
         """Return a new dict that `load` accepts and that describes this registry."""
@@ -103,6 +123,14 @@ class Registry:
             for model in provider.models:
                 provider_ids.setdefault(model, []).append(provider_id)
         return {model: tuple(provider_ids[model]) for model in sorted(provider_ids)}
+
+    @cached_property
+    def on_this_machine(self) -> Mapping[str, tuple[str, ...]]:
+        """The ids of the providers whose models are on this machine, by kind."""
+        return {
+            kind: tuple(p for p, row in self.providers.items() if row.kind == kind)
+            for kind in ON_THIS_MACHINE
+        }
 
     @cached_property
     def protocols(self) -> frozenset[str]:
@@ -155,6 +183,14 @@ class Registry:
                 suggests similar names, or the snapshots and tiers there are.
         """
         return self._resolve(name, local=local)
+
+    def derived(self, function: Callable[..., T], *arguments: Hashable) -> T:
+        """Return `function(registry, *arguments)`, for everyone who shares this registry.
+
+        The results of the last `_CACHED_RESULTS` calls are kept.
+        """
+        result: T = self._derive(function, *arguments)
+        return result
 
     def entries(self, provider_id: str, model: str) -> tuple[Model, ...]:
         """Return what `provider_id` lists under a canonical name, the default entry first."""
@@ -219,6 +255,10 @@ class Registry:
         return {lower: aliases[name] for name in aliases if (lower := name.lower()) != name}
 
 
+def _apply(registry: Registry, function: Callable[..., T], *arguments: Hashable) -> T:
+    return function(registry, *arguments)
+
+
 def _decoded_registry(raw: bytes, origin: str) -> Registry:
     document, raw = loader.decode_document(raw, origin)
     return Registry(document, origin, raw)
@@ -242,10 +282,22 @@ def _with_permitted_variables(registry: Registry, base: Registry | None = None) 
     return registry
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=_CACHED_REGISTRIES)
+def _loaded(raw: bytes, origin: str) -> Registry:
+    loader.require_strict_json(raw, origin)
+    return _with_permitted_variables(_decoded_registry(raw, origin))
+
+
+@lru_cache(maxsize=_CACHED_REGISTRIES)
 def _merged(base: Registry, patch: bytes, origin: str) -> Registry:
+    loader.require_strict_json(patch, origin)
     merged = _decoded_registry(loader.merge_patch(base.raw, patch, origin), origin)
     return _with_permitted_variables(merged, base)
+
+
+@lru_cache(maxsize=_CACHED_REGISTRIES)
+def _unpickled(raw: bytes, origin: str) -> Registry:
+    return _decoded_registry(raw, origin)
 
 
 @lru_cache(maxsize=1)
@@ -262,3 +314,13 @@ def _bundled() -> Registry:
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror or error}"
         raise RegistryError(msg) from error
+
+
+def _renew_lock() -> None:
+    """Replace the lock, in a forked child: a thread that does not exist there may hold it."""
+    global _lock  # noqa: PLW0603 - a lock cannot be released by another thread
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

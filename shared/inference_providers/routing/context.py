@@ -26,7 +26,8 @@ class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
         today: The date in UTC, for shutdown dates.
         local_models: The models on this machine, by provider id. A local provider that is
             missing here was not checked.
-        cooldowns: The cooldowns that are active at `now`.
+        cooldowns: The cooldowns that are active at `now`; never modified, so that what is derived
+            from the mapping can be kept as long as it is the same object.
         now: The monotonic clock, in seconds.
         latency_ms: Returns the mean time to a route's first output, if it was measured.
         chance: Returns a number from 0 to 1, for `sort="random"` and for exploring.

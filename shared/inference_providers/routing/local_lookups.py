@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from inference_providers.credentials import Keys
     from inference_providers.registry.entries import Target
     from inference_providers.registry.registry import Registry
-    from inference_providers.types import LocalModels, Plan, Selection, Unavailable
+    from inference_providers.types import Kind, LocalModels, Plan, Selection, Unavailable
 
 __all__ = ["LocalLookups", "Lookup"]
 
@@ -149,14 +149,12 @@ class LocalLookups:
         """Whether a GGUF file of the user's is a model that the selection names."""
         return file is not None and any(serves(file, target) for target in self._targets)
 
-    def _allowed(self, kind: str) -> list[str]:
+    def _allowed(self, kind: Kind) -> list[str]:
         """Return the providers of a kind that the selection does not rule out."""
-        return [
-            provider_id
-            for provider_id in self._selection.only or self._registry.providers
-            if self._registry.providers[provider_id].kind == kind
-            and provider_id not in self._selection.exclude
-        ]
+        of_kind = self._registry.on_this_machine[kind]
+        only, exclude = self._selection.only, self._selection.exclude
+        allowed = [p for p in only if p in of_kind] if only else of_kind
+        return [provider_id for provider_id in allowed if provider_id not in exclude]
 
     def _is_named(self, provider_ids: Sequence[str]) -> bool:
         named = {target.provider for target in self._targets}

@@ -3,16 +3,18 @@
 A planner works out only what changed since its last plan:
 
 * The candidates depend on the environment, the date and the models on this machine. When one of
-  these changes, the next plan surveys the providers again.
+  these changes, the next plan surveys the providers again. Planners of one registry and selection
+  share the last survey.
 * The shortlist depends on what a request needs as well. One is kept for each combination of needs.
-* Cooldowns, measured latencies and chance are applied to each plan. A cooldown costs a look-up; a
-  route without one costs nothing.
+* The usable routes depend on the cooldowns as well. They are kept until a cooldown changes.
+* Measured latencies and chance are applied to each plan.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -58,9 +60,13 @@ def plan(
 
 def stick(plan: Plan, conversation: str, last_route: Callable[[str], _RouteId | None]) -> Plan:
     """Return `plan` for a conversation: the route that answered it last goes first."""
+    routes = plan.routes
     preferred = last_route(conversation)
-    routes = sorted(plan.routes, key=lambda route: _id_of(route) != preferred)
-    return msgspec.structs.replace(plan, routes=tuple(routes), conversation=conversation)
+    if preferred is not None:
+        first = next((n for n, route in enumerate(routes) if _id_of(route) == preferred), 0)
+        if first:
+            routes = (routes[first], *routes[:first], *routes[first + 1 :])
+    return msgspec.structs.replace(plan, routes=routes, conversation=conversation)
 
 
 class Planner:
@@ -82,7 +88,9 @@ class Planner:
         unsupported_protocols: Mapping[str, str] | None = None,
     ) -> None:
         self._selection = selection
-        self._resolved = ResolvedSelection(selection, registry, unsupported_protocols or {})
+        unsupported = tuple(sorted((unsupported_protocols or {}).items()))
+        self._shared = registry.derived(_Shared, selection, unsupported)
+        self._resolved = self._shared.resolved
         self._models = tuple(target.model for target in self.targets)
         self._candidates: _Candidates | None = None
 
@@ -100,22 +108,20 @@ class Planner:
         else is left. A reason that holds for a whole provider is given once.
         """
         shortlist = self._shortlist(self._current_candidates(context), needs)
-        routes = shortlist.routes
         if self._selection.sort in {"latency", "random"}:
-            routes = self._sorted(routes, context)
-        cooling = shortlist.cooling_down(context.cooldowns) if context.cooldowns else {}
-        if not cooling:
-            return Plan(
-                models=self._models, routes=routes, skipped=shortlist.skipped, tokens=needs.context
+            usable = shortlist.usable_routes(
+                context.cooldowns, self._sorted(shortlist.routes, context)
             )
-        waiting = tuple(route for route in routes if _id_of(route) in cooling)
-        reasons = (cooling[_id_of(route)].reason(context.now) for route in waiting)
-        skipped = map(_skip_route, waiting, reasons)
+        elif context.cooldowns:
+            usable = shortlist.last_usable_routes(context.cooldowns)
+        else:
+            usable = _UsableRoutes(shortlist.routes)
+        reasons = (cooldown.reason(context.now) for cooldown in usable.cooldowns)
         return Plan(
             models=self._models,
-            routes=tuple(route for route in routes if _id_of(route) not in cooling),
-            skipped=(*skipped, *shortlist.skipped),
-            cooling_down=waiting,
+            routes=usable.routes,
+            skipped=(*map(_skip_route, usable.cooling_down, reasons), *shortlist.skipped),
+            cooling_down=usable.cooling_down,
             tokens=needs.context,
         )
 
@@ -123,11 +129,13 @@ class Planner:
         environment = context.environment
         if environment is None:
             environment = context.keys.environment_state()
-        candidates = self._candidates
-        if candidates is None or not candidates.are_current(context, environment):
+        for candidates in (self._candidates, self._shared.last_candidates):
+            if candidates is not None and candidates.are_current(context, environment):
+                break
+        else:
             survey = Survey(self._resolved, context)
             candidates = _Candidates(context, environment, survey.candidates())
-            self._candidates = candidates
+        self._candidates = self._shared.last_candidates = candidates
         return candidates
 
     def _shortlist(self, candidates: _Candidates, needs: Needs) -> _Shortlist:
@@ -213,10 +221,31 @@ class _Candidates:
         """Whether a survey with `context` would find the same candidates."""
         return (
             self._environment == environment
-            and self._keys is context.keys
+            and self._keys.have_same_sources(context.keys)
             and self._today == context.today
             and self._local_models == context.local_models
         )
+
+
+class _Shared:
+    """What the planners of one registry and selection share."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        selection: Selection,
+        unsupported_protocols: tuple[tuple[str, str], ...],
+    ) -> None:
+        self.resolved = ResolvedSelection(selection, registry, dict(unsupported_protocols))
+        self.last_candidates: _Candidates | None = None
+
+
+class _UsableRoutes(NamedTuple):
+    """The routes without a cooldown, and the others, each with the cooldown that ends last."""
+
+    routes: tuple[Route, ...]
+    cooling_down: tuple[Route, ...] = ()
+    cooldowns: tuple[Cooldown, ...] = ()
 
 
 class _Shortlist:
@@ -225,27 +254,41 @@ class _Shortlist:
     def __init__(self, routes: tuple[Route, ...], skipped: tuple[Skipped, ...]) -> None:
         self.routes = routes
         self.skipped = skipped
-        self._by_cooldown_key: dict[CooldownKey, list[_RouteId]] | None = None
+        self._last: tuple[Mapping[CooldownKey, Cooldown], _UsableRoutes] = ({}, _UsableRoutes(()))
 
-    def cooling_down(self, cooldowns: Mapping[CooldownKey, Cooldown]) -> dict[_RouteId, Cooldown]:
-        """Return the routes that a cooldown holds back, each with the one that ends last."""
-        if self._by_cooldown_key is None:
-            self._by_cooldown_key = _by_cooldown_key(self.routes)
-        cooling: dict[_RouteId, Cooldown] = {}
+    def last_usable_routes(self, cooldowns: Mapping[CooldownKey, Cooldown]) -> _UsableRoutes:
+        """Return `usable_routes`, as it was the last time if the cooldowns are the same object."""
+        last_cooldowns, usable = self._last
+        if cooldowns is not last_cooldowns:
+            usable = self.usable_routes(cooldowns, self.routes)
+            self._last = cooldowns, usable
+        return usable
+
+    def usable_routes(
+        self, cooldowns: Mapping[CooldownKey, Cooldown], routes: Sequence[Route]
+    ) -> _UsableRoutes:
+        """Split the routes, which are the shortlist's in any order, by their cooldowns."""
+        longest: dict[_RouteId, Cooldown] = {}
         for key, cooldown in cooldowns.items():
-            for route_id in self._by_cooldown_key.get(key, ()):
-                longest = cooling.setdefault(route_id, cooldown)
-                if longest.until < cooldown.until:
-                    cooling[route_id] = cooldown
-        return cooling
+            for route_id in self._ids_by_cooldown_key.get(key, ()):
+                if longest.setdefault(route_id, cooldown).until < cooldown.until:
+                    longest[route_id] = cooldown
+        if not longest:
+            return _UsableRoutes(tuple(routes))
+        cooling_down = tuple(route for route in routes if _id_of(route) in longest)
+        return _UsableRoutes(
+            routes=tuple(route for route in routes if _id_of(route) not in longest),
+            cooling_down=cooling_down,
+            cooldowns=tuple(longest[_id_of(route)] for route in cooling_down),
+        )
 
-
-def _by_cooldown_key(routes: Iterable[Route]) -> dict[CooldownKey, list[_RouteId]]:
-    index: dict[CooldownKey, list[_RouteId]] = {}
-    for route in routes:
-        for key in cooldown_keys(route).values():
-            index.setdefault(key, []).append(_id_of(route))
-    return index
+    @cached_property
+    def _ids_by_cooldown_key(self) -> Mapping[CooldownKey, list[_RouteId]]:
+        index: dict[CooldownKey, list[_RouteId]] = {}
+        for route in self.routes:
+            for key in cooldown_keys(route).values():
+                index.setdefault(key, []).append(_id_of(route))
+        return index
 
 
 def _skip_if_lacking(route: Route, needs: Needs) -> Skipped | None:

@@ -7,6 +7,8 @@ import os
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from factories import route
@@ -235,6 +237,67 @@ def test_mark_rate_limited_does_not_count_as_a_failure() -> None:
 
 
 # Retry budget
+
+
+def test_past_rate_limit_lets_every_call_through() -> None:
+    state = state_without_jitter()
+    state.mark_rate_limited(A, 20.0)
+    assert not state.claim(A, 19.9, 60.0)
+    assert [state.claim(A, 20.0, 60.0) for _ in range(3)] == [True] * 3
+
+
+def test_early_probe_of_a_rate_limit_ends_with_its_call() -> None:
+    state = state_without_jitter()
+    state.mark_rate_limited(A, 20.0)
+    state.probe(A, 10.0, 60.0)
+    state.record_success(A)
+    assert not state.claim(A, 11.0, 60.0)
+    assert state.claim(A, 20.0, 60.0)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["failure", "success", "limit", "claim", "probe", "release", "wait"]),
+        st.sampled_from(sorted(ROUTES)),
+        st.sampled_from([0.0, 0.5, 1.0, 30.0]),
+    )
+)
+
+
+@given(STEPS)
+def test_active_cooldowns_is_never_outdated(steps: list[tuple[str, str, float]]) -> None:
+    state, now = state_without_jitter(), 0.0
+    for step, name, seconds in steps:
+        route = ROUTES[name]
+        match step:
+            case "failure":
+                state.record_failure(route, OVERLOADED, now, DEFAULT_SETTINGS)
+            case "success":
+                state.record_success(route)
+            case "limit":
+                state.mark_rate_limited(route, now + seconds)
+            case "claim":
+                state.claim(route, now, seconds)
+            case "probe":
+                state.probe(route, now, seconds)
+            case "release":
+                state.release(route)
+            case _:
+                now += seconds
+        active = state.active_cooldowns(now)
+        for other in ROUTES.values():
+            held_back = not active.keys().isdisjoint(cooldown_keys(other).values())
+            assert held_back == (state.active_cooldown(other, now) is not None)
+
+
+def test_active_cooldowns_stays_the_same_object_until_a_change() -> None:
+    state = state_without_jitter()
+    state.record_failure(A, OVERLOADED, 0.0, DEFAULT_SETTINGS)
+    first = state.active_cooldowns(0.1)
+    state.record_success(OTHER_MODEL)
+    assert state.active_cooldowns(0.9) is first
+    state.record_failure(OTHER_MODEL, OVERLOADED, 0.9, DEFAULT_SETTINGS)
+    assert state.active_cooldowns(0.9) is not first
 
 
 def test_take_retry_tokens_refills_with_successes() -> None:
