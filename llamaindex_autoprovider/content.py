@@ -31,7 +31,7 @@ from llama_index.core.base.llms.types import (
 from inference_providers.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     Content = str | list[str | dict[str, Any]]
 
@@ -50,24 +50,24 @@ _DEFAULT_TTL = "5m"
 _NOT_REASONING_KEYS = frozenset({"cache_control", "index", "type"})
 
 
-def to_content(blocks: Iterable[BaseContentBlock]) -> Content:
+def to_content(blocks: Sequence[BaseContentBlock]) -> Content:
     """Return blocks as the content of a LangChain message; a single text becomes a string.
 
     Raises:
         ConfigError: A block has no equivalent in LangChain, or is empty.
         OSError: A block's file cannot be read.
     """
+    match blocks:
+        case []:
+            return ""
+        case [TextBlock(text=text)]:
+            return text
     content: list[str | dict[str, Any]] = []
     for block in blocks:
         if isinstance(block, CachePoint):
             _add_cache_control(content, block.cache_control)
         else:
             content.append(_to_langchain_block(block))
-    match content:
-        case []:
-            return ""
-        case [{"type": "text", "text": str(text), **rest}] if not rest:
-            return text
     return content
 
 

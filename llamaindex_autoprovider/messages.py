@@ -131,7 +131,8 @@ def to_openai_tool_calls(calls: Iterable[ToolCallBlock]) -> list[dict[str, Any]]
 
 
 def _to_langchain_message(message: ChatMessage) -> BaseMessage:
-    kwargs = {name: it for name, it in message.additional_kwargs.items() if name != "images"}
+    kwargs = dict(message.additional_kwargs)
+    kwargs.pop("images", None)
     name = kwargs.pop("name", None)
     match message.role:
         case MessageRole.USER:
