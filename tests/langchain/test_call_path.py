@@ -12,7 +12,7 @@ import pytest
 from inference_providers.testing import FakeProvider, Reply
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "call_counts.py"
-MAX_CALLS, MAX_FILES, MAX_SWITCHES = 200, 21, 60
+MAX_CALLS, MAX_FILES, MAX_SWITCHES = 200, 23, 66
 
 
 @pytest.fixture(scope="module")
