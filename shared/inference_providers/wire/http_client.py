@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import threading
@@ -375,6 +376,13 @@ def _drop_unused_pools() -> None:
         if connections and all(connection.has_expired() for connection in connections):
             del _pools[origin]
             pool.close()
+
+
+@atexit.register
+def _close_pools() -> None:
+    """Close what is open when the interpreter exits, which else warns about it."""
+    for pool in _pools.values():
+        pool.close()
 
 
 def _forget_pools() -> None:

@@ -27,10 +27,11 @@ def encode(value: Any) -> bytes:
         ValueError: It is nested too deeply.
     """
     try:
-        return _ENCODER.encode(value)
-    except UnicodeEncodeError:  # a lone surrogate: `json` escapes it
-        plain = msgspec.to_builtins(value, enc_hook=_plain, str_keys=True)
-        return json.dumps(plain, separators=(",", ":")).encode()
+        try:
+            return _ENCODER.encode(value)
+        except UnicodeEncodeError:  # a lone surrogate: `json` escapes it
+            plain = msgspec.to_builtins(value, enc_hook=_plain, str_keys=True)
+            return json.dumps(plain, separators=(",", ":")).encode()
     except RecursionError:
         msg = "the request is nested too deeply to be sent as JSON"
         raise ValueError(msg) from None

@@ -66,24 +66,23 @@ class BodyDecoder:
     Args:
         encoding: The `Content-Encoding` header.
         host: Where the response came from, for messages.
-        max_bytes: The largest size, after decompression.
 
     Raises:
         InvalidResponseError: The encoding is unknown.
     """
 
-    def __init__(self, encoding: str, *, host: str, max_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, encoding: str, *, host: str) -> None:
         names = [name for name in encoding.lower().replace(" ", "").split(",") if name]
         encodings = [name for name in names if name != "identity"]
         if encodings not in ([], ["gzip"], ["x-gzip"], ["deflate"]):
             msg = f"{host} sent a body in the encoding {encoding!r}, which was not requested"
             raise InvalidResponseError(one_line(msg))
         self._host = host
-        self._left = max_bytes
-        self._max_bytes = max_bytes
+        self._size = 0
         self._is_deflate = encodings == ["deflate"]
         self._zlib: Any = zlib.decompressobj(zlib.MAX_WBITS | 32) if encodings else None
         self._head = b""
+        self._has_data = False
 
     def feed(self, data: bytes) -> bytes:
         """Return the content of the next piece of the body.
@@ -92,6 +91,7 @@ class BodyDecoder:
             InvalidResponseError: It cannot be decompressed, or the body is too large.
         """
         if self._zlib is not None:
+            self._has_data = True
             data = b"".join(self._decompressed(data))
         else:
             self._count(len(data))
@@ -103,14 +103,14 @@ class BodyDecoder:
         Raises:
             InvalidResponseError: The compressed data is cut short.
         """
-        if self._zlib is not None and not self._zlib.eof and self._left < self._max_bytes:
+        if self._zlib is not None and not self._zlib.eof and self._has_data:
             msg = f"{self._host} sent compressed data that is cut short"
             raise InvalidResponseError(msg)
 
     def _count(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
-            msg = f"{self._host} sent a body of more than {self._max_bytes:,} bytes"
+        self._size += size
+        if self._size > MAX_BODY_BYTES:
+            msg = f"{self._host} sent a body of more than {MAX_BODY_BYTES:,} bytes"
             raise InvalidResponseError(msg)
 
     def _decompressed(self, data: bytes) -> Iterator[bytes]:
