@@ -146,7 +146,8 @@ class BodyReader:
             return self.read_event(body, event.type)
         if body is None:
             return []
-        if isinstance(body, list):  # Gemini wraps its errors
+        if isinstance(body, list) and all(type(item) is dict for item in body):
+            # Gemini wraps its errors.
             return [chunk for item in body for chunk in self._read_body(item, event)]
         if event.type == "error":
             raise_reported_error({"error": body}, is_answer=False)

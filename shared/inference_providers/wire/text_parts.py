@@ -92,7 +92,7 @@ def read_content(value: Any) -> Parts:
     if value is None:
         return Parts("")
     if isinstance(value, bool | int | float):
-        return Parts(json_codec.encode(value).decode())
+        return Parts(_number_text(value))
     texts: list[str] = []
     reasoning: list[str] = []
     refusal: list[str] = []
@@ -119,8 +119,14 @@ def _text_of_block(block: Any) -> str:
         msg = "a message whose content is neither text nor blocks"
         raise invalid_response(msg)
     if isinstance(block, bool | int | float):
-        return json_codec.encode(block).decode()
+        return _number_text(block)
     return _flat_text(block)
+
+
+def _number_text(value: float) -> str:
+    """Return a number as text; NaN and infinity, which stand for a missing value, as none."""
+    text = json_codec.encode(value).decode()
+    return "" if text == "null" else text
 
 
 def _flat_text(value: Any, depth: int = 0) -> str:

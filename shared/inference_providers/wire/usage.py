@@ -36,7 +36,8 @@ def read_usage(raw: Any, names: CountNames = CHAT_NAMES) -> dict[str, Any] | Non
         return None
     usage: dict[str, Any] = {}
     for name, value in raw.items():
-        kept = _read_details(value) if isinstance(value, dict) else _read_number(name, value)
+        is_details = name.endswith("_details")
+        kept = _read_details(value) if is_details else _read_number(name, value)
         if kept is not None:
             usage[name] = kept
     for others in (CHAT_NAMES, RESPONSES_NAMES):
@@ -75,7 +76,9 @@ def _read_number(name: str, value: Any) -> int | float | None:
     return value if isinstance(value, int) or not name.endswith("tokens") else None
 
 
-def _read_details(raw: dict[str, Any]) -> dict[str, int] | None:
+def _read_details(raw: Any) -> dict[str, int] | None:
+    if not isinstance(raw, dict):
+        return None
     numbers = {name: _read_number(name, value) for name, value in raw.items()}
     return {name: number for name, number in numbers.items() if isinstance(number, int)} or None
 
