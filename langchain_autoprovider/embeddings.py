@@ -20,6 +20,8 @@ from inference_providers.failover.engine import failover
 from inference_providers.failover.trace import build_trace
 from inference_providers.settings import DEFAULT_SETTINGS, FailoverSettings
 from inference_providers.types import Skipped
+from inference_providers.wire import json_codec
+from inference_providers.wire.reported_errors import invalid_response, raise_reported_error
 from langchain_autoprovider.errors import LangChainErrors
 from langchain_autoprovider.field_docs import describe_fields
 from langchain_autoprovider.options import EmbeddingsOptions, ModelNames, arguments_section
@@ -142,8 +144,8 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         def send(attempt: Attempt) -> _Response:
             access = self._resolver.access(attempt.route)
             model: Any = connections.connect(attempt.route, access)
-            body = model.root_client.post(**self._post_arguments(attempt, texts))
-            return self._checked_response(body, texts)
+            data = model.embed(self._request_body(attempt, texts), attempt.timeout_s)
+            return self._checked_response(data, texts)
 
         outcome = drivers.call(self._engine(plan), send)
         return self._report(plan, *outcome)
@@ -154,34 +156,26 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         async def send(attempt: Attempt) -> _Response:
             access = await self._resolver.aaccess(attempt.route)
             model: Any = await connections.aconnect(attempt.route, access)
-            body = await model.root_async_client.post(**self._post_arguments(attempt, texts))
-            return self._checked_response(body, texts)
+            data = await model.aembed(self._request_body(attempt, texts), attempt.timeout_s)
+            return self._checked_response(data, texts)
 
         outcome = await drivers.acall(self._engine(plan), send)
         return self._report(plan, *outcome)
 
-    def _post_arguments(self, attempt: Attempt, texts: list[str]) -> dict[str, Any]:
-        """Return the arguments of the OpenAI client's `post`.
-
-        The client's `embeddings.create` adds parameters that not every provider accepts.
-        """
+    def _request_body(self, attempt: Attempt, texts: list[str]) -> dict[str, Any]:
         body: dict[str, Any] = {"model": attempt.route.model_id, "input": texts}
         if self.dimensions and "dimensions" not in attempt.without:
             body["dimensions"] = self.dimensions
-        options = {"timeout": attempt.timeout_s}
-        return {"path": "/embeddings", "cast_to": object, "body": body, "options": options}
+        return body
 
-    def _checked_response(self, body: Any, texts: list[str]) -> _Response:
+    def _checked_response(self, data: bytes, texts: list[str]) -> _Response:
         """Return a provider's response with its vectors in the order of the texts.
 
         Raises:
             InvalidResponseError: Vectors are missing, or have the wrong length.
+            ProviderError: The body is an error.
         """
-        try:
-            response = msgspec.convert(body, _Response)
-        except msgspec.ValidationError as error:
-            msg = f"the response is not a list of embeddings: {error}"
-            raise InvalidResponseError(msg, body=body) from error
+        response = _decode(data)
         response.data.sort(key=lambda item: item.index or 0)
         lengths = {len(item.embedding) for item in response.data}
         if len(response.data) != len(texts) or len(lengths) > 1:
@@ -275,6 +269,27 @@ class AutoEmbeddings(RoutedModel, Embeddings):
             name: f"this version cannot request embeddings with the protocol {name!r}"
             for name in registry.protocols - with_embeddings
         }
+
+
+def _decode(data: bytes) -> _Response:
+    """Decode a provider's response.
+
+    Raises:
+        InvalidResponseError: It is not a list of embeddings.
+        ProviderError: It is an error.
+    """
+    try:
+        return msgspec.json.decode(data, type=_Response)
+    except (ValueError, RecursionError):  # perhaps an error, or JSON that is not quite legal
+        pass
+    try:
+        body = json_codec.decode(data)
+        if isinstance(body, dict):
+            raise_reported_error(body, is_answer=False)
+        return msgspec.convert(body, _Response)
+    except ValueError as error:
+        msg = f"the response is not a list of embeddings: {error}"
+        raise invalid_response(msg, data) from None
 
 
 AutoEmbeddings.__init__.__doc__ = arguments_section(AutoEmbeddings.model_fields)  # for `help()`

@@ -27,7 +27,7 @@ from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from inference_providers.failover.state import FailoverState
     from inference_providers.routing.backend import Access
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     RequestHook = Callable[[Any], None]
     ResponseHook = Callable[[Any], None]
+    HeadersHook = Callable[[Mapping[str, str]], None]
 
 __all__ = [
     "bearer_options",
@@ -42,6 +43,7 @@ __all__ = [
     "install_hooks",
     "observe_rate_limits",
     "quote_model_id",
+    "rate_limit_observer",
     "reject_foreign_hosts",
     "split_version",
     "timeout_options",
@@ -138,17 +140,30 @@ def observe_rate_limits(route: Route, state: FailoverState) -> ResponseHook:
 
     Error responses are left to the classifier, which reads their bodies as well.
     """
+    observer = rate_limit_observer(route, state)
 
     def on_response(response: Any) -> None:
-        if not response.is_success or "ratelimit" not in " ".join(response.headers).lower():
+        if response.is_success:
+            observer({name.lower(): value for name, value in response.headers.items()})
+
+    return on_response
+
+
+def rate_limit_observer(route: Route, state: FailoverState) -> HeadersHook:
+    """Return a function that starts a cooldown if a success's headers say that a limit is reached.
+
+    The names of the headers it is given are in lower case.
+    """
+
+    def on_headers(headers: Mapping[str, str]) -> None:
+        if "ratelimit" not in " ".join(headers):
             return
-        headers = {name.lower(): value for name, value in response.headers.items()}
         wait_s = window_reset_s(headers, datetime.now(UTC), exhausted_only=True)
         if wait_s:
             wait_s = min(wait_s, DEFAULT_SETTINGS.retry_after_max_s)
             state.mark_rate_limited(route, time.monotonic() + wait_s)
 
-    return on_response
+    return on_headers
 
 
 def timeout_options(seconds: float = DEFAULT_SETTINGS.timeout_s) -> TimeoutOptions:

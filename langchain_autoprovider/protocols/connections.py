@@ -3,8 +3,8 @@
 * The module of a protocol is imported when its first route is called. `table.PROTOCOLS` names the
   module and the extra that installs its dependencies.
 * Connections have no request settings, so all `AutoChatModel`s of a process share them.
-* An asynchronous connection belongs to one event loop. Loops are referenced weakly, because their
-  ids are reused.
+* An asynchronous connection through a vendor's SDK belongs to one event loop. Loops are referenced
+  weakly, because their ids are reused. Our own HTTP client keeps loops apart itself.
 * A forked child starts without connections: two processes must not read one socket.
 """
 
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from inference_providers.model_names.canonical import did_you_mean
+from langchain_autoprovider.protocols.connector import WireConnector
 from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -42,18 +43,21 @@ _loop_connections: WeakKeyDictionary[
     asyncio.AbstractEventLoop, dict[ConnectionKey, tuple[BaseChatModel, object]]
 ] = WeakKeyDictionary()
 _lock = threading.Lock()
+_installed: set[str] = set()
+"""Packages that were found. One that was not may still be installed while the process runs."""
 _loaded: set[str] = set()
 """Protocols whose modules have been imported for asynchronous calls."""
 
 
-def connector_for(route: Route) -> Connector:
+def connector_for(route: Route) -> Connector | WireConnector:
     """Return the connector of a route's protocol."""
     name = PROTOCOLS[route.endpoint.protocol].module
-    connector: Connector = import_module(f"langchain_autoprovider.protocols.{name}").CONNECTOR
+    module: Any = import_module(f"langchain_autoprovider.protocols.{name}")
+    connector: Connector | WireConnector = module.CONNECTOR
     return connector
 
 
-async def _aconnector_for(route: Route, access: Access) -> Connector:
+async def _aconnector_for(route: Route, access: Access) -> Connector | WireConnector:
     """Return the connector of a route's protocol without blocking the event loop.
 
     The first import of an SDK can take a second, and SDKs import more when their first client is
@@ -76,7 +80,10 @@ def _why_unsupported(name: str) -> str | None:
     if protocol is None:
         hint = did_you_mean(name, PROTOCOLS) or f"; use {', '.join(map(repr, PROTOCOLS))}"
         return f"its protocol {name!r} is not supported by this version{hint}"
-    if protocol.package is None or find_spec(protocol.package):
+    if protocol.package is None or protocol.package in _installed:
+        return None
+    if find_spec(protocol.package):
+        _installed.add(protocol.package)
         return None
     return (
         f"its protocol {name!r} needs an extra; run: pip install 'autoprovider[{protocol.extra}]'"
@@ -105,10 +112,12 @@ def connect(route: Route, access: Access) -> BaseChatModel:
 
 async def aconnect(route: Route, access: Access) -> BaseChatModel:
     """Return the chat model of a route, for calls on the running event loop."""
+    connector = await _aconnector_for(route, access)
+    if isinstance(connector, WireConnector):
+        return connect(route, access)
     connections = _loop_connections.setdefault(asyncio.get_running_loop(), {})
     key = _connection_key(route, access)
     if (connection := connections.get(key)) is None:
-        connector = await _aconnector_for(route, access)
         connection = await connector.aconnect(route, access)
         _store(connections, key, connection)
     return connection[0]

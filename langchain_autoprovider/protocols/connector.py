@@ -1,4 +1,4 @@
-"""`Connector`: how the module of a protocol opens the chat models of its routes."""
+"""How the module of a protocol opens the chat models of its routes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
 
-__all__ = ["Connector"]
+__all__ = ["Connector", "WireConnector"]
 
 
 def _no_options(_: Access) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def _no_plain_client(_: Route, __: Access) -> None:
 
 
 class Connector(Struct, frozen=True, kw_only=True):
-    """Opens connections in one protocol. The protocol's module has one, named `CONNECTOR`.
+    """Opens connections through a vendor's SDK. The protocol's module has one, named `CONNECTOR`.
 
     It creates the HTTP client of a route, installs its hooks and closes it: a synchronous client
     together with its chat model, an asynchronous one together with its event loop.
@@ -70,3 +70,17 @@ class Connector(Struct, frozen=True, kw_only=True):
         install_hooks(http, route, access)
         model = await self.abuild(route, access, http)
         return model, await close_with_loop(http.aclose)
+
+
+class WireConnector(Struct, frozen=True, kw_only=True):
+    """Opens the chat models of a protocol that our own HTTP client speaks.
+
+    Threads and event loops may share such a model: its client keeps their connections apart.
+
+    Attributes:
+        connect: Returns the chat model of a route.
+        plain_client: As for `Connector`.
+    """
+
+    connect: Callable[[Route, Access], BaseChatModel]
+    plain_client: Callable[[Route, Access], Any]

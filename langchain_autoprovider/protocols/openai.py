@@ -1,58 +1,80 @@
 """OpenAI's two protocols, in one subclass of langchain-openai's base model.
 
-The subclass checks answers and keeps reasoning and refusals. It removes from the base:
+The base class converts messages, tools and answers. What it would send through OpenAI's SDK is sent
+by our own client, and answers are read and judged by our own readers (`inference_providers.wire`):
 
-* Retries: only the failover engine retries.
-* What the SDK reads from the environment: an organization, a base URL or custom headers that are
-  meant for OpenAI must not reach another vendor.
+* The payload is langchain-openai's; the model has no client of the SDK.
+* Nothing is read from the environment: an organization, a base URL or headers that are meant for
+  OpenAI must not reach another vendor.
+* Nothing is retried: only the failover engine retries.
+* Reasoning and refusals are kept.
 """
 
 from __future__ import annotations
 
 import weakref
+from contextlib import aclosing, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import openai
+from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.block_translators import get_translator, register_translator
 from langchain_openai.chat_models.base import BaseChatOpenAI
-from pydantic import ValidationError, model_validator
+from pydantic import PrivateAttr, model_validator
 
-from inference_providers.errors import InvalidResponseError
+from inference_providers.errors import InvalidResponseError, one_line
+from inference_providers.settings import DEFAULT_SETTINGS
+from inference_providers.wire.async_http_client import AsyncHttpClient
+from inference_providers.wire.chat_reader import ChatReader, read_completion
+from inference_providers.wire.http_client import HttpClient
+from inference_providers.wire.responses_reader import ResponsesReader, read_response
+from inference_providers.wire.streams import aread_stream, read_stream
 from langchain_autoprovider.http.clients import (
     client_options,
+    rate_limit_observer,
     reject_foreign_hosts,
     timeout_options,
 )
 from langchain_autoprovider.http.key_transport import PLACEHOLDER, add_key_on_send
-from langchain_autoprovider.protocols.connector import Connector
+from langchain_autoprovider.protocols.connector import WireConnector
+from langchain_autoprovider.protocols.openai_responses import ResponsesConverter, response_result
 from langchain_autoprovider.protocols.quirks import MAX_TOKENS_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator
 
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.messages.content import ContentBlock
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+    from inference_providers.credentials import Key
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
+    from inference_providers.wire.streams import Reader
     from langchain_autoprovider.protocols.base import Params
 
-__all__ = ["CONNECTOR", "OpenAIRoute", "abuild", "build", "plain_client"]
+__all__ = ["CONNECTOR", "OpenAIRoute", "build", "plain_client"]
 
 _RESPONSES = "openai-responses"
 
-Sdk = TypeVar("Sdk", openai.OpenAI, openai.AsyncOpenAI)
+T = TypeVar("T")
 
 
 class OpenAIRoute(BaseChatOpenAI):
-    """The chat model of one route; it has no request settings of its own."""
+    """The chat model of one route; it has no request settings of its own.
+
+    Threads and event loops may share it.
+    """
 
     replay_reasoning: bool = False
     """Whether the provider expects the reasoning of earlier answers back."""
     model_provider: str = "openai"
     """The `model_provider` of answers, which tells LangChain how to read their content."""
+
+    _http: HttpClient = PrivateAttr()
+    _async_http: AsyncHttpClient = PrivateAttr()
 
     @property
     def _llm_type(self) -> str:
@@ -62,6 +84,95 @@ class OpenAIRoute(BaseChatOpenAI):
     def validate_environment(self) -> Self:
         """Replace the base's validator, which reads keys and URLs from the environment."""
         return self
+
+    def use_clients(self, http: HttpClient, async_http: AsyncHttpClient) -> None:
+        """Set the HTTP clients, which are not fields: they are not part of the configuration."""
+        self._http = http
+        self._async_http = async_http
+
+    def embed(self, body: Params, timeout_s: float) -> bytes:
+        """Return the response to a request for embeddings."""
+        return self._http.post("/embeddings", body, timeout_s=timeout_s)
+
+    async def aembed(self, body: Params, timeout_s: float) -> bytes:
+        """Return the response to a request for embeddings, without blocking the event loop."""
+        return await self._async_http.post("/embeddings", body, timeout_s=timeout_s)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,  # noqa: ARG002 - for streams behind the scenes, which there are none
+        **kwargs: Any,
+    ) -> ChatResult:
+        data = self._http.post(**self._post_arguments(messages, stop, kwargs))
+        return self._result(data, kwargs.get("response_format"))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,  # noqa: ARG002 - as in `_generate`
+        **kwargs: Any,
+    ) -> ChatResult:
+        data = await self._async_http.post(**self._post_arguments(messages, stop, kwargs))
+        return self._result(data, kwargs.get("response_format"))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,  # noqa: ARG002 - the caller of a stream reports its tokens
+        **kwargs: Any,
+    ) -> Generator[ChatGenerationChunk]:
+        arguments = self._post_arguments(messages, stop, self._stream_fields(kwargs))
+        reader, convert = self._stream_conversion(kwargs.get("response_format"))
+        with closing(read_stream(reader, self._http.stream(**arguments))) as items:
+            for item in items:
+                if (chunk := convert(item)) is not None:
+                    yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,  # noqa: ARG002 - as in `_stream`
+        **kwargs: Any,
+    ) -> AsyncGenerator[ChatGenerationChunk]:
+        arguments = self._post_arguments(messages, stop, self._stream_fields(kwargs))
+        reader, convert = self._stream_conversion(kwargs.get("response_format"))
+        async with aclosing(aread_stream(reader, self._async_http.stream(**arguments))) as items:
+            async for item in items:
+                if (chunk := convert(item)) is not None:
+                    yield chunk
+
+    # The request
+
+    def _stream_fields(self, fields: Params) -> Params:
+        if self.use_responses_api or not self._should_stream_usage(**fields):
+            return {**fields, "stream": True}
+        return {**fields, "stream": True, "stream_options": {"include_usage": True}}
+
+    def _post_arguments(
+        self, messages: list[BaseMessage], stop: list[str] | None, fields: Params
+    ) -> dict[str, Any]:
+        """Return the arguments of the HTTP client's `post` and `stream`.
+
+        The SDK's arguments that are not part of the payload keep their meaning.
+        """
+        payload = self._get_request_payload(messages, stop=stop, **fields)
+        payload.pop("stream_usage", None)
+        timeout_s = payload.pop("timeout", None)
+        headers = payload.pop("extra_headers", None)
+        query = payload.pop("extra_query", None)
+        payload.update(payload.pop("extra_body", None) or {})
+        return {
+            "path": "/responses" if self.use_responses_api else "/chat/completions",
+            "payload": payload,
+            "timeout_s": DEFAULT_SETTINGS.timeout_s if timeout_s is None else timeout_s,
+            "headers": headers or {},
+            "query": query or {},
+        }
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
@@ -73,110 +184,78 @@ class OpenAIRoute(BaseChatOpenAI):
         payload: Params = super()._get_request_payload(messages, stop=stop, **kwargs)
         if self.replay_reasoning:
             _add_reasoning(messages, payload)
-        if rejected:
-            payload = _without_rejected(payload, rejected)
-        if isinstance(seconds := payload.get("timeout"), float):
-            payload["timeout"] = openai.Timeout(**timeout_options(seconds))
-        if "response_format" in payload:
-            # If it were a parameter, the base would have the SDK parse the answer, and the chunks
-            # of such a stream would have another form.
-            extra = payload.get("extra_body") or {}
-            payload["extra_body"] = {**extra, "response_format": payload.pop("response_format")}
-        return payload
+        return _without_rejected(payload, rejected) if rejected else payload
+
+    # The answer
+
+    def _result(self, data: bytes, schema: Any) -> ChatResult:
+        """Return the body of a whole answer as LangChain's result.
+
+        Args:
+            data: The body.
+            schema: The request's `response_format`, if any.
+
+        Raises:
+            InvalidResponseError: It is not an answer.
+            ProviderError: It is an error.
+            ContentFilteredError: The answer was withheld.
+        """
+        if self.use_responses_api:
+            response = read_response(data)
+            return _converted(partial(response_result, schema=schema), response)
+        return _converted(self._create_chat_result, read_completion(data))
+
+    def _stream_conversion(
+        self, schema: Any
+    ) -> tuple[Reader, Callable[[dict[str, Any]], ChatGenerationChunk | None]]:
+        """Return the reader of a new stream, and what converts the dicts that it yields."""
+        if self.use_responses_api:
+            return ResponsesReader(), partial(_converted, ResponsesConverter(schema).convert)
+        return ChatReader(), partial(_converted, self._chunk)
+
+    def _chunk(self, chunk: dict[str, Any]) -> ChatGenerationChunk | None:
+        return self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None)
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], *args: Any, **kwargs: Any
     ) -> ChatGenerationChunk | None:
-        if chunk.get("choices") is None:
-            chunk["choices"] = []
         generation = super()._convert_chunk_to_generation_chunk(chunk, *args, **kwargs)
         if generation is None:
             return None
         generation.message.response_metadata["model_provider"] = self.model_provider
-        if chunk["choices"]:
-            _keep_reasoning_and_refusal(chunk["choices"][0].get("delta"), generation.message)
+        if choices := chunk["choices"]:
+            _keep_reasoning_and_refusal(choices[0]["delta"], generation.message)
         return generation
 
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
-        body = _body_of(response)
-        if fault := _fault_in(body):
-            raise InvalidResponseError(fault, body=body)
-        try:
-            result = super()._create_chat_result(response, generation_info)
-        except ValidationError as error:  # such as tool-call arguments that are a list
-            details = error.errors(include_input=False)[:1]
-            msg = f"HTTP 200 whose body is not a chat message: {details}"
-            raise InvalidResponseError(msg, body=body) from None
-        for choice, generation in zip(body["choices"], result.generations, strict=False):
-            _keep_reasoning_and_refusal(choice.get("message"), generation.message)
+        result = super()._create_chat_result(response, generation_info)
+        for choice, generation in zip(response["choices"], result.generations, strict=False):
+            _keep_reasoning_and_refusal(choice["message"], generation.message)
             generation.message.response_metadata["model_provider"] = self.model_provider
         return result
 
-    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-        if self.use_responses_api:
-            return super()._stream_responses(*args, **kwargs)
-        return super()._stream(*args, **kwargs)
-
-    def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        if self.use_responses_api:
-            return super()._astream_responses(*args, **kwargs)
-        return super()._astream(*args, **kwargs)
-
 
 def build(
-    route: Route, access: Access, http: Any, key: Callable[[], str] | None = None
+    route: Route,
+    access: Access,
+    key: Callable[[], Key] | None = None,
+    async_key: Callable[[], Awaitable[Key]] | None = None,
 ) -> OpenAIRoute:
     """Return the chat model of a route.
 
     Args:
         route: The route.
         access: Its base URL and key.
-        http: The HTTP client for the SDK.
-        key: Returns the token to send instead of the key; called before each request.
+        key: Returns what to send instead of the key; called before each request.
+        async_key: The same, for calls on an event loop.
     """
-    sdk = _ignore_environment(openai.OpenAI(http_client=http, **_sdk_options(access, key)))
-    return _model(route, root_client=sdk, client=sdk.chat.completions)
-
-
-async def abuild(
-    route: Route, access: Access, http: Any, key: Callable[[], Awaitable[str]] | None = None
-) -> OpenAIRoute:
-    """Return the chat model of a route for the running event loop; see `build`."""
-    sdk = _ignore_environment(openai.AsyncOpenAI(http_client=http, **_sdk_options(access, key)))
-    return _model(route, root_async_client=sdk, async_client=sdk.chat.completions)
-
-
-def plain_client(
-    route: Route, access: Access, key: Callable[[], str] | None = None
-) -> openai.OpenAI | None:
-    """Return OpenAI's own client, or `None` if the endpoint has no chat completions."""
-    if route.endpoint.protocol == _RESPONSES:
-        return None
-    http = openai.DefaultHttpxClient(**client_options(access))
-    http.event_hooks["request"].append(reject_foreign_hosts(access))
-    add_key_on_send(http, access.key)
-    sdk = _ignore_environment(openai.OpenAI(http_client=http, **_sdk_options(access, key)))
-    weakref.finalize(sdk, http.close)  # for callers that drop it without closing it
-    return sdk
-
-
-CONNECTOR = Connector(
-    build=build,
-    abuild=abuild,
-    http_client=openai.DefaultHttpxClient,
-    async_http_client=openai.DefaultAsyncHttpxClient,
-    plain_client=plain_client,
-)
-
-
-def _model(route: Route, **clients: Any) -> OpenAIRoute:
     drops_usage = "stream_options" in route.quirks.drop_params
     model_provider = _model_provider_of(route)
     if model_provider != "openai":
         register_translator(model_provider, **_TRANSLATOR)
-    return OpenAIRoute(
+    model = OpenAIRoute(
         model=route.model_id,
         stream_usage=route.quirks.stream_usage and not drops_usage,
         replay_reasoning=route.quirks.replay_reasoning,
@@ -184,8 +263,45 @@ def _model(route: Route, **clients: Any) -> OpenAIRoute:
         model_provider=model_provider,
         openai_proxy=None,
         stream_chunk_timeout=None,
-        **clients,
     )
+    observer = rate_limit_observer(route, access.state)
+    model.use_clients(
+        HttpClient(access.base_url, key or access.key, on_headers=observer),
+        AsyncHttpClient(access.base_url, async_key or access.key, on_headers=observer),
+    )
+    return model
+
+
+def plain_client(
+    route: Route, access: Access, key: Callable[[], Key] | None = None
+) -> openai.OpenAI | None:
+    """Return OpenAI's own client, or `None` if the endpoint has no chat completions.
+
+    Args:
+        route: The route.
+        access: Its base URL and key.
+        key: Returns what to send instead of the key; called before each request.
+    """
+    if route.endpoint.protocol == _RESPONSES:
+        return None
+    http = openai.DefaultHttpxClient(**client_options(access))
+    http.event_hooks["request"].append(reject_foreign_hosts(access))
+    add_key_on_send(http, key or access.key)
+    sdk = openai.OpenAI(
+        base_url=access.base_url,
+        api_key=PLACEHOLDER,
+        http_client=http,
+        max_retries=0,
+        timeout=openai.Timeout(**timeout_options()),
+    )
+    # What the SDK takes from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS.
+    sdk.organization = sdk.project = None
+    sdk._custom_headers = {}  # noqa: SLF001 - there is no public way; a test checks the wire
+    weakref.finalize(sdk, http.close)  # for callers that drop it without closing it
+    return sdk
+
+
+CONNECTOR = WireConnector(connect=build, plain_client=plain_client)
 
 
 def _content_blocks(message: AIMessage) -> list[ContentBlock]:
@@ -214,35 +330,17 @@ def _model_provider_of(route: Route) -> str:
     return f"{route.provider}-openai" if has_own_translator else route.provider
 
 
-def _sdk_options(access: Access, key: Callable[[], Any] | None) -> dict[str, Any]:
-    return {
-        "base_url": access.base_url,
-        "api_key": key or PLACEHOLDER,
-        "max_retries": 0,
-        "timeout": openai.Timeout(**timeout_options()),
-    }
+def _converted(convert: Callable[[dict[str, Any]], T], part: dict[str, Any]) -> T:
+    """Return a part of an answer as LangChain's converter makes it.
 
-
-def _ignore_environment(sdk: Sdk) -> Sdk:
-    """Undo what the SDK took from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS."""
-    sdk.organization = None
-    sdk.project = None
-    sdk._custom_headers = {}  # noqa: SLF001 - there is no public way; a test checks the wire
-    return sdk
-
-
-def _fault_in(body: dict[str, Any] | str) -> str | None:
-    """Return why the body of an HTTP 200 is not a usable answer, or `None` if it is."""
-    if isinstance(body, str):
-        return f"expected JSON, got {' '.join(body[:200].split())!r}"
-    if error := body.get("error"):
-        return f"HTTP 200 with an error in its body: {error}"
-    if not body.get("choices"):
-        return "HTTP 200 without choices"
-    first = body["choices"][0]
-    if isinstance(first, dict) and (error := first.get("error")):  # OpenRouter's upstream failed
-        return f"HTTP 200 with an error in its first choice: {error}"
-    return None
+    Raises:
+        InvalidResponseError: The converter cannot read what our reader let pass.
+    """
+    try:
+        return convert(part)
+    except Exception as error:
+        msg = f"HTTP 200 whose body cannot be read: {type(error).__name__}: {error}"
+        raise InvalidResponseError(one_line(msg)) from error
 
 
 def _keep_reasoning_and_refusal(part: dict[str, Any] | None, message: BaseMessage) -> None:
@@ -275,8 +373,3 @@ def _without_rejected(payload: Params, rejected: Collection[str]) -> Params:
     if limit is not None and kept.keys().isdisjoint(MAX_TOKENS_FIELDS):
         kept |= {name: limit for name in MAX_TOKENS_FIELDS if name not in rejected}
     return kept
-
-
-def _body_of(response: Any) -> Any:
-    """Return a response's body as it was on the wire."""
-    return response if isinstance(response, dict | str) else response.model_dump(warnings=False)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, convert_to_messages, convert_to_openai_messages
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from inference_providers.errors import ProviderError
+from langchain_autoprovider.protocols.openai_errors import openai_error
 from langchain_autoprovider.protocols.quirks import apply_quirks
 from langchain_autoprovider.protocols.table import PROTOCOLS
 
@@ -60,6 +63,10 @@ class Completions:
         """Return a completion, or with `stream=True` an iterator of its chunks.
 
         Accepts the parameters of OpenAI's method that the route's protocol supports.
+
+        Raises:
+            openai.APIStatusError: The provider reported an error, in OpenAI's protocol.
+            Exception: What the vendor's class raises, in any other.
         """
         request = cast("RequestFields", {**params, "messages": convert_to_messages(messages)})
         fields: dict[str, Any] = {**apply_quirks(request, self._quirks, self._protocol)}
@@ -70,9 +77,9 @@ class Completions:
             runnable = runnable.bind_tools(tools, tool_choice=tool_choice)
         reasons = self._protocol.finish_reasons
         if stream:
-            chunks = runnable.stream(conversation, **fields)
-            return (_completion_chunk(model, chunk, reasons) for chunk in chunks)
-        return _completion(model, runnable.invoke(conversation, **fields), reasons)
+            return _completion_chunks(model, runnable.stream(conversation, **fields), reasons)
+        with _openai_errors():
+            return _completion(model, runnable.invoke(conversation, **fields), reasons)
 
 
 def _completion(model: str, message: AIMessage, reasons: FinishReasons) -> ChatCompletion:
@@ -83,6 +90,22 @@ def _completion(model: str, message: AIMessage, reasons: FinishReasons) -> ChatC
     }
     body = {**_envelope(model, message), "object": "chat.completion", "choices": [choice]}
     return ChatCompletion.model_validate(body)
+
+
+def _completion_chunks(
+    model: str, messages: Iterator[AIMessage], reasons: FinishReasons
+) -> Iterator[ChatCompletionChunk]:
+    with _openai_errors():
+        for message in messages:
+            yield _completion_chunk(model, message, reasons)
+
+
+@contextmanager
+def _openai_errors() -> Iterator[None]:
+    try:
+        yield
+    except ProviderError as error:
+        raise openai_error(error) from error
 
 
 def _completion_chunk(

@@ -12,18 +12,21 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import openai
 from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import Request
 from google.oauth2.credentials import Credentials as UserCredentials
 from google.oauth2.service_account import Credentials as ServiceAccountCredentials
 
+from inference_providers.credentials import Key
 from inference_providers.errors import ConfigError
+from inference_providers.wire.exchange import current_exchange
 from langchain_autoprovider.protocols import openai as openai_protocol
-from langchain_autoprovider.protocols.connector import Connector
+from langchain_autoprovider.protocols.connector import WireConnector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import openai
 
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
@@ -40,25 +43,46 @@ _CREDENTIAL_TYPES: Mapping[str, Callable[..., Any]] = {
 
 
 class _TokenSource:
-    """Obtains tokens with one credentials file. Thread-safe."""
+    """Obtains tokens with one credentials file. Thread-safe.
+
+    The file is read when the first token is needed.
+    """
 
     def __init__(self, access: Access) -> None:
         if access.key is None:
             msg = "Vertex AI needs a credentials file; set GOOGLE_APPLICATION_CREDENTIALS"
             raise ConfigError(msg)
-        self._credentials = _load_credentials(access.key.value_for(access.base_url))
+        self._file = access.key
+        self._url = access.base_url
+        self._credentials: Any = None
         self._lock = threading.Lock()
+
+    def key(self) -> Key:
+        """Return a valid token, renewed if necessary, as a key that only the endpoint gets."""
+        return Key("the Google access token", self.token(), [self._url])
+
+    async def akey(self) -> Key:
+        """Return a token, as `key` does, without blocking the event loop."""
+        return self.key() if self._has_valid_token else await asyncio.to_thread(self.key)
 
     def token(self) -> str:
         """Return a valid token, renewed if necessary."""
-        with self._lock:
-            if not self._credentials.valid:
-                self._credentials.refresh(Request())
-            return str(self._credentials.token)
+        if not self._has_valid_token:
+            with self._lock:
+                if self._credentials is None:
+                    self._credentials = self._load()
+                if not self._credentials.valid:
+                    self._credentials.refresh(Request())
+        return str(self._credentials.token)
 
-    async def atoken(self) -> str:
-        """Return a token, without blocking the event loop."""
-        return await asyncio.to_thread(self.token)
+    def _load(self) -> Any:
+        if (exchange := current_exchange()) is not None:
+            exchange.record_key(self._file)  # errors name the path, which is the key's value
+        return _load_credentials(self._file.value_for(self._url))
+
+    @property
+    def _has_valid_token(self) -> bool:
+        return self._credentials is not None and bool(self._credentials.valid)
 
 
 def _load_credentials(path: str) -> Any:
@@ -81,23 +105,13 @@ def _load_credentials(path: str) -> Any:
     raise unusable(msg)
 
 
-def _build(route: Route, access: Access, http: Any) -> openai_protocol.OpenAIRoute:
-    return openai_protocol.build(route, access, http, _TokenSource(access).token)
-
-
-async def _abuild(route: Route, access: Access, http: Any) -> openai_protocol.OpenAIRoute:
-    source = await asyncio.to_thread(_TokenSource, access)
-    return await openai_protocol.abuild(route, access, http, source.atoken)
+def _connect(route: Route, access: Access) -> openai_protocol.OpenAIRoute:
+    source = _TokenSource(access)
+    return openai_protocol.build(route, access, source.key, source.akey)
 
 
 def _plain_client(route: Route, access: Access) -> openai.OpenAI | None:
-    return openai_protocol.plain_client(route, access, _TokenSource(access).token)
+    return openai_protocol.plain_client(route, access, _TokenSource(access).key)
 
 
-CONNECTOR = Connector(
-    build=_build,
-    abuild=_abuild,
-    http_client=openai.DefaultHttpxClient,
-    async_http_client=openai.DefaultAsyncHttpxClient,
-    plain_client=_plain_client,
-)
+CONNECTOR = WireConnector(connect=_connect, plain_client=_plain_client)

@@ -23,6 +23,7 @@ from inference_providers import (
     StreamInterrupted,
     UnknownModelError,
 )
+from inference_providers.errors import ProviderError
 from inference_providers.testing import FakeProvider, Reply
 from langchain_autoprovider import AutoChatModel
 from langchain_autoprovider.protocols import connections
@@ -121,7 +122,9 @@ async def test_all_routes_failed_lists_every_attempt(pair: Pair, ask: Callable[.
         await ask(pair.model(), "Hi")
     assert "first/m-1: auth_failed (HTTP 401), check FIRST_KEY" in str(caught.value)
     assert "second/m-1: overloaded (HTTP 503)" in str(caught.value)
-    assert isinstance(caught.value.__cause__, openai.InternalServerError)
+    cause = caught.value.__cause__
+    assert isinstance(cause, ProviderError)
+    assert cause.status_code == 503
     assert [attempt.route.provider for attempt in caught.value.attempts] == ["first", "second"]
 
 

@@ -11,7 +11,8 @@ import pytest
 from inference_providers import NoRouteError
 from inference_providers.routing import resolver
 from inference_providers.testing import Reply
-from langchain_autoprovider.protocols.connector import Connector
+from langchain_autoprovider.protocols import connections
+from langchain_autoprovider.protocols.connector import Connector, WireConnector
 from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """The name of a protocol whose package is not installed."""
     package = WITH_EXTRA[request.param].package
     monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(connections, "_installed", set())
     resolver._warn_of_fallback_once.cache_clear()
     return request.param
 
@@ -85,7 +87,7 @@ def test_every_protocol_module_has_a_connector() -> None:
         module = __import__(
             f"langchain_autoprovider.protocols.{row.module}", fromlist=["CONNECTOR"]
         )
-        assert isinstance(module.CONNECTOR, Connector), name
+        assert isinstance(module.CONNECTOR, Connector | WireConnector), name
 
 
 def test_every_extra_is_declared() -> None:

@@ -1,0 +1,91 @@
+"""A stream's way from the HTTP client through a reader.
+
+What the reader returns is passed on at once. Once a finish reason was read, the answer is whole: a
+cut or silence then ends the stream as its end mark would.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any, Protocol
+
+from inference_providers.errors import ProviderTimeoutError, ProviderUnreachableError
+from inference_providers.wire.exchange import END_GRACE_S, current_exchange
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+
+__all__ = ["Reader", "aread_stream", "read_stream"]
+
+_BROKEN = (ProviderTimeoutError, ProviderUnreachableError)
+
+
+class Reader(Protocol):
+    """Turns the bytes of one stream into dicts, and judges them."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether a finish reason was read."""
+
+    done: bool
+    """Whether the end mark was read."""
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """Return what the next bytes complete."""
+
+    def end(self) -> list[dict[str, Any]]:
+        """Return what is left at the end; raise if the answer is not a good one."""
+
+
+def read_stream(reader: Reader, parts: Generator[bytes]) -> Generator[dict[str, Any]]:
+    """Yield what `reader` makes of the bytes of one stream; closes `parts`.
+
+    Raises:
+        InferenceProvidersError: What the reader and the client raise. Not that the connection
+            broke, or was silent, after a finish reason.
+    """
+    with closing(parts):
+        try:
+            for part in parts:
+                yield from reader.feed(part)
+                if reader.done:
+                    break
+                if reader.finished:
+                    _expect_end()
+        except _BROKEN:
+            if not reader.finished:
+                raise
+        yield from reader.end()
+
+
+async def aread_stream(
+    reader: Reader, parts: AsyncGenerator[bytes]
+) -> AsyncGenerator[dict[str, Any]]:
+    """Yield what `reader` makes of the bytes of one stream, on an event loop; see `read_stream`."""
+    async with aclosing(parts):
+        try:
+            async for part in parts:
+                for item in reader.feed(part):
+                    yield item
+                if reader.done:
+                    break
+                if reader.finished:
+                    _expect_end()
+        except _BROKEN:
+            if not reader.finished:
+                raise
+        for item in reader.end():
+            yield item
+
+
+def _expect_end() -> None:
+    """Limit the wait for what may still come, such as the usage.
+
+    It is at most half of what is left of the attempt, so that the attempt's own deadline does not
+    turn a whole answer into a failure.
+    """
+    if (exchange := current_exchange()) is not None and exchange.ends_at == math.inf:
+        remaining_s = exchange.deadline - time.monotonic()
+        exchange.expect_end(min(END_GRACE_S, remaining_s / 2))
