@@ -119,7 +119,10 @@ async def aconnect(route: Route, access: Access) -> BaseChatModel:
     key = _connection_key(route, access)
     if (connection := connections.get(key)) is None:
         connection = await connector.aconnect(route, access)
-        _store(connections, key, connection)
+        if key in connections:  # another call was faster; the newer connection closes unused
+            connection = connections[key]
+        else:
+            _store(connections, key, connection)
     return connection[0]
 
 

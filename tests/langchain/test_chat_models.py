@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import pickle
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import openai
 import pytest
@@ -416,3 +418,14 @@ def test_max_retries_limits_the_attempts(pair: Pair) -> None:
     with pytest.raises(AllRoutesFailed, match="1 attempt"):
         pair.model(max_retries=0).invoke("Hi")
     assert not pair.second.requests
+
+
+async def test_first_calls_at_once_share_one_connection(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = pair.model()
+    for _ in range(3):
+        monkeypatch.setattr(connections, "_loop_connections", WeakKeyDictionary())
+        answers = await asyncio.gather(*(model.ainvoke("Hi") for _ in range(30)))
+        assert {answer.text for answer in answers} == {"from first"}
+        gc.collect()  # closes the connections that no call uses
