@@ -18,7 +18,8 @@ demo: setup
 
 # Lint, types and unit tests, in less than 30 seconds on two cores. Needs no weights, no network.
 check: lint
-	HYPOTHESIS_PROFILE=quick $(PYTEST) -q -m 'not slow and not embedded' tests/core tests/test_language.py
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -q -m 'not slow and not embedded' \
+		tests/core tests/wire tests/test_language.py
 
 # Everything but the peers. loadfile: tests of one file share servers and fixtures.
 test: lint setup $(WHEEL_VENV)/.ready

@@ -18,6 +18,7 @@ __all__ = ["BodyReader"]
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _HEAD_BYTES = 1_000
+_NO_EVENT = frozenset({b"", b"[DONE]", b"[done]"})
 
 
 class BodyReader:
@@ -87,11 +88,7 @@ class BodyReader:
             return self._end_json(bytes(self._json))
         chunks: list[dict[str, Any]] = []
         for event in () if self.done else self._decoder.end():
-            try:
-                body = json_codec.decode(event.data)
-            except ValueError:
-                continue  # the end mark without its blank line, or an event that was cut
-            chunks += self._read_body(body, event)
+            chunks += self._read_cut(event)
         if not self._is_read:
             is_empty = not self._head.strip()
             kind = "an empty body" if is_empty else "neither JSON nor an event stream"
@@ -154,6 +151,17 @@ class BodyReader:
         msg = f"an event that is not an object but a {type(body).__name__}"
         raise invalid_response(msg, event.data[:_HEAD_BYTES])
 
+    def _read_cut(self, event: ServerSentEvent) -> list[dict[str, Any]]:
+        """Read an event without its blank line; what was cut off is skipped."""
+        chunks: list[dict[str, Any]] = []
+        bodies = [event.data]
+        if b"\n" in event.data and not _is_json(event.data):
+            bodies = event.data.split(b"\n")  # no blank lines between events
+        for data in bodies:
+            if _is_json(data):
+                chunks += self._read(event._replace(data=data))
+        return chunks
+
     def _read_text(self, event: ServerSentEvent) -> list[dict[str, Any]]:
         """Read an event that is not JSON."""
         text = event.data.strip()
@@ -163,7 +171,7 @@ class BodyReader:
         if not text or text.startswith(b":"):  # `data: : OPENROUTER PROCESSING`
             return []
         lines = event.data.split(b"\n")
-        if len(lines) > 1 and _each_is_event(lines):  # no blank lines between events
+        if len(lines) > 1 and all(line.strip() in _NO_EVENT or _is_json(line) for line in lines):
             return [chunk for line in lines for chunk in self._read(ServerSentEvent(line))]
         if event.type == "error":
             message = text.decode("utf-8", "replace")
@@ -174,12 +182,9 @@ class BodyReader:
         raise invalid_response(msg, event.data[:_HEAD_BYTES])
 
 
-def _each_is_event(lines: list[bytes]) -> bool:
-    for line in lines:
-        if line.strip().upper() in {b"", b"[DONE]"}:
-            continue
-        try:
-            json_codec.decode(line)
-        except ValueError:
-            return False
+def _is_json(data: bytes) -> bool:
+    try:
+        json_codec.decode(data)
+    except ValueError:
+        return False
     return True

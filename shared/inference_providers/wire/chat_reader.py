@@ -167,7 +167,7 @@ class ChatReader(BodyReader):
                 self._reason = word
         # OpenRouter reports the upstream's own word beside a general one.
         for word in filter(None, map(reason_word, values[1:])):
-            if self._reason is not None and CHAT.words.get(word.lower()) == "error":
+            if self._reason is not None and CHAT.is_error(word):
                 self._reason = word
 
     def _read_delta(self, raw: dict[str, Any]) -> dict[str, Any]:

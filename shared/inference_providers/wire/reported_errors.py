@@ -28,7 +28,9 @@ _NO_ERROR: tuple[Any, ...] = (
 _ERROR_KEYS = ("errors", "detail", "message", "msg", "error_msg", "error_message", "error_code")
 """Keys that mark a body without an answer as an error."""
 
-_MESSAGE_KEYS = ("message", "msg", "detail", "error_msg", "error_message", "error", "status_msg")
+_MESSAGE_KEYS = (
+    *("message", "msg", "detail", "error_msg", "error_message", "error", "errors", "status_msg"),
+)
 
 
 def raise_reported_error(body: dict[str, Any], *, is_answer: bool, is_error: bool = False) -> None:
@@ -45,7 +47,7 @@ def raise_reported_error(body: dict[str, Any], *, is_answer: bool, is_error: boo
     """
     error = body.get("error")
     if error is not None and _is_set(error):
-        raise _provider_error(body, error)
+        raise _provider_error(body, error if isinstance(error, dict | list | str) else body)
     base = body.get("base_resp")  # MiniMax
     if isinstance(base, dict) and base.get("status_code") not in _NO_ERROR:
         raise _provider_error({"error": base}, base)
@@ -97,8 +99,9 @@ def _message_of(error: Any) -> str:
         if isinstance(error, list) and error:
             error = error[0]
         elif isinstance(error, dict):
-            texts = (error[key] for key in _MESSAGE_KEYS if error.get(key) not in _NO_ERROR)
-            error = next(texts, error.get("code") or error.get("type") or "")
+            parts = (error.get(key) for key in _MESSAGE_KEYS)
+            messages = (part for part in parts if isinstance(part, str | list | dict) and part)
+            error = next(messages, error.get("code") or error.get("type") or "")
         else:
             break
     return error if isinstance(error, str) and error else "the provider reported an error"
