@@ -181,6 +181,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = [
         x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         x509.DNSName("localhost"),
+        x509.DNSName("provider.test"),
     ]
     site = (
         builder("127.0.0.1", key)

@@ -19,7 +19,7 @@ from inference_providers.wire import json_codec
 from inference_providers.wire.exchange import current_exchange
 from inference_providers.wire.pending_key import PendingKey
 from inference_providers.wire.proxies import Proxy, proxy_for
-from inference_providers.wire.request_target import STATIC_HEADERS, RequestTarget
+from inference_providers.wire.request_target import STATIC_HEADERS, RequestTarget, check_headers
 from inference_providers.wire.response_body import (
     DRAIN_S,
     ERROR_BODY_S,
@@ -183,11 +183,13 @@ class AsyncHttpClient:
             base_url = self._target.url("")
             transport = self._transport = await asyncio.to_thread(_Transport, base_url)
         sessions = transport.sessions
+        if headers:
+            check_headers(headers)
         session = await sessions.session_of_this_loop()
         response: aiohttp.ClientResponse = await session.post(
             sessions.parsed_url(url),
             data=body if len(body) <= _MAX_BYTES_AT_ONCE else io.BytesIO(body),
-            headers={**transport.headers, **headers} if headers else transport.headers,
+            headers=_merged(transport.headers, headers) if headers else transport.headers,
             allow_redirects=False,
             proxy=transport.proxy_url,
             proxy_headers=transport.proxy_headers,
@@ -316,6 +318,12 @@ class _Response:
         self._decoder.end()
         self._has_ended = True
         return b""
+
+
+def _merged(headers: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
+    replaced = {name.lower() for name in further}
+    kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
+    return {**kept, **further}
 
 
 def _translated(error: BaseException, host: str, limits: Limits) -> BaseException:

@@ -26,7 +26,7 @@ from inference_providers.wire.exchange import current_exchange
 from inference_providers.wire.network_backend import DeadlineBackend
 from inference_providers.wire.pending_key import PLACEHOLDER, PendingKey
 from inference_providers.wire.proxies import Proxy, proxy_for
-from inference_providers.wire.request_target import STATIC_HEADERS, RequestTarget
+from inference_providers.wire.request_target import STATIC_HEADERS, RequestTarget, check_headers
 from inference_providers.wire.response_body import (
     DRAIN_S,
     ERROR_BODY_S,
@@ -220,9 +220,10 @@ class HttpClient:
         if has_key:
             head.append((b"Authorization", b"Bearer " + PLACEHOLDER))
         if headers:
+            check_headers(headers)
             replaced = {name.lower().encode() for name in headers}
             head = [item for item in head if item[0].lower() not in replaced]
-            head += [(name.encode(), value.encode()) for name, value in headers.items()]
+            head += [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         return head
 
 

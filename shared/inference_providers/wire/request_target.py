@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -11,7 +12,7 @@ from inference_providers.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["STATIC_HEADERS", "RequestTarget"]
+__all__ = ["STATIC_HEADERS", "RequestTarget", "check_headers"]
 
 STATIC_HEADERS = {
     "Accept": "application/json",
@@ -23,6 +24,25 @@ STATIC_HEADERS = {
 not, and some gateways refuse it."""
 
 _KEPT_CHARACTERS = "/%:@!$&'()*+,;=~"
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse headers that are not HTTP.
+
+    Raises:
+        ConfigError: A name or a value has a character that it may not have.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            msg = f"header name {name!r} must have letters, digits and '-' only"
+            raise ConfigError(msg)
+        if not _HEADER_VALUE.fullmatch(value):
+            msg = f"the value of header {name!r} must be one line of Latin characters"
+            raise ConfigError(msg)
 
 
 class RequestTarget:
