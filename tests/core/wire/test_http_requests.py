@@ -209,9 +209,9 @@ def test_no_object_of_a_library_holds_the_key_during_a_call(client: Client) -> N
     async def read(server: SocketServer) -> list[str]:
         stream = AsyncHttpClient(server.base_url, key_for(server)).stream("/x", {}, timeout_s=60)
         await anext(stream)
-        found = secrets_in(held())
+        leaks = secrets_in(held())
         await stream.aclose()
-        return found
+        return leaks
 
     with SocketServer(Script([chunked(b"one", end=b"")], "hang")) as server:
         if client.name == "async":
@@ -259,7 +259,7 @@ def assert_no_secret(error: BaseException) -> None:
 
 def secrets_in(roots: list[Any]) -> list[str]:
     """Return what holds the secret, of all that can be reached."""
-    found: list[str] = []
+    leaks: list[str] = []
     seen: dict[int, Any] = {}
     pending = list(roots)
     while pending:
@@ -269,12 +269,12 @@ def secrets_in(roots: list[Any]) -> list[str]:
         seen[id(item)] = item
         if isinstance(item, str | bytes | bytearray):
             if (SECRET if isinstance(item, str) else SECRET.encode()) in item:
-                found.append(repr(item)[:200])
+                leaks.append(repr(item)[:200])
         elif isinstance(item, TracebackType):
             continue  # its frames are looked at apart
         else:
             pending += referents(item)
-    return found
+    return leaks
 
 
 def referents(item: Any) -> Iterator[Any]:
