@@ -38,6 +38,7 @@ from langchain_autoprovider.requests.request import (
     add_trace,
     aopen_stream,
     asend,
+    judge,
     new_inspector,
     open_stream,
     send,
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult, Generation
     from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 
-    from inference_providers.failover.events import Attempt
 
 __all__ = ["AutoChatModel"]
 
@@ -336,12 +336,8 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         request = self._request(messages, stop, kwargs)
         resolver = request.resolver
         plan = resolver.plan(request.needs, request.conversation)
-
-        def send_to(attempt: Attempt) -> ChatResult:
-            return send(request, attempt, run_manager)
-
         engine = start_failover(request, plan)
-        result, attempts = drivers.call(engine, send_to)
+        result, attempts = drivers.call(engine, partial(send, request), partial(judge, request))
         return add_trace(result, attempts, plan, resolver.state)
 
     async def _agenerate(
@@ -354,12 +350,10 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         request = self._request(messages, stop, kwargs)
         resolver = request.resolver
         plan = await resolver.aplan(request.needs, request.conversation)
-
-        async def send_to(attempt: Attempt) -> ChatResult:
-            return await asend(request, attempt, run_manager)
-
         engine = start_failover(request, plan)
-        result, attempts = await drivers.acall(engine, send_to)
+        result, attempts = await drivers.acall(
+            engine, partial(asend, request), partial(judge, request)
+        )
         return add_trace(result, attempts, plan, resolver.state)
 
     def _stream(

@@ -1,44 +1,49 @@
-"""Checks of LangChain's stream chunks and results for the failover engine.
+"""Inspects LangChain's stream chunks for the failover engine.
 
-* A chunk counts as output when it has text, reasoning, a refusal or the name of a tool call.
-* A tool call with truncated arguments is a fault of a stream or of a whole answer: LangChain
-  would silently complete the JSON, and the tool would run with half its arguments.
+* A chunk counts as output when it has text, reasoning, a refusal, media or the name of a tool call.
+* Tool calls are merged and judged once, at the end.
 * A stream ends with an added chunk, which carries the trace.
 """
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall
+from langchain_core.messages import AIMessageChunk, InvalidToolCall
+from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 
+from inference_providers.errors import InferenceProvidersError
 from inference_providers.failover.stream_buffer import ChunkSignals
-from inference_providers.failover.trace import build_trace
+from inference_providers.failover.trace import record_answer
+from langchain_autoprovider.messages.answers import (
+    has_content_in,
+    has_words,
+    merge_tool_calls,
+    truncation_fault,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_core.messages import BaseMessage
     from langchain_core.messages.ai import UsageMetadata
+    from langchain_core.messages.tool import ToolCallChunk
     from langchain_core.outputs import ChatResult
 
-    from inference_providers.failover.events import AttemptRecord
+    from inference_providers.failover.events import AttemptRecord, Flaw
     from inference_providers.failover.state import FailoverState
     from inference_providers.types import Plan
-    from inference_providers.wire.finish_reasons import FinishReasons
+    from langchain_autoprovider.messages.answers import AnswerRules
 
-__all__ = [
-    "MessageChunkInspector",
-    "answer_fault",
-    "record_answer",
-    "result_as_chunk",
-]
+__all__ = ["MessageChunkInspector", "result_as_chunk"]
 
-_FAILED = "the provider reports that the generation failed: finish reason {!r}"
-_TRUNCATED = "a tool call's arguments are truncated: {!r}"
-_EXCERPT_CHARS = 80
+_OUTPUT = ChunkSignals(output=True, finish=False)
+_NOTHING = ChunkSignals(output=False, finish=False)
+_PROVIDER_ONLY = {"model_provider"}
+"""The metadata of most chunks: no finish reason in it."""
 
 
 class MessageChunkInspector:
@@ -46,52 +51,68 @@ class MessageChunkInspector:
 
     A refusal is held back until the last chunk: LangChain's event streams treat it as one block,
     and a second part would replace the first.
+
+    Args:
+        plan: The routes of the request, for the trace.
+        state: Where the tokens are counted against rate limits.
+        rules: What the answer must be like.
     """
 
-    def __init__(self, plan: Plan, state: FailoverState, finish_reasons: FinishReasons) -> None:
+    def __init__(self, plan: Plan, state: FailoverState, rules: AnswerRules) -> None:
         self._plan = plan
         self._state = state
-        self._finish_reasons = finish_reasons
-        self._tokens: tuple[int, int] | None = None
+        self._rules = rules
+        self._usage: UsageMetadata | None = None
         self._content_is_list = False
+        self._has_content = False
         self._refusal = ""
         self._model_provider: str | None = None
-        self._arguments: dict[object, str] = {}
+        self._call_parts: list[list[ToolCallChunk]] = []
+        self._has_calls = self._is_named = False
         self._finish_word: str | None = None
 
     def inspect(self, chunk: ChatGenerationChunk) -> ChunkSignals:
         """Return what a chunk contains. Takes a refusal out of it and counts its tokens."""
         message = chunk.message
-        self._content_is_list = isinstance(message.content, list)
-        self._model_provider = message.response_metadata.get("model_provider")
-        refusal = message.additional_kwargs.pop("refusal", None) or ""
-        self._refusal += refusal
-        output = bool(
-            message.content or message.additional_kwargs.get("reasoning_content") or refusal
-        )
+        content, metadata = message.content, message.response_metadata
+        if isinstance(content, str):
+            self._content_is_list = False
+            output = bool(content) and (self._has_content or not content.isspace())
+        else:
+            self._content_is_list = True
+            output = any(map(has_words, content))
+        if message.additional_kwargs:
+            output = self._inspect_kwargs(message) or output
+        self._has_content = self._has_content or output
         if isinstance(message, AIMessageChunk):
-            if message.tool_call_chunks:
-                output = self._add_tool_calls(message) or output
+            if message.tool_call_chunks or not self._call_parts:
+                output = self._add_tool_calls(message.tool_call_chunks) or output
             if message.usage_metadata:
-                self._add_tokens(message.usage_metadata)
-        word = self._finish_reasons.word_in(message.response_metadata)
-        if word is None and chunk.generation_info:
-            word = self._finish_reasons.word_in(chunk.generation_info)
+                self._usage = add_usage(self._usage, message.usage_metadata)
+        if not chunk.generation_info and (not metadata or metadata.keys() == _PROVIDER_ONLY):
+            return _OUTPUT if output else _NOTHING
+        word = self._rules.finish_word(chunk)
         self._finish_word = word or self._finish_word
         return ChunkSignals(output=output, finish=word is not None)
 
-    def fault(self) -> str | None:
-        """Return what is wrong with a stream that has ended, if anything."""
-        if self._finish_reasons.is_error(self._finish_word):
-            return _FAILED.format(self._finish_word)
-        for text in self._arguments.values():
-            try:
-                arguments = json.loads(text or "{}")
-            except ValueError:
-                return _TRUNCATED.format(text[:_EXCERPT_CHARS])
-            if not isinstance(arguments, dict):
-                return f"a tool call's arguments are not a JSON object: {text[:_EXCERPT_CHARS]!r}"
-        return None
+    def fault(self) -> Exception | None:
+        """Return the error for a stream that has ended without a usable answer."""
+        has_output = self._has_content or self._has_calls
+        try:
+            self._rules.finish_reasons.check(self._finish_word, has_output=has_output)
+        except InferenceProvidersError as error:
+            return error
+        return truncation_fault(self._tool_calls) if self._has_calls else None
+
+    def flaw(self) -> Flaw | None:
+        """Return what is wrong with a stream that has ended without a fault."""
+        calls = self._tool_calls if self._has_calls else None
+        has_output = self._has_content or self._has_calls
+        return self._rules.flaw(calls, self._finish_word, has_output=has_output)
+
+    @cached_property
+    def _tool_calls(self) -> AIMessageChunk:
+        return merge_tool_calls(self._call_parts)
 
     def join(self, chunks: Sequence[ChatGenerationChunk]) -> AIMessageChunk | None:
         """Return the partial answer of a stream that broke off."""
@@ -104,10 +125,12 @@ class MessageChunkInspector:
 
     def final_chunk(self, attempts: tuple[AttemptRecord, ...]) -> ChatGenerationChunk:
         """Return the chunk that ends a stream: it carries the trace and a held-back refusal."""
+        usage = self._usage
+        tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else None
         message = AIMessageChunk(
             content=[] if self._content_is_list else "",
             response_metadata={
-                "autoprovider": record_answer(self._plan, attempts, self._tokens, self._state)
+                "autoprovider": record_answer(self._plan, attempts, tokens, self._state)
             },
             chunk_position="last",
         )
@@ -117,52 +140,25 @@ class MessageChunkInspector:
             message.response_metadata["model_provider"] = self._model_provider
         return ChatGenerationChunk(message=message)
 
-    def _add_tool_calls(self, message: AIMessageChunk) -> bool:
-        """Append the chunk's tool-call arguments; return whether it names a tool."""
-        named = False
-        for call in message.tool_call_chunks:
-            named = named or bool(call["name"])
-            # A call without an index arrives complete, with its own id.
-            key = call["id"] if call["index"] is None else call["index"]
-            self._arguments[key] = self._arguments.get(key, "") + (call["args"] or "")
-        return named
+    def _inspect_kwargs(self, message: BaseMessage) -> bool:
+        """Return whether a chunk has content beside its text; take a refusal out of it."""
+        has_content = has_content_in(message.additional_kwargs)
+        if refusal := message.additional_kwargs.pop("refusal", None):
+            self._refusal += refusal
+            self._model_provider = message.response_metadata.get("model_provider")
+        return has_content
 
-    def _add_tokens(self, usage: UsageMetadata) -> None:
-        prompt, answer = self._tokens or (0, 0)
-        self._tokens = (prompt + usage["input_tokens"], answer + usage["output_tokens"])
+    def _add_tool_calls(self, parts: list[ToolCallChunk]) -> bool:
+        """Keep the parts of tool calls; return whether they are output.
 
-
-def answer_fault(result: ChatResult, finish_reasons: FinishReasons) -> str | None:
-    """Return what is wrong with a whole answer, if anything.
-
-    An answer that reached the caller's token limit is accepted unchanged; LangChain marks its
-    last tool call as invalid.
-    """
-    generation = result.generations[0]
-    message = generation.message
-    word = finish_reasons.word_in(message.response_metadata)
-    if word is None and generation.generation_info:
-        word = finish_reasons.word_in(generation.generation_info)
-    if finish_reasons.is_error(word):
-        return _FAILED.format(word)
-    if not isinstance(message, AIMessage) or not message.invalid_tool_calls:
-        return None
-    if word is not None and finish_reasons.meaning(word) == "length":
-        return None
-    arguments = message.invalid_tool_calls[0]["args"] or ""
-    return _TRUNCATED.format(arguments[:_EXCERPT_CHARS])
-
-
-def record_answer(
-    plan: Plan,
-    attempts: Sequence[AttemptRecord],
-    tokens: tuple[int, int] | None,
-    state: FailoverState,
-) -> dict[str, Any]:
-    """Count an answer's tokens against its route's rate limits in `state`; return the trace."""
-    if tokens is not None:
-        state.record_tokens(attempts[-1].route, sum(tokens))
-    return build_trace(plan, attempts, tokens)
+        The arguments of a call that has no name yet are not: nobody can run it.
+        """
+        self._call_parts.append(parts)
+        if not parts:
+            return False
+        self._has_calls = True
+        self._is_named = self._is_named or any(part["name"] for part in parts)
+        return self._is_named and any(part["name"] or part["args"] for part in parts)
 
 
 def result_as_chunk(result: ChatResult) -> ChatGenerationChunk:

@@ -16,15 +16,15 @@ import msgspec
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
-from inference_providers.errors import InvalidResponseError
+from inference_providers.errors import InferenceProvidersError, InvalidResponseError, one_line
 from inference_providers.failover.engine import failover
+from inference_providers.failover.trace import record_answer
+from inference_providers.failures.classifier import is_recognized
+from inference_providers.wire.exchange import current_exchange
 from langchain_autoprovider.errors import LangChainErrors
+from langchain_autoprovider.messages.answers import AnswerRules
 from langchain_autoprovider.messages.history import adapt_history
-from langchain_autoprovider.messages.streaming import (
-    MessageChunkInspector,
-    answer_fault,
-    record_answer,
-)
+from langchain_autoprovider.messages.streaming import MessageChunkInspector
 from langchain_autoprovider.protocols import connections
 from langchain_autoprovider.protocols.quirks import apply_quirks
 from langchain_autoprovider.protocols.table import PROTOCOLS, message_format_of
@@ -33,13 +33,12 @@ from langchain_autoprovider.requests.tools import NEUTRAL_FIELDS, fields_for_rou
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult, Generation
 
     from inference_providers.failover.engine import Engine
-    from inference_providers.failover.events import Attempt, AttemptRecord
+    from inference_providers.failover.events import Attempt, AttemptRecord, Flaw
     from inference_providers.failover.state import FailoverState
     from inference_providers.routing.resolver import Resolver
     from inference_providers.settings import FailoverSettings
@@ -52,6 +51,7 @@ __all__ = [
     "add_trace",
     "aopen_stream",
     "asend",
+    "judge",
     "new_inspector",
     "open_stream",
     "send",
@@ -96,38 +96,33 @@ def start_failover(request: Request, plan: Plan) -> Engine:
     )
 
 
-def send(
-    request: Request, attempt: Attempt, run_manager: CallbackManagerForLLMRun | None
-) -> ChatResult:
-    """Send the request to one route, and return its whole answer.
+def send(request: Request, attempt: Attempt) -> ChatResult:
+    """Send the request to one route, and return its whole answer. Calls no callbacks.
 
     Raises:
-        InvalidResponseError: The answer has a truncated tool call, or does not parse.
+        InvalidResponseError: The vendor's class could not read the response.
     """
     model = connections.connect(attempt.route, request.resolver.access(attempt.route))
     arguments = _call_arguments(request, model, attempt)
-    result = model._generate(run_manager=run_manager, **arguments)
-    _check_result(request, attempt, result)
-    return result
+    with _VENDOR_ERRORS:
+        return model._generate(**arguments)
 
 
-async def asend(
-    request: Request, attempt: Attempt, run_manager: AsyncCallbackManagerForLLMRun | None
-) -> ChatResult:
+async def asend(request: Request, attempt: Attempt) -> ChatResult:
     """Ask one route for a whole answer, on the running event loop; see `send`."""
     access = await request.resolver.aaccess(attempt.route)
     model = await connections.aconnect(attempt.route, access)
     arguments = _call_arguments(request, model, attempt)
-    result = await model._agenerate(run_manager=run_manager, **arguments)
-    _check_result(request, attempt, result)
-    return result
+    with _VENDOR_ERRORS:
+        return await model._agenerate(**arguments)
 
 
 def open_stream(request: Request, attempt: Attempt) -> Generator[ChatGenerationChunk]:
     """Stream the answer of one route. `AutoChatModel` calls the callbacks."""
     model = connections.connect(attempt.route, request.resolver.access(attempt.route))
     arguments = _call_arguments(request, model, attempt, _stream_read_timeout_s(request.settings))
-    yield from model._stream(**arguments)
+    with _VENDOR_ERRORS:
+        yield from model._stream(**arguments)
 
 
 async def aopen_stream(request: Request, attempt: Attempt) -> AsyncGenerator[ChatGenerationChunk]:
@@ -135,14 +130,28 @@ async def aopen_stream(request: Request, attempt: Attempt) -> AsyncGenerator[Cha
     access = await request.resolver.aaccess(attempt.route)
     model = await connections.aconnect(attempt.route, access)
     arguments = _call_arguments(request, model, attempt, _stream_read_timeout_s(request.settings))
-    async for chunk in model._astream(**arguments):
-        yield chunk
+    with _VENDOR_ERRORS:
+        async for chunk in model._astream(**arguments):
+            yield chunk
 
 
 def new_inspector(request: Request, plan: Plan, attempt: Attempt) -> MessageChunkInspector:
     """Return a new inspector for the stream of one route."""
-    finish_reasons = _protocol_of(attempt).finish_reasons
-    return MessageChunkInspector(plan, request.resolver.state, finish_reasons)
+    return MessageChunkInspector(plan, request.resolver.state, _rules(request, attempt))
+
+
+def judge(request: Request, attempt: Attempt, result: ChatResult) -> Flaw | None:
+    """Return what is wrong with a whole answer, if anything; an answer that parses is right.
+
+    Raises:
+        ContentFilteredError: The answer was withheld or cut by a content filter.
+        InvalidResponseError: The answer is not usable, or does not parse.
+    """
+    flaw = _rules(request, attempt).judge(result)
+    if request.parse is None:
+        return flaw
+    _check_parses(request.parse, result)
+    return None
 
 
 def add_trace(
@@ -176,6 +185,10 @@ def _call_arguments(
     return {**apply_quirks(cast("RequestFields", fields), route.quirks, _protocol_of(attempt))}
 
 
+def _rules(request: Request, attempt: Attempt) -> AnswerRules:
+    return AnswerRules(_protocol_of(attempt).finish_reasons, request.messages, request.fields)
+
+
 def _protocol_of(attempt: Attempt) -> Protocol:
     return PROTOCOLS[attempt.route.endpoint.protocol]
 
@@ -184,19 +197,42 @@ def _stream_read_timeout_s(settings: FailoverSettings) -> float:
     return max(settings.first_token_timeout_s, settings.inter_chunk_timeout_s)
 
 
-def _check_result(request: Request, attempt: Attempt, result: ChatResult) -> None:
-    """Check that an answer can be used.
+class _VendorErrors:
+    """Around a vendor's class: whatever it raises while it reads a 2xx is the provider's fault.
+
+    A `KeyError` or `TypeError` of a vendor's class means that the response has an odd shape. Errors
+    that are known to be a provider's, such as a status or a timeout, are left as they are, and so
+    is everything that is raised before a 2xx was received: that may be the request's fault.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, InferenceProvidersError):
+            return
+        exchange = current_exchange()
+        status = exchange.status if exchange else None
+        if status is None or status // 100 != _SUCCESS or is_recognized(error):
+            return
+        msg = f"the response could not be read: {type(error).__name__}: {one_line(str(error))}"
+        raise InvalidResponseError(msg[:_MESSAGE_CHARS]) from error
+
+
+_VENDOR_ERRORS = _VendorErrors()
+_MESSAGE_CHARS = 300
+_SUCCESS = 2
+"""The first digit of the status of a success."""
+
+
+def _check_parses(parse: Callable[[list[Generation]], Any], result: ChatResult) -> None:
+    """Check that an answer parses.
 
     Raises:
-        InvalidResponseError: The generation failed, a tool call is truncated, or the answer
-            does not parse.
+        InvalidResponseError: It does not.
     """
-    if fault := answer_fault(result, _protocol_of(attempt).finish_reasons):
-        raise InvalidResponseError(fault)
-    if request.parse is None:
-        return
     try:
-        parsed = request.parse(list(result.generations))
+        parsed = parse(list(result.generations))
     except OutputParserException as error:
         msg = f"the answer does not parse: {error}"
         raise InvalidResponseError(msg) from error

@@ -23,7 +23,7 @@ class FailoverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             `"p95"` takes the 95th percentile of the route's latency, once it is known.
         connect_timeout_s: Timeout for opening a connection.
         first_token_timeout_s: Timeout for the first output of a stream.
-        inter_chunk_timeout_s: Timeout between two chunks of a stream.
+        inter_chunk_timeout_s: Timeout between two chunks of a stream that have output.
         max_wait_s: Longest wait for the only route.
         fallback_on_content_filter: Whether a content-filter refusal is tried on another
             provider.

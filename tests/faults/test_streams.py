@@ -7,9 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from factories import eventually
 from inference_providers import StreamInterrupted, health
+from inference_providers.errors import ContentFilteredError
 from inference_providers.testing import Reply
 
 if TYPE_CHECKING:
@@ -149,25 +151,139 @@ async def test_truncated_arguments_make_no_tool_call(
         if finish_reason != "length":  # the caller's own limit holds on every route
             assert answer.text == "from second"
             first, _ = answer.response_metadata["autoprovider"]["attempts"]
-            assert first["class"] == "invalid_response"
+            assert (first["outcome"], first["flaw"]) == ("flawed", "malformed_tool_call")
             return
     assert answer.tool_calls == []
     assert [call["name"] for call in answer.invalid_tool_calls] == ["send"]
 
 
-async def test_tool_arguments_that_are_not_an_object_fail(
-    pair: Pair, mode: str, ask: Callable[..., Any]
+MALFORMED = '{"to": "all", "amount": 1,000}'
+
+
+@pytest.mark.parametrize("only", [["first"], ["first", "second"]], ids=["alone", "pair"])
+async def test_malformed_tool_call_beside_a_good_one(
+    pair: Pair, mode: str, ask: Callable[..., Any], only: list[str]
 ) -> None:
-    call_with_list = {"name": "send", "arguments": ["a", "list"]}
-    pair.plays(Reply("", tool_calls=(call_with_list,), finish_reason="tool_calls"))
-    if mode.endswith("stream"):
-        with pytest.raises(StreamInterrupted, match="arguments are not a JSON object"):
-            await ask(pair.model(), "Hi")
+    pair.plays(
+        Reply(
+            "",
+            tool_calls=(CALL, {"name": "send", "arguments": MALFORMED}),
+            argument_chunks=3,
+            finish_reason="tool_calls",
+        )
+    )
+    answer = await ask(pair.model(only=only), "Hi")
+    first = answer.response_metadata["autoprovider"]["attempts"][0]
+    assert (first["outcome"], first["flaw"]) == ("flawed", "malformed_tool_call")
+    assert health().rows == ()
+    if len(only) == 2 and not mode.endswith("stream"):  # the name of a call was yielded
+        assert answer.text == "from second"
         return
+    assert [call["args"] for call in answer.tool_calls] == [CALL["arguments"]]
+    assert [call["args"] for call in answer.invalid_tool_calls] == [MALFORMED]
+    assert not pair.second.requests
+
+
+@pytest.mark.parametrize("mode", ["stream", "astream"], indirect=True)
+@pytest.mark.parametrize("arguments", ['["a", "list"]', "7", '"text"'])
+async def test_streamed_arguments_without_an_object_are_handed_out(
+    pair: Pair, ask: Callable[..., Any], arguments: str
+) -> None:
+    pair.plays(
+        Reply(
+            "", tool_calls=({"name": "send", "arguments": arguments},), finish_reason="tool_calls"
+        )
+    )
+    answer = await ask(pair.model(), "Hi")
+    assert answer.tool_calls == []
+    assert [call["args"] for call in answer.invalid_tool_calls] == [arguments]
+
+
+EMPTY = Reply("")
+
+
+@pytest.mark.parametrize("second", [Reply(status=503), Reply(status=400), EMPTY], ids=repr)
+async def test_empty_answer_is_kept_if_no_route_does_better(
+    pair: Pair, ask: Callable[..., Any], second: Reply
+) -> None:
+    pair.plays(EMPTY)
+    pair.second.replies = [second]
+    answer = await ask(pair.model(), "Hi")
+    assert answer.text == ""
+    trace = answer.response_metadata["autoprovider"]
+    assert trace["provider"] == "first"
+    assert [attempt["outcome"] for attempt in trace["attempts"]] == [
+        "flawed",
+        "flawed" if second is EMPTY else "failure",
+    ]
+    assert answer.usage_metadata["input_tokens"] == 10
+
+
+async def test_empty_answer_moves_on_without_a_cooldown(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    pair.plays(EMPTY)
     answer = await ask(pair.model(), "Hi")
     assert answer.text == "from second"
-    first, _ = answer.response_metadata["autoprovider"]["attempts"]
-    assert first["class"] == "invalid_response"
+    first, second = answer.response_metadata["autoprovider"]["attempts"]
+    assert (first["outcome"], first["flaw"], first["class"]) == ("flawed", "empty_answer", None)
+    assert second["outcome"] == "success"
+    assert health().rows == ()
+
+
+async def test_empty_answer_after_a_tool_result_is_accepted(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    pair.plays(EMPTY)
+    call = {"name": "send", "args": {}, "id": "call_0"}
+    conversation = [
+        HumanMessage("Hi"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("sent", tool_call_id="call_0"),
+    ]
+    answer = await ask(pair.model(), conversation)
+    assert answer.text == ""
+    (attempt,) = answer.response_metadata["autoprovider"]["attempts"]
+    assert attempt["outcome"] == "success"
+
+
+async def test_empty_answer_at_a_limit_is_accepted(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply("", finish_reason="length"))
+    answer = await ask(pair.model(), "Hi")
+    assert answer.text == ""
+    assert not pair.second.requests
+
+
+async def test_call_of_an_unknown_tool_is_flawed(
+    pair: Pair, mode: str, ask: Callable[..., Any]
+) -> None:
+    pair.plays(Reply("", tool_calls=(CALL,), finish_reason="tool_calls"))
+
+    def receive(text: str) -> str:
+        """Receive a text."""
+        return text
+
+    answer = await ask(pair.model().bind_tools([receive]), "Hi")
+    first = answer.response_metadata["autoprovider"]["attempts"][0]
+    assert (first["outcome"], first["flaw"]) == ("flawed", "unknown_tool")
+    assert answer.text == ("" if mode.endswith("stream") else "from second")
+
+
+@pytest.mark.parametrize("text", ["", "one two three"], ids=["empty", "text"])
+async def test_filtered_answer_is_never_a_silent_one(
+    pair: Pair, mode: str, ask: Callable[..., Any], text: str
+) -> None:
+    pair.plays(Reply(text, finish_reason="content_filter"))
+    is_cut_stream = bool(text) and mode.endswith("stream")
+    expected = StreamInterrupted if is_cut_stream else ContentFilteredError
+    with pytest.raises(expected, match="content filter") as caught:
+        await ask(pair.model(), "Hi")
+    assert isinstance(caught.value, StreamInterrupted) or caught.value.partial == text
+    assert not pair.second.requests
+    assert health().rows == ()
+    if not is_cut_stream:
+        answer = await ask(pair.model(fallback_on_content_filter=True), "Hi")
+        assert answer.text == "from second"
 
 
 async def test_whole_tool_call_arrives_whole(pair: Pair, ask: Callable[..., Any]) -> None:

@@ -2,6 +2,8 @@
 
 * `run` goes on until there is an answer, or the first output of a stream.
 * `outcome` is how the attempt ended; `None` while it is under way.
+* `answer` of a call, or the chunks in `held_back` of a stream, are handed out if the engine ends
+  with this attempt.
 * `cancel` ends an attempt when another one was faster.
 
 The only `except Exception` in failover is here: it turns a provider's failure into a value,
@@ -16,6 +18,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from msgspec import structs
+
 from inference_providers.failover.events import Failure, Success
 from inference_providers.failover.stream_buffer import StreamBuffer
 from inference_providers.wire.exchange import Exchange
@@ -23,9 +27,12 @@ from inference_providers.wire.exchange import Exchange
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
-    from inference_providers.failover.events import Attempt, Outcome
+    from inference_providers.failover.events import Attempt, Flaw, Outcome
     from inference_providers.failover.stream_buffer import ChunkInspector
     from inference_providers.settings import FailoverSettings
+
+    Judge = Callable[[Attempt, Any], Flaw | None]
+    """Returns the flaw of a whole answer, if it has one; raises an error if it is not usable."""
 
 __all__ = [
     "AsyncCallAttempt",
@@ -46,23 +53,30 @@ class CallAttempt(Generic[A]):
 
     answer: A
 
-    def __init__(self, attempt: Attempt, send: Callable[[Attempt], A]) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        send: Callable[[Attempt], A],
+        judge: Judge | None,
+    ) -> None:
         self.attempt = attempt
         self.outcome: Outcome | None = None
         self.started_at = time.monotonic()
         self._send = send
+        self._judge = judge
         self._exchange = Exchange(self.started_at + attempt.timeout_s)
 
     def run(self) -> None:
         """Send the request and wait for the answer."""
         try:
             with self._exchange:
-                self.answer = self._send(self.attempt)
+                answer = self.answer = self._send(self.attempt)
+            flaw = self._judge(self.attempt, answer) if self._judge else None
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
             error = self._exchange.scrub_error(error)
             self.outcome = _call_failure(error, self.started_at)
         else:
-            self.outcome = _call_success(self.started_at)
+            self.outcome = _call_success(self.started_at, flaw)
 
     def cancel(self) -> None:
         """End the call, from another thread."""
@@ -74,11 +88,17 @@ class AsyncCallAttempt(Generic[A]):
 
     answer: A
 
-    def __init__(self, attempt: Attempt, send: Callable[[Attempt], Awaitable[A]]) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        send: Callable[[Attempt], Awaitable[A]],
+        judge: Judge | None,
+    ) -> None:
         self.attempt = attempt
         self.outcome: Outcome | None = None
         self.started_at = time.monotonic()
         self._send = send
+        self._judge = judge
         self._exchange = Exchange()
 
     async def run(self) -> None:
@@ -87,13 +107,14 @@ class AsyncCallAttempt(Generic[A]):
         try:
             with self._exchange:
                 async with asyncio.timeout(timeout_s):
-                    self.answer = await self._send(self.attempt)
+                    answer = self.answer = await self._send(self.attempt)
+            flaw = self._judge(self.attempt, answer) if self._judge else None
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
             error = self._exchange.scrub_error(error)
             error = _with_message(error, f"no answer within {timeout_s:.3g} s")
             self.outcome = _call_failure(error, self.started_at)
         else:
-            self.outcome = _call_success(self.started_at)
+            self.outcome = _call_success(self.started_at, flaw)
 
     async def cancel(self) -> None:
         """Do nothing: the task that runs the call has been cancelled."""
@@ -113,10 +134,12 @@ class StreamAttempt(Generic[C]):
         self.inspector = inspector
         self.outcome: Outcome | None = None
         self.ready: list[C] = []
+        self.held_back: list[C] = []
         self.started_at = time.monotonic()
         self._buffer = StreamBuffer(inspector, attempt, settings, self.started_at)
         self._chunks = open_stream(attempt)
         self._exchange = Exchange(self._buffer.deadline)
+        self._context = self._exchange.new_context()
 
     def run(self) -> None:
         """Read up to the first output; `ready` then holds the chunks to pass on."""
@@ -127,22 +150,22 @@ class StreamAttempt(Generic[C]):
 
     def read_chunk(self) -> list[C]:
         """Read one chunk, and return the chunks that may be passed on now."""
-        self._exchange.deadline = self._buffer.deadline
+        buffer = self._buffer
+        self._exchange.deadline = buffer.deadline
         try:
-            with self._exchange:
-                chunk = next(self._chunks, _END)
+            chunk = self._context.run(next, self._chunks, _END)
             if chunk is not _END:
-                return self._buffer.add(chunk, time.monotonic())
+                return buffer.add(chunk, time.monotonic())
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
-            error = self._exchange.scrub_error(error)
-            self.outcome = self._buffer.fail(error, time.monotonic(), datetime.now(UTC))
-            return []
-        self.outcome, held_back = self._buffer.end(time.monotonic())
-        return held_back
+            ended = buffer.fail(error, time.monotonic(), datetime.now(UTC))
+        else:
+            ended = buffer.end(time.monotonic())
+        self.outcome, self.held_back = _scrubbed(ended, self._exchange)
+        return []
 
     def close(self) -> None:
         """Close the stream and its connection."""
-        self._chunks.close()
+        self._context.run(self._chunks.close)
 
     def cancel(self) -> None:
         """End the stream from another thread; its own thread may just have finished a read."""
@@ -151,7 +174,8 @@ class StreamAttempt(Generic[C]):
             self._close_if_idle()
 
     def _close_if_idle(self) -> None:
-        with suppress(ValueError):  # the other thread runs the generator, and will close it
+        # The other thread runs the generator, or has entered the context, and will close it.
+        with suppress(ValueError, RuntimeError):
             self.close()
 
 
@@ -169,6 +193,7 @@ class AsyncStreamAttempt(Generic[C]):
         self.inspector = inspector
         self.outcome: Outcome | None = None
         self.ready: list[C] = []
+        self.held_back: list[C] = []
         self.started_at = time.monotonic()
         self._buffer = StreamBuffer(inspector, attempt, settings, self.started_at)
         self._chunks = open_stream(attempt)
@@ -189,12 +214,12 @@ class AsyncStreamAttempt(Generic[C]):
             if chunk is not _END:
                 return self._buffer.add(chunk, time.monotonic())
         except Exception as error:  # noqa: BLE001 - the engine decides which ones are raised
-            error = self._exchange.scrub_error(error)
             error = _with_message(error, self._buffer.timeout_message())
-            self.outcome = self._buffer.fail(error, time.monotonic(), datetime.now(UTC))
-            return []
-        self.outcome, held_back = self._buffer.end(time.monotonic())
-        return held_back
+            ended = self._buffer.fail(error, time.monotonic(), datetime.now(UTC))
+        else:
+            ended = self._buffer.end(time.monotonic())
+        self.outcome, self.held_back = _scrubbed(ended, self._exchange)
+        return []
 
     async def aclose(self) -> None:
         """Close the stream and its connection."""
@@ -210,14 +235,22 @@ def elapsed_ms(started_at: float, now: float) -> float:
     return round((now - started_at) * 1000, 3)
 
 
-def _call_success(started_at: float) -> Success:
+def _call_success(started_at: float, flaw: Flaw | None) -> Success:
     now = time.monotonic()
-    return Success(ms=elapsed_ms(started_at, now), at=now)
+    return Success(ms=elapsed_ms(started_at, now), at=now, flaw=flaw)
 
 
 def _call_failure(error: Exception, started_at: float) -> Failure:
     now = time.monotonic()
     return Failure(error=error, ms=elapsed_ms(started_at, now), at=now, wall_time=datetime.now(UTC))
+
+
+def _scrubbed(ended: tuple[Outcome, list[C]], exchange: Exchange) -> tuple[Outcome, list[C]]:
+    """Return how a stream ended, without the keys that were sent in the error of a failure."""
+    outcome, held_back = ended
+    if isinstance(outcome, Failure):
+        outcome = structs.replace(outcome, error=exchange.scrub_error(outcome.error))
+    return outcome, held_back
 
 
 def _with_message(error: Exception, message: str) -> Exception:

@@ -19,15 +19,23 @@ from inference_providers.failover.attempts import (
     CallAttempt,
     StreamAttempt,
 )
-from inference_providers.failover.events import Race, RaceResult, Wait, Waited
+from inference_providers.failover.events import (
+    Race,
+    RaceResult,
+    Success,
+    Wait,
+    Waited,
+    answering_record,
+)
 from inference_providers.settings import DEFAULT_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
+    from inference_providers.failover.attempts import Judge
     from inference_providers.failover.engine import Engine
     from inference_providers.failover.events import Attempt, AttemptRecord, Outcome
-    from inference_providers.failover.hedging import Loser, Racer
+    from inference_providers.failover.hedging import Loser, R
     from inference_providers.failover.stream_buffer import ChunkInspector
     from inference_providers.settings import FailoverSettings
 
@@ -37,8 +45,17 @@ A = TypeVar("A")
 C = TypeVar("C")
 
 
-def call(engine: Engine, send: Callable[[Attempt], A]) -> tuple[A, tuple[AttemptRecord, ...]]:
+def call(
+    engine: Engine,
+    send: Callable[[Attempt], A],
+    judge: Judge | None = None,
+) -> tuple[A, tuple[AttemptRecord, ...]]:
     """Run `engine` with `send`; return the answer and the records of all attempts."""
+
+    def start(attempt: Attempt) -> CallAttempt[A]:
+        return CallAttempt(attempt, send, judge)
+
+    answered: list[CallAttempt[A]] = []
     with closing(engine):
         step = next(engine)
         while True:
@@ -48,21 +65,27 @@ def call(engine: Engine, send: Callable[[Attempt], A]) -> tuple[A, tuple[Attempt
                 continue
             loser = None
             if isinstance(step, Race):
-                racing = hedging.race(step, lambda attempt: CallAttempt(attempt, send))
-                attempt, loser = racing
+                attempt, loser = hedging.race(step, start)
             else:
-                attempt = CallAttempt(step, send)
+                attempt = start(step)
                 attempt.run()
             try:
-                step = engine.send(_report(attempt, loser))
+                step = engine.send(_report(attempt, loser, answered))
             except StopIteration as done:
-                return attempt.answer, done.value
+                return _answering(answered, done.value).answer, done.value
 
 
 async def acall(
-    engine: Engine, send: Callable[[Attempt], Awaitable[A]]
+    engine: Engine,
+    send: Callable[[Attempt], Awaitable[A]],
+    judge: Judge | None = None,
 ) -> tuple[A, tuple[AttemptRecord, ...]]:
     """Run `engine` with `send`, as `call` does."""
+
+    def start(attempt: Attempt) -> AsyncCallAttempt[A]:
+        return AsyncCallAttempt(attempt, send, judge)
+
+    answered: list[AsyncCallAttempt[A]] = []
     with closing(engine):
         step = next(engine)
         while True:
@@ -72,15 +95,14 @@ async def acall(
                 continue
             loser = None
             if isinstance(step, Race):
-                racing = hedging.arace(step, lambda attempt: AsyncCallAttempt(attempt, send))
-                attempt, loser = await racing
+                attempt, loser = await hedging.arace(step, start)
             else:
-                attempt = AsyncCallAttempt(step, send)
+                attempt = start(step)
                 await attempt.run()
             try:
-                step = engine.send(_report(attempt, loser))
+                step = engine.send(_report(attempt, loser, answered))
             except StopIteration as done:
-                return attempt.answer, done.value
+                return _answering(answered, done.value).answer, done.value
 
 
 def stream(
@@ -94,6 +116,7 @@ def stream(
     def start(attempt: Attempt) -> StreamAttempt[C]:
         return StreamAttempt(attempt, open_stream, new_inspector(attempt), settings)
 
+    answered: list[StreamAttempt[C]] = []
     with closing(engine):
         step = next(engine)
         while True:
@@ -111,9 +134,11 @@ def stream(
                 while attempt.outcome is None:
                     yield from attempt.read_chunk()
             try:
-                step = engine.send(_report(attempt, loser))
+                step = engine.send(_report(attempt, loser, answered))
             except StopIteration as done:
-                yield attempt.inspector.final_chunk(done.value)
+                answering = _answering(answered, done.value)
+                yield from answering.held_back
+                yield answering.inspector.final_chunk(done.value)
                 return
 
 
@@ -128,6 +153,7 @@ async def astream(
     def start(attempt: Attempt) -> AsyncStreamAttempt[C]:
         return AsyncStreamAttempt(attempt, open_stream, new_inspector(attempt), settings)
 
+    answered: list[AsyncStreamAttempt[C]] = []
     with closing(engine):
         step = next(engine)
         while True:
@@ -147,15 +173,35 @@ async def astream(
                     for chunk in await attempt.read_chunk():
                         yield chunk
             try:
-                step = engine.send(_report(attempt, loser))
+                step = engine.send(_report(attempt, loser, answered))
             except StopIteration as done:
-                yield attempt.inspector.final_chunk(done.value)
+                answering = _answering(answered, done.value)
+                for chunk in answering.held_back:
+                    yield chunk
+                yield answering.inspector.final_chunk(done.value)
                 return
 
 
-def _report(attempt: Racer, loser: Loser | None) -> Outcome | RaceResult:
-    """Return what the engine is sent once the decisive attempt has ended."""
+def _report(attempt: R, loser: Loser[R] | None, answered: list[R]) -> Outcome | RaceResult:
+    """Return what the engine is sent once the decisive attempt has ended.
+
+    Attempts with an answer are added to `answered`: the engine may end with an earlier one.
+    """
     outcome = cast("Outcome", attempt.outcome)
+    if loser is not None and isinstance(loser.outcome, Success):
+        answered.append(loser.racer)
+    if isinstance(outcome, Success):
+        answered.append(attempt)
     if loser is None:
         return outcome
-    return RaceResult(loser=loser, decisive=(attempt.attempt, outcome))
+    return RaceResult(
+        loser=(loser.racer.attempt, loser.outcome), decisive=(attempt.attempt, outcome)
+    )
+
+
+def _answering(answered: list[R], records: tuple[AttemptRecord, ...]) -> R:
+    """Return the attempt that the engine has ended with."""
+    if len(answered) == 1:
+        return answered[0]
+    outcome = answering_record(records).outcome
+    return next(attempt for attempt in answered if attempt.outcome is outcome)

@@ -3,6 +3,8 @@
 * It yields an `Attempt`, a `Race` of two or a `Wait`, and is sent the outcome.
 * A failure that other routes may not share starts a cooldown and moves on to the next
   route. If the request itself is wrong, the provider's own exception is raised.
+* An answer with a flaw, such as an empty one, moves on only while another route is free, and
+  starts no cooldown. It is kept, and handed out if no other route does better.
 * When nothing else is left, a route is probed before its cooldown is over, if we guessed
   the length and the cooldown has lasted a minimum time.
 * The same route is tried again in two cases: once, within the retry budget, if it is the
@@ -31,6 +33,7 @@ from inference_providers.failover.events import (
     Success,
     Wait,
     Waited,
+    answering_record,
 )
 from inference_providers.failover.state import FailoverState
 from inference_providers.failures.classes import PASSES_SOON, Classification, FailureClass
@@ -90,6 +93,8 @@ def failover(  # noqa: PLR0913 - all but the plan are keywords
 ) -> Engine:
     """Try the routes of `plan` in order until one answers; return the records of all attempts.
 
+    `answering_record` finds the attempt among them whose answer is handed out.
+
     Args:
         plan: The routes.
         state: Cooldowns, rate limits and latencies; what happens is recorded there.
@@ -119,7 +124,8 @@ def failover(  # noqa: PLR0913 - all but the plan are keywords
             raise
         attempt, outcome = progress.decisive_outcome(step, cast("Outcome | RaceResult", report))
         if isinstance(outcome, Success):
-            return progress.record_success(attempt, outcome)
+            route = progress.route_after_success(attempt, outcome)
+            continue
         failed = attempt.route
         classification = progress.record_failure(attempt, outcome)
         if outcome.began:
@@ -127,18 +133,16 @@ def failover(  # noqa: PLR0913 - all but the plan are keywords
         if progress.leaves_out_parameter(failed, classification):
             route = failed
             continue
-        if not (trial or progress.may_move_on(failed, classification)):
+        moves_on = trial or progress.may_move_on(failed, classification)
+        if not (moves_on or progress.has_answer):
             raise errors.wrong_request(_with_note(outcome.error, failed), classification)
-        route = progress.next_route() or progress.route_to_probe()
+        route = progress.route_after_failure() if moves_on else None
         if route is None and (wait_s := progress.retry_wait_s(failed, classification)) is not None:
             progress.now = cast("Waited", (yield Wait(seconds=wait_s))).at
             route = progress.probe(failed)
-    try:
-        plan.require()
-    except NoRouteError as error:
-        raise errors.no_route(error) from None
-    message, attempts, retry_after = progress.summary()
-    raise errors.all_routes_failed(message, attempts, retry_after) from progress.last_error
+    if progress.has_answer:
+        return progress.hand_out_answer()
+    raise progress.no_answer(errors) from progress.last_error
 
 
 class _Progress:
@@ -153,6 +157,7 @@ class _Progress:
         self.now = now
         self.attempts: list[AttemptRecord] = []
         self.last_error: Exception | None = None
+        self.has_answer = False
         self._untried = [*plan.routes, *plan.cooling_down]
         self._deadline = now + settings.timeout_s
         self._left_out_parameter = False
@@ -182,6 +187,15 @@ class _Progress:
                 self._untried.remove(route)
                 return route
         return None
+
+    def route_after_failure(self) -> Route | None:
+        """Return the next route; without an answer yet, that may be an early probe."""
+        return self.next_route() or (None if self.has_answer else self.route_to_probe())
+
+    def route_after_success(self, attempt: Attempt, outcome: Success) -> Route | None:
+        """Record a success; return another route, if one is free, for an answer with a flaw."""
+        self.record_success(attempt, outcome)
+        return self.next_route() if outcome.flaw and outcome.may_be_replaced else None
 
     def route_to_probe(self) -> Route | None:
         """Return a route whose cooldown may be probed early, when no other route is left."""
@@ -297,6 +311,8 @@ class _Progress:
             attempt, outcome = report.loser
             if isinstance(outcome, Failure):
                 self.record_failure(attempt, outcome)
+            elif isinstance(outcome, Success):
+                self.record_success(attempt, outcome)
             else:
                 self.state.release(attempt.route)
                 self._add_record(attempt, outcome)
@@ -312,12 +328,21 @@ class _Progress:
         for attempt in (step,) if isinstance(step, Attempt) else (step.first, step.second):
             self.state.release(attempt.route)
 
-    def record_success(self, attempt: Attempt, outcome: Success) -> tuple[AttemptRecord, ...]:
-        """Record a success; return the records of all attempts."""
-        self.state.record_success(attempt.route, outcome.first_output_ms or outcome.ms)
-        if self.plan.conversation:
-            self.state.remember_route(self.plan.conversation, attempt.route)
+    def record_success(self, attempt: Attempt, outcome: Success) -> None:
+        """Record a success. What it says about the route counts only if it is handed out."""
+        self.now = max(self.now, outcome.at)
+        self.has_answer = True
+        if outcome.flaw:
+            self.state.release(attempt.route)
         self._add_record(attempt, outcome)
+
+    def hand_out_answer(self) -> tuple[AttemptRecord, ...]:
+        """Record what the answer says about its route; return the records of all attempts."""
+        record = answering_record(self.attempts)
+        outcome = cast("Success", record.outcome)
+        self.state.record_success(record.route, outcome.first_output_ms or outcome.ms)
+        if self.plan.conversation and outcome.flaw is None:
+            self.state.remember_route(self.plan.conversation, record.route)
         return tuple(self.attempts)
 
     def record_failure(self, attempt: Attempt, outcome: Failure) -> Classification:
@@ -385,7 +410,15 @@ class _Progress:
         msg = f"The stream was interrupted: {_describe(record, outcome)}"
         return StreamInterrupted(msg, outcome.partial, record.route)
 
-    def summary(self) -> tuple[str, list[AttemptRecord], float | None]:
+    def no_answer(self, errors: Errors) -> Exception:
+        """Return the error for a call without an answer."""
+        try:
+            self.plan.require()
+        except NoRouteError as error:
+            return errors.no_route(error)
+        return errors.all_routes_failed(*self._summary())
+
+    def _summary(self) -> tuple[str, list[AttemptRecord], float | None]:
         """Return the message, the attempts, and the seconds to wait, if every route failed."""
         cooldowns = {
             route: cooldown

@@ -11,22 +11,28 @@ from __future__ import annotations
 
 import functools
 from datetime import datetime  # noqa: TC003 - msgspec reads annotations at run time
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from inference_providers.errors import InferenceProvidersError
 from inference_providers.types import Route, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "Attempt",
     "AttemptRecord",
     "Cancelled",
     "Failure",
+    "Flaw",
     "Outcome",
     "Race",
     "RaceResult",
     "Success",
     "Wait",
     "Waited",
+    "answering_record",
 ]
 
 
@@ -71,6 +77,17 @@ class Waited(Value, frozen=True, kw_only=True):
     at: float
 
 
+class Flaw(StrEnum):
+    """What is wrong with an answer that is better than none. The values appear in traces."""
+
+    EMPTY_ANSWER = "empty_answer"
+    """No text, no tool call, no reasoning, no refusal, nothing else."""
+    MALFORMED_TOOL_CALL = "malformed_tool_call"
+    """The arguments of a tool call are not a JSON object."""
+    UNKNOWN_TOOL = "unknown_tool"
+    """A tool call without a name, or with a name that the request does not offer."""
+
+
 class Success(Value, frozen=True, kw_only=True):
     """An answered call, or a stream that reached its end.
 
@@ -79,11 +96,19 @@ class Success(Value, frozen=True, kw_only=True):
         at: When it ended, on the monotonic clock in seconds.
         first_output_ms: Time to the first output of a stream; `None` for a call, and for a
             stream without output.
+        flaw: What is wrong with the answer, if anything. Another route is asked if one is free,
+            and this answer is kept in case that none does better.
     """
 
     ms: float
     at: float = 0.0
     first_output_ms: float | None = None
+    flaw: Flaw | None = None
+
+    @property
+    def may_be_replaced(self) -> bool:
+        """Whether another route may be asked: the answer has a flaw and was not passed on."""
+        return self.flaw is not None and self.first_output_ms is None
 
 
 class Failure(Value, frozen=True, kw_only=True):
@@ -122,9 +147,12 @@ Outcome = Success | Failure
 
 
 class RaceResult(Value, frozen=True, kw_only=True):
-    """How a race ended if both attempts were started; the `decisive` outcome counts."""
+    """How a race ended if both attempts were started; the `decisive` outcome counts.
 
-    loser: tuple[Attempt, Failure | Cancelled]
+    A loser that is a `Success` has a flaw.
+    """
+
+    loser: tuple[Attempt, Success | Failure | Cancelled]
     decisive: tuple[Attempt, Success | Failure]
 
 
@@ -147,8 +175,31 @@ class AttemptRecord(Value, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         if isinstance(self.outcome, Success):
-            return f"{self.route}: answered"
+            flaw = f" ({self.outcome.flaw})" if self.outcome.flaw else ""
+            return f"{self.route}: answered{flaw}"
         if isinstance(self.outcome, Cancelled):
             return f"{self.route}: cancelled, another route was faster"
         cause = f"HTTP {self.status}" if self.status else type(self.outcome.error).__name__
         return f"{self.route}: {self.failure_class} ({cause})"
+
+
+def answering_record(attempts: Sequence[AttemptRecord]) -> AttemptRecord:
+    """Return the record of the attempt whose answer is handed out.
+
+    That is the last one, unless it failed or its answer can be replaced: then it is the first
+    one that is not empty, or else the first one that answered.
+
+    Args:
+        attempts: All attempts of a call that has an answer.
+    """
+    last = attempts[-1]
+    if isinstance(last.outcome, Success) and (
+        last.outcome.flaw is None or not last.outcome.may_be_replaced
+    ):
+        return last
+    answered = [record for record in attempts if isinstance(record.outcome, Success)]
+    return min(answered, key=_is_empty)
+
+
+def _is_empty(record: AttemptRecord) -> bool:
+    return isinstance(record.outcome, Success) and record.outcome.flaw is Flaw.EMPTY_ANSWER

@@ -12,20 +12,17 @@ import contextvars
 import threading
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from inference_providers.failover.attempts import elapsed_ms
-from inference_providers.failover.events import Attempt, Cancelled, Failure
+from inference_providers.failover.events import Cancelled, Failure, Success
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inference_providers.failover.events import Outcome, Race
+    from inference_providers.failover.events import Attempt, Outcome, Race
 
 __all__ = ["Loser", "arace", "race"]
-
-Loser = tuple[Attempt, Failure | Cancelled]
-"""The attempt that lost a race, and how it ended."""
 
 
 class Racer(Protocol):
@@ -45,8 +42,15 @@ class Racer(Protocol):
 R = TypeVar("R", bound=Racer)
 
 
-def race(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Loser | None]:
-    """Run a race in threads.
+class Loser(NamedTuple, Generic[R]):
+    """The attempt that lost a race, and how it ended."""
+
+    racer: R
+    outcome: Outcome | Cancelled
+
+
+def race(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Loser[R] | None]:
+    """Run a race in threads. A failure or a flawed answer waits for the other attempt.
 
     Returns:
         The winner, and the loser if the second attempt was started.
@@ -60,7 +64,7 @@ def race(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Loser | No
         except Empty:
             threads.start(step.second)
             winner = threads.next_ready()
-            if isinstance(winner.outcome, Failure):
+            if not _has_good_answer(winner):
                 winner = threads.next_ready()
     finally:
         others = [racer for racer in threads.started if racer is not winner]
@@ -100,7 +104,7 @@ class _RacingThreads(Generic[R]):
             self._ready.put((racer, None))
 
 
-async def arace(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Loser | None]:
+async def arace(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Loser[R] | None]:
     """Run a race in tasks, as `race` does in threads."""
     started: dict[asyncio.Task[None], R] = {}
 
@@ -123,7 +127,7 @@ async def arace(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Los
         if not first.done():
             start(step.second)
         winner = await next_ready(set(started))
-        if isinstance(started[winner].outcome, Failure) and len(started) > 1:
+        if len(started) > 1 and not _has_good_answer(started[winner]):
             winner = await next_ready(set(started) - {winner})
     finally:
         others = [task for task in started if task is not winner]
@@ -136,8 +140,17 @@ async def arace(step: Race, new_attempt: Callable[[Attempt], R]) -> tuple[R, Los
     return started[winner], losers[0] if losers else None
 
 
-def _as_loser(racer: Racer) -> Loser:
+def _has_good_answer(racer: Racer) -> bool:
+    """Whether an attempt that is ready has output, or an answer without a flaw."""
+    outcome = racer.outcome
+    if isinstance(outcome, Success):
+        return not outcome.may_be_replaced
+    return outcome is None
+
+
+def _as_loser(racer: R) -> Loser[R]:
     """Return how the losing attempt ended; call it before cancelling the attempt."""
-    if isinstance(racer.outcome, Failure):
-        return racer.attempt, racer.outcome
-    return racer.attempt, Cancelled(ms=elapsed_ms(racer.started_at, monotonic()))
+    outcome = racer.outcome
+    if isinstance(outcome, Failure) or (isinstance(outcome, Success) and outcome.may_be_replaced):
+        return Loser(racer, outcome)
+    return Loser(racer, Cancelled(ms=elapsed_ms(racer.started_at, monotonic())))

@@ -2,7 +2,9 @@
 
 * Until output has been seen, another route may still answer, so nothing is passed on.
 * A stream without a finish reason was cut off.
-* Chunks without output do not extend the time to the first output.
+* Chunks without output do not extend the time to the next output.
+* After the finish reason, what is left has a short grace. Silence, an error or a cut after it
+  is the end of a whole answer.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from inference_providers.errors import InvalidResponseError
 from inference_providers.failover.events import Failure, Success
+from inference_providers.wire.exchange import END_GRACE_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from inference_providers.failover.events import Attempt, AttemptRecord, Outcome
+    from inference_providers.failover.events import Attempt, AttemptRecord, Flaw, Outcome
     from inference_providers.settings import FailoverSettings
 
 __all__ = ["ChunkInspector", "ChunkSignals", "StreamBuffer"]
@@ -25,7 +28,7 @@ C = TypeVar("C")
 
 
 class ChunkSignals(NamedTuple):
-    """What a chunk holds: output (text, reasoning or a tool call's name), a finish reason."""
+    """What a chunk holds: output (text, reasoning, a tool call's name), a finish reason."""
 
     output: bool
     finish: bool
@@ -37,8 +40,11 @@ class ChunkInspector(Protocol[C]):
     def inspect(self, chunk: C) -> ChunkSignals:
         """Return what a chunk holds. Called once for each chunk, in order."""
 
-    def fault(self) -> str | None:
-        """Return what is wrong with a stream that ended, such as a truncated tool call."""
+    def fault(self) -> Exception | None:
+        """Return the error for a stream without a usable answer, such as a truncated tool call."""
+
+    def flaw(self) -> Flaw | None:
+        """Return what is wrong with a stream that ended without a fault."""
 
     def join(self, chunks: Sequence[C]) -> Any:
         """Join the chunks received so far to one partial answer."""
@@ -71,6 +77,7 @@ class StreamBuffer(Generic[C]):
         self._end_at = started_at + attempt.remaining_s
         self._first_output_ms: float | None = None
         self._finished = False
+        self._is_whole = False
         self._received: list[C] = []
         self.deadline = started_at + self._first_output_limit_s
         """When the next chunk is due, on the monotonic clock in seconds."""
@@ -81,34 +88,49 @@ class StreamBuffer(Generic[C]):
         Raises:
             TimeoutError: Chunks arrived, but no output in time.
         """
-        signals = self._inspector.inspect(chunk)
-        self._finished = self._finished or signals.finish
+        has_output, has_finish = self._inspector.inspect(chunk)
         self._received.append(chunk)
-        if self._first_output_ms is None:
-            if not signals.output:
-                if now >= self.deadline:
-                    raise TimeoutError(self.timeout_message())
-                return []
-            self._first_output_ms = self._elapsed_ms(now)
-            ready = list(self._received)
-        else:
-            ready = [chunk]
-        self.deadline = min(now + self._inter_chunk_limit_s, self._end_at)
-        return ready
+        if has_output:
+            self.deadline = min(now + self._inter_chunk_limit_s, self._end_at)
+            self._is_whole = False
+        elif now >= self.deadline:
+            raise TimeoutError(self.timeout_message())
+        if has_finish:
+            self.deadline = min(now + END_GRACE_S, self._end_at)
+            self._finished = self._is_whole = True
+        if self._first_output_ms is not None:
+            return [chunk]
+        if not has_output:
+            return []
+        self._first_output_ms = self._elapsed_ms(now)
+        return list(self._received)
 
     def end(self, now: float) -> tuple[Outcome, list[C]]:
-        """Return the outcome of a stream that ended, and the chunks still held back."""
-        if self._finished:
-            fault = self._inspector.fault()
-        else:
-            fault = "the stream ended without a finish reason"
-        if fault:
-            return self.fail(InvalidResponseError(fault), now), []
-        success = Success(ms=self._elapsed_ms(now), at=now, first_output_ms=self._first_output_ms)
-        return success, self._received if self._first_output_ms is None else []
+        """Return the outcome of a stream that ended, and the chunks that were not passed on."""
+        if not self._finished:
+            no_finish = InvalidResponseError("the stream ended without a finish reason")
+            return self._failure(no_finish, now), []
+        if fault := self._inspector.fault():
+            return self._failure(fault, now), []
+        first_output_ms = self._first_output_ms
+        success = Success(
+            ms=self._elapsed_ms(now),
+            at=now,
+            first_output_ms=first_output_ms,
+            flaw=self._inspector.flaw(),
+        )
+        return success, self._received if first_output_ms is None else []
 
-    def fail(self, error: Exception, now: float, wall_time: datetime | None = None) -> Failure:
-        """Return the outcome of a stream that broke."""
+    def fail(
+        self, error: Exception, now: float, wall_time: datetime | None = None
+    ) -> tuple[Outcome, list[C]]:
+        """Return what `end` returns, for a stream that broke.
+
+        If nothing but the finish reason came after the last output, the answer is whole.
+        """
+        return self.end(now) if self._is_whole else (self._failure(error, now, wall_time), [])
+
+    def _failure(self, error: Exception, now: float, wall_time: datetime | None = None) -> Failure:
         began = self._first_output_ms is not None
         return Failure(
             error=error,

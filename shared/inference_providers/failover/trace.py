@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from inference_providers.failover.events import Success
+from inference_providers.failover.events import Success, answering_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inference_providers.failover.events import AttemptRecord
+    from inference_providers.failover.state import FailoverState
     from inference_providers.types import Cost, Plan
 
-__all__ = ["build_trace", "cost_usd"]
+__all__ = ["build_trace", "cost_usd", "record_answer"]
+
+
+def record_answer(
+    plan: Plan,
+    attempts: Sequence[AttemptRecord],
+    tokens: tuple[int, int] | None,
+    state: FailoverState,
+) -> dict[str, Any]:
+    """Count an answer's tokens against its route's rate limits in `state`; return the trace."""
+    answering = answering_record(attempts)
+    if tokens is not None:
+        state.record_tokens(answering.route, sum(tokens))
+    return _trace(plan, attempts, answering, tokens)
 
 
 def build_trace(
@@ -21,16 +35,28 @@ def build_trace(
     """Return the trace of one answered request.
 
     * `degraded` says whether a model other than the first one named answered.
+    * The `outcome` of an attempt is `success`, `flawed`, `failure` or `cancelled`. A flawed
+      answer, such as an empty one, has a `flaw`; it is handed out only if no other route did
+      better.
     * An attempt that left out request parameters lists them in `without`.
     * `ttft_ms` is the time to the first output of a stream.
     * `cost_usd` is `None` when the price or the tokens are unknown, rather than wrong.
 
     Args:
         plan: The plan of the request.
-        attempts: All attempts; the last one succeeded.
+        attempts: All attempts; at least one succeeded.
         tokens: Input and output tokens of the answer, if the provider reported them.
     """
-    route, outcome = attempts[-1].route, attempts[-1].outcome
+    return _trace(plan, attempts, answering_record(attempts), tokens)
+
+
+def _trace(
+    plan: Plan,
+    attempts: Sequence[AttemptRecord],
+    answering: AttemptRecord,
+    tokens: tuple[int, int] | None,
+) -> dict[str, Any]:
+    route, outcome = answering.route, answering.outcome
     return {
         "model": route.model,
         "provider": route.provider,
@@ -54,15 +80,19 @@ def cost_usd(cost: Cost | None, tokens: tuple[int, int] | None) -> float | None:
 
 
 def _attempt_entry(attempt: AttemptRecord) -> dict[str, Any]:
+    outcome = attempt.outcome
+    flaw = outcome.flaw if isinstance(outcome, Success) else None
     entry: dict[str, Any] = {
         "provider": attempt.route.provider,
         "model": attempt.route.model,
         "model_id": attempt.route.model_id,
-        "outcome": type(attempt.outcome).__name__.lower(),
+        "outcome": "flawed" if flaw else type(outcome).__name__.lower(),
         "class": attempt.failure_class,
         "status": attempt.status,
-        "ms": attempt.outcome.ms,
+        "ms": outcome.ms,
     }
+    if flaw:
+        entry["flaw"] = flaw.value
     if attempt.without:
         entry["without"] = list(attempt.without)
     return entry

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from inference_providers.failures.error_details import ErrorDetails
 
-__all__ = ["classify"]
+__all__ = ["classify", "is_recognized"]
 
 _MAX_CAUSES = 5
 
@@ -62,6 +62,18 @@ def classify(error: BaseException, now: datetime | None = None) -> Classificatio
         if details is not None:
             return _classify_details(details, error, now)
     return _classify_by_name(chain)
+
+
+def is_recognized(error: BaseException) -> bool:
+    """Whether an exception carries a provider's response, or has a class that a rule knows.
+
+    `classify` takes any other exception for a bug.
+    """
+    chain = _cause_chain(error)
+    if any(error_details.read_details(cause) is not None for cause in chain):
+        return True
+    names = {cls.__name__ for cause in chain for cls in type(cause).__mro__}
+    return not names.isdisjoint(rules.BY_EXCEPTION_NAME)
 
 
 def _cause_chain(error: BaseException) -> list[BaseException]:

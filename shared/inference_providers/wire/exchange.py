@@ -17,14 +17,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from inference_providers.scrubbing.exceptions import clear_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Token
+    from contextvars import Context, Token
 
     from inference_providers.credentials import Key
 
@@ -76,6 +76,12 @@ class Exchange:
     def __exit__(self, *_: object) -> None:
         if self._token is not None:
             _CURRENT.reset(self._token)
+
+    def new_context(self) -> Context:
+        """Return a copy of the current context in which this exchange is the current one."""
+        context = copy_context()
+        context.run(_CURRENT.set, self)
+        return context
 
     def record_key(self, key: Key) -> None:
         """Record a key that is about to be sent."""

@@ -69,6 +69,8 @@ class FinishReasons(Struct, frozen=True, kw_only=True):
 
     def meaning(self, word: str) -> FinishReason | None:
         """Return what a word means; `None` if nobody knows it."""
+        if reason := self.words.get(word):
+            return reason
         name = _snake_case(word)
         detail = _snake_case(word.rpartition(":")[2])  # Gemini: `content_filter: RECITATION`
         for candidate in (name, detail):

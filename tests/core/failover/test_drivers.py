@@ -14,7 +14,13 @@ from inference_providers.credentials import Key
 from inference_providers.errors import AllRoutesFailed, InvalidResponseError, StreamInterrupted
 from inference_providers.failover import drivers
 from inference_providers.failover.engine import failover
-from inference_providers.failover.events import Attempt, AttemptRecord, Success
+from inference_providers.failover.events import (
+    Attempt,
+    AttemptRecord,
+    Flaw,
+    Success,
+    answering_record,
+)
 from inference_providers.failover.stream_buffer import ChunkSignals
 from inference_providers.settings import FailoverSettings
 from inference_providers.wire.exchange import current_exchange
@@ -23,24 +29,33 @@ KEY_VALUE = "sk-0123456789abcdef"
 
 
 class Chunk(NamedTuple):
+    """One chunk of a stream; the last one has a `flaw`, or an empty answer that is `at_limit`."""
+
     text: str = ""
     finish: bool = False
     attempts: tuple[AttemptRecord, ...] = ()
+    flaw: Flaw | None = None
+    at_limit: bool = False
 
 
-ROLE, FINISH = Chunk(), Chunk(finish=True)
+ROLE, FINISH, LIMIT = Chunk(), Chunk(finish=True), Chunk(finish=True, at_limit=True)
 HELLO = [ROLE, Chunk("Hel"), Chunk(""), Chunk("lo"), FINISH]
 
 
 class TextInspector:
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
+        self._flaw: Flaw | None = Flaw.EMPTY_ANSWER
 
     def inspect(self, chunk: Chunk) -> ChunkSignals:
+        self._flaw = chunk.flaw if chunk.flaw or chunk.text or chunk.at_limit else self._flaw
         return ChunkSignals(output=bool(chunk.text), finish=chunk.finish)
 
-    def fault(self) -> str | None:
+    def fault(self) -> Exception | None:
         return None
+
+    def flaw(self) -> Flaw | None:
+        return self._flaw
 
     def join(self, chunks: Sequence[Chunk]) -> str:
         return "".join(chunk.text for chunk in chunks)
@@ -50,7 +65,16 @@ class TextInspector:
 
 
 Script = dict[str, Any]
-"""Provider → an answer or chunks; an exception (also among chunks) is raised."""
+"""Provider → an answer or chunks; an exception (also among chunks) is raised.
+
+The answer `""` is empty, and a tuple is an answer with its flaw.
+"""
+
+
+def judge(_: Attempt, answer: Any) -> Flaw | None:
+    if isinstance(answer, tuple):
+        return answer[1]
+    return None if answer else Flaw.EMPTY_ANSWER
 
 
 class ScriptedRun:
@@ -111,8 +135,8 @@ class ScriptedRun:
 
     async def call(self) -> tuple[Any, tuple[AttemptRecord, ...]]:
         if self.is_async:
-            return await drivers.acall(self.engine, self.asend)
-        return drivers.call(self.engine, self.send)
+            return await drivers.acall(self.engine, self.asend, judge)
+        return drivers.call(self.engine, self.send, judge)
 
     async def stream(self, *, into: list[Chunk], stop_after: int | None = None) -> list[Chunk]:
         """Read the stream into `into`; stop after `stop_after` chunks."""
@@ -191,6 +215,27 @@ async def test_call_raises_from_the_last_error_when_all_fail(run: MakeRun) -> No
     assert caught.value.__cause__ is last
 
 
+async def test_call_with_an_empty_answer_moves_on(run: MakeRun) -> None:
+    answer, attempts = await run({"a": "", "b": "answer"}).call()
+    assert answer == "answer"
+    assert list(map(str, attempts)) == ["a/m: answered (empty_answer)", "b/m: answered"]
+
+
+@pytest.mark.parametrize("then", ["", ConnectionError("no"), TypeError("a bug")], ids=repr)
+async def test_call_keeps_a_flawed_answer_if_none_is_better(run: MakeRun, then: Any) -> None:
+    flawed = ("half a call", Flaw.MALFORMED_TOOL_CALL)
+    answer, attempts = await run({"a": flawed, "b": then}).call()
+    assert answer == flawed
+    assert answering_record(attempts).route.provider == "a"
+
+
+async def test_call_prefers_any_answer_to_an_empty_one(run: MakeRun) -> None:
+    flawed = ("half a call", Flaw.MALFORMED_TOOL_CALL)
+    answer, attempts = await run({"a": "", "b": flawed, "c": ""}).call()
+    assert answer == flawed
+    assert answering_record(attempts).route.provider == "b"
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
 async def test_call_lets_ctrl_c_and_cancellation_through(
     run: MakeRun, stop: type[BaseException]
@@ -253,11 +298,53 @@ async def test_stream_without_finish_reason_after_output_is_broken(run: MakeRun)
     assert scripted.called == ["a"]
 
 
-async def test_stream_with_finish_but_no_output_is_an_empty_answer(run: MakeRun) -> None:
-    *chunks, last = await run({"a": [ROLE, FINISH], "b": HELLO}).stream(into=[])
-    assert chunks == [ROLE, FINISH]
+async def test_stream_without_output_at_a_limit_is_an_answer(run: MakeRun) -> None:
+    *chunks, last = await run({"a": [ROLE, LIMIT], "b": HELLO}).stream(into=[])
+    assert chunks == [ROLE, LIMIT]
     assert last.attempts[0].outcome.first_output_ms is None
     assert len(last.attempts) == 1
+
+
+async def test_stream_with_an_empty_answer_moves_on(run: MakeRun) -> None:
+    scripted = run({"a": [ROLE, FINISH], "b": HELLO})
+    *chunks, last = await scripted.stream(into=[])
+    assert chunks == HELLO, "chunks of the empty answer came through"
+    assert list(map(str, last.attempts)) == ["a/m: answered (empty_answer)", "b/m: answered"]
+    assert scripted.closed == ["a", "b"]
+
+
+@pytest.mark.parametrize("then", [[ROLE, ConnectionError("cut")], [], [TypeError("bug")], [FINISH]])
+async def test_stream_keeps_an_empty_answer_if_none_is_better(
+    run: MakeRun, then: list[Any]
+) -> None:
+    scripted = run({"a": [ROLE, FINISH], "b": then})
+    *chunks, last = await scripted.stream(into=[])
+    assert chunks == [ROLE, FINISH]
+    assert answering_record(last.attempts).route.provider == "a"
+    assert scripted.closed == ["a", "b"]
+
+
+async def test_stream_that_breaks_after_an_empty_answer_is_broken(run: MakeRun) -> None:
+    scripted = run({"a": [ROLE, FINISH], "b": [Chunk("Hel"), ConnectionError("cut")]})
+    with pytest.raises(StreamInterrupted) as caught:
+        await scripted.stream(into=[])
+    assert caught.value.route.provider == "b"
+
+
+async def test_stream_with_a_flaw_after_output_is_handed_out(run: MakeRun) -> None:
+    flawed = [Chunk("call"), Chunk(finish=True, flaw=Flaw.MALFORMED_TOOL_CALL)]
+    scripted = run({"a": flawed, "b": HELLO})
+    *chunks, last = await scripted.stream(into=[])
+    assert chunks == flawed
+    assert [a.outcome.flaw for a in last.attempts] == [Flaw.MALFORMED_TOOL_CALL]
+    assert scripted.called == ["a"]
+
+
+async def test_stream_that_is_cut_after_its_finish_reason_is_whole(run: MakeRun) -> None:
+    scripted = run({"a": [*HELLO, ConnectionError("cut")], "b": HELLO})
+    *chunks, last = await scripted.stream(into=[])
+    assert chunks == HELLO
+    assert isinstance(last.attempts[0].outcome, Success)
 
 
 async def test_stream_raises_a_bug_unchanged(run: MakeRun) -> None:

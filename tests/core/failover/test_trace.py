@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import factories
 from factories import failure, route
-from inference_providers.failover.events import AttemptRecord, Cancelled, Success
-from inference_providers.failover.trace import build_trace, cost_usd
-from inference_providers.types import Cost, Skipped
+from inference_providers.failover.events import AttemptRecord, Cancelled, Flaw, Success
+from inference_providers.failover.state import FailoverState
+from inference_providers.failover.trace import build_trace, cost_usd, record_answer
+from inference_providers.types import Cost, RateLimits, Skipped
 
 if TYPE_CHECKING:
     from inference_providers.types import Plan, Route
@@ -118,3 +120,20 @@ def test_trace_attempt_that_lost_a_race_is_cancelled() -> None:
     assert (first["outcome"], first["class"], first["status"], first["ms"]) == (
         "cancelled", None, None, 7.5,
     )  # fmt: skip
+
+
+def test_trace_of_a_flawed_answer_is_that_of_the_kept_attempt() -> None:
+    kept = answered(route("a"), flaw=Flaw.EMPTY_ANSWER)
+    trace = build_trace(plan("m"), [kept, rate_limited(route("b"))])
+    assert trace["provider"] == "a"
+    first, second = trace["attempts"]
+    assert (first["outcome"], first["flaw"], first["class"]) == ("flawed", "empty_answer", None)
+    assert (second["outcome"], "flaw" in second) == ("failure", False)
+
+
+def test_record_answer_counts_the_tokens_of_the_kept_attempt() -> None:
+    limited = route("a", limits=RateLimits(tpm=1000))
+    state = FailoverState()
+    attempts = [answered(limited, flaw=Flaw.EMPTY_ANSWER), rate_limited(route("b"))]
+    record_answer(plan("m"), attempts, (900, 200), state)
+    assert not state.claim(limited, time.monotonic(), 30.0, 1)

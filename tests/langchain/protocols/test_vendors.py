@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tools import tool
 
@@ -18,6 +18,7 @@ from inference_providers.local import llama_server
 from inference_providers.testing import Reply
 from inference_providers.types import Plan
 from langchain_autoprovider import AutoChatModel
+from langchain_autoprovider.messages.answers import AnswerRules
 from langchain_autoprovider.messages.streaming import MessageChunkInspector
 from langchain_autoprovider.protocols.table import PROTOCOLS
 
@@ -178,7 +179,7 @@ def test_chunk_inspector_keeps_calls_without_index_apart() -> None:
     inspector = MessageChunkInspector(
         Plan(models=(), routes=(), skipped=()),
         FailoverState(),
-        PROTOCOLS["openai-chat"].finish_reasons,
+        AnswerRules(PROTOCOLS["openai-chat"].finish_reasons, [HumanMessage("add")], {}),
     )
     message = AIMessageChunk(content="", tool_call_chunks=calls)
     inspector.inspect(ChatGenerationChunk(message=message))
