@@ -104,6 +104,10 @@ class Key:
         self._origins = frozenset(filter(None, map(UrlOrigin.of, urls)))
         self.fingerprint = _fingerprint(value)
 
+    def bound_to(self, urls: Iterable[str]) -> Key:
+        """Return the same key for the origins of other URLs."""
+        return Key(self.variable, self._value, urls)
+
     def value_for(self, url: str) -> str:
         """Return the value, to be sent to `url`.
 
@@ -169,6 +173,34 @@ _last_environment: tuple[Mapping[str, str], int] = ({}, hash(frozenset()))
 """The variables that `Keys.environment_state` saw last, and their state."""
 
 
+class _Environment:
+    """The variables of an environment; it shows none of them when it is printed."""
+
+    __slots__ = ("_variables",)
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def get(self, name: str) -> str | None:
+        return self._variables.get(name)
+
+    def state(self) -> int:
+        global _last_environment  # noqa: PLW0603 - all keys read the same one
+        # `os.environ` keeps the variables in one dict, `_data`. Comparing all of it with a copy
+        # costs less than five look-ups, each of which encodes a name and decodes a value.
+        variables = getattr(self._variables, "_data", self._variables)
+        last_variables, state = _last_environment
+        if variables != last_variables:
+            last_variables = dict(variables)
+            state = hash(frozenset(last_variables.items()))
+            _last_environment = last_variables, state
+        return state
+
+    def is_same(self, other: _Environment) -> bool:
+        """Whether both read the same variables."""
+        return self._variables is other._variables
+
+
 class Keys:
     """The available keys: those passed by the program, then those of the environment.
 
@@ -183,12 +215,14 @@ class Keys:
     def __init__(
         self, given: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
-        self._given = dict(given or {})
-        self._environ = os.environ if environ is None else environ
-        for provider_id, value in self._given.items():
+        self._environ = _Environment(os.environ if environ is None else environ)
+        self._given: dict[str, Key] = {}
+        for provider_id, value in (given or {}).items():
+            variable = f"api_keys[{provider_id!r}]"
             if fault := _key_fault(value):
-                msg = f"api_keys[{provider_id!r}] {fault}"
+                msg = f"{variable} {fault}"
                 raise ConfigError(msg)
+            self._given[provider_id] = Key(variable, value, ())
 
     def __repr__(self) -> str:
         return f"Keys(given={sorted(self._given)})"
@@ -200,27 +234,24 @@ class Keys:
 
     def environment_state(self) -> int:
         """Return a number that changes whenever a variable is set, changed or unset."""
-        global _last_environment  # noqa: PLW0603 - all keys read the same one
-        # `os.environ` keeps the variables in one dict, `_data`. Comparing all of it with a copy
-        # costs less than five look-ups, each of which encodes a name and decodes a value.
-        variables = getattr(self._environ, "_data", self._environ)
-        last_variables, state = _last_environment
-        if variables != last_variables:
-            last_variables = dict(variables)
-            state = hash(frozenset(last_variables.items()))
-            _last_environment = last_variables, state
-        return state
+        return self._environ.state()
 
     def have_same_sources(self, other: Keys) -> bool:
         """Whether the other keys are read from the same environment and the same arguments."""
-        return self._environ is other._environ and self._given == other._given
+        return (
+            self._environ.is_same(other._environ)
+            and self._given.keys() == other._given.keys()
+            and all(
+                key.fingerprint == other._given[p].fingerprint for p, key in self._given.items()
+            )
+        )
 
     def setting(self, *variables: str) -> str | None:
         """Return the first of these variables that is set and not empty, without whitespace.
 
         This is for addresses and paths; `key` returns keys.
         """
-        values = (self._environ.get(variable, "").strip() for variable in variables)
+        values = ((self._environ.get(variable) or "").strip() for variable in variables)
         return next((value for value in values if value), None)
 
     def unset(self, template: str) -> tuple[str, ...]:
@@ -272,7 +303,7 @@ class Keys:
             `(None, reason)` if one is missing or faulty; the reason says what to do.
         """
         if provider_id in self._given:
-            return f"api_keys[{provider_id!r}]", None
+            return self._given[provider_id].variable, None
         faults: list[str] = []
         for names in provider.auth.any_of:
             if not names:
@@ -291,7 +322,9 @@ class Keys:
 
     def fingerprint(self, provider_id: str, variable: str | None) -> str | None:
         """Return what distinguishes the values of a provider's key without revealing them."""
-        value = self._value(provider_id, variable)
+        if given := self._given.get(provider_id):
+            return given.fingerprint if variable else None
+        value = variable and self._environ.get(variable)
         return _fingerprint(value) if value else None
 
     def key(self, provider_id: str, provider: Provider, urls: Iterable[str]) -> Key | None:
@@ -306,12 +339,22 @@ class Keys:
             raise ConfigError(msg)
         if variable is None:
             return None
-        return Key(variable, self._value(provider_id, variable) or "", urls)
+        if given := self._given.get(provider_id):
+            return given.bound_to(urls)
+        return Key(variable, self._environ.get(variable) or "", urls)
 
-    def _value(self, provider_id: str, variable: str | None) -> str | None:
-        if variable is None:
-            return None
-        return self._given.get(provider_id) or self._environ.get(variable)
+    def scrub_error(self, error: E, providers: Iterable[Provider]) -> E:
+        """Remove all given keys, and those of `providers` in the environment, from an exception.
+
+        For errors about names: somebody may pass a key where a name belongs.
+        """
+        variables = {
+            name for provider in providers for names in provider.auth.any_of for name in names
+        }
+        values = ((name, self._environ.get(name)) for name in sorted(variables))
+        for key in (*self._given.values(), *(Key(n, value, ()) for n, value in values if value)):
+            error = key.scrub_error(error)
+        return error
 
 
 def template_variables(template: str) -> tuple[str, ...]:

@@ -195,6 +195,9 @@ def test_key_is_not_pickled_or_copied(copier) -> None:
 def test_keys_show_their_providers_and_no_value() -> None:
     keys = Keys({"groq": SECRET}, environ={"A": SECRET})
     assert repr(keys) == "Keys(given=['groq'])"
+    for value in (vars(keys), *vars(keys).values()):
+        assert SECRET not in repr(value)
+        assert not hasattr(value, "__dict__")
 
 
 def test_key_is_masked_in_logs(caplog: pytest.LogCaptureFixture) -> None:

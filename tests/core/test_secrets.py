@@ -78,7 +78,7 @@ def test_key_is_shown_by_no_model(surfaces: list[str]) -> None:
                 repr(model.model_dump()), repr(model._identifying_params), repr(vars(model)),
                 str(model.explain()), repr(model.explain()), model.explain()._repr_html_(),
                 repr(model.routes), repr(model._resolver), repr(vars(model._resolver)),
-                repr(vars(model._resolver.keys)["_environ"] is not None),
+                repr(vars(model._resolver.keys)),
                 repr(model.as_fallbacks) , repr(model.bind_tools([])),
                 repr(answer), answer.model_dump_json(), repr(chunks),
                 json.dumps(answer.response_metadata["autoprovider"]),

@@ -70,11 +70,15 @@ class Resolver:
         self.registry = registry
         self.keys = keys
         self.state = PROCESS_STATE if state is None else state
-        for argument in ("only", "exclude", "order"):
-            registry.check_providers(getattr(selection, argument), argument)
-        registry.check_providers(keys.given, "api_keys")
         self._unsupported = unsupported_protocols(registry)
-        self._planner = Planner(selection, registry, self._unsupported)
+        try:
+            for argument in ("only", "exclude", "order"):
+                registry.check_providers(getattr(selection, argument), argument)
+            registry.check_providers(keys.given, "api_keys")
+            self._planner = Planner(selection, registry, self._unsupported)
+        except ConfigError as error:  # a key may stand where a name belongs
+            scrubbed = keys.scrub_error(error, registry.providers.values())
+            raise scrubbed from scrubbed.__cause__
         self._local = LocalLookups(selection, registry, keys, self._planner.targets)
         self._warned_of: tuple[Route, ...] = ()
         self._warned_of_last_resort = False

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from inference_providers.scrubbing.values import ValueScrubber, printed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from types import FrameType
 
     from inference_providers.scrubbing.texts import TextScrubber
@@ -43,8 +43,7 @@ def scrub_exception(error: E, texts: TextScrubber) -> E:
             continue
         seen.add(id(link))
         scrubbed.append(link)
-        with suppress(Exception):  # whatever goes wrong here must not replace the failure
-            _scrub_in_place(link, values)
+        _scrub_in_place(link, values)
         pending += (*_links(link), *values.exceptions)
         values.exceptions.clear()
     replacements = {
@@ -53,9 +52,11 @@ def scrub_exception(error: E, texts: TextScrubber) -> E:
         if values.shows_secret(link)
     }
     for link in (*scrubbed, *replacements.values()) if replacements else ():
-        link.__cause__, suppressed = _swap(link.__cause__, replacements), link.__suppress_context__
-        link.__context__ = _swap(link.__context__, replacements)
-        link.__suppress_context__ = suppressed
+        suppressed = link.__suppress_context__
+        for name in ("__cause__", "__context__"):
+            linked = getattr(link, name)
+            _set(link, name, replacements.get(id(linked), linked))
+        _set(link, "__suppress_context__", suppressed)
     return cast("E", replacements.get(id(error), error))
 
 
@@ -100,18 +101,23 @@ def _links(error: BaseException) -> Iterator[BaseException]:
 
 
 def _scrub_in_place(error: BaseException, values: ValueScrubber) -> None:
-    args = values.scrub(error.args)
-    if args is not error.args:
-        error.args = tuple(args)
-    attributes = vars(error)
-    for name, value in list(attributes.items()):
-        attributes[name] = values.scrub(value)
+    with suppress(Exception):  # whatever goes wrong here must not replace the failure
+        attributes = vars(error)
+        for name, value in list(attributes.items()):
+            attributes[name] = values.scrub(value)
     for name in _slots(type(error)):
-        value = getattr(error, name, None)
-        scrubbed = values.scrub(value)
-        if scrubbed is not value:
-            with suppress(AttributeError, TypeError):  # it is read-only
-                object.__setattr__(error, name, scrubbed)
+        with suppress(Exception):  # it has no value
+            value = getattr(error, name)
+            is_args = name == "args"  # whatever is assigned to them becomes a tuple
+            scrubbed = tuple(map(values.scrub, value)) if is_args else values.scrub(value)
+            if scrubbed is not value:
+                _set(error, name, scrubbed)
+
+
+def _set(error: BaseException, name: str, value: Any) -> None:
+    """Set an attribute, also of an exception that is frozen, if it can be set at all."""
+    with suppress(AttributeError, TypeError):
+        object.__setattr__(error, name, value)
 
 
 def _slots(kind: type) -> Iterator[str]:
@@ -119,14 +125,8 @@ def _slots(kind: type) -> Iterator[str]:
     for base in kind.__mro__:
         for name, attribute in vars(base).items():
             is_slot = isinstance(attribute, MemberDescriptorType | GetSetDescriptorType)
-            if is_slot and not name.startswith("__") and name != "args":
+            if is_slot and not name.startswith("__"):
                 yield name
-
-
-def _swap(
-    error: BaseException | None, replacements: Mapping[int, BaseException]
-) -> BaseException | None:
-    return replacements.get(id(error), error)
 
 
 def _replacement(error: BaseException, texts: TextScrubber) -> BaseException:

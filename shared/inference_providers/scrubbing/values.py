@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["ValueScrubber", "printed"]
 
 _HARMLESS = (bool, float, complex, type(None), type)
+_TEXTS = (str, bytes, bytearray, memoryview)
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 _CONTAINERS = (Mapping, *_SEQUENCES)
+_MAX_OBJECTS = 1_000
+"""Objects whose attributes are looked at: an exception may lead to all there is."""
+
+Members = list[Any]
 
 
 class ValueScrubber:
@@ -27,6 +33,7 @@ class ValueScrubber:
 
     * Texts and bytes are scrubbed, containers are copied with their members scrubbed.
     * An exception is returned as it is, and added to `exceptions`: it is scrubbed in place.
+    * An HTTP response is scrubbed in place: it is needed for its status and headers.
     * Any other object that shows the secret when it is printed is replaced by its scrubbed text,
       and so is one that has the secret in an attribute.
 
@@ -37,78 +44,90 @@ class ValueScrubber:
     def __init__(self, texts: TextScrubber) -> None:
         self.exceptions: list[BaseException] = []
         self._texts = texts
+        self._objects_left = _MAX_OBJECTS
         self._results: dict[int, tuple[Any, Any]] = {}
         """By the id of an object: the object, which keeps its id in use, and its replacement."""
 
     def scrub(self, value: Any) -> Any:
         """Return `value` without the secret."""
-        pending = [(value, False)]
+        pending: list[tuple[Any, Members | None]] = [(value, None)]
         while pending:
-            item, is_expanded = pending.pop()
-            if is_expanded:
-                self._results[id(item)] = item, self._copy(item)
-            elif id(item) not in self._results:
-                # An object that contains itself finds this entry, and keeps itself inside.
-                self._results[id(item)] = item, item
-                if isinstance(item, _CONTAINERS):
-                    pending.append((item, True))
-                    with suppress(Exception):
-                        pending += ((member, False) for member in _members(item))
-                else:
-                    self._results[id(item)] = item, self._leaf(item)
-        return self._results[id(value)][1]
+            item, members = pending.pop()
+            with suppress(Exception):  # an object of somebody else's may fail in any way
+                if members is not None:
+                    self._results[id(item)] = item, self._with_scrubbed(item, members)
+                elif id(item) not in self._results:
+                    self._results[id(item)] = item, item  # for what contains itself
+                    replacement = self._leaf(item)
+                    self._results[id(item)] = item, replacement
+                    if replacement is item and (members := self._members(item)):
+                        pending.append((item, members))
+                        pending += [(member, None) for member in members]
+        scrubbed = self._results[id(value)][1]
+        # Where a container is inside itself, its copy holds the original.
+        with suppress(Exception):  # likewise
+            if isinstance(scrubbed, _CONTAINERS) and self.shows_secret(scrubbed):
+                return self._texts.text(repr(scrubbed))
+        return scrubbed
 
     def shows_secret(self, value: Any) -> bool:
         """Whether printing `value` shows the secret."""
         return any(self._texts.text(text) is not text for text in printed(value))
 
     def _leaf(self, item: Any) -> Any:
+        """Return the replacement of what is not looked into."""
         if isinstance(item, str):
             return self._texts.text(item)
         if isinstance(item, bytes | bytearray | memoryview):
-            data = bytes(item)
+            data = bytes(item)  # a copy, of a bytearray too
             scrubbed = self._texts.data(data)
             return item if scrubbed is data else type(item)(scrubbed)
         if isinstance(item, BaseException):
             self.exceptions.append(item)
             return item
-        if isinstance(item, _HARMLESS):
+        if isinstance(item, (*_HARMLESS, *_CONTAINERS)) or _is_response(item):
             return item
-        return self._object(item)
+        shown = (self._texts.text(text) for text in printed(item) if self._shows(text))
+        return next(shown, item)
 
-    def _object(self, item: Any) -> Any:
-        for text in printed(item):
-            if (scrubbed := self._texts.text(text)) is not text:
-                return scrubbed
+    def _shows(self, text: str) -> bool:
+        return self._texts.text(text) is not text
+
+    def _members(self, item: Any) -> Members:
+        """Return what a container or an object holds."""
+        if isinstance(item, Mapping):
+            return [member for pair in item.items() for member in pair]
+        if isinstance(item, _SEQUENCES):
+            return list(item)
+        if isinstance(item, (*_HARMLESS, *_TEXTS, BaseException, ModuleType)):
+            return []
         attributes = getattr(item, "__dict__", None)
-        if not isinstance(attributes, dict):
-            return item
-        hidden = {
-            name: scrubbed
-            for name, value in list(attributes.items())
-            if isinstance(value, str | bytes | bytearray)
-            and (scrubbed := self._leaf(value)) is not value
-        }
-        if not hidden:
-            return item
-        if "status_code" in attributes:  # an HTTP response, which is useful for its status
-            attributes.update(hidden)
-            return item
-        return next(iter(printed(item)), "")
+        if not isinstance(attributes, dict) or not self._objects_left:
+            return []
+        self._objects_left -= 1
+        return list(attributes.values())
 
-    def _copy(self, item: Any) -> Any:
-        try:
-            members = list(_members(item))
-            scrubbed = [self._results.get(id(m), (m, m))[1] for m in members]
-        except Exception:  # noqa: BLE001 - a container of somebody else's may fail in any way
-            return item
+    def _with_scrubbed(self, item: Any, members: Members) -> Any:
+        """Return a container or an object whose members have been scrubbed."""
+        scrubbed = [self._results.get(id(m), (m, m))[1] for m in members]
         if all(new is old for new, old in zip(scrubbed, members, strict=True)):
             return item
         if isinstance(item, Mapping):
-            copied: Any = dict(zip(scrubbed[::2], scrubbed[1::2], strict=True))
-        else:
-            copied = scrubbed
-        return _as_type(item, copied)
+            pairs = zip(scrubbed[::2], scrubbed[1::2], strict=True)
+            return _as_type(item, dict(pairs), dict)
+        for kind in _SEQUENCES:
+            if isinstance(item, kind):
+                return _as_type(item, scrubbed, kind)
+        if not _is_response(item):
+            return self._texts.text(next(iter(printed(item)), ""))
+        attributes = vars(item)
+        attributes.update(zip(list(attributes), scrubbed, strict=True))
+        return item
+
+
+def _is_response(item: Any) -> bool:
+    attributes = getattr(item, "__dict__", None)
+    return isinstance(attributes, dict) and "status_code" in attributes
 
 
 def printed(value: Any) -> Iterable[str]:
@@ -119,23 +138,11 @@ def printed(value: Any) -> Iterable[str]:
             yield show(value)
 
 
-def _members(item: Any) -> Iterable[Any]:
-    if not isinstance(item, Mapping):
-        yield from item
-        return
-    for key, value in item.items():
-        yield key
-        yield value
-
-
-def _as_type(item: Any, members: Any) -> Any:
+def _as_type(item: Any, members: Any, plain: Callable[[Any], Any]) -> Any:
     """Return scrubbed members as the type of `item`, or as a plain container if that fails."""
-    constructor = getattr(type(item), "_make", type(item))  # `_make` is a named tuple's
     if isinstance(item, deque):
-        constructor = deque
+        return deque(members, item.maxlen)
+    constructor = getattr(type(item), "_make", type(item))  # `_make` is a named tuple's
     with suppress(Exception):
         return constructor(members)
-    if isinstance(item, Mapping):
-        return members
-    plain = next(kind for kind in _SEQUENCES if isinstance(item, kind))
     return plain(members)

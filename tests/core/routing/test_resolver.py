@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -392,3 +393,21 @@ def test_plan_forgets_a_file_whose_variable_is_unset(
     assert [route.provider for route in resolver.plan().routes] == ["e"]
     del environ["AUTOPROVIDER_GGUF"]
     assert resolver.plan().routes == ()
+
+
+# A key where a name belongs
+
+
+@pytest.mark.parametrize("place", ["model", "case", "only", "exclude", "order", "given"])
+def test_resolver_does_not_print_a_key_that_is_passed_as_a_name(place: str) -> None:
+    given = {SECRET: "another-key"} if place == "given" else {}
+    models = {"model": SECRET, "case": SECRET.upper()}
+    fields: dict[str, Any] = {"models": (models.get(place, "m"),)}
+    if place in {"only", "exclude", "order"}:
+        fields[place] = (SECRET,)
+    registry = Registry.load({"providers": {"a": provider_row({"m": "x"}, "A_KEY")}})
+    keys = Keys(given, environ={"A_KEY": SECRET})
+    with pytest.raises(ConfigError) as caught:
+        Resolver(Selection(**fields), registry, keys, lambda _: {})
+    assert SECRET.lower() not in "".join(traceback.format_exception(caught.value)).lower()
+    assert "[A_KEY]" in str(caught.value)
