@@ -119,15 +119,15 @@ class SocketServer:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plain = connection
         with contextlib.suppress(OSError, ValueError):
             if self._tls:
                 connection = self._tls.wrap_socket(connection, server_side=True)
+                with self._lock:
+                    self._sockets.append(connection)
             self._converse(connection, number)
         connection.close()
         with self._lock:
             self.open_connections -= 1
-            self._sockets.remove(plain)
 
     def _converse(self, connection: socket.socket, number: int) -> None:
         received = b""

@@ -17,7 +17,7 @@ import threading
 import time
 from contextlib import nullcontext, suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import httpcore
 
@@ -54,7 +54,7 @@ from inference_providers.wire.transport_errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
-    from inference_providers.credentials import Key, UrlOrigin
+    from inference_providers.credentials import Key
 
 
 __all__ = ["HttpClient"]
@@ -94,6 +94,7 @@ class HttpClient:
         self._target = RequestTarget(base_url)
         self._key = key
         self._on_headers = on_headers
+        self._pool_key: _PoolKey | None = None
         self._url = httpcore.URL(self._target.url("/"))
         self._head = [
             (name.encode(), value.encode())
@@ -192,7 +193,7 @@ class HttpClient:
                 extensions={"timeout": timeouts},
             )
             with nullcontext() if key is None else PendingKey(key, self._target.url(target)):
-                raw = _pool_for(self._target.origin).handle_request(request)
+                raw = _pool_of(self._pool_key or self._choose_pool()).handle_request(request)
         except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
             failure = translated(error, _TRANSLATIONS, self._target.host, limits)
         else:
@@ -206,6 +207,11 @@ class HttpClient:
             raise failure
         finally:
             del failure  # or the frame would keep itself alive
+
+    def _choose_pool(self) -> _PoolKey:
+        """Look up the proxy, when the first request leaves."""
+        self._pool_key = _PoolKey(*self._target.origin, proxy_for(self._target.url("")))
+        return self._pool_key
 
     def _url_for(self, target: str) -> httpcore.URL:
         base = self._url
@@ -334,30 +340,37 @@ _TRANSLATIONS: Translations = (
 )
 
 
-_pools: dict[UrlOrigin, httpcore.ConnectionPool] = {}
+class _PoolKey(NamedTuple):
+    """What connections are shared by."""
+
+    scheme: str
+    host: str
+    port: int | None
+    proxy: Proxy | None
+
+
+_pools: dict[_PoolKey, httpcore.ConnectionPool] = {}
 _lock = threading.Lock()
 
 
-def _pool_for(origin: UrlOrigin) -> httpcore.ConnectionPool:
+def _pool_of(key: _PoolKey) -> httpcore.ConnectionPool:
     """Return the pool of an origin.
 
     Raises:
-        ConfigError: A proxy or a certificate cannot be used.
+        ConfigError: The certificates cannot be loaded.
     """
-    if (pool := _pools.get(origin)) is None:
-        new_pool = _new_pool(origin)
+    if (pool := _pools.get(key)) is None:
+        new_pool = _new_pool(key)
         with _lock:
             _drop_unused_pools()
-            pool = _pools.setdefault(origin, new_pool)
+            pool = _pools.setdefault(key, new_pool)
     return pool
 
 
-def _new_pool(origin: UrlOrigin) -> httpcore.ConnectionPool:
-    proxy = proxy_for(f"{origin.scheme}://{origin}")
-    is_encrypted = "https" in {origin.scheme, proxy and proxy.origin.scheme}
+def _new_pool(key: _PoolKey) -> httpcore.ConnectionPool:
     return httpcore.ConnectionPool(
-        ssl_context=tls_context() if is_encrypted else None,
-        proxy=_httpcore_proxy(proxy) if proxy else None,
+        ssl_context=tls_context() if key.scheme == "https" else None,
+        proxy=_httpcore_proxy(key.proxy) if key.proxy else None,
         max_connections=MAX_CONNECTIONS,
         max_keepalive_connections=MAX_IDLE_CONNECTIONS,
         keepalive_expiry=MAX_IDLE_CONNECTION_S,
@@ -372,10 +385,10 @@ def _httpcore_proxy(proxy: Proxy) -> httpcore.Proxy:
 
 def _drop_unused_pools() -> None:
     """Close the pools whose connections have all expired: programs may call many hosts once."""
-    for origin, pool in list(_pools.items()):
+    for key, pool in list(_pools.items()):
         connections = pool.connections
         if connections and all(connection.has_expired() for connection in connections):
-            del _pools[origin]
+            del _pools[key]
             pool.close()
 
 

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from inference_providers.credentials import UrlOrigin
 from inference_providers.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Proxy", "proxy_for"]
 
@@ -26,11 +22,16 @@ class Proxy:
 
     Attributes:
         origin: Where it is.
-        headers: Its own headers; they may hold a password.
+        authorization: The value of `Proxy-Authorization`, if it has a password.
     """
 
     origin: UrlOrigin
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    authorization: str | None = field(default=None, repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the proxy itself is sent."""
+        return {"Proxy-Authorization": self.authorization} if self.authorization else {}
 
     @property
     def url(self) -> str:
@@ -50,7 +51,7 @@ def proxy_for(url: str) -> Proxy | None:
     # It takes a tenth of a second to import.
     from requests.utils import get_environ_proxies, select_proxy  # noqa: PLC0415
 
-    address = select_proxy(url, get_environ_proxies(url))
+    address = (select_proxy(url, get_environ_proxies(url)) or "").strip()
     return _proxy_at(address) if address else None
 
 
@@ -76,4 +77,4 @@ def _proxy_at(address: str) -> Proxy:
         return Proxy(origin)
     password = unquote(parts.password or "")
     credentials = b64encode(f"{unquote(parts.username)}:{password}".encode()).decode()
-    return Proxy(origin, {"Proxy-Authorization": f"Basic {credentials}"})
+    return Proxy(origin, f"Basic {credentials}")
