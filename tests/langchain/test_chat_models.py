@@ -393,6 +393,21 @@ def test_ainvoke_works_in_successive_event_loops(pair: Pair) -> None:
         assert asyncio.run(model.ainvoke("Hi")).text == "from first"
 
 
+def test_astream_notices_a_hang_up_while_its_loop_was_paused(pair: Pair) -> None:
+    pair.first.replies = [Reply(status=503), Reply("from first")] * 3
+
+    async def ask() -> str:
+        model = pair.model("first/m-1", max_retries=0, cooldown=False)
+        return "".join([chunk.text async for chunk in model.astream("Hi")])
+
+    with asyncio.Runner() as runner:
+        for _ in range(3):
+            with pytest.raises(AllRoutesFailed, match="HTTP 503"):  # leaves an open connection
+                runner.run(ask())
+            pair.first.hang_up()  # the loop cannot see this before its next run
+            assert runner.run(ask()) == "from first"
+
+
 def test_concurrent_threads_share_one_connection(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,11 +17,12 @@ import os
 import threading
 import weakref
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from inference_providers.errors import one_line
@@ -41,7 +42,6 @@ from inference_providers.wire.transport_errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -141,15 +141,41 @@ class _Request(aiohttp.ClientRequest):
             del self.headers[hdrs.AUTHORIZATION]
 
 
+class _Protocol(ResponseHandler):
+    """A connection whose reset is an error also where the end of the body is the connection's."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Pass the error on to the reader of the body."""
+        if isinstance(exc, OSError) and self._payload is not None:
+            self._payload.set_exception(aiohttp.ClientOSError(*exc.args))
+        super().connection_lost(exc)
+
+
 class _Connector(aiohttp.TCPConnector):
     """A pool that limits connecting as a whole, and can be dropped after its loop was closed."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._factory: Any = partial(_Protocol, loop=self._loop)
         self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
 
     def __del__(self, *_: object) -> None:
         """Do nothing: the base would use the loop, which may be closed or a parent's."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's name
+    ) -> Connection:
+        """Return a connection that the server has not closed.
+
+        A loop that did not run for a while has not noticed yet which idle connections were
+        closed. It does so in two turns.
+        """
+        for _ in range(2):
+            await asyncio.sleep(0)
+        return await super().connect(req, traces, timeout)
 
     async def _create_connection(
         self,
