@@ -38,6 +38,10 @@ from langchain_autoprovider.http.clients import (
 )
 from langchain_autoprovider.http.key_transport import PLACEHOLDER, add_key_on_send
 from langchain_autoprovider.protocols.connector import WireConnector
+from langchain_autoprovider.protocols.malformed_calls import (
+    add_malformed_calls,
+    take_malformed_calls,
+)
 from langchain_autoprovider.protocols.openai_responses import ResponsesConverter, response_result
 from langchain_autoprovider.protocols.quirks import MAX_TOKENS_FIELDS
 
@@ -230,9 +234,14 @@ class OpenAIRoute(BaseChatOpenAI):
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
+        malformed = take_malformed_calls(response["choices"])
         result = super()._create_chat_result(response, generation_info)
-        for choice, generation in zip(response["choices"], result.generations, strict=False):
+        for index, (choice, generation) in enumerate(
+            zip(response["choices"], result.generations, strict=False)
+        ):
             _keep_reasoning_and_refusal(choice["message"], generation.message)
+            if index in malformed:
+                add_malformed_calls(generation.message, malformed[index])
             generation.message.response_metadata["model_provider"] = self.model_provider
         return result
 

@@ -1,24 +1,31 @@
 """The conversion of OpenAI's Responses API, by langchain-openai's functions.
 
-Those want objects with attributes, as the SDK builds them. Here dicts become such objects, without
-validation: a provider may send fields and values that the SDK does not know.
+Those want objects with attributes, as the SDK builds them. `_WireObject` is one over a plain dict:
+the SDK's own classes try to validate each part first, which costs more than the conversion, and
+they warn of values that they do not know.
 """
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from langchain_openai.chat_models.base import (
     _construct_lc_result_from_responses_api,
     _convert_responses_chunk_to_generation_chunk,
 )
-from openai.types.responses import Response, ResponseOutputItemAddedEvent
+
+from langchain_autoprovider.protocols.malformed_calls import (
+    add_malformed_calls,
+    take_malformed_items,
+)
 
 if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 __all__ = ["ResponsesConverter", "response_result"]
+
+_SDK_ONLY = frozenset({"output_text", "parsed"})
+"""What the SDK computes; langchain-openai asks whether an object has it."""
 
 
 def response_result(response: dict[str, Any], schema: Any) -> ChatResult:
@@ -28,7 +35,11 @@ def response_result(response: dict[str, Any], schema: Any) -> ChatResult:
         response: The response, as `read_response` returns it.
         schema: The request's `response_format`, if any.
     """
-    return _construct_lc_result_from_responses_api(Response.construct(**response), schema)
+    malformed = take_malformed_items(response)
+    whole: Any = _WireObject(response)
+    result = _construct_lc_result_from_responses_api(whole, schema)
+    add_malformed_calls(result.generations[0].message, malformed)
+    return result
 
 
 class ResponsesConverter:
@@ -46,7 +57,7 @@ class ResponsesConverter:
     def convert(self, event: dict[str, Any]) -> ChatGenerationChunk | None:
         """Return an event as LangChain's chunk, or `None` if it has nothing for the caller."""
         index, output_index, sub_index, chunk = _convert_responses_chunk_to_generation_chunk(
-            _as_object(event),
+            _WireObject(event),
             *self._position,
             schema=self._schema,
             item_output_indices=self._output_indices,
@@ -55,17 +66,29 @@ class ResponsesConverter:
         return chunk
 
 
-class _Event(SimpleNamespace):
-    """An event as an object. What the provider left out is `None`, as in the SDK's objects."""
+class _WireObject:
+    """A dict as an object. What the provider left out is `None`, as in the SDK's objects."""
 
-    def __getattr__(self, name: str) -> None:
-        return None
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = fields
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SDK_ONLY:
+            raise AttributeError(name)
+        return _as_object(self._fields.get(name))
+
+    def model_dump(self, *, exclude_none: bool = False, **_: Any) -> dict[str, Any]:
+        """Return the dict; with `exclude_none`, without the keys that are null."""
+        return _without_none(self._fields) if exclude_none else dict(self._fields)
 
 
-def _as_object(event: dict[str, Any]) -> _Event:
-    parts: dict[str, Any] = {}
-    if "item" in event:
-        parts["item"] = ResponseOutputItemAddedEvent.construct(item=event["item"]).item
-    if "response" in event:
-        parts["response"] = Response.construct(**event["response"])
-    return _Event(**{**event, **parts})
+def _as_object(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _WireObject(value)
+    return [_as_object(item) for item in value] if isinstance(value, list) else value
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_none(part) for name, part in value.items() if part is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value

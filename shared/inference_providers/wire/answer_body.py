@@ -13,12 +13,31 @@ from inference_providers.wire.server_sent_events import (
     ServerSentEvent,
 )
 
-__all__ = ["BodyReader"]
+__all__ = ["BodyReader", "read_json"]
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _HEAD_BYTES = 1_000
+_TOO_LARGE = f"the body exceeds {MAX_EVENT_BYTES} bytes"
 _NO_EVENT = frozenset({b"", b"[DONE]", b"[done]"})
+
+
+def read_json(data: bytes) -> Any:
+    """Return the value of a body that is JSON; `None` if it is something else, such as a stream.
+
+    Raises:
+        InvalidResponseError: It begins like JSON, but is not.
+    """
+    data = data.lstrip(_SPACE).removeprefix(_BOM).lstrip(_SPACE)
+    if data[:1] not in {b"{", b"["}:
+        return None
+    if len(data) > MAX_EVENT_BYTES:
+        raise InvalidResponseError(_TOO_LARGE)
+    try:
+        return json_codec.decode(data)
+    except ValueError:
+        msg = "HTTP 200 whose body is not JSON, or was cut"
+        raise invalid_response(msg, data[:_HEAD_BYTES]) from None
 
 
 class BodyReader:
@@ -57,8 +76,7 @@ class BodyReader:
         if self._json is not None:
             self._json += data
             if len(self._json) > MAX_EVENT_BYTES:
-                msg = f"the body exceeds {MAX_EVENT_BYTES} bytes"
-                raise InvalidResponseError(msg)
+                raise InvalidResponseError(_TOO_LARGE)
             return []
         if self._fault is not None:
             raise self._fault
@@ -85,7 +103,7 @@ class BodyReader:
         if self._fault is not None:
             raise self._fault
         if self._json is not None:
-            return self._end_json(bytes(self._json))
+            return self.read_whole(read_json(bytes(self._json)))
         chunks: list[dict[str, Any]] = []
         for event in () if self.done else self._decoder.end():
             chunks += self._read_cut(event)
@@ -120,14 +138,6 @@ class BodyReader:
             msg = "HTTP 200 with neither JSON nor an event stream"
             raise invalid_response(msg, self._head)
         return data
-
-    def _end_json(self, data: bytes) -> list[dict[str, Any]]:
-        try:
-            body = json_codec.decode(data)
-        except ValueError:
-            msg = "HTTP 200 whose body is not JSON, or was cut"
-            raise invalid_response(msg, data[:_HEAD_BYTES]) from None
-        return self.read_whole(body)
 
     def _read(self, event: ServerSentEvent) -> list[dict[str, Any]]:
         self._is_read = True

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from inference_providers.errors import InvalidResponseError
-from inference_providers.wire.answer_body import BodyReader
+from inference_providers.wire.answer_body import BodyReader, read_json
 from inference_providers.wire.chat_messages import (
     Message,
     choice_message,
@@ -49,9 +49,11 @@ def read_completion(data: bytes) -> dict[str, Any]:
         InvalidResponseError: The answer is not usable.
         ProviderError: It is an error object.
     """
+    body = read_json(data)
+    if body is not None:
+        return _read_completion(body)
     reader = ChatReader()
-    chunks = reader.feed(data) + reader.end()
-    return reader.completion or _join(chunks)
+    return _join(reader.feed(data) + reader.end())
 
 
 class ChatReader(BodyReader):
@@ -61,12 +63,11 @@ class ChatReader(BodyReader):
         finished: Whether a finish reason was read: the answer is whole, and silence or a cut
             after it is harmless.
         done: Whether the end mark was read: there is nothing left to read.
-        completion: The whole answer, if the body was JSON instead of a stream; after `end`.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.completion: dict[str, Any] | None = None
+        self._is_whole = False
         self._metadata: dict[str, Any] = {}
         self._usage: dict[str, Any] | None = None
         self._reason: str | None = None
@@ -91,7 +92,7 @@ class ChatReader(BodyReader):
             ProviderError: It is an error object.
         """
         chunks = self.end_body()
-        if self.completion is not None:
+        if self._is_whole:
             return chunks
         if self._reason is None:
             raise InvalidResponseError(_NO_REASON)
@@ -107,8 +108,8 @@ class ChatReader(BodyReader):
 
     def read_whole(self, body: Any) -> list[dict[str, Any]]:
         """Read a body that is JSON instead of a stream."""
-        self.completion = _read_completion(body)
-        return _as_chunks(self.completion)
+        self._is_whole = True
+        return _as_chunks(_read_completion(body))
 
     def read_event(self, body: dict[str, Any], event_type: str) -> list[dict[str, Any]]:
         """Read one event; return the chunks to pass on."""

@@ -69,6 +69,8 @@ class FinishReasons(Struct, frozen=True, kw_only=True):
 
     def meaning(self, word: str) -> FinishReason | None:
         """Return what a word means; `None` if nobody knows it."""
+        if word in self.words:  # as nearly always
+            return self.words[word]
         if reason := self.words.get(word):
             return reason
         name = _snake_case(word)

@@ -36,6 +36,9 @@ def read_usage(raw: Any, names: CountNames = CHAT_NAMES) -> dict[str, Any] | Non
         return None
     usage: dict[str, Any] = {}
     for name, value in raw.items():
+        if type(value) is int and 0 <= value <= _MAX_TOKENS:
+            usage[name] = value
+            continue
         is_details = name.endswith("_details")
         kept = _read_details(value) if is_details else _read_number(name, value)
         if kept is not None:
@@ -88,8 +91,8 @@ def _add_cached(usage: dict[str, Any], names: CountNames) -> None:
     details = usage.get(names.prompt_details)
     details = details if isinstance(details, dict) else {}
     cached = details.get("cached_tokens")
-    if cached is None:
-        cached = next((usage[name] for name in _CACHED if usage.get(name)), None)
+    for name in () if cached is not None else _CACHED:
+        cached = usage.get(name) or cached
     if isinstance(cached, int):
         cached = min(cached, usage.get(names.prompt, cached))
         usage[names.prompt_details] = {**details, "cached_tokens": cached}
