@@ -184,10 +184,10 @@ class OpenAIRoute(BaseChatOpenAI):
         rejected = kwargs.pop("without", ())
         if self.use_responses_api and _is_json_mode(kwargs.get("response_format")):
             kwargs["response_format"] = {"type": "json_object"}  # the base refuses a schema here
-        messages = self._convert_input(input_).to_messages()
-        payload: Params = super()._get_request_payload(messages, stop=stop, **kwargs)
+        prompt = self._convert_input(input_)  # which the base does not convert again
+        payload: Params = super()._get_request_payload(prompt, stop=stop, **kwargs)
         if self.replay_reasoning:
-            _add_reasoning(messages, payload)
+            _add_reasoning(prompt.to_messages(), payload)
         return _without_rejected(payload, rejected) if rejected else payload
 
     # The answer
