@@ -18,29 +18,24 @@ import json
 import sys
 import tempfile
 from collections import Counter
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llama_index.core.llms import ChatMessage
-
-import inference_providers
-import langchain_autoprovider
-import llamaindex_autoprovider
 from inference_providers import ProviderList
 from inference_providers.cli.main import app
 from inference_providers.testing import FakeProvider, Reply
 from inference_providers.updates.effective_registry import active_registry
 from langchain_autoprovider import AutoChatModel
-from llamaindex_autoprovider import AutoLLM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
 
 ROOTS = {
-    str(Path(str(package.__file__)).parent): package.__name__
-    for package in (inference_providers, langchain_autoprovider, llamaindex_autoprovider)
+    str(Path(str(find_spec(name).origin)).parent): name
+    for name in ("inference_providers", "langchain_autoprovider", "llamaindex_autoprovider")
 }
 WARM_UPS = 3
 
@@ -74,29 +69,51 @@ def place(code: CodeType) -> str:
     return ROOTS[root] + code.co_filename.removeprefix(root)
 
 
-def actions(fake: FakeProvider, folder: Path) -> dict[str, Callable[[], object]]:
-    """Return what is counted, by the name of its row."""
+def actions(fake: FakeProvider, folder: Path) -> dict[str, Callable[[], Callable[[], object]]]:
+    """Return what is counted, by the name of its row: each is prepared when its row is counted."""
     document = {"providers": {"fake": fake.row({"counted-1": "m"})}}
     file = folder / "registry.json"
     file.write_text(json.dumps(document))
     registry = active_registry(document)
-    chat_model = AutoChatModel("counted-1", registry=registry)
-    llm = AutoLLM("counted-1", registry=registry)
-    providers = ProviderList(json_merge=document)
 
-    def ask() -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
-            app(
-                ["ask", "hi", "--model", "counted-1", "--registry", str(file)],
-                standalone_mode=False,
-            )
+    def construct() -> Callable[[], object]:
+        return lambda: AutoChatModel("counted-1", registry=registry)
+
+    def invoke() -> Callable[[], object]:
+        chat_model = AutoChatModel("counted-1", registry=registry)
+        return lambda: chat_model.invoke("hi")
+
+    def stream() -> Callable[[], object]:
+        chat_model = AutoChatModel("counted-1", registry=registry)
+        return lambda: list(chat_model.stream("hi"))
+
+    def chat() -> Callable[[], object]:
+        from llama_index.core.llms import ChatMessage  # which takes seconds
+
+        from llamaindex_autoprovider import AutoLLM
+
+        llm = AutoLLM("counted-1", registry=registry)
+        return lambda: llm.chat([ChatMessage(content="hi")])
+
+    def connect() -> Callable[[], object]:
+        providers = ProviderList(json_merge=document)
+        return lambda: providers.connect_to_model("counted-1")
+
+    def ask() -> Callable[[], object]:
+        arguments = ["ask", "hi", "--model", "counted-1", "--registry", str(file)]
+
+        def run() -> None:
+            with contextlib.redirect_stdout(io.StringIO()):
+                app(arguments, standalone_mode=False)
+
+        return run
 
     return {
-        "construct": lambda: AutoChatModel("counted-1", registry=registry),
-        "invoke": lambda: chat_model.invoke("hi"),
-        "stream": lambda: list(chat_model.stream("hi")),
-        "AutoLLM.chat": lambda: llm.chat([ChatMessage(content="hi")]),
-        "connect_to_model": lambda: providers.connect_to_model("counted-1"),
+        "construct": construct,
+        "invoke": invoke,
+        "stream": stream,
+        "AutoLLM.chat": chat,
+        "connect_to_model": connect,
         "ask": ask,
     }
 
@@ -109,11 +126,11 @@ def main() -> None:
     with FakeProvider(Reply("one two three")) as fake, tempfile.TemporaryDirectory() as folder:
         table = actions(fake, Path(folder))
         if row is not None:
-            print_detail(counted(table[row]))
+            print_detail(counted(table[row]()))
             return
         print(f"{'':18}{'calls':>8}{'functions':>11}{'files':>7}{'switches':>10}")
-        for name, action in table.items():
-            calls = counted(action)
+        for name, prepare in table.items():
+            calls = counted(prepare())
             files = [place(code) for code in calls]
             switches = sum(a != b for a, b in pairwise(files))
             counts = f"{len(calls):>8}{len(set(calls)):>11}{len(set(files)):>7}{switches:>10}"

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from environments import Worker, package_versions, python_of
 from outages.contenders import CONTENDERS, Contender
 from outages.schedule import KINDS, Call, Schedule, dead_primary, fails, schedule
 from rich.console import Console
@@ -33,8 +29,11 @@ if TYPE_CHECKING:
 
     RequestRecords = list[tuple[int, int, bool]]
 
-HERE = Path(__file__).parent
-PACKAGES = ("openai", "langchain-core", "langchain-openai", "litellm", "pydantic-ai-slim")
+PACKAGES = {
+    "autoprovider": ("openai", "langchain-core", "langchain-openai"),
+    "litellm": ("litellm",),
+    "pydantic-ai": ("pydantic-ai-slim",),
+}
 WARM_UPS = 15
 """Calls of each kind before the schedule, without faults: the time of a healthy call."""
 DEAD_FOR_S = 600
@@ -59,11 +58,11 @@ class Player:
     def __init__(self, contender: Contender, plan: Schedule, *, verbose: bool) -> None:
         self.contender = contender
         self.outcomes: list[Outcome] = []
-        self._providers = _python("outages.providers", verbose=verbose)
-        _send_line(self._providers, plan.windows)
-        urls = _read_line(self._providers)
-        self._process = _python("outages.play", contender.name, verbose=verbose)
-        _send_line(self._process, urls)
+        self._providers = _worker("autoprovider", "outages.providers", verbose=verbose)
+        urls = self._providers.ask(plan.windows)
+        environment, name = contender.environment, contender.name
+        self._process = _worker(environment, "outages.play", name, verbose=verbose)
+        self._process.send(urls)
 
     def __enter__(self) -> Self:
         return self
@@ -74,45 +73,23 @@ class Player:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        for process in (self._process, self._providers):
-            process.kill()
-            process.wait()
+        self._process.stop()
+        self._providers.stop()
 
     def play(self, call: Call, gap_s: float) -> Outcome:
         """Make one call, `gap_s` after the last one ended."""
-        _send_line(self._process, [call.n, call.kind, gap_s])
-        self.outcomes.append(Outcome(call, *_read_line(self._process)))
+        self.outcomes.append(Outcome(call, *self._process.ask([call.n, call.kind, gap_s])))
         return self.outcomes[-1]
 
     def request_records(self) -> RequestRecords:
         """Stop the providers; return the requests they received."""
-        assert self._providers.stdin
-        self._providers.stdin.close()
-        return [(p, n, failed) for p, n, failed in _read_line(self._providers) if n >= 0]
+        return [(p, n, failed) for p, n, failed in self._providers.last() if n >= 0]
 
 
-def _python(*arguments: str, verbose: bool) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=None if verbose else subprocess.DEVNULL,
-        text=True,
-        cwd=HERE,
-        # Otherwise importing LiteLLM downloads its list of prices.
-        env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONPATH": ":".join(sys.path)},
-    )
-
-
-def _send_line(process: subprocess.Popen[str], value: Any) -> None:
-    assert process.stdin
-    process.stdin.write(json.dumps(value) + "\n")
-    process.stdin.flush()
-
-
-def _read_line(process: subprocess.Popen[str]) -> Any:
-    assert process.stdout
-    return json.loads(process.stdout.readline())
+def _worker(environment: str, *arguments: str, verbose: bool) -> Worker:
+    command = [python_of(environment), "-W", "ignore", "-m", *arguments]
+    # Otherwise importing LiteLLM downloads its list of prices.
+    return Worker(command, env={"LITELLM_LOCAL_MODEL_COST_MAP": "True"}, verbose=verbose)
 
 
 def run(
@@ -266,7 +243,7 @@ def main() -> None:
         return [score(player, records, plan) for player, records in played]
 
     results: dict[str, Any] = {
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": package_versions(PACKAGES),
         "configurations": {c.name: c.configuration for c in contenders},
     }
     if options.part != "dead":
@@ -286,9 +263,7 @@ def main() -> None:
 def show(results: dict[str, Any], options: argparse.Namespace) -> None:
     """Print the results as tables."""
     console = Console(width=150, highlight=False)
-    console.print(
-        f"Python {platform.python_version()}", *map(" ".join, results["versions"].items()), sep=", "
-    )
+    console.print(*map(" ".join, results["versions"].items()), sep=", ")
     for name, configuration in results["configurations"].items():
         console.print(f"{name}: {configuration}", markup=False)
     if "chaos" in results:

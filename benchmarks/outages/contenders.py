@@ -30,11 +30,13 @@ class Contender(NamedTuple):
 
     Attributes:
         name: The name in the tables.
+        environment: The environment it runs in.
         configuration: What was set; everything else is at its default.
         build: Builds it from the base URLs of the providers.
     """
 
     name: str
+    environment: str
     configuration: str
     build: Callable[[Sequence[str], Clock], Ask]
 
@@ -220,39 +222,46 @@ def _on_a_loop(ask: Callable[[Call], Awaitable[str]], clock: Clock) -> Ask:
 CONTENDERS = (
     Contender(
         "AutoChatModel",
+        "autoprovider",
         f"timeout={2 * ATTEMPT_S:g} for the whole call, half of it for its first attempt;"
         f" first_token_timeout and inter_chunk_timeout={ATTEMPT_S:g}",
         autochatmodel,
     ),
     Contender(
         "LangChain with_fallbacks",
+        "autoprovider",
         f"ChatOpenAI(timeout={ATTEMPT_S:g}), the SDK's two retries",
         lambda urls, _: with_fallbacks(urls),
     ),
     Contender(
         "LangChain with_fallbacks, no retries",
+        "autoprovider",
         f"ChatOpenAI(timeout={ATTEMPT_S:g}, max_retries=0)",
         lambda urls, _: with_fallbacks(urls, max_retries=0),
     ),
     Contender(
         "LiteLLM Router",
+        "litellm",
         f"one group each, fallbacks=[first: second, third], timeout={ATTEMPT_S:g};"
         " num_retries=2 and cooldown_time=5 are its defaults",
         litellm_fallbacks,
     ),
     Contender(
         "LiteLLM Router, for production",
+        "litellm",
         f"one group, order=1, 2, 3, allowed_fails=0, timeout={ATTEMPT_S:g}; a longer"
         " cooldown_time, or num_retries=0, answered fewer calls",
         litellm_ordered,
     ),
     Contender(
         "pydantic-ai FallbackModel",
+        "pydantic-ai",
         f"Agent, settings timeout={ATTEMPT_S:g}, the SDK's two retries",
         fallback_model,
     ),
     Contender(
         "pydantic-ai FallbackModel, no retries",
+        "pydantic-ai",
         f"Agent, settings timeout={ATTEMPT_S:g}, AsyncOpenAI(max_retries=0),"
         " fallback_on=(ModelAPIError, UnexpectedModelBehavior),"
         " openai_chat_streaming_requires_finish_reason=True",

@@ -12,7 +12,8 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from outages.schedule import GAPS, Call, Schedule, Window, fails, reply
+from outages.replies import reply
+from outages.schedule import GAPS, Call, Schedule, Window, fails
 
 from inference_providers.testing import FakeProvider, Reply, Request
 

@@ -27,7 +27,7 @@ def call_counts() -> Any:
 
 def test_invoke_crosses_few_functions_and_files(call_counts: Any, tmp_path: Path) -> None:
     with FakeProvider(Reply("one two three")) as fake:
-        calls = call_counts.counted(call_counts.actions(fake, tmp_path)["invoke"])
+        calls = call_counts.counted(call_counts.actions(fake, tmp_path)["invoke"]())
     files = [call_counts.place(code) for code in calls]
     assert 0 < len(calls) <= MAX_CALLS
     assert len(set(files)) <= MAX_FILES, sorted(set(files))
