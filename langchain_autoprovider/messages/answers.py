@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
+    from langchain_core.messages.ai import UsageMetadata
     from langchain_core.messages.tool import ToolCallChunk
     from langchain_core.outputs import ChatResult, Generation
 
@@ -39,6 +40,7 @@ __all__ = [
     "has_content_in",
     "has_words",
     "merge_tool_calls",
+    "token_counts",
     "truncation_fault",
 ]
 
@@ -54,6 +56,8 @@ _CALL_BLOCKS = frozenset(
     {"tool_use", "input_json_delta", "function_call", "tool_call", "tool_call_chunk"}
 )
 """Types of content blocks whose tool call LangChain also keeps in the message."""
+_LABELS = frozenset({"type", "id", "index", "signature", "encrypted_content", "status"})
+"""Keys of content blocks whose values do not belong to the answer."""
 _LITERALS = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
 
 
@@ -92,6 +96,8 @@ class AnswerRules(NamedTuple):
         generation = result.generations[0]
         message = generation.message
         word = self.finish_word(generation)
+        if word is None and result.llm_output:  # LangChain will move it into the message
+            word = self.finish_reasons.word_in(result.llm_output)
         calls = None
         if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
             calls = message
@@ -154,11 +160,9 @@ def has_words(block: Any) -> bool:
     if not isinstance(block, dict):
         return isinstance(block, str) and bool(block.strip())
     kind = block.get("type")
-    if kind in _CALL_BLOCKS:
-        return False
-    return kind not in _WORD_BLOCKS or any(
-        _holds_words(value) for key, value in block.items() if key not in {"type", "id", "index"}
-    )
+    if not isinstance(kind, str) or kind in _WORD_BLOCKS:
+        return any(_holds_words(value) for key, value in block.items() if key not in _LABELS)
+    return kind not in _CALL_BLOCKS
 
 
 def _holds_words(value: Any) -> bool:
@@ -167,8 +171,15 @@ def _holds_words(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_holds_words, value))
     if isinstance(value, dict):
-        return any(_holds_words(item) for key, item in value.items() if key != "type")
+        return any(_holds_words(item) for key, item in value.items() if key not in _LABELS)
     return False
+
+
+def token_counts(usage: UsageMetadata | None) -> tuple[int, int] | None:
+    """Return the tokens of prompt and answer; `None` if the provider did not send numbers."""
+    counts: Mapping[str, Any] = usage or {}  # vendors' classes do not check what they are sent
+    prompt, answer = counts.get("input_tokens"), counts.get("output_tokens")
+    return (prompt, answer) if isinstance(prompt, int) and isinstance(answer, int) else None
 
 
 def merge_tool_calls(parts: Sequence[list[ToolCallChunk]]) -> AIMessageChunk:

@@ -22,8 +22,10 @@ from langchain_autoprovider.messages.answers import (
     has_content_in,
     has_words,
     merge_tool_calls,
+    token_counts,
     truncation_fault,
 )
+from langchain_autoprovider.messages.merge_check import MergeCheck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,12 +69,17 @@ class MessageChunkInspector:
         self._has_content = False
         self._refusal = ""
         self._model_provider: str | None = None
+        self._merge_check = MergeCheck()
         self._call_parts: list[list[ToolCallChunk]] = []
         self._has_calls = self._is_named = False
         self._finish_word: str | None = None
 
     def inspect(self, chunk: ChatGenerationChunk) -> ChunkSignals:
-        """Return what a chunk contains. Takes a refusal out of it and counts its tokens."""
+        """Return what a chunk contains. Takes a refusal out of it and counts its tokens.
+
+        Raises:
+            InvalidResponseError: It cannot be added to the chunks before it.
+        """
         message = chunk.message
         content, metadata = message.content, message.response_metadata
         if isinstance(content, str):
@@ -89,7 +96,10 @@ class MessageChunkInspector:
                 output = self._add_tool_calls(message.tool_call_chunks) or output
             if message.usage_metadata:
                 self._usage = add_usage(self._usage, message.usage_metadata)
-        if not chunk.generation_info and (not metadata or metadata.keys() == _PROVIDER_ONLY):
+        is_plain = not chunk.generation_info and (not metadata or metadata.keys() == _PROVIDER_ONLY)
+        if not is_plain or self._content_is_list or message.additional_kwargs:
+            self._merge_check.add(chunk)
+        if is_plain:
             return _OUTPUT if output else _NOTHING
         word = self._rules.finish_word(chunk)
         self._finish_word = word or self._finish_word
@@ -116,7 +126,12 @@ class MessageChunkInspector:
 
     def join(self, chunks: Sequence[ChatGenerationChunk]) -> AIMessageChunk | None:
         """Return the partial answer of a stream that broke off."""
-        merged = merge_chat_generation_chunks(list(chunks))
+        try:
+            merged = merge_chat_generation_chunks(list(chunks))
+        except (TypeError, ValueError):  # parts that do not fit together
+            merged = ChatGenerationChunk(
+                message=AIMessageChunk(content="".join(chunk.text for chunk in chunks))
+            )
         if merged is None or not isinstance(merged.message, AIMessageChunk):
             return None
         if self._refusal:
@@ -125,8 +140,7 @@ class MessageChunkInspector:
 
     def final_chunk(self, attempts: tuple[AttemptRecord, ...]) -> ChatGenerationChunk:
         """Return the chunk that ends a stream: it carries the trace and a held-back refusal."""
-        usage = self._usage
-        tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else None
+        tokens = token_counts(self._usage)
         message = AIMessageChunk(
             content=[] if self._content_is_list else "",
             response_metadata={

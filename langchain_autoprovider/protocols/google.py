@@ -17,7 +17,6 @@ from google.genai.types import HttpOptions
 from langchain_google_genai import ChatGoogleGenerativeAI
 from pydantic import model_validator
 
-from inference_providers.errors import InvalidResponseError
 from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.clients import (
     client_options,
@@ -31,8 +30,6 @@ from langchain_autoprovider.protocols.response_format import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from langchain_core.outputs import ChatResult
 
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
@@ -74,12 +71,6 @@ class GoogleRoute(RouteModel, ChatGoogleGenerativeAI):  # type: ignore[misc] # o
         if schema := json_schema(response_format):
             params["response_json_schema"] = schema
         return params
-
-    def _generate(self, *args: Any, **arguments: Any) -> ChatResult:
-        return _require_candidates(super()._generate(*args, **arguments))
-
-    async def _agenerate(self, *args: Any, **arguments: Any) -> ChatResult:
-        return _require_candidates(await super()._agenerate(*args, **arguments))
 
 
 def _build(route: Route, access: Access, http: httpx.Client) -> GoogleRoute:
@@ -125,19 +116,3 @@ def _sdk(access: Access, http: httpx.Client, async_http: httpx.AsyncClient) -> g
             httpx_async_client=async_http,
         ),
     )
-
-
-def _require_candidates(result: ChatResult) -> ChatResult:
-    """Return the answer if it has a finish reason.
-
-    Raises:
-        InvalidResponseError: It has none; the message says whether the prompt was blocked.
-    """
-    if any((each.generation_info or {}).get("finish_reason") for each in result.generations):
-        return result
-    feedback = (result.llm_output or {}).get("prompt_feedback")
-    if feedback and feedback.get("block_reason"):
-        msg = f"the prompt was blocked: {feedback}"
-        raise InvalidResponseError(msg, body={"error": {"code": "content_filter"}})
-    msg = "HTTP 200 without candidates"
-    raise InvalidResponseError(msg)

@@ -22,7 +22,7 @@ from inference_providers.failover.trace import record_answer
 from inference_providers.failures.classifier import is_recognized
 from inference_providers.wire.exchange import current_exchange
 from langchain_autoprovider.errors import LangChainErrors
-from langchain_autoprovider.messages.answers import AnswerRules
+from langchain_autoprovider.messages.answers import AnswerRules, token_counts
 from langchain_autoprovider.messages.history import adapt_history
 from langchain_autoprovider.messages.streaming import MessageChunkInspector
 from langchain_autoprovider.protocols import connections
@@ -160,8 +160,11 @@ def add_trace(
     """Add the trace to the messages of an answer, and count its tokens."""
     for generation in result.generations:
         message = generation.message
-        usage = message.usage_metadata if isinstance(message, AIMessage) else None
-        tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else None
+        tokens = None
+        if isinstance(message, AIMessage) and message.usage_metadata:
+            tokens = token_counts(message.usage_metadata)
+            if tokens is None:
+                message.usage_metadata = None  # or adding it up would raise an error
         message.response_metadata["autoprovider"] = record_answer(plan, attempts, tokens, state)
     return result
 

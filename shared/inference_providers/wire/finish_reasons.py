@@ -217,7 +217,7 @@ ANTHROPIC = FinishReasons(
 )
 
 GOOGLE = FinishReasons(
-    keys=("finish_reason",),
+    keys=("finish_reason", "prompt_feedback.block_reason"),
     words={
         # google.genai.types.FinishReason
         "stop": "stop",

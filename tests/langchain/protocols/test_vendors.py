@@ -13,6 +13,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tools import tool
 
 from inference_providers import AllRoutesFailed, StreamInterrupted
+from inference_providers.errors import ContentFilteredError
 from inference_providers.failover.state import FailoverState
 from inference_providers.local import llama_server
 from inference_providers.testing import Reply
@@ -155,12 +156,14 @@ async def test_gemini_calls_two_tools_at_once(pair: Pair) -> None:
         assert [call["args"]["city"] for call in answer.tool_calls] == ["A", "B"]
 
 
-async def test_gemini_blocking_a_prompt_is_content_filtered(pair: Pair) -> None:
-    pair.plays(Reply(body={"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "x"}))
-    with pytest.raises(Exception, match="the prompt was blocked"):
-        pair.model_over("google-genai").invoke("Hi")
-    pair.plays(Reply(body={"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "x"}))
-    answer = pair.model_over("google-genai", fallback_on_content_filter=True).invoke("Hi")
+async def test_gemini_blocking_a_prompt_is_content_filtered(
+    pair: Pair, ask: Callable[..., Any]
+) -> None:
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "x"}
+    pair.plays(sse(blocked) if "stream" in ask.__name__ else Reply(body=blocked))
+    with pytest.raises(ContentFilteredError, match="safety"):
+        await ask(pair.model_over("google-genai"), "Hi")
+    answer = await ask(pair.model_over("google-genai", fallback_on_content_filter=True), "Hi")
     assert classes(answer) == [("first", "content_filtered"), ("second", None)]
 
 
