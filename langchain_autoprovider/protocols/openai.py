@@ -23,7 +23,7 @@ from langchain_core.messages.block_translators import get_translator, register_t
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import PrivateAttr, model_validator
 
-from inference_providers.errors import InvalidResponseError, one_line
+from inference_providers.errors import InvalidResponseError, ProviderError, one_line
 from inference_providers.settings import DEFAULT_SETTINGS
 from inference_providers.wire.async_http_client import AsyncHttpClient
 from inference_providers.wire.chat_reader import ChatReader, read_completion
@@ -66,6 +66,20 @@ _RESPONSES = "openai-responses"
 T = TypeVar("T")
 
 
+class _ReportedErrors:
+    """Adds the base URL of a route to the errors that the provider reports."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, ProviderError):
+            error.url = self._base_url
+
+
 class OpenAIRoute(BaseChatOpenAI):
     """The chat model of one route; it has no request settings of its own.
 
@@ -79,6 +93,7 @@ class OpenAIRoute(BaseChatOpenAI):
 
     _http: HttpClient = PrivateAttr()
     _async_http: AsyncHttpClient = PrivateAttr()
+    _errors: _ReportedErrors = PrivateAttr()
 
     @property
     def _llm_type(self) -> str:
@@ -89,18 +104,21 @@ class OpenAIRoute(BaseChatOpenAI):
         """Replace the base's validator, which reads keys and URLs from the environment."""
         return self
 
-    def use_clients(self, http: HttpClient, async_http: AsyncHttpClient) -> None:
+    def use_clients(self, base_url: str, http: HttpClient, async_http: AsyncHttpClient) -> None:
         """Set the HTTP clients, which are not fields: they are not part of the configuration."""
         self._http = http
         self._async_http = async_http
+        self._errors = _ReportedErrors(base_url)
 
     def embed(self, body: Params, timeout_s: float) -> bytes:
         """Return the response to a request for embeddings."""
-        return self._http.post("/embeddings", body, timeout_s=timeout_s)
+        with self._errors:
+            return self._http.post("/embeddings", body, timeout_s=timeout_s)
 
     async def aembed(self, body: Params, timeout_s: float) -> bytes:
         """Return the response to a request for embeddings, without blocking the event loop."""
-        return await self._async_http.post("/embeddings", body, timeout_s=timeout_s)
+        with self._errors:
+            return await self._async_http.post("/embeddings", body, timeout_s=timeout_s)
 
     def _generate(
         self,
@@ -109,8 +127,9 @@ class OpenAIRoute(BaseChatOpenAI):
         run_manager: Any = None,  # noqa: ARG002 - for streams behind the scenes, which there are none
         **kwargs: Any,
     ) -> ChatResult:
-        data = self._http.post(**self._post_arguments(messages, stop, kwargs))
-        return self._result(data, kwargs.get("response_format"))
+        arguments = self._post_arguments(messages, stop, kwargs)
+        with self._errors:
+            return self._result(self._http.post(**arguments), kwargs.get("response_format"))
 
     async def _agenerate(
         self,
@@ -119,8 +138,10 @@ class OpenAIRoute(BaseChatOpenAI):
         run_manager: Any = None,  # noqa: ARG002 - as in `_generate`
         **kwargs: Any,
     ) -> ChatResult:
-        data = await self._async_http.post(**self._post_arguments(messages, stop, kwargs))
-        return self._result(data, kwargs.get("response_format"))
+        arguments = self._post_arguments(messages, stop, kwargs)
+        with self._errors:
+            data = await self._async_http.post(**arguments)
+            return self._result(data, kwargs.get("response_format"))
 
     def _stream(
         self,
@@ -131,7 +152,8 @@ class OpenAIRoute(BaseChatOpenAI):
     ) -> Generator[ChatGenerationChunk]:
         arguments = self._post_arguments(messages, stop, self._stream_fields(kwargs))
         reader, convert = self._stream_conversion(kwargs.get("response_format"))
-        with closing(read_stream(reader, self._http.stream(**arguments))) as items:
+        parts = self._http.stream(**arguments)
+        with self._errors, closing(read_stream(reader, parts)) as items:
             for item in items:
                 if (chunk := convert(item)) is not None:
                     yield chunk
@@ -145,10 +167,12 @@ class OpenAIRoute(BaseChatOpenAI):
     ) -> AsyncGenerator[ChatGenerationChunk]:
         arguments = self._post_arguments(messages, stop, self._stream_fields(kwargs))
         reader, convert = self._stream_conversion(kwargs.get("response_format"))
-        async with aclosing(aread_stream(reader, self._async_http.stream(**arguments))) as items:
-            async for item in items:
-                if (chunk := convert(item)) is not None:
-                    yield chunk
+        parts = self._async_http.stream(**arguments)
+        with self._errors:
+            async with aclosing(aread_stream(reader, parts)) as items:
+                async for item in items:
+                    if (chunk := convert(item)) is not None:
+                        yield chunk
 
     # The request
 
@@ -275,6 +299,7 @@ def build(
     )
     observer = rate_limit_observer(route, access.state)
     model.use_clients(
+        access.base_url,
         HttpClient(access.base_url, key or access.key, on_headers=observer),
         AsyncHttpClient(access.base_url, async_key or access.key, on_headers=observer),
     )

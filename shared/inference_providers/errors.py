@@ -118,7 +118,7 @@ class ProviderError(InferenceProvidersError):
         status_code: The HTTP status of the response.
         headers: The response's headers, names in lower case.
         body: The response's body, decoded if it is JSON, without keys.
-        url: The URL of the request, without its query; empty if it is not known.
+        url: The base URL of the provider; empty if it is not known.
     """
 
     def __init__(

@@ -21,6 +21,8 @@ from langchain_autoprovider import AutoChatModel
 from langchain_autoprovider.errors import AnswerFiltered, LangChainErrors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from factories import Pair
 
 OVERFLOW = Classification(failure_class=FailureClass.CONTEXT_OVERFLOW)
@@ -222,3 +224,49 @@ def test_content_filter_leaves_as_a_refusal() -> None:
         assert isinstance(same, AnswerFiltered)
         assert isinstance(same, core.ModelRefusalError)
         assert (str(same), same.partial, same.raw_message) == ("filtered", "half", None)
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "openai-responses", "azure"])
+@pytest.mark.parametrize("status", [400, 200], ids=["HTTP 400", "inside a 200"])
+async def test_wrong_request_raises_openais_exception_without_key(
+    pair: Pair, ask: Callable[..., Any], protocol: str, status: int
+) -> None:
+    details = {"message": "top_p: no such value", "code": 400, "type": "invalid_request_error"}
+    body = {"error": {**details, "hint": "Bearer first-key-value"}}
+    headers = {"x-request-id": "r-1", "x-echo": "first-key-value"}
+    pair.plays(Reply(status=status, body=body, headers=headers))
+    pair.second.replies = [Reply(status=400, body={"error": details})]
+    model = pair.model_over(protocol, suffix="/v1")
+    with pytest.raises(openai.BadRequestError, match="top_p: no such value") as caught:
+        await ask(model, "Hi")
+    error = caught.value
+    assert isinstance(error, core.ModelInvalidRequestError)
+    assert (error.status_code, error.code, error.type) == (400, "400", "invalid_request_error")
+    assert str(error.request.url).startswith(pair.first.base_url)
+    assert "first/m-1" in error.__notes__[0]
+    same = pickle.loads(pickle.dumps(error))
+    assert isinstance(same, openai.BadRequestError)
+    for each in (error, same):
+        shown = (each, repr(each), vars(each), dict(each.response.headers), each.response.text)
+        assert "first-key-value" not in str((*shown, dict(each.request.headers)))
+    if status == 400:
+        assert error.request_id == same.request_id == "r-1"
+
+
+async def test_context_overflow_is_langchain_openais(pair: Pair, ask: Callable[..., Any]) -> None:
+    details = {"message": "This model's maximum context length is 8 tokens", "code": 400}
+    details["code"] = "context_length_exceeded"
+    pair.plays(Reply(status=400, body={"error": details}))
+    pair.second.replies = pair.first.replies
+    with pytest.raises(openai.BadRequestError) as caught:
+        await ask(pair.model(), "Hi")
+    assert isinstance(caught.value, core.ContextOverflowError)
+    assert "context_length_exceeded" in str(caught.value)
+
+
+async def test_filtered_answer_is_a_refusal(pair: Pair, ask: Callable[..., Any]) -> None:
+    pair.plays(Reply("", finish_reason="content_filter"))
+    with pytest.raises(core.ModelRefusalError) as caught:
+        await ask(pair.model(), "Hi")
+    assert isinstance(caught.value, ContentFilteredError)
+    assert isinstance(pickle.loads(pickle.dumps(caught.value)), AnswerFiltered)
