@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from factories import PAIR_KEYS, Pair
-from inference_providers.failover import state
+from inference_providers.failover import state, stream_buffer
 from inference_providers.failover.cooldowns import cooldown_length_s
 from inference_providers.failover.state import PROCESS_STATE
 from inference_providers.testing import FakeProvider, Reply
+from inference_providers.wire import streams
 from langchain_autoprovider import AutoChatModel
+from raw_server import RawServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +51,21 @@ def pair(
         server.abandoned.clear()
 
 
+@pytest.fixture(scope="session")
+def ill() -> Iterator[RawServer]:
+    """A provider that sends whatever bytes a test gives it."""
+    with RawServer() as server:
+        yield server
+
+
+@pytest.fixture
+def ill_pair(pair: Pair, ill: RawServer) -> Iterator[Pair]:
+    """The pair, with `ill` as its first provider."""
+    yield Pair(ill, pair.second)  # type: ignore[arg-type] - it has what a pair needs
+    ill.hang_up()
+    ill.requests.clear()
+
+
 @pytest.fixture(scope="session", autouse=True)
 async def _sdk_loaded() -> None:
     """Make one call per mode: the first one imports an SDK, which takes longer than some limits."""
@@ -62,6 +79,13 @@ async def _sdk_loaded() -> None:
 @pytest.fixture
 def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PROCESS_STATE, "jitter", lambda: 0.0)
+
+
+@pytest.fixture
+def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less for the end of a stream after its finish reason."""
+    for module in (streams, stream_buffer):
+        monkeypatch.setattr(module, "END_GRACE_S", 0.3)
 
 
 @pytest.fixture
