@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -443,4 +444,7 @@ class AutoChatModel(RoutedModel, BaseChatModel):
         )
 
 
+# LangChain asks for the signatures in each call, and computing one takes as long as a plan.
+for _method in (AutoChatModel._generate, AutoChatModel._agenerate):
+    _method.__dict__["__signature__"] = inspect.signature(_method)
 AutoChatModel.__init__.__doc__ = arguments_section(AutoChatModel.model_fields)  # for `help()`
