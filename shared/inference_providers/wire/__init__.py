@@ -1,1 +1,1 @@
-"""The OpenAI protocols without I/O, and the HTTP clients under them. Loads no SDK."""
+"""OpenAI's protocols without I/O, and the HTTP clients beneath them. Loads no SDK."""

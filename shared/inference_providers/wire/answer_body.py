@@ -41,7 +41,7 @@ def read_json(data: bytes) -> Any:
 
 
 class BodyReader:
-    """Tells apart what a body is, whatever was requested, and decodes it.
+    """Detects what a body is, whatever was requested, and decodes it.
 
     Whitespace before the body is skipped: some servers keep a connection alive with it.
 
@@ -60,11 +60,11 @@ class BodyReader:
 
     @property
     def finished(self) -> bool:
-        """Whether the answer is whole, so that what follows it may be unreadable."""
+        """Whether the answer is complete, so that unreadable data after it does no harm."""
         raise NotImplementedError
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Return what `data` completes.
+        """Return the chunks or events that `data` completes.
 
         Raises:
             ContentFilteredError: The answer was withheld or cut by a content filter.
@@ -89,13 +89,13 @@ class BodyReader:
         except InferenceProvidersError as fault:
             if not chunks:
                 raise
-            # Whether output came before the fault must not depend on how the bytes were cut.
+            # Whether output came before the fault must not depend on how the bytes were split.
             self._fault = fault
             self.done = True
         return chunks
 
     def end_body(self) -> list[dict[str, Any]]:
-        """Return what the end of the body completes.
+        """Return the chunks or events that the end of the body completes.
 
         Raises:
             InvalidResponseError: The body is neither JSON nor a stream.
@@ -123,7 +123,7 @@ class BodyReader:
         raise NotImplementedError
 
     def _begin(self, data: bytes) -> bytes:
-        """Skip what stands before the body, and find out what it is."""
+        """Skip whitespace and a byte order mark, and detect what the body is."""
         if not self._head:
             data = (self._lead + data).lstrip(_SPACE)
             self._lead = data if len(data) < len(_BOM) and _BOM.startswith(data) else b""
@@ -158,7 +158,7 @@ class BodyReader:
             return [chunk for item in body for chunk in self._read_body(item, event)]
         if event.type == "error":
             raise_reported_error({"error": body}, is_answer=False)
-        msg = f"an event that is not an object but a {type(body).__name__}"
+        msg = f"an event that is a {type(body).__name__}, not an object"
         raise invalid_response(msg, event.data[:_HEAD_BYTES])
 
     def _read_cut(self, event: ServerSentEvent) -> list[dict[str, Any]]:

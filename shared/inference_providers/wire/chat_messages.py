@@ -1,4 +1,4 @@
-"""One message of a chat completion, or a delta of one, from any of its spellings."""
+"""Reads the message of a chat completion, or a delta, in every form that providers send."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Message(NamedTuple):
 
 
 def choice_message(choice: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the message of a choice, or what stands for one; `None` if there is nothing.
+    """Return the message of a choice, or its equivalent; `None` if there is neither.
 
     Raises:
         InvalidResponseError: It is not an object.
@@ -65,7 +65,7 @@ def choice_message(choice: dict[str, Any]) -> dict[str, Any] | None:
         if message is not None:
             msg = f"a choice whose {name} is not an object"
             raise invalid_response(msg)
-    text = choice.get("text")  # the legacy completions
+    text = choice.get("text")  # legacy completions
     return {"content": text} if isinstance(text, str) else None
 
 

@@ -6,14 +6,14 @@
   `assistant`.
 * The finish reason, the usage, the model and the id come out once, in the last chunk, which exists
   only if the answer is a good one.
-* A stream must give a finish reason, because otherwise it cannot be told from one that was cut.
-  A whole answer need not: many servers leave it out, and a cut body is not JSON.
+* A stream must have a finish reason: without one, it looks the same as a stream that was cut off.
+  A whole answer may lack it: many servers leave it out, and a body that is cut off is not JSON.
 * A legacy `function_call` becomes a tool call.
 * Only the first choice of a stream is read; a whole answer keeps all.
 * An error object is raised wherever it is; the model's own words are never searched for one.
 
 Nothing but `InvalidResponseError`, `ProviderError` and `ContentFilteredError` is raised, whatever
-the bytes are. An answer without any output but with a good finish reason is not refused here.
+the bytes are. An empty answer with a good finish reason is accepted here.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class ChatReader(BodyReader):
         return self._reason is not None
 
     def end(self) -> list[dict[str, Any]]:
-        """Return what is left at the end of the body: the last chunk has the finish reason.
+        """Return the remaining chunks; the last one has the finish reason.
 
         Raises:
             ContentFilteredError: The answer was withheld or cut by a content filter.
@@ -204,9 +204,9 @@ class ChatReader(BodyReader):
         return delta
 
     def _read_message(self, choice: dict[str, Any]) -> dict[str, Any]:
-        """Read a whole message in the place of a delta.
+        """Read a whole message that was sent instead of a delta.
 
-        At the end of a stream it repeats what the deltas held; only what is new counts.
+        At the end of a stream it repeats the deltas; only what they lacked counts.
         """
         raw = choice_message(choice)
         if raw is None:
@@ -270,7 +270,7 @@ def _read_completion(body: Any) -> dict[str, Any]:
     if isinstance(body, list) and len(body) == 1:  # Gemini wraps its errors
         body = body[0]
     if not isinstance(body, dict):
-        msg = f"HTTP 200 whose body is not an object but a {type(body).__name__}"
+        msg = f"HTTP 200 whose body is a {type(body).__name__}, not an object"
         raise invalid_response(msg)
     choices = body.get("choices")
     raise_reported_error(body, is_answer=bool(choices))

@@ -35,7 +35,7 @@ END_GRACE_S = 5.0
 
 EXCERPT_CHARS = 200
 _SCRUBBED_CHARS = 20_000
-"""Characters of a text that an excerpt looks at, many times what it shows."""
+"""How much of a text is scrubbed for an excerpt: many times what the excerpt shows."""
 
 E = TypeVar("E", bound=BaseException)
 
@@ -143,7 +143,7 @@ class Exchange:
 def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
     """Return the beginning of a provider's text for a message, without the keys that were sent.
 
-    The keys are removed before the text is cut: a half would not be recognized afterwards.
+    The keys are removed before the text is cut: half a key would not be recognized.
     """
     exchange = current_exchange()
     text = text[:_SCRUBBED_CHARS]

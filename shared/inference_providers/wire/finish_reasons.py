@@ -5,7 +5,7 @@
 * A word counts in any spelling: `MAX_TOKENS`, `max-tokens`, `maxTokens`, `FinishReason.MAX_TOKENS`.
 * A word means what its own protocol says. If the protocol does not list it, it means what any
   other protocol says, because gateways pass the words of their upstreams on.
-* A word that nobody lists is judged by its parts: `upstream_error` reports an error.
+* A word that no protocol lists is judged by its parts: `upstream_error` reports an error.
 * A word that is still unknown is accepted if the answer has output, and refused if it has none.
 """
 
@@ -39,7 +39,7 @@ that the provider reports with HTTP 200."""
 _MAX_WORD_CHARS = 80
 
 _NOT_FINISHED = frozenset({"null", "none", "not_finished"})
-"""What some send in each chunk while the answer goes on: DashScope, watsonx."""
+"""What DashScope and watsonx send in each chunk while the answer continues."""
 
 
 class FinishReasons(Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class FinishReasons(Struct, frozen=True, kw_only=True):
         return None if word is None else self.meaning(word) or "stop"
 
     def meaning(self, word: str) -> FinishReason | None:
-        """Return what a word means; `None` if nobody knows it."""
+        """Return what a word means; `None` if it is unknown."""
         if word in self.words:  # as nearly always
             return self.words[word]
         if reason := self.words.get(word):
@@ -112,7 +112,7 @@ class FinishReasons(Struct, frozen=True, kw_only=True):
 
 
 def reason_word(value: Any) -> str | None:
-    """Return a finish reason as a word, or `None` if the value says that the answer goes on."""
+    """Return a finish reason as a word, or `None` if the value says that the answer continues."""
     if isinstance(value, str):
         word = value.strip()
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -142,7 +142,7 @@ def _snake_case(word: str) -> str:
 
 
 def _compact(name: str) -> str:
-    """Return a word without separators, and once if it is repeated: chunks were added up."""
+    """Return a word without separators. Merged chunks may repeat it; then it is returned once."""
     compact = name.replace("_", "")
     repeated = re.fullmatch(r"(.{3,}?)\1+", compact)
     return repeated[1] if repeated else compact

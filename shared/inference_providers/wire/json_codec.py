@@ -1,9 +1,9 @@
 """JSON for the wire: as fast as msgspec, as tolerant as `json`.
 
-* What msgspec refuses, but providers send or callers have, goes through `json`: lone surrogates,
-  NaN, a byte order mark, control characters inside strings, invalid UTF-8.
+* What msgspec refuses but real requests and responses contain goes through `json`: lone
+  surrogates, NaN, a byte order mark, control characters inside strings, invalid UTF-8.
 * Pydantic models become objects. So do other mappings; sequences and sets become arrays.
-* Nothing nested too deeply raises a `RecursionError`; it is a `ValueError` like any other.
+* A value that is nested too deeply raises `ValueError`, never `RecursionError`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def encode(value: Any) -> bytes:
     """Return `value` as JSON. NaN and infinity, which JSON does not have, become null.
 
     Raises:
-        TypeError: A part of it has a type that JSON has no form for; the message names the type.
+        TypeError: It contains a type that JSON cannot represent; the message names the type.
         ValueError: It is nested too deeply.
     """
     try:
@@ -56,10 +56,10 @@ def decode(data: bytes) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return what stands for an object that msgspec does not know.
+    """Return an equivalent of an object that msgspec does not know.
 
     Raises:
-        TypeError: Nothing does.
+        TypeError: It has none.
     """
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json", exclude_unset=True)  # as OpenAI's SDK sends them

@@ -1,6 +1,6 @@
 """Tool calls from deltas and from whole answers, in every spelling that providers use.
 
-* Calls are identified by id *and* index. Some servers say index 0 for every call, some give each
+* Calls are identified by id *and* index. Some servers send index 0 for every call, some give each
   delta a new id, some leave one or both out.
 * A delta without a name never begins a call while another one is incomplete.
 * A name that is sent again is not appended.
@@ -58,7 +58,7 @@ class ToolCallAssembler:
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._by_id: dict[str, list[_Call]] = {}
-        self._at_hand: _Call | None = None
+        self._current: _Call | None = None
         self._in_this_delta: set[int] = set()
 
     def __bool__(self) -> bool:
@@ -83,7 +83,7 @@ class ToolCallAssembler:
                 if not (call_id or name or arguments.strip()):
                     continue
                 call = self._begin(index)
-            self._at_hand = call
+            self._current = call
             self._in_this_delta.add(call.index)
             if call_id is not None and call.id is None:
                 self._by_id.setdefault(call_id, []).append(call)
@@ -95,7 +95,7 @@ class ToolCallAssembler:
         return emitted
 
     def end(self) -> list[dict[str, Any]]:
-        """Return what is missing: arguments that were held back, and ids nobody gave."""
+        """Return what is missing: arguments that were held back, and ids that were left out."""
         return [delta for call in self._calls if (delta := call.end())]
 
     def whole(self) -> list[dict[str, Any]]:
@@ -129,15 +129,15 @@ class ToolCallAssembler:
         return None if self._begins(call, name, arguments, is_addressed=index is not None) else call
 
     def _with_index(self, index: int | None, name: str | None, arguments: str) -> _Call | None:
-        """Return the call that has an index; without one, or with a useless one, that at hand."""
-        at_hand = self._at_hand
-        if index is None or at_hand is None:
-            return at_hand
+        """Return the call with this index; the current one if the index is missing or useless."""
+        current = self._current
+        if index is None or current is None:
+            return current
         if index in self._by_index:
             return self._by_index[index]
-        is_late = at_hand.given_index is None
-        counts_fragments = name is None and bool(arguments.strip()) and not at_hand.is_complete()
-        return at_hand if is_late or counts_fragments else None
+        is_late = current.given_index is None
+        counts_fragments = name is None and bool(arguments.strip()) and not current.is_complete()
+        return current if is_late or counts_fragments else None
 
     def _with_id(self, call_id: str, index: int | None, name: str | None) -> _Call | None:
         calls = self._by_id[call_id]
@@ -159,7 +159,7 @@ class ToolCallAssembler:
         return name != call.name
 
     def _begins_with_new_id(self, call: _Call, name: str | None, arguments: str) -> bool:
-        """Whether a fragment with an id never seen begins a call, or only has one id more."""
+        """Whether a fragment with a new id begins a call; some servers give each one a new id."""
         if name is None:
             return bool(arguments.strip()) and call.is_complete()
         if call.index in self._in_this_delta or name != call.name:
@@ -168,9 +168,9 @@ class ToolCallAssembler:
 
 
 class _Call:
-    """One call as far as it has arrived.
+    """One call, as much of it as has arrived.
 
-    Arguments are held back until an object begins, because only then do they need no change.
+    Arguments are held back until an object begins: anything else may have to be changed.
     """
 
     def __init__(self, index: int) -> None:
@@ -338,7 +338,7 @@ def serialise_arguments(arguments: Any) -> str:
 
 
 def final_arguments(text: str) -> str:
-    """Return arguments of which no more will come, without what some wrap around an object."""
+    """Return complete arguments, without what some servers wrap around the object."""
     if text.startswith("{"):
         return text
     text = text.strip()

@@ -87,7 +87,7 @@ def _read_details(raw: Any) -> dict[str, int] | None:
 
 
 def _add_cached(usage: dict[str, Any], names: CountNames) -> None:
-    """Put cached tokens where OpenAI has them, and never count more than the prompt has."""
+    """Move cached tokens to OpenAI's field, and count no more of them than the prompt has."""
     details = usage.get(names.prompt_details)
     details = details if isinstance(details, dict) else {}
     cached = details.get("cached_tokens")
