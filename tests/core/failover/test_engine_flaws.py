@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from factories import failure, finish, http_error, plan, route
 from inference_providers.errors import ContentFilteredError, StreamInterrupted
@@ -12,11 +15,14 @@ from inference_providers.failover.engine import failover
 from inference_providers.failover.events import (
     Attempt,
     AttemptRecord,
+    Cancelled,
     Failure,
     Flaw,
     Race,
     RaceResult,
     Success,
+    Wait,
+    Waited,
     answering_record,
 )
 from inference_providers.failover.state import FailoverState
@@ -172,3 +178,53 @@ def test_flawed_answers_of_a_race_move_on_to_the_third_route() -> None:
     step = engine.send(RaceResult(loser=(race.first, EMPTY), decisive=(race.second, EMPTY)))
     assert (step.number, step.route) == (3, C)
     assert answered_by(finish(engine, failure(http_error(503)))) == "a"
+
+
+OUTCOMES = [
+    ANSWERED,
+    EMPTY,
+    MALFORMED,
+    *map(failure, map(http_error, (400, 401, 402, 404, 413, 429, 503))),
+    failure(http_error(400, {"error": {"code": "context_length_exceeded"}})),
+    failure(ContentFilteredError("filtered")),
+    failure(TypeError("a bug")),
+]
+
+
+@given(
+    count=st.integers(1, 6),
+    hedged=st.booleans(),
+    outcomes=st.lists(st.tuples(st.sampled_from(OUTCOMES), st.booleans()), max_size=8),
+)
+def test_call_with_a_usable_answer_never_raises(
+    count: int, hedged: bool, outcomes: list[tuple[Success | Failure, bool]]
+) -> None:
+    settings = FailoverSettings(hedge_after=2.0 if hedged else None)
+    engine = failover(plan(*(route(f"p{n}") for n in range(count))), settings=settings)
+    script = chain(outcomes, repeat((failure(http_error(503)), False)))
+    step, has_answer = next(engine), False
+    while True:
+        if isinstance(step, Wait):
+            assert not has_answer, "waited although there is an answer"
+            step = engine.send(Waited(at=step.seconds))
+            continue
+        outcome, starts_both = next(script)
+        report: Any = outcome
+        has_answer = has_answer or isinstance(outcome, Success)
+        if isinstance(step, Race) and starts_both:
+            lost, _ = next(script)
+            loser = Cancelled(ms=1.0) if lost == ANSWERED else lost
+            has_answer = has_answer or isinstance(loser, Success)
+            report = RaceResult(loser=(step.first, loser), decisive=(step.second, outcome))
+        try:
+            step = engine.send(report)
+        except StopIteration as done:
+            assert has_answer
+            chosen = answering_record(done.value).outcome
+            assert isinstance(chosen, Success)
+            answers = [r.outcome for r in done.value if isinstance(r.outcome, Success)]
+            assert min(answers, key=[ANSWERED, MALFORMED, EMPTY].index) == chosen
+            return
+        except Exception:  # noqa: BLE001 - whatever it raises
+            assert not has_answer, "an answer was thrown away"
+            return
