@@ -80,6 +80,8 @@ class Resolver:
             scrubbed = keys.scrub_error(error, registry.providers.values())
             raise scrubbed from scrubbed.__cause__
         self._local = LocalLookups(selection, registry, keys, self._planner.targets)
+        self._accesses: tuple[int | None, dict[Route, Access]] = (None, {})
+        """What `access` found, and in which state of the environment."""
         self._warned_of: tuple[Route, ...] = ()
         self._warned_of_last_resort = False
 
@@ -142,6 +144,15 @@ class Resolver:
         """
         if route.kind == "embedded":
             return self._start_embedded(route)
+        environment = self.keys.environment_state()
+        known_environment, accesses = self._accesses
+        if known_environment != environment:
+            self._accesses = environment, (accesses := {})
+        if (access := accesses.get(route)) is None:
+            access = accesses[route] = self._find_access(route)
+        return access
+
+    def _find_access(self, route: Route) -> Access:
         provider = self.registry.providers[route.provider]
         templates = {route.endpoint.base_url}
         if route.kind != "local":

@@ -120,6 +120,20 @@ def test_access_names_a_key_that_was_unset_after_planning() -> None:
         resolver.access(route)
 
 
+def test_access_follows_every_change_of_the_environment() -> None:
+    environ = {"A_KEY": SECRET}
+    resolver = resolver_for({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
+    route = resolver.plan().routes[0]
+    access = resolver.access(route)
+    assert resolver.access(route) is access
+    for value in ("other-secret", SECRET):
+        environ["A_KEY"] = value
+        assert resolver.access(route).key.value_for(access.base_url) == value
+    del environ["A_KEY"]
+    with pytest.raises(ConfigError, match="set A_KEY"):
+        resolver.access(route)
+
+
 def test_plan_uses_a_key_that_is_set_later() -> None:
     environ: dict[str, str] = {}
     resolver = resolver_for({"a": provider_row({"m": "x"}, "A_KEY")}, "m", environ=environ)
