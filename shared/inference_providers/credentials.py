@@ -16,7 +16,8 @@ import ipaddress
 import os
 import re
 import secrets
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from inference_providers.errors import ConfigError, KeyBindingError
@@ -45,8 +46,9 @@ class UrlOrigin(NamedTuple):
     host: str
     port: int | None
 
-    @classmethod
-    def of(cls, url: str) -> Self | None:
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def of(url: str) -> UrlOrigin | None:
         """Return the origin of `url`, or `None` if it has no valid host and port."""
         try:
             parts = urlsplit(url)
@@ -55,7 +57,7 @@ class UrlOrigin(NamedTuple):
             return None
         if not parts.hostname or port == 0:
             return None
-        return cls(parts.scheme, parts.hostname, port or _DEFAULT_PORTS.get(parts.scheme))
+        return UrlOrigin(parts.scheme, parts.hostname, port or _DEFAULT_PORTS.get(parts.scheme))
 
     @property
     def is_loopback(self) -> bool:
@@ -73,6 +75,7 @@ class UrlOrigin(NamedTuple):
         return host if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only be this machine."""
     if host == "localhost":

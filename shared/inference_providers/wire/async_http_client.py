@@ -11,13 +11,12 @@ import inspect
 import io
 import math
 import time
-from contextlib import nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from inference_providers.wire import json_codec
 from inference_providers.wire.exchange import current_exchange
-from inference_providers.wire.pending_key import PendingKey
+from inference_providers.wire.outgoing_request import OutgoingRequest
 from inference_providers.wire.proxies import Proxy, proxy_for
 from inference_providers.wire.request_target import STATIC_HEADERS, RequestTarget, check_headers
 from inference_providers.wire.response_body import (
@@ -152,14 +151,15 @@ class AsyncHttpClient:
         headers: Mapping[str, str],
         query: Mapping[str, str],
     ) -> _Response:
-        key = self._key() if callable(self._key) else self._key
-        if inspect.isawaitable(key):
-            key = await key
+        key = self._key
+        if callable(key):
+            result = key()
+            key = await result if inspect.isawaitable(result) else result
         url = self._target.url(self._target.path_and_query(path, query))
         body = json_codec.encode(payload)
         limits = Limits.of(timeout_s)
         try:
-            with nullcontext() if key is None else PendingKey(key, url):
+            with OutgoingRequest(key, self._target.base_url):
                 raw = await self._open(url, body, limits, headers)
         except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
             failure = _translated(error, self._target.host, limits)
@@ -245,6 +245,7 @@ class _Response:
         self._key = key
         self._decoder: BodyDecoder | None = None
         self._has_ended = False
+        self._has_failed = False
         if (exchange := current_exchange()) is not None:
             exchange.status = raw.status
 
@@ -266,7 +267,7 @@ class _Response:
             async with asyncio.timeout(exchange.ends_at - time.monotonic()):
                 return await self._read()
         except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
-            self._has_ended = True
+            self._has_failed = True
             failure = _translated(error, self._host, self._limits)
         try:
             raise failure
@@ -295,7 +296,7 @@ class _Response:
     async def drain(self) -> None:
         """Read what is left after the answer, if it comes at once, to keep the transport."""
         exchange = current_exchange()
-        if self._has_ended or exchange is None or exchange.ends_at == math.inf:
+        if self._has_ended or self._has_failed or exchange is None or exchange.ends_at == math.inf:
             return
         try:
             async with asyncio.timeout(DRAIN_S):
@@ -306,7 +307,10 @@ class _Response:
 
     def close(self) -> None:
         """Close the connection, unless the response has ended."""
-        self._raw.close()
+        if self._has_ended:
+            self._raw.release()
+        else:
+            self._raw.close()
 
     async def _read(self) -> bytes:
         if self._decoder is None:

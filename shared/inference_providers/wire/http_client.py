@@ -15,7 +15,7 @@ import math
 import os
 import threading
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -24,7 +24,7 @@ import httpcore
 from inference_providers.wire import json_codec
 from inference_providers.wire.exchange import current_exchange
 from inference_providers.wire.network_backend import DeadlineBackend
-from inference_providers.wire.pending_key import PLACEHOLDER, PendingKey
+from inference_providers.wire.outgoing_request import PLACEHOLDER, OutgoingRequest
 from inference_providers.wire.proxies import Proxy, proxy_for
 from inference_providers.wire.request_target import STATIC_HEADERS, RequestTarget, check_headers
 from inference_providers.wire.response_body import (
@@ -67,6 +67,9 @@ MAX_CONNECTIONS = 1000
 MAX_IDLE_CONNECTIONS = 100
 """As many as OpenAI's SDK allows, here for each origin."""
 
+MAX_KEPT_URLS = 100
+"""For each client, since making them costs as much as sending a header."""
+
 _READS_AND_WRITES = ("read", "write", "pool")
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -95,7 +98,7 @@ class HttpClient:
         self._key = key
         self._on_headers = on_headers
         self._pool_key: _PoolKey | None = None
-        self._url = httpcore.URL(self._target.url("/"))
+        self._urls: dict[str, httpcore.URL] = {}
         self._head = [
             (name.encode(), value.encode())
             for name, value in {"Host": self._target.host, **STATIC_HEADERS}.items()
@@ -187,12 +190,12 @@ class HttpClient:
         try:
             request = httpcore.Request(
                 b"POST",
-                self._url_for(target),
+                self._urls.get(target) or self._url_for(target),
                 headers=self._headers(headers, len(body), has_key=key is not None),
                 content=body,
                 extensions={"timeout": timeouts},
             )
-            with nullcontext() if key is None else PendingKey(key, self._target.url(target)):
+            with OutgoingRequest(key, self._target.base_url):
                 raw = _pool_of(self._pool_key or self._choose_pool()).handle_request(request)
         except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
             failure = translated(error, _TRANSLATIONS, self._target.host, limits)
@@ -214,10 +217,16 @@ class HttpClient:
         return self._pool_key
 
     def _url_for(self, target: str) -> httpcore.URL:
-        base = self._url
-        return httpcore.URL(
-            scheme=base.scheme, host=base.host, port=base.port, target=target.encode()
+        origin = self._target.origin
+        url = httpcore.URL(
+            scheme=origin.scheme.encode(),
+            host=origin.host.encode(),
+            port=origin.port,
+            target=target.encode(),
         )
+        if len(self._urls) < MAX_KEPT_URLS:
+            self._urls[target] = url
+        return url
 
     def _headers(
         self, headers: Mapping[str, str], length: int, *, has_key: bool

@@ -27,7 +27,7 @@ from yarl import URL
 
 from inference_providers.errors import one_line
 from inference_providers.wire.event_loops import close_with_loop
-from inference_providers.wire.pending_key import PENDING_KEY
+from inference_providers.wire.outgoing_request import OUTGOING
 from inference_providers.wire.transport_errors import (
     Limits,
     Translations,
@@ -131,10 +131,12 @@ class _Request(aiohttp.ClientRequest):
         Raises:
             KeyBindingError: The key does not belong to where the request goes.
         """
-        pending = PENDING_KEY.get()
-        if pending is None:
+        request = OUTGOING.get()
+        if request is None or hdrs.AUTHORIZATION in self.headers:
             return await super().send(conn)
-        self.headers[hdrs.AUTHORIZATION] = f"Bearer {pending.take()}"
+        if (value := request.take_key()) is None:
+            return await super().send(conn)
+        self.headers[hdrs.AUTHORIZATION] = f"Bearer {value}"
         try:
             return await super().send(conn)
         finally:

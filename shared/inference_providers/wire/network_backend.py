@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from inference_providers.wire.exchange import current_exchange
-from inference_providers.wire.pending_key import PENDING_KEY
+from inference_providers.wire.outgoing_request import OUTGOING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,8 +103,10 @@ class DeadlineConnection:
             WriteError: The connection broke, or the attempt was cancelled.
             KeyBindingError: The key does not belong to where the request goes.
         """
-        if (pending := PENDING_KEY.get()) is not None:
-            buffer = pending.join(buffer)
+        if buffer and (request := OUTGOING.get()) is not None:
+            buffer = request.next_bytes(buffer)
+        if not buffer:
+            return
         if (exchange := current_exchange()) is None:
             self._stream.write(buffer, timeout)
             return

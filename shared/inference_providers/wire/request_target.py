@@ -52,6 +52,7 @@ class RequestTarget:
         base_url: An http or https URL. Its query is kept; a user name and a fragment are not.
 
     Attributes:
+        base_url: As given.
         origin: Scheme, host and port.
         host: The value of the `Host` header, which messages use as well.
 
@@ -69,6 +70,7 @@ class RequestTarget:
         except UnicodeError:
             msg = f"base URL {base_url!r} has an invalid host"
             raise ConfigError(msg) from None
+        self.base_url = base_url
         self.origin = origin._replace(host=host)
         self.host = str(self.origin)
         parts = urlsplit(base_url)

@@ -192,7 +192,9 @@ def test_no_exception_from_below_refers_to_the_key(
             except ValueError as inner:
                 raise kind from inner
 
-        monkeypatch.setattr("inference_providers.wire.pending_key.PendingKey.take", fail)
+        monkeypatch.setattr(
+            "inference_providers.wire.outgoing_request.OutgoingRequest.take_key", fail
+        )
         with SocketServer(response()) as server:
             error = error_of(lambda s=server: client.post(s.base_url, key_for(s)))
         assert type(error) is kind
