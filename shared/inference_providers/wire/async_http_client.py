@@ -23,8 +23,8 @@ from inference_providers.wire.response_body import (
     DRAIN_S,
     ERROR_BODY_S,
     MAX_ERROR_BYTES,
+    SUCCESSES,
     BodyDecoder,
-    is_success,
     joined_headers,
     provider_error,
 )
@@ -100,10 +100,7 @@ class AsyncHttpClient:
         """
         response = await self._send(path, payload, timeout_s, headers, query)
         try:
-            parts = []
-            while data := await response.read():
-                parts.append(data)
-            return b"".join(parts)
+            return await response.read_all()
         finally:
             response.close()
 
@@ -155,17 +152,16 @@ class AsyncHttpClient:
         if callable(key):
             result = key()
             key = await result if inspect.isawaitable(result) else result
-        url = self._target.url(self._target.path_and_query(path, query))
         body = json_codec.encode(payload)
         limits = Limits.of(timeout_s)
         try:
             with OutgoingRequest(key, self._target.base_url):
-                raw = await self._open(url, body, limits, headers)
+                raw = await self._open(path, query, body, limits, headers)
         except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
             failure = _translated(error, self._target.host, limits)
         else:
             response = _Response(raw, self._target.host, limits, key)
-            if is_success(raw.status):
+            if raw.status in SUCCESSES:
                 if self._on_headers is not None:
                     self._on_headers(response.headers)
                 return response
@@ -176,18 +172,21 @@ class AsyncHttpClient:
             del failure  # or the frame would keep itself alive
 
     async def _open(
-        self, url: str, body: bytes, limits: Limits, headers: Mapping[str, str]
+        self,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes,
+        limits: Limits,
+        headers: Mapping[str, str],
     ) -> aiohttp.ClientResponse:
         transport = self._transport
         if transport is None:
             base_url = self._target.url("")
             transport = self._transport = await asyncio.to_thread(_Transport, base_url)
         sessions = transport.sessions
-        if headers:
-            check_headers(headers)
-        session = await sessions.session_of_this_loop()
+        session = sessions.session_of_this_loop() or await sessions.new_session()
         response: aiohttp.ClientResponse = await session.post(
-            sessions.parsed_url(url),
+            sessions.parsed_url(self._target.url(self._target.path_and_query(path, query))),
             data=body if len(body) <= _MAX_BYTES_AT_ONCE else io.BytesIO(body),
             headers=_merged(transport.headers, headers) if headers else transport.headers,
             allow_redirects=False,
@@ -252,7 +251,25 @@ class _Response:
     @property
     def headers(self) -> dict[str, str]:
         """The headers, names in lower case. Repeated ones are joined."""
-        return joined_headers(self._raw.headers.items())
+        return joined_headers(list(self._raw.headers.items()))
+
+    async def read_all(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            InferenceProvidersError: As for `AsyncHttpClient.post`.
+        """
+        parts = []
+        try:
+            while data := await self._read():
+                parts.append(data)
+            return b"".join(parts)
+        except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
+            failure = _translated(error, self._host, self._limits)
+        try:
+            raise failure
+        finally:
+            del failure
 
     async def read(self) -> bytes:
         """Return the next piece of the body; it is empty at the end.
@@ -325,6 +342,7 @@ class _Response:
 
 
 def _merged(headers: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
+    check_headers(further)
     replaced = {name.lower() for name in further}
     kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
     return {**kept, **further}

@@ -31,8 +31,8 @@ from inference_providers.wire.response_body import (
     DRAIN_S,
     ERROR_BODY_S,
     MAX_ERROR_BYTES,
+    SUCCESSES,
     BodyDecoder,
-    is_success,
     joined_headers,
     provider_error,
 )
@@ -131,10 +131,7 @@ class HttpClient:
         """
         response = self._send(path, payload, timeout_s, headers, query)
         try:
-            parts = []
-            while data := response.read():
-                parts.append(data)
-            return b"".join(parts)
+            return response.read_all()
         finally:
             response.close()
 
@@ -183,14 +180,13 @@ class HttpClient:
         query: Mapping[str, str],
     ) -> _Response:
         key = self._key() if callable(self._key) else self._key
-        target = self._target.path_and_query(path, query)
         body = json_codec.encode(payload)
         limits = Limits.of(timeout_s)
         timeouts = {"connect": limits.connect_s, **dict.fromkeys(_READS_AND_WRITES, timeout_s)}
         try:
             request = httpcore.Request(
                 b"POST",
-                self._urls.get(target) or self._url_for(target),
+                (not query and self._urls.get(path)) or self._url_for(path, query),
                 headers=self._headers(headers, len(body), has_key=key is not None),
                 content=body,
                 extensions={"timeout": timeouts},
@@ -200,8 +196,8 @@ class HttpClient:
         except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
             failure = translated(error, _TRANSLATIONS, self._target.host, limits)
         else:
-            response = _Response(raw, self._target.host, timeouts, key)
-            if is_success(response.status):
+            response = _Response(raw, self._target.host, limits, timeouts, key)
+            if raw.status in SUCCESSES:
                 if self._on_headers is not None:
                     self._on_headers(response.headers)
                 return response
@@ -216,16 +212,16 @@ class HttpClient:
         self._pool_key = _PoolKey(*self._target.origin, proxy_for(self._target.url("")))
         return self._pool_key
 
-    def _url_for(self, target: str) -> httpcore.URL:
+    def _url_for(self, path: str, query: Mapping[str, str]) -> httpcore.URL:
         origin = self._target.origin
         url = httpcore.URL(
             scheme=origin.scheme.encode(),
             host=origin.host.encode(),
             port=origin.port,
-            target=target.encode(),
+            target=self._target.path_and_query(path, query).encode(),
         )
-        if len(self._urls) < MAX_KEPT_URLS:
-            self._urls[target] = url
+        if not query and len(self._urls) < MAX_KEPT_URLS:
+            self._urls[path] = url
         return url
 
     def _headers(
@@ -246,27 +242,47 @@ class _Response:
     """A response whose body is being read."""
 
     def __init__(
-        self, raw: httpcore.Response, host: str, timeouts: dict[str, float], key: Key | None
+        self,
+        raw: httpcore.Response,
+        host: str,
+        limits: Limits,
+        timeouts: dict[str, float],
+        key: Key | None,
     ) -> None:
-        self.status = raw.status
         self._raw = raw
         self._host = host
+        self._limits = limits
         self._timeouts = timeouts
-        self._limits = Limits.of(timeouts["read"])
         self._key = key
         self._parts: Iterator[bytes] = iter(raw.iter_stream())
         self._decoder: BodyDecoder | None = None
         self._has_ended = False
+        self.headers = joined_headers(
+            [
+                (name.decode("latin-1"), value.decode("utf-8", "replace"))
+                for name, value in raw.headers
+            ]
+        )
         if (exchange := current_exchange()) is not None:
             exchange.status = raw.status
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers, names in lower case. Repeated ones are joined."""
-        return joined_headers(
-            (name.decode("latin-1"), value.decode("utf-8", "replace"))
-            for name, value in self._raw.headers
-        )
+    def read_all(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            InferenceProvidersError: As for `HttpClient.post`.
+        """
+        parts = []
+        try:
+            while data := self._read():
+                parts.append(data)
+            return b"".join(parts)
+        except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
+            failure = translated(error, _TRANSLATIONS, self._host, self._limits)
+        try:
+            raise failure
+        finally:
+            del failure
 
     def read(self) -> bytes:
         """Return the next piece of the body; it is empty at the end.
@@ -304,7 +320,7 @@ class _Response:
         finally:
             self.close()
         scrub = self._key.scrub if self._key is not None else str
-        return provider_error(self.status, self.headers, body[:MAX_ERROR_BYTES], scrub)
+        return provider_error(self._raw.status, self.headers, body[:MAX_ERROR_BYTES], scrub)
 
     def drain(self) -> None:
         """Read what is left after the answer, if it comes at once, to keep the connection."""
@@ -322,19 +338,13 @@ class _Response:
 
     def _read(self) -> bytes:
         if self._decoder is None:
-            self._decoder = BodyDecoder(self._encoding(), host=self._host)
+            self._decoder = BodyDecoder(self.headers.get("content-encoding", ""), host=self._host)
         for part in self._parts:
             if data := self._decoder.feed(part):
                 return data
         self._decoder.end()
         self._has_ended = True
         return b""
-
-    def _encoding(self) -> str:
-        encodings = (
-            value for name, value in self._raw.headers if name.lower() == b"content-encoding"
-        )
-        return b",".join(encodings).decode("latin-1")
 
 
 _TRANSLATIONS: Translations = (

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import threading
 import weakref
 from contextlib import suppress
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["TRANSLATIONS", "parsed_url", "session_of_this_loop", "timeout_of"]
+__all__ = ["TRANSLATIONS", "new_session", "parsed_url", "session_of_this_loop", "timeout_of"]
 
 MAX_IDLE_CONNECTION_S = 4.0
 """Seconds after which an unused connection is closed; see `http_client`."""
@@ -79,12 +80,15 @@ _inherited: list[Any] = []
 """What a forked child keeps of its parent, so that nothing is finalised."""
 
 
-async def session_of_this_loop() -> aiohttp.ClientSession:
-    """Return the session of the running loop."""
+def session_of_this_loop() -> aiohttp.ClientSession | None:
+    """Return the session of the running loop, if it has one that is open."""
+    entry = _sessions.get(asyncio.get_running_loop())
+    return None if entry is None or entry[0].closed else entry[0]
+
+
+async def new_session() -> aiohttp.ClientSession:
+    """Create the session of the running loop."""
     loop = asyncio.get_running_loop()
-    entry = _sessions.get(loop)
-    if entry is not None and not entry[0].closed:
-        return entry[0]
     session = aiohttp.ClientSession(
         connector=_Connector(
             limit=0,
@@ -94,7 +98,6 @@ async def session_of_this_loop() -> aiohttp.ClientSession:
         ),
         request_class=_Request,
         cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=(hdrs.ACCEPT, hdrs.USER_AGENT),
         auto_decompress=False,
         trust_env=False,  # it would send passwords from .netrc
         max_line_size=MAX_HEADER_BYTES,
@@ -144,7 +147,18 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _Protocol(ResponseHandler):
-    """A connection whose reset is an error also where the end of the body is the connection's."""
+    """A connection whose reset is an error also where the end of the body is the connection's.
+
+    Attributes:
+        has_served: Whether a request was sent on it before.
+    """
+
+    has_served = False
+
+    def is_closed_by_server(self) -> bool:
+        """Whether bytes wait that the loop has not read: on an idle connection, its end."""
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        return sock is None or is_readable(sock.fileno())
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Pass the error on to the reader of the body."""
@@ -172,12 +186,20 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Connection:
         """Return a connection that the server has not closed.
 
-        A loop that did not run for a while has not noticed yet which idle connections were
-        closed. It does so in two turns.
+        A loop that did not run for a while, or was blocked, has not noticed yet which idle
+        connections were closed.
         """
-        for _ in range(2):
-            await asyncio.sleep(0)
-        return await super().connect(req, traces, timeout)
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if not isinstance(protocol, _Protocol) or not protocol.has_served:
+                break
+            if not protocol.is_closed_by_server():
+                return connection
+            connection.close()
+        if isinstance(protocol, _Protocol):
+            protocol.has_served = True
+        return connection
 
     async def _create_connection(
         self,
@@ -201,6 +223,15 @@ class _Connector(aiohttp.TCPConnector):
             plain = transport if tls is None else getattr(tls, "_transport", None)
             with suppress(Exception):
                 plain._call_connection_lost(None)  # type: ignore[union-attr] # noqa: SLF001
+
+
+def is_readable(file: int) -> bool:
+    """Whether reading from a socket would not wait."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(file, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([file], [], [], 0)[0])  # Windows has no limit for its numbers
 
 
 def _drop_closed_loops() -> None:

@@ -26,8 +26,6 @@ prompt can contain it."""
 OUTGOING: ContextVar[OutgoingRequest | None] = ContextVar("outgoing", default=None)
 """The request that is being sent in this context."""
 
-_MAX_JOINED_BYTES = 64 * 1024
-
 
 class OutgoingRequest:
     """One request. Use it as a context manager around sending it.
@@ -37,41 +35,37 @@ class OutgoingRequest:
         url: A URL of the origin that it goes to.
     """
 
-    __slots__ = ("_head", "_is_sent", "_key", "_token", "_url")
+    __slots__ = ("_head", "_is_sent", "_key", "_token", "_url", "_value")
 
     def __init__(self, key: Key | None, url: str) -> None:
         self._key = key
         self._url = url
+        self._value: str | None = None
         self._head = b""
         self._is_sent = False
         self._token: Token[OutgoingRequest | None] | None = None
 
     def __enter__(self) -> Self:
-        """Announce the request.
+        """Announce the request, and record its key.
 
         Raises:
             KeyBindingError: The key does not belong to where the request goes.
         """
-        if self._key is not None:
-            self._key.value_for(self._url)  # refuse before a connection is opened
+        if (key := self._key) is not None:
+            self._value = key.value_for(self._url)
+            if (exchange := current_exchange()) is not None:
+                exchange.record_key(key)
         self._token = OUTGOING.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._value = None
         if self._token is not None:
             OUTGOING.reset(self._token)
 
     def take_key(self) -> str | None:
-        """Return the key's value, which is sent now, and record that; `None` without a key.
-
-        Raises:
-            KeyBindingError: The key does not belong to where the request goes.
-        """
-        if self._key is None:
-            return None
-        value = self._key.value_for(self._url)
-        if (exchange := current_exchange()) is not None:
-            exchange.record_key(self._key)
+        """Return the key's value, and forget it; `None` without a key."""
+        value, self._value = self._value, None
         return value
 
     def next_bytes(self, data: bytes) -> bytes:
@@ -83,10 +77,9 @@ class OutgoingRequest:
         if self._is_sent:
             return data
         if not self._head:
-            if not data.startswith(b"POST "):
-                return data
-            self._head = data
-            return b""
+            if data.startswith(b"POST "):
+                self._head, data = data, b""
+            return data
         self._is_sent = True
         head, self._head = self._head, b""
         if (value := self.take_key()) is not None:

@@ -10,15 +10,15 @@ from inference_providers.errors import InvalidResponseError, ProviderError, one_
 from inference_providers.wire.json_codec import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 __all__ = [
     "DRAIN_S",
     "ERROR_BODY_S",
     "MAX_BODY_BYTES",
     "MAX_ERROR_BYTES",
+    "SUCCESSES",
     "BodyDecoder",
-    "is_success",
     "joined_headers",
     "provider_error",
 ]
@@ -32,12 +32,17 @@ MAX_ERROR_BYTES = 256 * 1024
 ERROR_BODY_S = 5.0
 """How long the body of an error response may take. Its status says enough to move on."""
 
+SUCCESSES = range(200, 300)
+"""The statuses of successful responses."""
+
 DRAIN_S = 0.05
 """How long to wait for the end of a response whose answer is whole, to keep its connection."""
 
 _MAX_MESSAGE_CHARS = 500
 _MAX_PART_BYTES = 1024 * 1024
 """How much one piece of compressed data may expand to before the limit is looked at."""
+
+_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "detail", "error", "errors", "title")
 """Where providers put their words, the likeliest first."""
@@ -46,17 +51,14 @@ _MAX_MESSAGE_DEPTH = 6
 _HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
-def is_success(status: int) -> bool:
-    """Whether a status is 2xx."""
-    return 200 <= status < 300  # noqa: PLR2004 - the definition
-
-
-def joined_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def joined_headers(pairs: Collection[tuple[str, str]]) -> dict[str, str]:
     """Return headers by their names in lower case; repeated ones are joined."""
-    headers: dict[str, str] = {}
-    for pair in pairs:
-        name, value = pair[0].lower(), pair[1]
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    headers = {name.lower(): value for name, value in pairs}
+    if len(headers) < len(pairs):
+        headers.clear()
+        for name, value in pairs:
+            before = headers.get(name.lower())
+            headers[name.lower()] = value if before is None else f"{before}, {value}"
     return headers
 
 
@@ -72,17 +74,24 @@ class BodyDecoder:
     """
 
     def __init__(self, encoding: str, *, host: str) -> None:
-        names = [name for name in encoding.lower().replace(" ", "").split(",") if name]
-        encodings = [name for name in names if name != "identity"]
-        if encodings not in ([], ["gzip"], ["x-gzip"], ["deflate"]):
-            msg = f"{host} sent a body in the encoding {encoding!r}, which was not requested"
-            raise InvalidResponseError(one_line(msg))
         self._host = host
         self._size = 0
-        self._is_deflate = encodings == ["deflate"]
-        self._zlib: Any = zlib.decompressobj(zlib.MAX_WBITS | 32) if encodings else None
-        self._head = b""
         self._has_data = False
+        self._head = b""
+        self._is_deflate = False
+        self._zlib: Any = None
+        if encoding:
+            self._choose(encoding)
+
+    def _choose(self, encoding: str) -> None:
+        names = {name for name in encoding.lower().replace(" ", "").split(",") if name}
+        encodings = names - {"identity"}
+        if len(encodings) > 1 or encoding.count(",") >= len(names) or not encodings <= _ENCODINGS:
+            msg = f"{self._host} sent a body in the encoding {encoding!r}, which was not requested"
+            raise InvalidResponseError(one_line(msg))
+        if encodings:
+            self._is_deflate = encodings == {"deflate"}
+            self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)
 
     def feed(self, data: bytes) -> bytes:
         """Return the content of the next piece of the body.
@@ -92,9 +101,10 @@ class BodyDecoder:
         """
         if self._zlib is not None:
             self._has_data = True
-            data = b"".join(self._decompressed(data))
-        else:
-            self._count(len(data))
+            return b"".join(self._decompressed(data))
+        self._size += len(data)
+        if self._size > MAX_BODY_BYTES:
+            raise self._too_large()
         return data
 
     def end(self) -> None:
@@ -107,11 +117,9 @@ class BodyDecoder:
             msg = f"{self._host} sent compressed data that is cut short"
             raise InvalidResponseError(msg)
 
-    def _count(self, size: int) -> None:
-        self._size += size
-        if self._size > MAX_BODY_BYTES:
-            msg = f"{self._host} sent a body of more than {MAX_BODY_BYTES:,} bytes"
-            raise InvalidResponseError(msg)
+    def _too_large(self) -> InvalidResponseError:
+        msg = f"{self._host} sent a body of more than {MAX_BODY_BYTES:,} bytes"
+        return InvalidResponseError(msg)
 
     def _decompressed(self, data: bytes) -> Iterator[bytes]:
         if self._zlib.eof:  # what follows is padding
@@ -119,7 +127,9 @@ class BodyDecoder:
         try:
             part = self._start(data) if self._is_deflate else self._inflate(data)
             while part or self._zlib.unconsumed_tail:
-                self._count(len(part))
+                self._size += len(part)
+                if self._size > MAX_BODY_BYTES:
+                    raise self._too_large()
                 yield part
                 part = self._inflate(self._zlib.unconsumed_tail)
         except zlib.error as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from inference_providers.errors import (
     ConfigError,
@@ -18,9 +19,6 @@ from inference_providers.errors import (
 )
 from inference_providers.settings import DEFAULT_SETTINGS
 from inference_providers.wire.exchange import current_exchange
-
-if TYPE_CHECKING:
-    from typing import Self
 
 __all__ = [
     "Limits",
@@ -48,10 +46,11 @@ class Limits(NamedTuple):
     connect_s: float
     silence_s: float
 
-    @classmethod
-    def of(cls, timeout_s: float) -> Self:
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def of(timeout_s: float) -> Limits:
         """Return the limits of a request that the server may leave waiting for `timeout_s`."""
-        return cls(min(timeout_s, DEFAULT_SETTINGS.connect_timeout_s), timeout_s)
+        return Limits(min(timeout_s, DEFAULT_SETTINGS.connect_timeout_s), timeout_s)
 
 
 Translations = tuple[tuple[type[BaseException], Callable[[Any, str, Limits], Exception]], ...]
