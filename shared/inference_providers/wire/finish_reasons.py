@@ -36,7 +36,8 @@ FinishReason = Literal["stop", "length", "context_window", "tool_calls", "conten
 """`length` is the caller's limit and `context_window` the model's; `error` is a failed generation
 that the provider reports with HTTP 200."""
 
-_MAX_WORD_CHARS = 80
+_MAX_SHOWN_CHARS = 80
+_MAX_READ_CHARS = 300
 
 _NOT_FINISHED = frozenset({"null", "none", "not_finished"})
 """What DashScope and watsonx send in each chunk while the answer continues."""
@@ -123,7 +124,7 @@ def reason_word(value: Any) -> str | None:
 
 
 def _shown(word: str | None) -> str:
-    return repr(one_line(word or "")[:_MAX_WORD_CHARS])
+    return repr(one_line(word or "")[:_MAX_SHOWN_CHARS])
 
 
 def _nested_value(metadata: Mapping[str, Any], path: str) -> Any:
@@ -135,7 +136,7 @@ def _nested_value(metadata: Mapping[str, Any], path: str) -> Any:
 
 def _snake_case(word: str) -> str:
     """Return `FinishReason.MAX_TOKENS`, `max-tokens` and `maxTokens` as `max_tokens`."""
-    word = word[:_MAX_WORD_CHARS].strip().rpartition(".")[2]
+    word = word[:_MAX_READ_CHARS].strip().rpartition(".")[2]
     word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).lower()
     word = re.sub(r"[^a-z0-9]+", "_", word).strip("_")
     return re.sub(r"^(?:finish|stop)_reason_(?!unspecified)", "", word)
@@ -316,11 +317,12 @@ _EVERY_WORD: Mapping[str, FinishReason] = {
 
 _FILTERED = (
     r"filter|safety|moderat|sensitiv|prohibit|policy|policies|blocked|blocklist|harm|toxic"
-    r"|refus|guardrail|recitation|risk|censor|violat|copyright|jailbreak"
+    r"|refus|guardrail|recitation|risk|censor|violat|copyright|jailbreak|unsafe"
 )
 _FAILED = (
     r"error|fail|malformed|invalid|abort|cancel|timeout|timedout|exception|unavailable"
     r"|insufficient|overload|exhausted|disconnect|interrupt|crash|kill|quota|ratelimit"
+    r"|unclosed|incomplete"
 )
 _PARTS: tuple[tuple[str, FinishReason], ...] = (
     (r"no(?:ne)?error|success", "stop"),

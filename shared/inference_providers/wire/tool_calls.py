@@ -82,7 +82,11 @@ class ToolCallAssembler:
             if call is None:
                 if not (call_id or name or arguments.strip()):
                     continue
+                if name is None and self._current is not None and self._current.is_named_again:
+                    name = self._current.name
                 call = self._begin(index)
+            elif name and not arguments.strip() and call.is_complete():
+                call.is_named_again = True  # it is a repetition, unless arguments follow
             self._current = call
             self._in_this_delta.add(call.index)
             if call_id is not None and call.id is None:
@@ -148,12 +152,15 @@ class ToolCallAssembler:
 
     def _begins(self, call: _Call, name: str | None, arguments: str, *, is_addressed: bool) -> bool:
         """Whether a fragment with the id or index of `call`, or none, begins another call."""
-        if name is None or call.name is None:
+        if name is None:
+            return call.is_named_again and arguments.lstrip().startswith("{")
+        if call.name is None:
             return False
         if call.index in self._in_this_delta:
             return True
         if not call.has_arguments():
-            return name != call.name and (not is_addressed or call.has_placeholder())
+            is_piece = (is_addressed or call.id is not None) and not call.has_placeholder()
+            return name != call.name and not is_piece
         if call.is_complete():
             return name != call.name or (bool(arguments.strip()) and arguments != call.text())
         return name != call.name
@@ -164,7 +171,9 @@ class ToolCallAssembler:
             return bool(arguments.strip()) and call.is_complete()
         if call.index in self._in_this_delta or name != call.name:
             return True
-        return not call.has_arguments() or call.is_complete()
+        if not call.has_arguments():
+            return call.has_placeholder() or not arguments.strip()
+        return call.is_complete()
 
 
 class _Call:
@@ -179,6 +188,7 @@ class _Call:
         self.id: str | None = None
         self.name: str | None = None
         self.parts: list[str] = []
+        self.is_named_again = False
         self._joiner = SurrogateJoiner()
         self._is_object = False
         self._is_odd = False
