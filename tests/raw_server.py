@@ -48,7 +48,7 @@ class Step(Enum):
 HOLD = Step.HOLD
 """Send nothing more until the client disconnects."""
 RESET = Step.RESET
-"""Reset the connection."""
+"""Reset the connection; what the client has not read yet is lost."""
 
 
 class Drip(NamedTuple):
@@ -210,7 +210,10 @@ def _read_request(received: Any) -> RawRequest | None:
     if headers.get("transfer-encoding") == "chunked":
         body = b"".join(_read_chunks(received))
     else:
-        body = received.read(int(headers.get("content-length", 0)))
+        length = int(headers.get("content-length", 0))
+        body = received.read(length)
+        if len(body) < length:  # the client gave up
+            return None
     return RawRequest(line.split()[1].decode(), headers, json.loads(body or b"null"))
 
 

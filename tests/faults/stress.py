@@ -113,7 +113,7 @@ ODDITIES = (
     "plain", "comments", "pings", "CRLF", "small writes", "gzip", "no DONE", "other form",
     "repeated end", "cumulative usage", "null delta", "index 0", "no index", "object arguments",
     "names again",
-    "silent end", "roles", "usage twice", "reset at the end", "null fields",
+    "silent end", "roles", "usage twice", "cut at the end", "null fields",
 )  # fmt: skip
 
 
@@ -213,7 +213,7 @@ _FRAMES: dict[str, Callable[[list[bytes]], Response]] = {
         *in_segments(compressed(b"".join(parts), "gzip"), 5), **{"content-encoding": "gzip"}
     ),
     "reset later": lambda parts: chunked(*parts, RESET, ends=False),
-    "reset at the end": lambda parts: chunked(*parts[:-1], RESET, ends=False),
+    "cut at the end": lambda parts: chunked(*parts[:-1], ends=False),
     "silent end": lambda parts: chunked(*parts[:-1], HOLD),
     "cut later": lambda parts: chunked(*parts, ends=False),
     "end later": lambda parts: until_close(*parts),
@@ -402,7 +402,7 @@ class _Responses:
             return [*events[: 4 + self._cut], *_BREAKS[self._oddity]]
         if self._oddity in IN_THE_MIDDLE:
             return events[: 4 + self._cut]
-        return [*events, DONE] if self._oddity in {"silent end", "reset at the end"} else events
+        return [*events, DONE] if self._oddity in {"silent end", "cut at the end"} else events
 
     @staticmethod
     def encode(item: Any) -> bytes:

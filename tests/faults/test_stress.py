@@ -101,22 +101,24 @@ def problem_with_answer(call: Call, answer: Any) -> str | None:
     provider = trace["provider"]
     script = call.scripts[provider]
     if script.kind == "flawed":
-        others = [s for name, s in call.scripts.items() if name != provider]
-        return _problem_with_flaw(script.oddity, answer) or (
-            f"{provider} was flawed and others were good"
-            if any(s.kind == "good" for s in others)
-            and not call.hedged
-            and _may_move_on(call, provider)
-            else None
-        )
+        return _problem_with_flaw(script.oddity, answer) or _problem_with_order(call, provider)
     if script.kind != "good":
         return f"{provider} sent {script.oddity!r}, and it passed as good"
     return _problem_with_payload(script.answer, answer, trace)
 
 
-def _may_move_on(call: Call, provider: str) -> bool:
-    """Whether a flaw was seen before output: of a stream that began nothing can be taken back."""
-    return not (call.mode.endswith("stream") and call.scripts[provider].oddity == "malformed call")
+def _problem_with_order(call: Call, provider: str) -> str | None:
+    """Return why a flawed answer should not have been handed out, if there is a reason.
+
+    Of a stream that has begun nothing can be taken back, and a content filter ends the call.
+    """
+    kinds = [call.scripts[name].kind for name in PROVIDERS]
+    has_begun = call.mode.endswith("stream") and call.scripts[provider].oddity == "malformed call"
+    if has_begun or call.hedged or "good" not in kinds:
+        return None
+    if "filtered" in kinds[: kinds.index("good")]:
+        return None
+    return f"{provider} was flawed and another one was good"
 
 
 def _problem_with_flaw(oddity: str, answer: Any) -> str | None:

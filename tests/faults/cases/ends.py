@@ -70,7 +70,6 @@ CUTS = [
     for name, after, expected in [
         ("the end", [chunk({}, "stop"), usage_chunk()], OK),
         ("the end without usage", [chunk({}, "stop")], Answers(usage=None)),
-        ("a reset", [chunk({}, "stop"), usage_chunk(), RESET], OK),
         ("silence", [chunk({}, "stop"), usage_chunk(), HOLD], OK),
         ("silence without usage", [chunk({}, "stop"), HOLD], Answers(usage=None)),
     ]
@@ -80,7 +79,6 @@ CUTS += [
          stream(*words(*WORDS), *FINISHED[:2], ends=False), OK, OK),
     Case("cut after text", "trial", None,
          stream(*words(*WORDS), ends=False), OK, Interrupted(TEXT, "overloaded")),
-    text_stream("reset after text", RESET, expected=Interrupted(TEXT, "overloaded")),
     text_stream("the end after text", expected=Interrupted(), source="agent-afk#635, maka#2297"),
     text_stream("DONE after text", DONE, expected=Interrupted(), source="litellm#42140"),
     text_stream("usage after text", usage_chunk(), DONE, expected=Interrupted()),
