@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from inference_providers.wire.finish_reasons import CHAT, reason_word
 from inference_providers.wire.reported_errors import invalid_response
 from inference_providers.wire.text_parts import clean_text, first_text, read_content
 from inference_providers.wire.tool_calls import read_tool_calls
 
-__all__ = ["Message", "choice_message", "read_logprobs", "read_message"]
+__all__ = ["Message", "choice_message", "choice_reason", "read_logprobs", "read_message"]
 
 _REASONING_KEYS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 
@@ -67,6 +68,16 @@ def choice_message(choice: dict[str, Any]) -> dict[str, Any] | None:
             raise invalid_response(msg)
     text = choice.get("text")  # legacy completions
     return {"content": text} if isinstance(text, str) else None
+
+
+def choice_reason(choice: dict[str, Any]) -> str | None:
+    """Return the finish reason of a choice, or `None` if it has none yet.
+
+    OpenRouter reports the upstream's own word beside a general one, which may hide a failure.
+    """
+    word = reason_word(choice.get("finish_reason"))
+    native = reason_word(choice.get("native_finish_reason"))
+    return native if word and native and CHAT.is_error(native) else word
 
 
 def read_message(raw: dict[str, Any]) -> Message:

@@ -25,10 +25,11 @@ from inference_providers.wire.answer_body import BodyReader, read_json
 from inference_providers.wire.chat_messages import (
     Message,
     choice_message,
+    choice_reason,
     read_logprobs,
     read_message,
 )
-from inference_providers.wire.finish_reasons import CHAT, reason_word
+from inference_providers.wire.finish_reasons import CHAT
 from inference_providers.wire.reported_errors import invalid_response, raise_reported_error
 from inference_providers.wire.text_parts import SurrogateJoiner
 from inference_providers.wire.tool_calls import ToolCallAssembler
@@ -155,21 +156,16 @@ class ChatReader(BodyReader):
         elif delta:
             delta = self._read_delta(delta)
         logprobs = read_logprobs(choice.get("logprobs"))
-        word = choice.get("finish_reason")
-        if word is not None:
-            self._add_reason(word, choice.get("native_finish_reason"))
+        if choice.get("finish_reason") is not None and (word := choice_reason(choice)):
+            self._add_reason(word)
         return [_chunk(delta, logprobs)] if delta or logprobs else []
 
-    def _add_reason(self, *values: Any) -> None:
+    def _add_reason(self, word: str) -> None:
         """Keep the worst reason: some servers send `stop` after the real one."""
-        for word in filter(None, map(reason_word, values[:1])):
-            old = _SEVERITY.get(CHAT.meaning(self._reason) or "", 0) if self._reason else 0
-            if _SEVERITY.get(CHAT.meaning(word) or "", 0) >= old:
-                self._reason = word
-        # OpenRouter reports the upstream's own word beside a general one.
-        for word in filter(None, map(reason_word, values[1:])):
-            if self._reason is not None and CHAT.is_error(word):
-                self._reason = word
+        if self._reason is None or (
+            word != self._reason and _severity(word) >= _severity(self._reason)
+        ):
+            self._reason = word
 
     def _read_delta(self, raw: dict[str, Any]) -> dict[str, Any]:
         content = raw.get("content")
@@ -213,6 +209,7 @@ class ChatReader(BodyReader):
             return {}
         message = read_message(raw)
         text = "".join(self._texts)
+        self._texts = [text] if text else []
         if text and isinstance(message.content, str):
             is_repeated = message.content.startswith(text)
             content = message.content[len(text) :] if is_repeated else message.content
@@ -234,6 +231,10 @@ class ChatReader(BodyReader):
         if calls := self._calls.end():
             delta["tool_calls"] = calls
         return delta
+
+
+def _severity(word: str) -> int:
+    return _SEVERITY.get(CHAT.meaning(word) or "", 0)
 
 
 def _first_choice(choices: Any) -> dict[str, Any] | None:
@@ -304,7 +305,7 @@ def _read_whole_choice(choice: Any, index: int) -> dict[str, Any]:
         msg = "HTTP 200 with a choice that has no message"
         raise invalid_response(msg)
     message = read_message(raw).as_answer()
-    word = reason_word(choice.get("finish_reason"))
+    word = choice_reason(choice)
     text = message["content"] if isinstance(message["content"], str) else ""
     has_output = any(part for name, part in message.items() if name != "role")
     CHAT.check(word, has_output=has_output, text=text)

@@ -30,6 +30,7 @@ __all__ = [
     "RESPONSES",
     "FinishReason",
     "FinishReasons",
+    "reason_word",
 ]
 
 FinishReason = Literal["stop", "length", "context_window", "tool_calls", "content_filter", "error"]

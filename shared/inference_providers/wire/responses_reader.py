@@ -262,7 +262,7 @@ class _Item:
         self._ended: set[int] = set()
         self._arguments: list[str] = []
         self._has_summary = False
-        self._refusals: list[str] = []
+        self._refusals: dict[str, None] = {}
         self._joiner = SurrogateJoiner()
 
     def has_output(self) -> bool:
@@ -339,7 +339,7 @@ class _Item:
         text = clean_text(text)
         if not text or text in self._refusals:
             return []
-        self._refusals.append(text)
+        self._refusals[text] = None
         return [self.event("response.refusal.done", refusal=text)]
 
     def add_arguments(self, text: str) -> list[Event]:
@@ -352,7 +352,9 @@ class _Item:
 
     def end_arguments(self, whole: str) -> list[Event]:
         """End the arguments: add what was not streamed."""
-        return self.add_arguments(_rest(whole, "".join(self._arguments)))
+        streamed = "".join(self._arguments)
+        self._arguments = [streamed]
+        return self.add_arguments(_rest(whole, streamed))
 
     def add_summary(self, summary_index: int, text: str) -> list[Event]:
         """Add a part of a summary of reasoning."""

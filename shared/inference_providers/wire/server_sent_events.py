@@ -55,6 +55,9 @@ class EventDecoder:
         if self._after_cr or b"\r" in data:
             data = self._normalise_line_ends(data)
         pending = self._pending
+        is_whole = not pending and data.startswith(b"data: ") and data.endswith(b"\n\n")
+        if is_whole and data.find(b"\n") == len(data) - 2:  # one event, as most reads give
+            return [ServerSentEvent(data[6:-2])]
         if not pending:
             complete, separator, rest = data.rpartition(b"\n\n")
         else:
