@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote
 
@@ -22,11 +21,16 @@ from inference_providers.credentials import UrlOrigin, is_loopback
 from inference_providers.errors import ConfigError, KeyBindingError
 from inference_providers.failures.retry_after import window_reset_s
 from inference_providers.settings import DEFAULT_SETTINGS
+from inference_providers.wire.connection_limits import (
+    MAX_CONNECTIONS,
+    MAX_IDLE_CONNECTION_S,
+    MAX_IDLE_CONNECTIONS,
+)
+from inference_providers.wire.tls import tls_context
 from langchain_autoprovider.http.key_transport import PLACEHOLDER, add_key_on_send
 from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
     from inference_providers.failover.state import FailoverState
@@ -47,17 +51,7 @@ __all__ = [
     "reject_foreign_hosts",
     "split_version",
     "timeout_options",
-    "tls_context",
 ]
-
-MAX_IDLE_CONNECTION_S = 4.0
-"""Seconds after which an unused connection is closed. Servers built on Node.js, uvicorn or
-llama.cpp close theirs after 5 s, which is httpx's default too: a request sent at that moment
-would be lost."""
-
-MAX_CONNECTIONS = 1000
-MAX_IDLE_CONNECTIONS = 100
-"""As many as OpenAI's SDK allows."""
 
 
 class TimeoutOptions(TypedDict):
@@ -87,12 +81,6 @@ def client_options(access: Access) -> dict[str, Any]:
 def bearer_options(access: Access) -> dict[str, Any]:
     """Return the arguments of a client that sends the endpoint's key as a bearer token."""
     return {"base_url": access.base_url, "headers": {"Authorization": f"Bearer {PLACEHOLDER}"}}
-
-
-@cache
-def tls_context() -> ssl.SSLContext:
-    """Return a shared TLS context; loading certificates is the slowest part of a client's start."""
-    return httpx.create_ssl_context()
 
 
 def install_hooks(client: Any, route: Route, access: Access) -> None:

@@ -333,12 +333,22 @@ class _Response:
         if self._decoder is None:
             encodings = self._raw.headers.getall("Content-Encoding", ())
             self._decoder = BodyDecoder(",".join(encodings), host=self._host)
-        while part := await self._raw.content.readany():
+        while part := await self._next_part():
             if data := self._decoder.feed(part):
                 return data
         self._decoder.end()
         self._has_ended = True
         return b""
+
+    async def _next_part(self) -> bytes:
+        try:
+            return await self._raw.content.readany()
+        except Exception:
+            from inference_providers.wire.loop_sessions import unread_bytes  # noqa: PLC0415 - see there
+
+            if part := unread_bytes(self._raw.content):
+                return part  # the next call raises the same exception
+            raise
 
 
 def _merged(headers: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:

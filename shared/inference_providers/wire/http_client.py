@@ -22,6 +22,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import httpcore
 
 from inference_providers.wire import json_codec
+from inference_providers.wire.connection_limits import (
+    MAX_CONNECTIONS,
+    MAX_IDLE_CONNECTION_S,
+    MAX_IDLE_CONNECTIONS,
+)
 from inference_providers.wire.exchange import current_exchange
 from inference_providers.wire.network_backend import DeadlineBackend
 from inference_providers.wire.outgoing_request import PLACEHOLDER, OutgoingRequest
@@ -58,14 +63,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["HttpClient"]
-
-MAX_IDLE_CONNECTION_S = 4.0
-"""Seconds after which an unused connection is closed. Servers built on Node.js, uvicorn or
-llama.cpp close theirs after 5 s: a request sent at that moment would be lost."""
-
-MAX_CONNECTIONS = 1000
-MAX_IDLE_CONNECTIONS = 100
-"""As many as OpenAI's SDK allows, here for each origin."""
 
 MAX_KEPT_URLS = 100
 """For each client, since making them costs as much as sending a header."""

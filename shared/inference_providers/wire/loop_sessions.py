@@ -27,6 +27,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from inference_providers.errors import one_line
+from inference_providers.wire.connection_limits import MAX_CONNECTIONS, MAX_IDLE_CONNECTION_S
 from inference_providers.wire.event_loops import close_with_loop
 from inference_providers.wire.outgoing_request import OUTGOING
 from inference_providers.wire.transport_errors import (
@@ -46,13 +47,14 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["TRANSLATIONS", "new_session", "parsed_url", "session_of_this_loop", "timeout_of"]
-
-MAX_IDLE_CONNECTION_S = 4.0
-"""Seconds after which an unused connection is closed; see `http_client`."""
-
-MAX_CONNECTIONS = 1000
-"""For each origin."""
+__all__ = [
+    "TRANSLATIONS",
+    "new_session",
+    "parsed_url",
+    "session_of_this_loop",
+    "timeout_of",
+    "unread_bytes",
+]
 
 MAX_HEADER_BYTES = 64 * 1024
 """The longest header line. aiohttp's own limit is 8 KiB, and policies in headers may be longer."""
@@ -123,6 +125,16 @@ def timeout_of(limits: Limits) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(
         total=None, connect=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
     )
+
+
+def unread_bytes(content: aiohttp.StreamReader) -> bytes:
+    """Return what was received before a body failed.
+
+    aiohttp reports the failure first, and keeps to itself what came before it. It may be the end
+    of an answer.
+    """
+    data: bytes = content._read_nowait(-1)  # noqa: SLF001 - there is no public way
+    return data
 
 
 class _Request(aiohttp.ClientRequest):

@@ -229,6 +229,21 @@ async def test_cancellation_closes_the_connection_at_once(call: str) -> None:
         await asyncio.to_thread(wait_until, lambda: server.open_connections == 0)
 
 
+async def test_a_slow_consumer_gets_all_that_came_before_a_cut() -> None:
+    """It may be the end of an answer."""
+    cut = Script([chunked(b"one", end=b""), b"3\r\ntwo\r\n"], "close")
+    with SocketServer(cut) as server:
+        stream = AsyncHttpClient(server.base_url, None).stream("/x", {}, timeout_s=60)
+        received = await anext(stream)
+        await asyncio.to_thread(wait_until, lambda: server.open_connections == 0)
+        await asyncio.sleep(0.05)  # the loop learns of it
+        if received == b"one":
+            received += await anext(stream)
+        with pytest.raises(ProviderUnreachableError):
+            await anext(stream)
+    assert received == b"onetwo"
+
+
 def test_a_stalled_provider_does_not_hold_up_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_client, "MAX_CONNECTIONS", 3)
     with SocketServer(HANG) as stalled, SocketServer(response()) as healthy:

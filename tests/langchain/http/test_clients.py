@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -16,29 +15,18 @@ from inference_providers.failover.state import FailoverState
 from inference_providers.routing.backend import Access
 from inference_providers.settings import DEFAULT_SETTINGS
 from langchain_autoprovider.http.clients import (
+    client_options,
     install_hooks,
     quote_model_id,
     reject_foreign_hosts,
 )
 
-if TYPE_CHECKING:
-    from factories import Pair
-
 ACCESS = Access("https://api.test/v1", None, FailoverState())
 
 
-@pytest.mark.parametrize("call", ["invoke", "ainvoke"])
-@pytest.mark.parametrize(("idle_s", "opened"), [(60.0, 1), (0.0, 2)])
-async def test_an_idle_connection_is_kept_for_a_limited_time(
-    pair: Pair, call: str, idle_s: float, opened: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("langchain_autoprovider.http.clients.MAX_IDLE_CONNECTION_S", idle_s)
-    connections = pair.connections()
-    model = pair.model()
-    for _ in range(2):
-        answer = model.invoke("Hi") if call == "invoke" else await model.ainvoke("Hi")
-        assert answer.text == "from first"
-    assert len(connections) == opened
+def test_vendors_clients_drop_idle_connections_before_servers_do() -> None:
+    limits = client_options(ACCESS)["limits"]
+    assert limits.keepalive_expiry < 5
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 
 from inference_providers.testing import FakeProvider, Reply
 from inference_providers.wire.exchange import Exchange
-from langchain_autoprovider.http.clients import tls_context
+from inference_providers.wire.tls import tls_context
 from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 
 if TYPE_CHECKING:
