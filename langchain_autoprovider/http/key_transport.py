@@ -23,6 +23,7 @@ import httpx
 
 from inference_providers.scrubbing.exceptions import clear_frames
 from inference_providers.wire.exchange import current_exchange
+from inference_providers.wire.log_filter import hide_keys_in_logs, httpcore_loggers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,6 +41,8 @@ NO_KEY = "none"
 """What an endpoint without a key is sent."""
 MAX_ERROR_BODY_BYTES = 1 << 20
 
+hide_keys_in_logs(*httpcore_loggers("httpcore"), *httpcore_loggers("httpcore2"))
+
 _REPLACED_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """Headers that describe the bytes on the wire, not the decoded body."""
 
@@ -54,14 +57,22 @@ def add_key_on_send(client: Any, key: KeySource) -> None:
             mounts[pattern] = kind(transport, key)
 
 
-class _ForgetLocals:
-    """Clears the frames of whatever is raised inside."""
+class _Cleaned:
+    """Removes the key from whatever is raised inside, and clears its frames.
+
+    A library may quote what it cannot read: `illegal header line: …`.
+    """
+
+    def __init__(self, key: Key | None) -> None:
+        self._key = key
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if error is not None:
+            if self._key is not None:
+                self._key.scrub_error(error)
             clear_frames(error)
 
 
@@ -135,10 +146,10 @@ class _KeyTransport(httpx.BaseTransport):
         """Send a copy of `request` with the key."""
         sender = self._sender
         key = sender.key()
-        with _ForgetLocals():
+        with _Cleaned(key):
             response = sender.inner.handle_request(sender.with_key(request, key))
         response = sender.without_key(response, key)
-        response.stream = _stream_class(response, "SyncByteStream")(response.stream)
+        response.stream = _stream_class(response, "SyncByteStream")(response.stream, key)
         return response if response.is_success else self._read_error(response, key)
 
     def _read_error(self, response: Any, key: Key | None) -> Any:
@@ -165,10 +176,10 @@ class _AsyncKeyTransport(httpx.AsyncBaseTransport):
         """Send a copy of `request` with the key."""
         sender = self._sender
         key = sender.key()
-        with _ForgetLocals():
+        with _Cleaned(key):
             response = await sender.inner.handle_async_request(sender.with_key(request, key))
         response = sender.without_key(response, key)
-        response.stream = _stream_class(response, "AsyncByteStream")(response.stream)
+        response.stream = _stream_class(response, "AsyncByteStream")(response.stream, key)
         return response if response.is_success else await self._read_error(response, key)
 
     async def _read_error(self, response: Any, key: Key | None) -> Any:
@@ -187,30 +198,31 @@ class _AsyncKeyTransport(httpx.AsyncBaseTransport):
 
 
 class _Stream:
-    """A response's body, whose failures forget their locals. It drops the request when closed."""
+    """A response's body, whose failures are cleaned. It drops the request when closed."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, key: Key | None) -> None:
         self._inner = inner
+        self._key = key
 
     def __iter__(self) -> Iterator[bytes]:
-        with _ForgetLocals():
+        with _Cleaned(self._key):
             yield from self._inner
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _ForgetLocals():
+        with _Cleaned(self._key):
             async for part in self._inner:
                 yield part
 
     def close(self) -> None:
         inner, self._inner = self._inner, ()
         if inner != ():
-            with _ForgetLocals():
+            with _Cleaned(self._key):
                 inner.close()
 
     async def aclose(self) -> None:
         inner, self._inner = self._inner, ()
         if inner != ():
-            with _ForgetLocals():
+            with _Cleaned(self._key):
                 await inner.aclose()
 
 

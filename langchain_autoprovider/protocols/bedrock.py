@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import httpx
 from botocore.eventstream import EventStreamBuffer, ParserError  # type: ignore[import-untyped] # has no types
 from langchain_aws import ChatBedrockConverse
+from langchain_aws.chat_models import bedrock_converse
 
 from inference_providers.errors import InvalidResponseError
 from inference_providers.wire.exchange import excerpt
+from inference_providers.wire.log_filter import hide_keys_in_logs
 from langchain_autoprovider.http.clients import bearer_options, quote_model_id, timeout_options
 from langchain_autoprovider.messages.streaming import result_as_chunk
 from langchain_autoprovider.protocols.base import RouteModel
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from langchain_autoprovider.protocols.tool_choice import ChoiceKind
 
 __all__ = ["CONNECTOR", "BedrockRoute"]
+
+hide_keys_in_logs(bedrock_converse.__name__)  # at level DEBUG it logs answers
 
 _BASE64_KEYS = frozenset({"bytes", "redactedContent"})
 """Keys of an answer whose values are base64."""

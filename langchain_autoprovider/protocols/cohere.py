@@ -10,6 +10,7 @@ The subclass removes retries, and what the base and its SDK read from the enviro
 
 from __future__ import annotations
 
+import logging
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -21,6 +22,7 @@ from pydantic import model_validator
 
 from inference_providers.errors import InvalidResponseError
 from inference_providers.settings import DEFAULT_SETTINGS
+from inference_providers.wire.log_filter import hide_keys_in_logs
 from langchain_autoprovider.http.clients import split_version
 from langchain_autoprovider.http.key_transport import PLACEHOLDER
 from langchain_autoprovider.protocols.base import RouteModel, message_chunk, token_usage
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from langchain_autoprovider.protocols.tool_choice import ChoiceKind
 
 __all__ = ["CONNECTOR", "CohereRoute"]
+
+hide_keys_in_logs(logging.root.name)  # the SDK warns there of events that it cannot read
 
 _TOOL_CHOICES = {"any": "REQUIRED", "none": "NONE"}
 

@@ -28,6 +28,7 @@ from inference_providers.wire.connection_limits import (
     MAX_IDLE_CONNECTIONS,
 )
 from inference_providers.wire.exchange import current_exchange
+from inference_providers.wire.log_filter import hide_keys_in_logs, httpcore_loggers
 from inference_providers.wire.network_backend import DeadlineBackend
 from inference_providers.wire.outgoing_request import PLACEHOLDER, OutgoingRequest
 from inference_providers.wire.proxies import Proxy, proxy_for
@@ -66,6 +67,8 @@ __all__ = ["HttpClient"]
 
 MAX_KEPT_URLS = 100
 """For each client, since making them costs as much as sending a header."""
+
+hide_keys_in_logs(*httpcore_loggers("httpcore"))
 
 _READS_AND_WRITES = ("read", "write", "pool")
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
