@@ -1,7 +1,7 @@
 """The asynchronous HTTP client of OpenAI's protocols, over aiohttp.
 
-Everything that `http_client` says holds here too. There is one session, and so one set of
-connections, for each event loop. aiohttp is imported when the first request leaves, in a thread.
+What `http_client` promises holds here too. There is one session, and so one set of connections,
+for each event loop. aiohttp is imported when the first request leaves, in a thread.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class AsyncHttpClient:
     """Sends JSON to one base URL. It may be shared by event loops.
 
     Args:
-        base_url: Where paths begin.
+        base_url: The URL that paths are appended to.
         key: The key, sent as a bearer token, or a function that returns it for each request, which
             may be asynchronous. Without a key no `Authorization` header is sent.
-        on_headers: Is called with the headers of each successful response, names in lower case.
+        on_headers: Called with the headers of each successful response; names are in lower case.
 
     Raises:
         ConfigError: The base URL is malformed.
@@ -126,7 +126,7 @@ class AsyncHttpClient:
             query: As for `post`.
 
         Raises:
-            ProviderError: As for `post`, and so are the others.
+            ProviderError: The response is an error or a redirect.
             ProviderUnreachableError: There was no connection, or it broke.
             ProviderTimeoutError: The server was silent for too long.
             InvalidResponseError: The body is too large, or cannot be decompressed.
@@ -199,12 +199,12 @@ class AsyncHttpClient:
 
 
 class _Transport:
-    """How the requests of one client get where they go.
+    """The proxy, the TLS settings and the sessions of one client.
 
     Creating one reads files and imports aiohttp.
 
     Args:
-        base_url: Where they go.
+        base_url: The client's base URL.
 
     Raises:
         ConfigError: A proxy or a certificate cannot be used.
@@ -294,14 +294,14 @@ class _Response:
     async def read_error(self) -> BaseException:
         """Return the exception for an error response, and close it.
 
-        Its body may be incomplete: a provider that is ill may not send all of it.
+        The body may be incomplete: a failing provider may not send all of it.
         """
         body = b""
         try:
             async with asyncio.timeout(min(self._limits.silence_s, ERROR_BODY_S)):
                 while len(body) < MAX_ERROR_BYTES and (data := await self._read()):
                     body += data
-        except Exception:  # noqa: BLE001, S110 - the status is known, and says enough
+        except Exception:  # noqa: BLE001, S110 - the status is known and suffices
             pass
         except BaseException as error:  # noqa: BLE001 - cancellation
             return _translated(error, self._host, self._limits)
@@ -311,7 +311,7 @@ class _Response:
         return provider_error(self._raw.status, self.headers, body[:MAX_ERROR_BYTES], scrub)
 
     async def drain(self) -> None:
-        """Read what is left after the answer, if it comes at once, to keep the transport."""
+        """Read the rest of a complete answer if it is there, so the connection can be reused."""
         exchange = current_exchange()
         if self._has_ended or self._has_failed or exchange is None or exchange.ends_at == math.inf:
             return

@@ -1,8 +1,8 @@
 """The synchronous HTTP client of OpenAI's protocols, over httpcore.
 
 * Redirects are not followed, and nothing is retried: failover decides what happens next.
-* The connections to one origin are shared by all clients of the process, and by no other origin,
-  so that a provider that stalls takes none from another. A forked child starts without any.
+* Each origin has its own pool of connections, shared by all clients of the process, so a provider
+  that stalls takes none from another. A forked child starts without any.
 * The key joins the request when its head is written. No exception, traceback or object of httpcore
   holds it.
 * Reads end at the attempt's deadline (`network_backend`).
@@ -78,10 +78,10 @@ class HttpClient:
     """Sends JSON to one base URL. It may be shared by threads.
 
     Args:
-        base_url: Where paths begin.
+        base_url: The URL that paths are appended to.
         key: The key, sent as a bearer token, or a function that returns it for each request.
             Without a key no `Authorization` header is sent.
-        on_headers: Is called with the headers of each successful response, names in lower case.
+        on_headers: Called with the headers of each successful response; names are in lower case.
 
     Raises:
         ConfigError: The base URL is malformed.
@@ -157,7 +157,7 @@ class HttpClient:
             query: As for `post`.
 
         Raises:
-            ProviderError: As for `post`, and so are the others.
+            ProviderError: The response is an error or a redirect.
             ProviderUnreachableError: There was no connection, or it broke.
             ProviderTimeoutError: The server was silent for too long.
             InvalidResponseError: The body is too large, or cannot be decompressed.
@@ -303,7 +303,7 @@ class _Response:
     def read_error(self) -> BaseException:
         """Return the exception for an error response, and close it.
 
-        Its body may be incomplete: a provider that is ill may not send all of it.
+        The body may be incomplete: a failing provider may not send all of it.
         """
         self._timeouts["read"] = min(self._timeouts["read"], ERROR_BODY_S)
         ends_at = time.monotonic() + self._timeouts["read"]
@@ -313,7 +313,7 @@ class _Response:
                 if not (data := self._read()):
                     break
                 body += data
-        except Exception:  # noqa: BLE001, S110 - the status is known, and says enough
+        except Exception:  # noqa: BLE001, S110 - the status is known and suffices
             pass
         except BaseException as error:  # noqa: BLE001 - Ctrl-C
             return translated(error, _TRANSLATIONS, self._host, self._limits)
@@ -323,7 +323,7 @@ class _Response:
         return provider_error(self._raw.status, self.headers, body[:MAX_ERROR_BYTES], scrub)
 
     def drain(self) -> None:
-        """Read what is left after the answer, if it comes at once, to keep the connection."""
+        """Read the rest of a complete answer if it is there, so the connection can be reused."""
         exchange = current_exchange()
         if self._has_ended or exchange is None or exchange.ends_at == math.inf:
             return
@@ -333,7 +333,7 @@ class _Response:
                 pass
 
     def close(self) -> None:
-        """Return the connection to the pool if the response has ended, else close it."""
+        """Return the connection to the pool if the response has ended; otherwise close it."""
         self._raw.close()
 
     def _read(self) -> bytes:

@@ -2,7 +2,7 @@
 
 * A session is created on first use and closed when its loop shuts down. Loops that were closed
   without announcing it are noticed when the next session is created.
-* Connecting is limited as a whole, including the look-up of the host and a proxy's reply.
+* The time to connect is limited as a whole, with host look-up and the proxy's reply.
 * The key joins a request when its head is written, and leaves it right after.
 * A forked child starts without sessions. It does not touch its parent's: closing a transport would
   change the parent's selector.
@@ -79,7 +79,7 @@ _sessions: dict[
 ] = {}
 _lock = threading.Lock()
 _inherited: list[Any] = []
-"""What a forked child keeps of its parent, so that nothing is finalised."""
+"""Objects of its parent that a forked child keeps, so that nothing is finalised."""
 
 
 def session_of_this_loop() -> aiohttp.ClientSession | None:

@@ -5,8 +5,8 @@ each connect, handshake, read and write takes no longer than the attempt has lef
 `inference_providers.wire.exchange`), and `Exchange.cancel` ends the one under way. Looking up a
 host name cannot be interrupted.
 
-This wraps a network backend of httpcore, which is also under httpx and httpx2. No library is
-imported.
+This wraps a network backend of httpcore, which is also beneath httpx and httpx2. None of them is
+imported here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["DeadlineBackend"]
 
 _WRITE_BYTES = 64 * 1024
-"""How much is written before the deadline is looked at again."""
+"""How much is written before the deadline is checked again."""
 
 
 class DeadlineBackend:
@@ -52,7 +52,7 @@ class DeadlineBackend:
             ConnectError: The connection failed.
         """
         if (exchange := current_exchange()) is not None:
-            # No socket is there yet that `cancel` could shut down.
+            # There is no socket yet that `cancel` could shut down.
             timeout = _limit_s(exchange, None, timeout, self._backend, "ConnectTimeout")
         stream = self._backend.connect_tcp(host, port, timeout=timeout, **options)
         return DeadlineConnection(stream)

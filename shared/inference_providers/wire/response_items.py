@@ -1,4 +1,4 @@
-"""The output items of a response, from any shape that converters cannot fail on."""
+"""Normalises the output items of a response, so that LangChain's converters can read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TEXTS = ("id", "model", "object", "service_tier", "status", "user")
 
 
 def read_response_object(raw: dict[str, Any], output: list[Any]) -> dict[str, Any]:
-    """Return a response with what converters read, each part with the type they expect.
+    """Return a response with the parts that converters read, in the types they expect.
 
     Args:
         raw: The response.

@@ -1,10 +1,10 @@
 """Reads answers of OpenAI's Responses API: bytes in, plain dicts out, each answer judged.
 
 * A stream and a whole answer are read as what they are, whichever was requested.
-* Only events that carry a part of the answer come out. Each has an `output_index` of its own item,
-  whatever the provider counts.
+* Only events that carry a part of the answer come out. Each has the `output_index` of its item,
+  however the provider numbers them.
 * What was not streamed is completed from the `done` events: some servers send arguments or text
-  there only.
+  only there.
 * The last event has the whole response, with its usage, and comes out only if the answer is good.
 * An error event, and a response that failed, are raised with the provider's own words.
 
@@ -85,7 +85,7 @@ class ResponsesReader(BodyReader):
         return self._final is not None
 
     def end(self) -> list[Event]:
-        """Return what is left at the end of the body: the last event has the whole response.
+        """Return the remaining events; the last one has the whole response.
 
         Raises:
             ContentFilteredError: The answer was withheld or cut by a content filter.
@@ -118,7 +118,7 @@ class ResponsesReader(BodyReader):
         if isinstance(body, list) and len(body) == 1:
             body = body[0]
         if not isinstance(body, dict):
-            msg = f"HTTP 200 whose body is not an object but a {type(body).__name__}"
+            msg = f"HTTP 200 whose body is a {type(body).__name__}, not an object"
             raise invalid_response(msg)
         raise_reported_error(body, is_answer="output" in body)
         if "output" not in body:
@@ -251,7 +251,7 @@ class ResponsesReader(BodyReader):
 
 
 class _Item:
-    """One output item as far as it was streamed."""
+    """One output item, as much of it as was streamed."""
 
     def __init__(self, index: int, item_id: str | None) -> None:
         self.kind: str | None = None
@@ -274,7 +274,7 @@ class _Item:
         return "".join(part for parts in self._texts.values() for part in parts)
 
     def as_output(self) -> dict[str, Any]:
-        """Return the item as the output of a response that does not repeat it."""
+        """Return the item for the output of a response that leaves it out."""
         if self.kind == "function_call":
             return {**self._raw, "arguments": "".join(self._arguments)}
         if self.kind not in {None, "message"}:
@@ -302,7 +302,7 @@ class _Item:
         return [self.event("response.output_item.added", item=raw)]
 
     def complete(self, raw: dict[str, Any]) -> list[Event]:
-        """Return what the finished item has beyond what was streamed."""
+        """Return the events for the parts of the finished item that were not streamed."""
         if self._id:
             raw = {**raw, "id": self._id}
         self._raw = raw

@@ -1,4 +1,4 @@
-"""Text as providers send it: plain, in parts, as numbers, with halves of characters."""
+"""Text as providers send it: plain, in parts, as numbers, with split characters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Parts(NamedTuple):
 
 
 class SurrogateJoiner:
-    """Joins characters beyond the basic plane that a provider cut into two deltas.
+    """Joins characters beyond the basic plane that a provider split between two deltas.
 
     JSON can escape each half of such a character alone, and a token may end between them. No
     string with half a character can be encoded, so it must not be passed on.
@@ -52,7 +52,7 @@ class SurrogateJoiner:
         return clean_text(text)
 
     def end(self) -> str:
-        """Return what stands for a half that was never completed."""
+        """Return a replacement for a half that was never completed."""
         half, self._half = self._half, ""
         return clean_text(half)
 
@@ -69,7 +69,7 @@ def clean_text(text: str) -> str:
 
 
 def first_text(holder: dict[str, Any], *names: str) -> str:
-    """Return the first value under `names` that is text, also if it is text in parts."""
+    """Return the first value under `names` that is text, plain or in parts."""
     for name in names:
         value = holder.get(name)
         if not value:
