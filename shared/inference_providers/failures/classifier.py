@@ -72,7 +72,7 @@ def is_recognized(error: BaseException) -> bool:
     chain = _cause_chain(error)
     if any(error_details.read_details(cause) is not None for cause in chain):
         return True
-    names = {cls.__name__ for cause in chain for cls in type(cause).__mro__}
+    names = _class_names(chain)
     return not names.isdisjoint(rules.BY_EXCEPTION_NAME)
 
 
@@ -90,8 +90,12 @@ def _cause_chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
+def _class_names(chain: list[BaseException]) -> set[str]:
+    return {cls.__name__ for cause in chain for cls in type(cause).__mro__}
+
+
 def _classify_by_name(chain: list[BaseException]) -> Classification:
-    names = {cls.__name__ for cause in chain for cls in type(cause).__mro__}
+    names = _class_names(chain)
     for name, (failure_class, scope) in rules.BY_EXCEPTION_NAME.items():
         if name in names:
             return Classification(failure_class, scope=scope)

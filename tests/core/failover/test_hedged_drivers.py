@@ -13,9 +13,12 @@ import factories
 from inference_providers.failover import drivers
 from inference_providers.failover.engine import failover
 from inference_providers.failover.events import AttemptRecord, Flaw, answering_record
+from inference_providers.failover.stream_buffer import ChunkSignals
 from inference_providers.settings import FailoverSettings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Sequence
+
     from inference_providers.failover.engine import Engine
     from inference_providers.failover.events import Attempt
 
@@ -91,3 +94,76 @@ async def test_race_keeps_the_better_answer(
     assert got == answer
     assert answering_record(attempts).route.provider == provider
     assert len(attempts) == 2
+
+
+class WordInspector:
+    """Chunks are words; `.` is the finish reason, and an answer without words is empty."""
+
+    def __init__(self, _: Attempt) -> None:
+        self.words = 0
+
+    def inspect(self, chunk: str) -> ChunkSignals:
+        self.words += chunk != "."
+        return ChunkSignals(output=chunk != ".", finish=chunk == ".")
+
+    def fault(self) -> Exception | None:
+        return None
+
+    def flaw(self) -> Flaw | None:
+        return None if self.words else Flaw.EMPTY_ANSWER
+
+    def join(self, chunks: Sequence[str]) -> str:
+        return "".join(chunks)
+
+    def final_chunk(self, attempts: tuple[AttemptRecord, ...]) -> str:
+        return answering_record(attempts).route.provider
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    ("streams", "chunks"),
+    [
+        ({"a": ["."], "b": ["good", "."]}, ["good", ".", "b"]),
+        ({"a": ["."], "b": [ConnectionError("no")]}, [".", "a"]),
+        ({"a": [ConnectionError("no")], "b": ["."]}, [".", "b"]),
+    ],
+    ids=str,
+)
+async def test_race_of_streams_keeps_the_better_answer(
+    streams: dict[str, list[Any]], chunks: list[str], is_async: bool
+) -> None:
+    b_called = threading.Event()
+    closed: list[str] = []
+
+    def open_stream(attempt: Attempt) -> Generator[str]:
+        name = attempt.route.provider
+        try:
+            if name == "a":
+                assert b_called.wait(PATIENCE_S)
+            else:
+                b_called.set()
+                time.sleep(0.01)
+            yield from map(raise_or_return, streams[name])
+        finally:
+            closed.append(name)
+
+    async def aopen_stream(attempt: Attempt) -> AsyncGenerator[str]:
+        name = attempt.route.provider
+        try:
+            if name == "b":
+                b_called.set()
+                await asyncio.sleep(0.01)
+            else:
+                await asyncio.to_thread(b_called.wait, PATIENCE_S)
+            for chunk in streams[name]:
+                yield raise_or_return(chunk)
+        finally:
+            closed.append(name)
+
+    if is_async:
+        stream = drivers.astream(hedged(), aopen_stream, WordInspector)
+        got = [chunk async for chunk in stream]
+    else:
+        got = [*drivers.stream(hedged(), open_stream, WordInspector)]
+    assert got == chunks
+    assert sorted(closed) == ["a", "b"]
