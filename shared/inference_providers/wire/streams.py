@@ -50,10 +50,10 @@ def read_stream(reader: Reader, parts: Generator[bytes]) -> Generator[dict[str, 
         try:
             for part in parts:
                 yield from reader.feed(part)
-                if reader.done:
-                    break
                 if reader.finished:
                     _expect_end()
+                if reader.done:
+                    break
         except _BROKEN:
             if not reader.finished:
                 raise
@@ -69,10 +69,10 @@ async def aread_stream(
             async for part in parts:
                 for item in reader.feed(part):
                     yield item
-                if reader.done:
-                    break
                 if reader.finished:
                     _expect_end()
+                if reader.done:
+                    break
         except _BROKEN:
             if not reader.finished:
                 raise

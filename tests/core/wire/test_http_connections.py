@@ -24,8 +24,10 @@ from inference_providers.errors import (
 )
 from inference_providers.wire import http_client, loop_sessions
 from inference_providers.wire.async_http_client import AsyncHttpClient
+from inference_providers.wire.chat_reader import ChatReader
 from inference_providers.wire.exchange import Exchange
 from inference_providers.wire.http_client import HttpClient
+from inference_providers.wire.streams import aread_stream, read_stream
 from socket_server import Script, SocketServer, chunked, response, wait_until
 
 if TYPE_CHECKING:
@@ -134,6 +136,34 @@ def test_a_whole_answer_keeps_its_connection(calls: Calls) -> None:
         for _ in range(3):
             assert calls.stream(server.base_url, 1, is_whole=True) == [b"data: [DONE]\n\n"]
         assert server.accepted == 1
+
+
+ANSWER = (
+    b'data: {"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_reading_a_stream_keeps_its_connection(kind: str) -> None:
+    """The finish reason, the end mark and the end of the response may come together or not."""
+    ending = Script([chunked(ANSWER, end=b""), b"0\r\n\r\n"])
+
+    async def read(url: str) -> None:
+        for _ in range(3):
+            stream = AsyncHttpClient(url, None).stream("/x", {}, timeout_s=60)
+            with Exchange():
+                assert [chunk async for chunk in aread_stream(ChatReader(), stream)]
+
+    with SocketServer(ending) as server:
+        if kind == "async":
+            asyncio.run(read(server.base_url))
+        else:
+            for _ in range(3):
+                stream = HttpClient(server.base_url, None).stream("/x", {}, timeout_s=60)
+                with Exchange():
+                    assert list(read_stream(ChatReader(), stream))
+        assert (server.accepted, len(server.requests)) == (1, 3)
 
 
 def test_a_whole_answer_does_not_wait_for_the_end(calls: Calls) -> None:
