@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LOCKS = [*(ROOT / "requirements").glob("*.txt"), ROOT / "benchmarks/requirements.txt"]
+LOCKS = [*(ROOT / "requirements").glob("*.txt"), *(ROOT / "benchmarks/locks").glob("*.txt")]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)

@@ -37,8 +37,8 @@ SECOND_ANSWERS = ("second", None)
 class Script(NamedTuple):
     """The replies of two providers, and the expected outcome of each call.
 
-    An outcome lists the providers that were tried, each with its failure class, and ends with
-    the exception that is raised, if any.
+    An outcome lists the providers that were tried, each with its failure class or flaw. It ends
+    with the exception that is raised, if any.
     """
 
     first: tuple[Reply, ...]
@@ -71,7 +71,6 @@ SCRIPTS = {
     "an error in HTTP 200": Script(
         (Reply(body={"error": {"message": "no", "code": 502}}),),
         calls=((("first", "overloaded"), SECOND_ANSWERS),),
-        streamed=((("first", "invalid_response"), SECOND_ANSWERS),),  # the body is not a stream
     ),
     "resets": Script((Reply(fault="reset"),), calls=((("first", "overloaded"), SECOND_ANSWERS),)),
     "wrong request": Script((Reply(status=400),), calls=((openai.BadRequestError,),)),
@@ -120,7 +119,7 @@ SCRIPTS = {
     ),
     "a tool call cut short": Script(
         (TRUNCATED_CALL,),
-        calls=((("first", "invalid_response"), SECOND_ANSWERS),),
+        calls=((("first", "malformed_tool_call"), SECOND_ANSWERS),),
         fields={"tools": [TOOL]},
         streamed=((StreamInterrupted,),),
     ),
@@ -202,7 +201,7 @@ async def _outcome_of(ask: Awaitable[dict[str, Any]]) -> tuple[tuple[Any, ...], 
         attempts = getattr(error, "attempts", ())
         failures = [(it.route.provider, it.failure_class) for it in attempts]
         return (*failures, raised), (type(error), str(error))
-    attempts = [(it["provider"], it["class"]) for it in trace["attempts"]]
+    attempts = [(it["provider"], it["class"] or it.get("flaw")) for it in trace["attempts"]]
     return tuple(attempts), _without_times(trace)
 
 
