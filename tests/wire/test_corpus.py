@@ -68,6 +68,8 @@ def check_metadata(row: dict[str, Any], last: dict[str, Any]) -> None:
         usage = last.get("usage")
         names = ("prompt_tokens", "completion_tokens") if is_chat(row) else USAGE_NAMES
         assert (usage and [usage.get(name, 0) for name in names]) == row["usage"]
+        if "total" in row:
+            assert usage["total_tokens"] == row["total"]
         if "cached" in row:
             assert usage["prompt_tokens_details"]["cached_tokens"] == row["cached"]
 
@@ -87,6 +89,9 @@ def test_a_stream_holds_what_the_row_states(row: dict[str, Any]) -> None:
     check_answer(row, merge_chat(chunks) if is_chat(row) else merge_responses(chunks))
     check_metadata(row, last if is_chat(row) else last["response"])
     assert finish_of(row, last) == row.get("finish", finish_of(row, last))
+    if not is_chat(row):  # a text ends once
+        ends = [chunk for chunk in chunks if chunk["type"] == "response.output_text.done"]
+        assert len({(end["output_index"], end["content_index"]) for end in ends}) == len(ends)
     if is_chat(row):  # each part of the metadata comes out once
         assert all(set(chunk) == {"object", "choices"} for chunk in chunks[:-1])
         assert all(chunk["choices"][0]["finish_reason"] is None for chunk in chunks[:-1])

@@ -17,7 +17,7 @@ __all__ = ["BodyReader", "read_json"]
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
-_HEAD_BYTES = 1_000
+_HEAD_BYTES = 16_384  # far more than an excerpt: keys are removed before the excerpt is cut
 _TOO_LARGE = f"the body exceeds {MAX_EVENT_BYTES} bytes"
 _NO_EVENT = frozenset({b"", b"[DONE]", b"[done]"})
 

@@ -47,6 +47,8 @@ def message(data: bytes) -> ServerSentEvent:
         (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", []),
         (b"data: \xef\xbb\xbf\n\n", [message(b"\xef\xbb\xbf")]),
         (b"data: a\x00b\n\n", [message(b"a\x00b")]),
+        (b"data: a\r\ndata: b\r\n\r\n", [message(b"a\nb")]),
+        (b"id: 1\ndata:  a \n\n", [message(b" a ")]),
         # The deviation: what the end of the stream cut off.
         (b"data: a\n\ndata: b\n", [message(b"a"), message(b"b")]),
         (b"data: a", [message(b"a")]),
