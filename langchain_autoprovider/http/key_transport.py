@@ -1,8 +1,8 @@
 """Transports that add the key to a request when its bytes leave.
 
 Vendors' SDKs and HTTP clients are built with `PLACEHOLDER` as their key, and send it in the header
-where their protocol has the key. The transport below them sends a copy of the request with the key
-in its place. So what an SDK keeps of a request, such as `error.request`, never holds the key.
+where their protocol has the key. The transport beneath them sends a copy of the request with the
+key in its place. So what an SDK keeps of a request, such as `error.request`, never holds the key.
 
 * The key goes to its own scheme, host and port only (`Key.value_for`).
 * An error response is read whole, up to a limit, and its key is removed if the provider echoes it.
@@ -48,9 +48,9 @@ _REPLACED_HEADERS = frozenset({"content-encoding", "content-length", "transfer-e
 
 
 def add_key_on_send(client: Any, key: KeySource) -> None:
-    """Let an httpx client, synchronous or not, add `key` to its requests when they leave."""
+    """Make an httpx client, synchronous or not, add `key` to its requests as they leave."""
     kind = _AsyncKeyTransport if hasattr(client, "aclose") else _KeyTransport
-    client._transport = kind(client._transport, key)  # noqa: SLF001 - a client has no public seam
+    client._transport = kind(client._transport, key)  # noqa: SLF001 - there is no public way
     mounts = client._mounts  # noqa: SLF001 - likewise
     for pattern, transport in mounts.items():
         if transport is not None:

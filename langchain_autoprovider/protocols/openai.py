@@ -124,7 +124,7 @@ class OpenAIRoute(BaseChatOpenAI):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: Any = None,  # noqa: ARG002 - for streams behind the scenes, which there are none
+        run_manager: Any = None,  # noqa: ARG002 - only for internal streaming
         **kwargs: Any,
     ) -> ChatResult:
         arguments = self._post_arguments(messages, stop, kwargs)
@@ -365,10 +365,10 @@ def _model_provider_of(route: Route) -> str:
 
 
 def _converted(convert: Callable[[dict[str, Any]], T], part: dict[str, Any]) -> T:
-    """Return a part of an answer as LangChain's converter makes it.
+    """Convert a part of an answer with one of LangChain's converters.
 
     Raises:
-        InvalidResponseError: The converter cannot read what our reader let pass.
+        InvalidResponseError: The converter fails on what our reader accepted.
     """
     try:
         return convert(part)

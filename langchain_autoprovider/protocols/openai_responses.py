@@ -1,6 +1,6 @@
 """The conversion of OpenAI's Responses API, by langchain-openai's functions.
 
-Those want objects with attributes, as the SDK builds them. `_WireObject` is one over a plain dict:
+They expect objects with attributes, as the SDK builds them. `_WireObject` is one over a plain dict:
 the SDK's own classes try to validate each part first, which costs more than the conversion, and
 they warn of values that they do not know.
 """

@@ -1,7 +1,7 @@
 """The request that is being sent: its key joins it when its head is written.
 
 A client announces the request in a context variable. The code that writes the bytes, which is
-below the HTTP library, takes the key from there, so no object of the library holds it.
+beneath the HTTP library, takes the key from there, so no object of the library holds it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["OUTGOING", "PLACEHOLDER", "OutgoingRequest"]
 
 PLACEHOLDER = f"key-{secrets.token_hex(16)}".encode()
-"""What stands for the key in the head of a request until it is written. It is random, so that no
+"""Takes the key's place in the head of a request until it is written. It is random, so that no
 prompt can contain it."""
 
 OUTGOING: ContextVar[OutgoingRequest | None] = ContextVar("outgoing", default=None)

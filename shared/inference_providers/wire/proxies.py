@@ -21,7 +21,7 @@ class Proxy:
     """An HTTP proxy.
 
     Attributes:
-        origin: Where it is.
+        origin: Its scheme, host and port.
         authorization: The value of `Proxy-Authorization`, if it has a password.
     """
 

@@ -23,7 +23,7 @@ _NO_ERROR: tuple[Any, ...] = (
     *(None, False, 0, _HTTP_OK, [], {}),
     *("", "0", "200", "success", "ok", "OK"),
 )
-"""What some send in an error's fields while there is no error."""
+"""Values of an error's fields that mean there is no error."""
 
 _ERROR_KEYS = ("errors", "detail", "message", "msg", "error_msg", "error_message", "error_code")
 """Keys that mark a body without an answer as an error."""
@@ -39,7 +39,7 @@ def raise_reported_error(body: dict[str, Any], *, is_answer: bool, is_error: boo
     Args:
         body: A decoded body or event.
         is_answer: Whether it holds an answer or a part of one; then only an `error` counts.
-        is_error: Whether the event itself is called an error.
+        is_error: Whether the type of the event is `error`.
 
     Raises:
         ProviderError: With the provider's message, and the status that the body names; 200 if

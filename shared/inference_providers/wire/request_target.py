@@ -1,4 +1,4 @@
-"""Where requests of one base URL go, and the headers that all of them have."""
+"""Where the requests of a client go, and the headers that all of them have."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 class RequestTarget:
-    """A base URL, taken apart once.
+    """A parsed base URL.
 
     Args:
         base_url: An http or https URL. Its query is kept; a user name and a fragment are not.

@@ -1,4 +1,4 @@
-"""What every response of both clients goes through: size limits, decompression, error messages."""
+"""Size limits, decompression and error messages for the responses of both HTTP clients."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ DRAIN_S = 0.05
 
 _MAX_MESSAGE_CHARS = 500
 _MAX_PART_BYTES = 1024 * 1024
-"""How much one piece of compressed data may expand to before the limit is looked at."""
+"""How much one piece of compressed data may expand to before the limit is checked."""
 
 _ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "detail", "error", "errors", "title")
-"""Where providers put their words, the likeliest first."""
+"""Where providers put their message, the likeliest key first."""
 
 _MAX_MESSAGE_DEPTH = 6
 _HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -183,11 +183,11 @@ def _explanation(status: int, headers: Mapping[str, str], body: Any) -> str:
     if 300 <= status < 400:  # noqa: PLR2004 - the definition
         target = one_line(headers.get("location", ""))[:_MAX_MESSAGE_CHARS]
         return f": redirect to {target!r}; set the base URL to where it leads"
-    words = one_line(" ".join(_words(body).split()))
+    words = one_line(" ".join(_message_in(body).split()))
     return f": {words[:_MAX_MESSAGE_CHARS]}" if words else " without a message"
 
 
-def _words(body: Any) -> str:
+def _message_in(body: Any) -> str:
     """Return the provider's own message in the body of an error response."""
     for _ in range(_MAX_MESSAGE_DEPTH):
         if isinstance(body, list) and body:

@@ -1,4 +1,4 @@
-"""A stream's way from the HTTP client through a reader.
+"""Passes a stream from the HTTP client through a reader.
 
 What the reader returns is passed on at once. Once a finish reason was read, the answer is whole: a
 cut or silence then ends the stream as its end mark would.
@@ -36,15 +36,15 @@ class Reader(Protocol):
         """Return what the next bytes complete."""
 
     def end(self) -> list[dict[str, Any]]:
-        """Return what is left at the end; raise if the answer is not a good one."""
+        """Return the remaining dicts; raise an error if the answer is not a good one."""
 
 
 def read_stream(reader: Reader, parts: Generator[bytes]) -> Generator[dict[str, Any]]:
     """Yield what `reader` makes of the bytes of one stream; closes `parts`.
 
     Raises:
-        InferenceProvidersError: What the reader and the client raise. Not that the connection
-            broke, or was silent, after a finish reason.
+        InferenceProvidersError: What the reader and the client raise, except for a connection
+            that broke or was silent after a finish reason.
     """
     with closing(parts):
         try:
@@ -81,7 +81,7 @@ async def aread_stream(
 
 
 def _expect_end() -> None:
-    """Limit the wait for what may still come, such as the usage.
+    """Limit the wait for the rest of the stream, such as the usage.
 
     It is at most half of what is left of the attempt, so that the attempt's own deadline does not
     turn a whole answer into a failure.

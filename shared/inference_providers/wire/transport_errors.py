@@ -1,4 +1,4 @@
-"""How both HTTP clients report what goes wrong below HTTP.
+"""How both HTTP clients report failures below HTTP.
 
 Each function returns an exception. Its message says what happened, at which host, and what to do
 if anything can be done.
@@ -54,7 +54,7 @@ class Limits(NamedTuple):
 
 
 Translations = tuple[tuple[type[BaseException], Callable[[Any, str, Limits], Exception]], ...]
-"""What is raised for a library's exceptions, the most special ones first."""
+"""What is raised for a library's exceptions, the most specific ones first."""
 
 
 def translated(
