@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, convert_to_messages, convert_to_openai_messages
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from inference_providers.errors import ProviderError
+from inference_providers.wire.exchange import Exchange, current_exchange
 from langchain_autoprovider.protocols.openai_errors import openai_error
 from langchain_autoprovider.protocols.quirks import apply_quirks
 from langchain_autoprovider.protocols.table import PROTOCOLS
@@ -78,7 +79,7 @@ class Completions:
         reasons = self._protocol.finish_reasons
         if stream:
             return _completion_chunks(model, runnable.stream(conversation, **fields), reasons)
-        with _openai_errors():
+        with _clean_errors(Exchange()):
             return _completion(model, runnable.invoke(conversation, **fields), reasons)
 
 
@@ -95,17 +96,26 @@ def _completion(model: str, message: AIMessage, reasons: FinishReasons) -> ChatC
 def _completion_chunks(
     model: str, messages: Iterator[AIMessage], reasons: FinishReasons
 ) -> Iterator[ChatCompletionChunk]:
-    with _openai_errors():
-        for message in messages:
-            yield _completion_chunk(model, message, reasons)
+    exchange = Exchange()
+    while True:
+        with _clean_errors(exchange):
+            message = next(messages, None)
+        if message is None:
+            return
+        yield _completion_chunk(model, message, reasons)
 
 
 @contextmanager
-def _openai_errors() -> Iterator[None]:
-    try:
-        yield
-    except ProviderError as error:
-        raise openai_error(error) from error
+def _clean_errors(exchange: Exchange) -> Iterator[None]:
+    """Remove the key from errors, and raise those of OpenAI's protocols as its SDK does."""
+    with exchange if current_exchange() is None else nullcontext():
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - vendors' classes raise anything
+            clean = exchange.scrub_error(error)
+            if isinstance(clean, ProviderError):
+                raise openai_error(clean) from clean
+            raise clean from clean.__cause__
 
 
 def _completion_chunk(

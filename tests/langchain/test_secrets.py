@@ -23,6 +23,7 @@ from urllib.parse import quote
 import cloudpickle
 import pytest
 
+from inference_providers import ProviderList
 from langchain_autoprovider import AutoChatModel
 from langchain_autoprovider.protocols import vertex
 from langchain_autoprovider.protocols.table import PROTOCOLS
@@ -214,7 +215,7 @@ def protocol(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def model_over(origin: str, protocol: str, **fields: Any) -> AutoChatModel:
+def registry_of(origin: str, protocol: str) -> dict[str, Any]:
     url = origin + SUFFIXES.get(protocol, "/v1")
     row = {
         "name": "X",
@@ -222,8 +223,12 @@ def model_over(origin: str, protocol: str, **fields: Any) -> AutoChatModel:
         "endpoints": {"default": {"protocol": protocol, "base_url": url}},
         "models": {"m": "an-id"},
     }
+    return {"providers": {"x": row}}
+
+
+def model_over(origin: str, protocol: str, **fields: Any) -> AutoChatModel:
     settings = {"max_retries": 0, "cooldown": False, **fields}
-    return AutoChatModel("m", registry={"providers": {"x": row}}, **settings)
+    return AutoChatModel("m", registry=registry_of(origin, protocol), **settings)
 
 
 def assert_shows_no_key(error: BaseException, about: str) -> None:
@@ -326,6 +331,32 @@ async def test_no_failed_write_shows_the_key(
     assert error is not None
     for where, text in seen_of(error):
         assert key_in(text[:100_000], CANARY) is None, where
+
+
+PLAIN_ANSWERS = {
+    name: answer
+    for name, answer in ANSWERS.items()
+    if name in {"400 plain", "401 plain", "401 headers", "bad header", "200 shape 15", "200 html"}
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_no_plain_client_shows_the_key(protocol: str, server: Server, *, stream: bool) -> None:
+    rows = registry_of(server.origin, protocol)
+    client, model_id = ProviderList(json_merge=rows).connect_to_model("m")
+    messages = [{"role": "user", "content": "Hi"}]
+    failures = 0
+    for about, server.answer in PLAIN_ANSWERS.items():
+        try:
+            answer = client.chat.completions.create(
+                model=model_id, messages=messages, stream=stream
+            )
+            list(answer)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            failures += 1
+            assert_shows_no_key(error, about)
+    assert failures >= 4
+    assert all(CANARY.encode() in head for head in server.heads), "no key was in play"
 
 
 def _fail(origin: str, protocol: str) -> str:
