@@ -13,7 +13,6 @@ from faults.cases.case import (
     Flawed,
     HandedOut,
     Interrupted,
-    MovesOn,
     message,
     plain_request,
     stream_request,
@@ -154,11 +153,6 @@ ARGUMENTS = [
 ]
 
 
-def no_object(name: str, text: str) -> Case:
-    """Return a case like `malformed`; LangChain has no whole message for such arguments."""
-    return malformed(name, text)._replace(expected=MovesOn())
-
-
 def malformed(name: str, text: str, expected_stream: Expected | None = None, **fields: Any) -> Case:
     """Return a case with one malformed call beside a good one."""
     parts = [call(text_of(PARIS), index=0, id="a"), call(text, index=1, id="b")]
@@ -177,9 +171,9 @@ MALFORMED = [
     malformed("malformed: cut", '{"city": "Ro', Interrupted("", message="truncated"),
               source="vllm#53269"),
     malformed("malformed: cut in a number", '{"n": 1.', Interrupted("", message="truncated")),
-    no_object("malformed: text", '"Rome"'),
-    no_object("malformed: list", '["Rome"]'),
-    no_object("malformed: number", "7"),
+    malformed("malformed: text", '"Rome"'),
+    malformed("malformed: list", '["Rome"]'),
+    malformed("malformed: number", "7"),
     malformed("malformed: two objects", '{"city": "Rome"}{"city": "Oslo"}',
               Interrupted("", message="malformed"), source="plexus#691"),
     malformed("malformed: words", "Rome, please"),
