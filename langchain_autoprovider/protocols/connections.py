@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from inference_providers.model_names.canonical import did_you_mean
-from langchain_autoprovider.protocols.connector import WireConnector
 from langchain_autoprovider.protocols.table import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from inference_providers.registry.registry import Registry
     from inference_providers.routing.backend import Access
     from inference_providers.types import Route
-    from langchain_autoprovider.protocols.connector import Connector
+    from langchain_autoprovider.protocols.connector import Connector, WireConnector
 
 __all__ = ["aconnect", "connect", "connector_for", "plain_client", "unsupported_protocols"]
 
@@ -113,6 +112,8 @@ def connect(route: Route, access: Access) -> BaseChatModel:
 async def aconnect(route: Route, access: Access) -> BaseChatModel:
     """Return the chat model of a route, for calls on the running event loop."""
     connector = await _aconnector_for(route, access)
+    from langchain_autoprovider.protocols.connector import WireConnector  # noqa: PLC0415 - it loads httpx
+
     if isinstance(connector, WireConnector):
         return connect(route, access)
     connections = _loop_connections.setdefault(asyncio.get_running_loop(), {})

@@ -21,7 +21,8 @@ print(json.dumps([sorted(sys.modules), threading.active_count()]))
 
 
 SDKS = {
-    "anthropic", "botocore", "cohere", "google.genai", "langchain_anthropic",
+    "aiohttp", "anthropic", "botocore", "cohere", "google.genai", "httpcore", "httpx",
+    "langchain_anthropic",
     "langchain_aws", "langchain_cohere", "langchain_google_genai", "langchain_mistralai",
     "langchain_openai", "openai", "xllamacpp",
 }  # fmt: skip
