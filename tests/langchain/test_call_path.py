@@ -12,7 +12,7 @@ import pytest
 from inference_providers.testing import FakeProvider, Reply
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "call_counts.py"
-MAX_CALLS, MAX_FILES, MAX_SWITCHES = 200, 34, 100
+MAX_CALLS, MAX_FILES, MAX_SWITCHES = 180, 33, 100
 
 
 @pytest.fixture(scope="module")
