@@ -1,8 +1,8 @@
 """Removing a key from exceptions: their texts, their attributes, the exceptions they refer to.
 
 SDKs differ in where they keep what a provider sent: in the arguments, in `message` or `body`, in
-the response, in an exception that they wrap. So everything that an exception refers to is looked
-at. What cannot be changed and still shows the key is replaced by an exception that prints the
+the response, in an exception that they wrap. So everything that an exception refers to is
+searched. What cannot be changed and still shows the key is replaced by an exception that prints the
 scrubbed text.
 """
 
@@ -31,7 +31,7 @@ def scrub_exception(error: E, texts: TextScrubber) -> E:
 
     Returns:
         `error`, or an exception that replaces it if it cannot be changed. That one has the same
-        name, and the nearest base class that can be derived from.
+        name, and the nearest base class that allows subclasses.
     """
     values = ValueScrubber(texts)
     scrubbed: list[BaseException] = []
@@ -144,7 +144,7 @@ def _replacement(error: BaseException, texts: TextScrubber) -> BaseException:
 
 
 def _restore(original: type[BaseException], text: str, shown: str) -> BaseException:
-    """Create an exception with the name of `original` and the nearest base that can be had."""
+    """Create an exception with the name of `original` and the nearest base that works."""
     namespace = {
         "__module__": original.__module__,
         "__str__": lambda _: text,

@@ -23,7 +23,7 @@ _TEXTS = (str, bytes, bytearray, memoryview)
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 _CONTAINERS = (Mapping, *_SEQUENCES)
 _MAX_OBJECTS = 1_000
-"""Objects whose attributes are looked at: an exception may lead to all there is."""
+"""Objects whose attributes are searched: an exception may refer to nearly everything."""
 
 Members = list[Any]
 
@@ -38,7 +38,7 @@ class ValueScrubber:
       and so is one that has the secret in an attribute.
 
     Attributes:
-        exceptions: The exceptions that were come across.
+        exceptions: The exceptions that were found.
     """
 
     def __init__(self, texts: TextScrubber) -> None:
@@ -53,7 +53,7 @@ class ValueScrubber:
         pending: list[tuple[Any, Members | None]] = [(value, None)]
         while pending:
             item, members = pending.pop()
-            with suppress(Exception):  # an object of somebody else's may fail in any way
+            with suppress(Exception):  # a third-party object may fail in any way
                 if members is not None:
                     self._results[id(item)] = item, self._with_scrubbed(item, members)
                 elif id(item) not in self._results:
@@ -75,7 +75,7 @@ class ValueScrubber:
         return any(self._texts.text(text) is not text for text in printed(value))
 
     def _leaf(self, item: Any) -> Any:
-        """Return the replacement of what is not looked into."""
+        """Return the replacement of a value that is not searched."""
         if isinstance(item, str):
             return self._texts.text(item)
         if isinstance(item, bytes | bytearray | memoryview):
@@ -134,7 +134,7 @@ def printed(value: Any) -> Iterable[str]:
     """Yield what printing `value` shows; nothing if it cannot be printed."""
     shows: tuple[Callable[[Any], str], ...] = (str, repr)
     for show in shows:
-        with suppress(Exception):  # somebody else's `__repr__`, or one that is nested too deep
+        with suppress(Exception):  # a third-party `__repr__`, or one that recurses too deep
             yield show(value)
 
 
