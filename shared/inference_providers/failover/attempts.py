@@ -2,8 +2,8 @@
 
 * `run` goes on until there is an answer, or the first output of a stream.
 * `outcome` is how the attempt ended; `None` while it is under way.
-* `answer` of a call, or the chunks in `held_back` of a stream, are handed out if the engine ends
-  with this attempt.
+* The `answer` of a call, or the chunks in `held_back` of a stream, are handed out if the engine
+  ends with this attempt.
 * `cancel` ends an attempt when another one was faster.
 
 The only `except Exception` in failover is here: it turns a provider's failure into a value,
@@ -208,8 +208,8 @@ class AsyncStreamAttempt(Generic[C]):
     async def read_chunk(self) -> list[C]:
         """Read one chunk, and return the chunks that may be passed on now.
 
-        Many chunks are there at once, since several arrive together. Only one that is not gets a
-        timer, which costs more than everything else here.
+        Chunks often arrive together, so most are available at once. Only a chunk that is not gets a
+        timer, because a timer costs more than everything else here.
         """
         buffer = self._buffer
         self._exchange.deadline = buffer.deadline
@@ -242,7 +242,7 @@ class AsyncStreamAttempt(Generic[C]):
 
 
 class _Resumed(Generic[C]):
-    """Awaits the rest of an awaitable that was started by hand, and waits for something."""
+    """Awaits the rest of a coroutine that was started by hand and is now waiting."""
 
     def __init__(self, started: Coroutine[Any, Any, C], waits_for: Any) -> None:
         self._started = started
@@ -253,7 +253,7 @@ class _Resumed(Generic[C]):
         while True:
             try:
                 sent = yield waits_for
-            except BaseException as error:  # noqa: BLE001 - it goes where it was meant to go
+            except BaseException as error:  # noqa: BLE001 - the coroutine gets it
                 resume = partial(started.throw, error)
             else:
                 resume = partial(started.send, sent)

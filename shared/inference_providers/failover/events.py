@@ -81,7 +81,7 @@ class Flaw(StrEnum):
     """What is wrong with an answer that is better than none. The values appear in traces."""
 
     EMPTY_ANSWER = "empty_answer"
-    """No text, no tool call, no reasoning, no refusal, nothing else."""
+    """The answer has no text, tool call, reasoning, refusal or other output."""
     MALFORMED_TOOL_CALL = "malformed_tool_call"
     """The arguments of a tool call are not a JSON object."""
     UNKNOWN_TOOL = "unknown_tool"
@@ -96,8 +96,8 @@ class Success(Value, frozen=True, kw_only=True):
         at: When it ended, on the monotonic clock in seconds.
         first_output_ms: Time to the first output of a stream; `None` for a call, and for a
             stream without output.
-        flaw: What is wrong with the answer, if anything. Another route is asked if one is free,
-            and this answer is kept in case that none does better.
+        flaw: What is wrong with the answer, if anything. Another route is tried if one is free;
+            this answer is kept in case none does better.
     """
 
     ms: float
@@ -107,7 +107,7 @@ class Success(Value, frozen=True, kw_only=True):
 
     @property
     def may_be_replaced(self) -> bool:
-        """Whether another route may be asked: the answer has a flaw and was not passed on."""
+        """Whether another route may be tried: the answer has a flaw and was not passed on."""
         return self.flaw is not None and self.first_output_ms is None
 
 

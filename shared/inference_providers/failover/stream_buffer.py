@@ -3,8 +3,8 @@
 * Until output has been seen, another route may still answer, so nothing is passed on.
 * A stream without a finish reason was cut off.
 * Chunks without output do not extend the time to the next output.
-* After the finish reason, what is left has a short grace. Silence, an error or a cut after it
-  is the end of a whole answer.
+* After the finish reason, the rest of the stream gets a short grace period. Silence, an error or a
+  cut then ends a complete answer.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class StreamBuffer(Generic[C]):
     """The chunks of one stream, held back until the first output.
 
     Args:
-        inspector: Tells what a chunk holds.
+        inspector: Reports what a chunk holds.
         attempt: The attempt that streams, for its time limits.
         settings: The failover numbers.
         started_at: When the attempt started, on the monotonic clock in seconds.

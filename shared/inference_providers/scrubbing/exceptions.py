@@ -63,8 +63,8 @@ def scrub_exception(error: E, texts: TextScrubber) -> E:
 def clear_frames(error: BaseException) -> None:
     """Forget the local variables of the calls that `error` has ended.
 
-    A traceback keeps them, and tools that report errors print them: headers, and the bodies of
-    responses. The lines of the traceback stay. Exceptions that a caller is handling are left alone.
+    A traceback keeps them, headers and response bodies included, and error reporters print them.
+    The lines of the traceback stay. Exceptions that a caller is handling are left alone.
     """
     running = frozenset(map(id, _running_frames()))
     pending = [error]
@@ -72,8 +72,8 @@ def clear_frames(error: BaseException) -> None:
     while pending:
         link = pending.pop()
         step = link.__traceback__
-        is_callers = step is not None and link is not error and id(step.tb_frame) in running
-        if id(link) in seen or is_callers:
+        is_being_handled = step is not None and link is not error and id(step.tb_frame) in running
+        if id(link) in seen or is_being_handled:
             continue
         seen.add(id(link))
         pending += _links(link)
@@ -115,7 +115,7 @@ def _scrub_in_place(error: BaseException, values: ValueScrubber) -> None:
 
 
 def _set(error: BaseException, name: str, value: Any) -> None:
-    """Set an attribute, also of an exception that is frozen, if it can be set at all."""
+    """Set an attribute if it can be set at all, even on a frozen exception."""
     with suppress(AttributeError, TypeError):
         object.__setattr__(error, name, value)
 

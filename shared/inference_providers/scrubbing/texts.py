@@ -1,7 +1,7 @@
 """Finding a key in texts and bytes: whole, in part, and encoded.
 
-* A run of `MIN_RUN` characters of the key counts, since providers and our own messages cut keys.
-* Upper and lower case are the same.
+* `MIN_RUN` consecutive characters of the key are a match, since providers and messages cut keys.
+* Case is ignored.
 * The key is also found URL-quoted, escaped for HTML or JSON, in base64, hexadecimal and UTF-16.
 """
 
@@ -25,7 +25,7 @@ MIN_SCRUBBED_LENGTH = 6
 """Shorter values stay in texts: replacing every "test" would garble the message."""
 
 _BASE64_RUN = 12
-"""Characters of base64 that `MIN_RUN` bytes determine at least, at any alignment."""
+"""How many characters of base64 are determined by `MIN_RUN` bytes, at least, at any alignment."""
 
 
 class _Spelling(NamedTuple):
@@ -38,7 +38,7 @@ class _Spelling(NamedTuple):
 class TextScrubber:
     """Replaces a secret in texts.
 
-    It is fast where there is nothing to find. A part of the secret that is long enough to count
+    It is fast if there is nothing to find. Every part of the secret that is long enough to count
     contains one of a few short pieces, the anchors, so only those are searched for.
 
     Args:

@@ -29,9 +29,9 @@ Members = list[Any]
 
 
 class ValueScrubber:
-    """Returns values without a secret. What does not contain it is returned as it is.
+    """Returns values without a secret. A value that does not contain it is returned unchanged.
 
-    * Texts and bytes are scrubbed, containers are copied with their members scrubbed.
+    * Texts and bytes are scrubbed; containers are copied, with their members scrubbed.
     * An exception is returned as it is, and added to `exceptions`: it is scrubbed in place.
     * An HTTP response is scrubbed in place: it is needed for its status and headers.
     * Any other object that shows the secret when it is printed is replaced by its scrubbed text,
@@ -57,7 +57,7 @@ class ValueScrubber:
                 if members is not None:
                     self._results[id(item)] = item, self._with_scrubbed(item, members)
                 elif id(item) not in self._results:
-                    self._results[id(item)] = item, item  # for what contains itself
+                    self._results[id(item)] = item, item  # for containers that contain themselves
                     replacement = self._leaf(item)
                     self._results[id(item)] = item, replacement
                     if replacement is item and (members := self._members(item)):
@@ -65,7 +65,7 @@ class ValueScrubber:
                         pending += [(member, None) for member in members]
         scrubbed = self._results[id(value)][1]
         # Where a container is inside itself, its copy holds the original.
-        with suppress(Exception):  # likewise
+        with suppress(Exception):  # as above
             if isinstance(scrubbed, _CONTAINERS) and self.shows_secret(scrubbed):
                 return self._texts.text(repr(scrubbed))
         return scrubbed

@@ -23,10 +23,10 @@ _NO_EVENT = frozenset({b"", b"[DONE]", b"[done]"})
 
 
 def read_json(data: bytes) -> Any:
-    """Return the value of a body that is JSON; `None` if it is something else, such as a stream.
+    """Return the value of a JSON body; `None` if the body is something else, such as a stream.
 
     Raises:
-        InvalidResponseError: It begins like JSON, but is not.
+        InvalidResponseError: It begins like JSON, but is not valid JSON.
     """
     data = data.lstrip(_SPACE).removeprefix(_BOM).lstrip(_SPACE)
     if data[:1] not in {b"{", b"["}:

@@ -1,7 +1,7 @@
 """The asynchronous HTTP client of OpenAI's protocols, over aiohttp.
 
-What `http_client` promises holds here too. There is one session, and so one set of connections,
-for each event loop. aiohttp is imported when the first request leaves, in a thread.
+The rules of `http_client` apply here too. Each event loop has one session, and so its own
+connections. aiohttp is imported in a thread, when the first request is sent.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = ["AsyncHttpClient"]
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _MAX_BYTES_AT_ONCE = 2**20
-"""aiohttp warns if it is given more bytes in one piece, since they are written in one go."""
+"""aiohttp warns about larger bodies that are passed as `bytes`, because it writes them at once."""
 
 
 class AsyncHttpClient:

@@ -1,16 +1,16 @@
 """Reads answers of OpenAI's chat completions: bytes in, plain dicts out, each answer judged.
 
-* A stream and a whole answer are read as what they are, whichever was requested.
-* What comes out has OpenAI's form, whatever came in: text as strings, reasoning under
+* Streams and whole answers are distinguished by their bytes, whichever was requested.
+* The output has OpenAI's form, whatever the input: text as strings, reasoning under
   `reasoning_content`, each tool call with its own index, counts as integers, every role
   `assistant`.
-* The finish reason, the usage, the model and the id come out once, in the last chunk, which exists
-  only if the answer is a good one.
+* The finish reason, the usage, the model and the id are returned once, in the last chunk, which is
+  returned only if the answer is good.
 * A stream must have a finish reason: without one, it looks the same as a stream that was cut off.
   A whole answer may lack it: many servers leave it out, and a body that is cut off is not JSON.
 * A legacy `function_call` becomes a tool call.
-* Only the first choice of a stream is read; a whole answer keeps all.
-* An error object is raised wherever it is; the model's own words are never searched for one.
+* Only the first choice of a stream is read; a whole answer keeps all its choices.
+* An error object is raised wherever it is; the model's own text is never searched for errors.
 
 Nothing but `InvalidResponseError`, `ProviderError` and `ContentFilteredError` is raised, whatever
 the bytes are. An empty answer with a good finish reason is accepted here.

@@ -5,11 +5,11 @@ the transports of vendors' SDKs) looks it up there:
 
 * It records each key that it sends, so that the attempt's error can be scrubbed even if the key
   was changed or unset in the meantime.
-* It records the status of each response: whatever is raised while a success is read is the
-  provider's fault, not the caller's.
-* A blocking read asks how long it may take. An event loop can cancel a read that is under way; a
-  blocking read ends only by its own timeout, and bytes without meaning, such as keep-alive
-  comments, restart that timeout.
+* It records the status of each response. Whatever is raised while a successful response is being
+  read is the provider's fault, not the caller's.
+* It limits each blocking read to the time that is left. An event loop can cancel a read that is
+  under way; a blocking read ends only with its own timeout, and bytes without content, such as
+  keep-alive comments, restart that timeout.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Exchange:
             between reads.
 
     Attributes:
-        status: The HTTP status of the last response; `None` before there was one.
+        status: The HTTP status of the last response; `None` before the first one.
         cancelled: Whether another thread has ended the attempt.
-        ends_at: When reading ends because the answer is whole, on the same clock as `deadline`;
-            infinity until then.
+        ends_at: When reading must end because the answer is complete, on the same clock as
+            `deadline`; infinity while it is not.
     """
 
     def __init__(self, deadline: float = math.inf) -> None:
@@ -107,17 +107,17 @@ class Exchange:
         return error
 
     def expect_end(self, within_s: float = END_GRACE_S) -> None:
-        """Record that the answer is whole: what is left of the response may take `within_s`.
+        """Record that the answer is complete: the rest of the response may take `within_s`.
 
-        This is for readers of a stream, which then ignore silence and a broken connection:
-        the HTTP clients wait no longer than this, with or without an event loop.
+        Readers of a stream call this. They then ignore silence and a broken connection, and the
+        HTTP clients wait no longer than `within_s`, with or without an event loop.
         """
         self.ends_at = min(self.ends_at, time.monotonic() + within_s)
 
     def begin_read(self, shut: Callable[[], None] | None) -> float:
-        """Record that a read begins; `cancel` calls `shut` to end it. Pair with `end_read`.
+        """Record that a read begins; `cancel` calls `shut` to end it. Always call `end_read` after.
 
-        Writing and connecting count as reads here.
+        Writes and connects count as reads here.
 
         Returns:
             How long the read may take, in seconds; zero or less if no time is left.

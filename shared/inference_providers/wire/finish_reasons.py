@@ -2,9 +2,9 @@
 
 * An answer is good only if its finish reason is. A provider may report a failed generation with
   HTTP 200 and half of the text.
-* A word counts in any spelling: `MAX_TOKENS`, `max-tokens`, `maxTokens`, `FinishReason.MAX_TOKENS`.
-* A word means what its own protocol says. If the protocol does not list it, it means what any
-  other protocol says, because gateways pass the words of their upstreams on.
+* The spelling does not matter: `MAX_TOKENS`, `max-tokens`, `maxTokens`, `FinishReason.MAX_TOKENS`.
+* A word means what its own protocol says. If that protocol does not list it, it means what another
+  protocol says, because gateways pass on the words of their upstreams.
 * A word that no protocol lists is judged by its parts: `upstream_error` reports an error.
 * A word that is still unknown is accepted if the answer has output, and refused if it has none.
 """
@@ -72,8 +72,6 @@ class FinishReasons(Struct, frozen=True, kw_only=True):
 
     def meaning(self, word: str) -> FinishReason | None:
         """Return what a word means; `None` if it is unknown."""
-        if word in self.words:  # as nearly always
-            return self.words[word]
         if reason := self.words.get(word):
             return reason
         name = _snake_case(word)

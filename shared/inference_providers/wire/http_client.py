@@ -1,10 +1,10 @@
 """The synchronous HTTP client of OpenAI's protocols, over httpcore.
 
 * Redirects are not followed, and nothing is retried: failover decides what happens next.
-* Each origin has its own pool of connections, shared by all clients of the process, so a provider
-  that stalls takes none from another. A forked child starts without any.
-* The key joins the request when its head is written. No exception, traceback or object of httpcore
-  holds it.
+* Each origin has its own pool of connections, shared by all clients of the process, so a stalled
+  provider cannot exhaust the connections of another. A forked child starts with no connections.
+* The key is added when the head of the request is written. No exception, traceback or object of
+  httpcore holds it.
 * Reads end at the attempt's deadline (`network_backend`).
 """
 
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpClient"]
 
 MAX_KEPT_URLS = 100
-"""For each client, since making them costs as much as sending a header."""
+"""How many URLs each client caches: parsing one costs as much as sending a header."""
 
 hide_keys_in_logs(*httpcore_loggers("httpcore"))
 
@@ -208,7 +208,7 @@ class HttpClient:
             del failure  # or the frame would keep itself alive
 
     def _choose_pool(self) -> _PoolKey:
-        """Look up the proxy, when the first request leaves."""
+        """Look up the proxy when the first request is sent, and return the key of the pool."""
         self._pool_key = _PoolKey(*self._target.origin, proxy_for(self._target.url("")))
         return self._pool_key
 
@@ -360,7 +360,7 @@ _TRANSLATIONS: Translations = (
 
 
 class _PoolKey(NamedTuple):
-    """What connections are shared by."""
+    """Requests with the same pool key share connections."""
 
     scheme: str
     host: str
@@ -403,7 +403,7 @@ def _httpcore_proxy(proxy: Proxy) -> httpcore.Proxy:
 
 
 def _drop_unused_pools() -> None:
-    """Close the pools whose connections have all expired: programs may call many hosts once."""
+    """Close the pools whose connections have all expired: a program may call many hosts once."""
     for key, pool in list(_pools.items()):
         connections = pool.connections
         if connections and all(connection.has_expired() for connection in connections):
@@ -413,7 +413,7 @@ def _drop_unused_pools() -> None:
 
 @atexit.register
 def _close_pools() -> None:
-    """Close what is open when the interpreter exits, which else warns about it."""
+    """Close all connections when the interpreter exits, or it would warn about them."""
     for pool in _pools.values():
         pool.close()
 

@@ -1,8 +1,8 @@
 """JSON for the wire: as fast as msgspec, as tolerant as `json`.
 
-* What msgspec refuses but real requests and responses contain goes through `json`: lone
-  surrogates, NaN, a byte order mark, control characters inside strings, invalid UTF-8.
-* Pydantic models become objects. So do other mappings; sequences and sets become arrays.
+* `json` handles what msgspec refuses but real requests and responses contain: lone surrogates,
+  NaN, a byte order mark, control characters inside strings, invalid UTF-8.
+* Pydantic models and other mappings become objects; sequences and sets become arrays.
 * A value that is nested too deeply raises `ValueError`, never `RecursionError`.
 """
 
@@ -62,7 +62,7 @@ def _plain(value: Any) -> Any:
         TypeError: It has none.
     """
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json", exclude_unset=True)  # as OpenAI's SDK sends them
+        return value.model_dump(mode="json", exclude_unset=True)  # as OpenAI's SDK does
     if isinstance(value, str):  # msgspec refuses subclasses, such as the `text` of a message
         return str.__str__(value)
     if isinstance(value, int):

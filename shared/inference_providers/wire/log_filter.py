@@ -1,7 +1,7 @@
-"""Keys in the logs of the libraries below us.
+"""A filter that keeps keys out of the logs of HTTP libraries and SDKs.
 
-At level DEBUG, httpcore logs the head of every response, and some SDKs log what they cannot read.
-A provider may echo the key there.
+At level DEBUG, httpcore logs the head of every response, and some SDKs log events that they cannot
+parse. A provider may echo the key in either.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ __all__ = ["hide_keys_in_logs", "httpcore_loggers"]
 
 
 class _KeyFilter(logging.Filter):
-    """Removes the keys that the running attempt has sent from a record."""
+    """Removes from a record the keys that the running attempt has sent."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return that the record is logged, without keys."""
+        """Remove keys from the record; whether to log it, which is always true."""
         if (exchange := current_exchange()) is not None:
             message = record.getMessage()
             scrubbed = exchange.scrub(message)
@@ -30,7 +30,7 @@ _FILTER = _KeyFilter()
 
 
 def hide_keys_in_logs(*loggers: str) -> None:
-    """Remove sent keys from what is logged with these loggers; others below them do not count."""
+    """Remove sent keys from the records of these loggers; their child loggers are not covered."""
     for name in loggers:
         logging.getLogger(name).addFilter(_FILTER)
 

@@ -1,9 +1,9 @@
 """One aiohttp session for each event loop, shared by all clients.
 
-* A session is created on first use and closed when its loop shuts down. Loops that were closed
-  without announcing it are noticed when the next session is created.
-* The time to connect is limited as a whole, with host look-up and the proxy's reply.
-* The key joins a request when its head is written, and leaves it right after.
+* A session is created on first use and closed when its loop shuts down. The session of a loop that
+  was closed without a shutdown is dropped when the next session is created.
+* One limit covers the whole time to connect: host lookup, handshakes and the proxy's reply.
+* The key is added to a request when its head is written, and removed right after.
 * A forked child starts without sessions. It does not touch its parent's: closing a transport would
   change the parent's selector.
 
@@ -79,7 +79,7 @@ _sessions: dict[
 ] = {}
 _lock = threading.Lock()
 _inherited: list[Any] = []
-"""Objects of its parent that a forked child keeps, so that nothing is finalised."""
+"""Objects of its parent that a forked child keeps, so that they are never finalised there."""
 
 
 def session_of_this_loop() -> aiohttp.ClientSession | None:
@@ -96,7 +96,7 @@ async def new_session() -> aiohttp.ClientSession:
             limit=0,
             limit_per_host=MAX_CONNECTIONS,
             keepalive_timeout=MAX_IDLE_CONNECTION_S,
-            resolver=aiohttp.ThreadedResolver(),  # as synchronous calls look up hosts
+            resolver=aiohttp.ThreadedResolver(),  # looks up hosts as synchronous calls do
         ),
         request_class=_Request,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -115,23 +115,23 @@ async def new_session() -> aiohttp.ClientSession:
 
 @lru_cache(maxsize=1024)
 def parsed_url(url: str) -> URL:
-    """Return a URL as aiohttp wants it; it is not quoted again."""
+    """Return a URL as aiohttp expects it, without quoting it again."""
     return URL(url, encoded=True)
 
 
 @lru_cache(maxsize=256)
 def timeout_of(limits: Limits) -> aiohttp.ClientTimeout:
-    """Return the limits of one request, as aiohttp wants them."""
+    """Return the limits of one request, as aiohttp expects them."""
     return aiohttp.ClientTimeout(
         total=None, connect=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
     )
 
 
 def unread_bytes(content: aiohttp.StreamReader) -> bytes:
-    """Return what was received before a body failed.
+    """Return the bytes that were received before a body failed.
 
-    aiohttp reports the failure first, and keeps to itself what came before it. It may be the end
-    of an answer.
+    aiohttp raises the failure first and withholds the bytes before it, which may be the end of an
+    answer.
     """
     data: bytes = content._read_nowait(-1)  # noqa: SLF001 - there is no public way
     return data
@@ -159,7 +159,7 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _Protocol(ResponseHandler):
-    """A connection whose reset is an error also where the end of the body is the connection's.
+    """A connection that reports a reset as an error even if the body ends with the connection.
 
     Attributes:
         has_served: Whether a request was sent on it before.
@@ -168,19 +168,19 @@ class _Protocol(ResponseHandler):
     has_served = False
 
     def is_closed_by_server(self) -> bool:
-        """Whether bytes wait that the loop has not read: on an idle connection, its end."""
+        """Whether the socket has unread bytes. On an idle connection, they are its end."""
         sock = None if self.transport is None else self.transport.get_extra_info("socket")
         return sock is None or is_readable(sock.fileno())
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Pass the error on to the reader of the body."""
+        """Report the error to the reader of the body."""
         if isinstance(exc, OSError) and self._payload is not None:
             self._payload.set_exception(aiohttp.ClientOSError(*exc.args))
         super().connection_lost(exc)
 
 
 class _Connector(aiohttp.TCPConnector):
-    """A pool that limits connecting as a whole, and can be dropped after its loop was closed."""
+    """A pool with one limit for connecting, which can be dropped after its loop was closed."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -198,7 +198,7 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Connection:
         """Return a connection that the server has not closed.
 
-        A loop that did not run for a while, or was blocked, has not noticed yet which idle
+        A loop that was blocked or did not run for a while has not yet noticed which idle
         connections were closed.
         """
         while True:
@@ -238,12 +238,12 @@ class _Connector(aiohttp.TCPConnector):
 
 
 def is_readable(file: int) -> bool:
-    """Whether reading from a socket would not wait."""
+    """Whether a read from a socket would return at once."""
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(file, select.POLLIN)
         return bool(poll.poll(0))
-    return bool(select.select([file], [], [], 0)[0])  # Windows has no limit for its numbers
+    return bool(select.select([file], [], [], 0)[0])  # on Windows, `select` takes any file number
 
 
 def _drop_closed_loops() -> None:

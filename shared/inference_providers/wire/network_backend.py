@@ -1,12 +1,12 @@
-"""Deadlines for the blocking connections of httpcore, and the place where keys join a request.
+"""Deadlines for the blocking connections of httpcore, which also add the key to a request.
 
-A synchronous client's own timeout limits the silence between two bytes, not the whole call. Here
-each connect, handshake, read and write takes no longer than the attempt has left (see
-`inference_providers.wire.exchange`), and `Exchange.cancel` ends the one under way. Looking up a
-host name cannot be interrupted.
+A synchronous client's own timeout limits the silence between two bytes, not the whole call. Here,
+each connect, handshake, read and write is limited to the time that the attempt has left (see
+`inference_providers.wire.exchange`), and `Exchange.cancel` ends the one under way. A host lookup
+cannot be interrupted.
 
-This wraps a network backend of httpcore, which is also beneath httpx and httpx2. None of them is
-imported here.
+The classes wrap a network backend of httpcore, which httpx and httpx2 use as well. None of these
+libraries is imported here.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["DeadlineBackend"]
 
 _WRITE_BYTES = 64 * 1024
-"""How much is written before the deadline is checked again."""
+"""How many bytes are written before the deadline is checked again."""
 
 
 class DeadlineBackend:
-    """A network backend whose connections keep the attempt's deadline.
+    """A network backend whose connections respect the attempt's deadline.
 
     Args:
         backend: The backend of the HTTP library, which opens the connections.
@@ -48,7 +48,7 @@ class DeadlineBackend:
         """Open a connection.
 
         Raises:
-            ConnectTimeout: There is no connection in time. The class is the library's.
+            ConnectTimeout: The connection was not opened in time. The class is the library's.
             ConnectError: The connection failed.
         """
         if (exchange := current_exchange()) is not None:
@@ -58,11 +58,11 @@ class DeadlineBackend:
         return DeadlineConnection(stream)
 
     def connect_unix_socket(self, *args: Any, **kwargs: Any) -> DeadlineConnection:
-        """Open a connection to a socket of this machine."""
+        """Open a connection to a Unix socket."""
         return DeadlineConnection(self._backend.connect_unix_socket(*args, **kwargs))
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, between two attempts to connect."""
+        """Sleep between two attempts to connect."""
         self._backend.sleep(seconds)
 
 
@@ -83,7 +83,7 @@ class DeadlineConnection:
         """Read up to `max_bytes`.
 
         Raises:
-            ReadTimeout: No byte came in time. The class is the library's, here and below.
+            ReadTimeout: No byte arrived in time. The class is the library's, here and below.
             ReadError: The connection broke, or the attempt was cancelled.
         """
         read: Callable[..., bytes] = self._stream.read
@@ -156,7 +156,7 @@ def _limit_s(
     """Return how long an operation may take; `exchange.cancel` will call `shut` to end it.
 
     Raises:
-        Exception: No time is left. Its class is the one of `error_name` in `source`'s library.
+        Exception: No time is left. Its class is `error_name`, of the library that `source` is from.
     """
     remaining_s = exchange.begin_read(shut)
     if remaining_s <= 0:

@@ -1,7 +1,7 @@
-"""The request that is being sent: its key joins it when its head is written.
+"""The request that is being sent, whose key is added when its head is written.
 
-A client announces the request in a context variable. The code that writes the bytes, which is
-beneath the HTTP library, takes the key from there, so no object of the library holds it.
+A client publishes the request in a context variable. The code that writes the bytes, below the
+HTTP library, takes the key from there, so no object of the library holds it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["OUTGOING", "PLACEHOLDER", "OutgoingRequest"]
 
 PLACEHOLDER = f"key-{secrets.token_hex(16)}".encode()
-"""Takes the key's place in the head of a request until it is written. It is random, so that no
+"""Stands for the key in the head of a request until the head is written. It is random, so no
 prompt can contain it."""
 
 OUTGOING: ContextVar[OutgoingRequest | None] = ContextVar("outgoing", default=None)
@@ -46,10 +46,10 @@ class OutgoingRequest:
         self._token: Token[OutgoingRequest | None] | None = None
 
     def __enter__(self) -> Self:
-        """Announce the request, and record its key.
+        """Publish the request, and record its key.
 
         Raises:
-            KeyBindingError: The key does not belong to where the request goes.
+            KeyBindingError: The request goes to an origin that the key does not belong to.
         """
         if (key := self._key) is not None:
             self._value = key.value_for(self._url)
@@ -69,10 +69,11 @@ class OutgoingRequest:
         return value
 
     def next_bytes(self, data: bytes) -> bytes:
-        """Return what is written now for `data`, which the HTTP library wants to write.
+        """Return the bytes to write now instead of `data`, which the HTTP library wants to write.
 
-        The head of the request gets its key. It waits for the body, so that both leave in one
-        segment. A proxy's CONNECT, which comes first, is not the request.
+        The key is added to the head of the request. The head is held back until the body is
+        written, so that both leave in one segment. A CONNECT to a proxy comes before it, and is
+        passed on as it is.
         """
         if self._is_sent:
             return data

@@ -1,6 +1,6 @@
 """Proxies from the environment: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
 
-The rules are those of requests, which downloads use as well. Hosts on this machine are reached
+The rules are those of the library requests, which downloads use. Hosts on this machine are reached
 directly.
 """
 
@@ -30,12 +30,12 @@ class Proxy:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the proxy itself is sent."""
+        """The headers for the proxy itself."""
         return {"Proxy-Authorization": self.authorization} if self.authorization else {}
 
     @property
     def url(self) -> str:
-        """Its address, without user name and password."""
+        """Its URL, without user name and password."""
         return f"{self.origin.scheme}://{self.origin}"
 
 
@@ -48,7 +48,7 @@ def proxy_for(url: str) -> Proxy | None:
     target = UrlOrigin.of(url)
     if target is None or target.is_loopback:
         return None
-    # It takes a tenth of a second to import.
+    # The import takes a tenth of a second.
     from requests.utils import get_environ_proxies, select_proxy  # noqa: PLC0415
 
     address = (select_proxy(url, get_environ_proxies(url)) or "").strip()

@@ -1,4 +1,4 @@
-"""Where the requests of a client go, and the headers that all of them have."""
+"""Where the requests of a client go, and the headers that they share."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ STATIC_HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": "autoprovider",
 }
-"""Headers of every request. Streams do not ask for `text/event-stream`: OpenAI's own client does
-not, and some gateways refuse it."""
+"""Headers of every request. Streams do not accept `text/event-stream` either: OpenAI's own client
+does not, and some gateways refuse it."""
 
 _KEPT_CHARACTERS = "/%:@!$&'()*+,;=~"
 
@@ -31,10 +31,10 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Refuse headers that are not HTTP.
+    """Refuse headers that are not valid HTTP.
 
     Raises:
-        ConfigError: A name or a value has a character that it may not have.
+        ConfigError: A name or a value contains a character that HTTP does not allow there.
     """
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):

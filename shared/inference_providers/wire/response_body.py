@@ -30,17 +30,17 @@ MAX_ERROR_BYTES = 256 * 1024
 """How much of an error response is read. The rest is ignored."""
 
 ERROR_BODY_S = 5.0
-"""How long the body of an error response may take. Its status says enough to move on."""
+"""How long the body of an error response may take. The status alone is enough to move on."""
 
 SUCCESSES = range(200, 300)
 """The statuses of successful responses."""
 
 DRAIN_S = 0.05
-"""How long to wait for the end of a response whose answer is whole, to keep its connection."""
+"""How long to wait for the end of a response whose answer is complete, to reuse its connection."""
 
 _MAX_MESSAGE_CHARS = 500
 _MAX_PART_BYTES = 1024 * 1024
-"""How much one piece of compressed data may expand to before the limit is checked."""
+"""How much one piece of compressed data may expand to before the limit is checked again."""
 
 _ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
@@ -52,7 +52,7 @@ _HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL
 
 
 def joined_headers(pairs: Collection[tuple[str, str]]) -> dict[str, str]:
-    """Return headers by their names in lower case; repeated ones are joined."""
+    """Return headers by their names in lower case; the values of a repeated one are joined."""
     headers = {name.lower(): value for name, value in pairs}
     if len(headers) < len(pairs):
         headers.clear()
@@ -122,7 +122,7 @@ class BodyDecoder:
         return InvalidResponseError(msg)
 
     def _decompressed(self, data: bytes) -> Iterator[bytes]:
-        if self._zlib.eof:  # what follows is padding
+        if self._zlib.eof:  # the rest is padding
             return
         try:
             part = self._start(data) if self._is_deflate else self._inflate(data)
@@ -141,9 +141,9 @@ class BodyDecoder:
         return part
 
     def _start(self, data: bytes) -> bytes:
-        """Decompress the first bytes of `deflate`, which some servers send without zlib's head."""
+        """Decompress the first bytes of `deflate`, which some servers send without a header."""
         self._head += data
-        if len(self._head) < 2:  # noqa: PLR2004 - zlib's head has two bytes
+        if len(self._head) < 2:  # noqa: PLR2004 - zlib's header has two bytes
             return b""
         self._is_deflate = False
         first, second = self._head[:2]

@@ -1,11 +1,11 @@
 """Reads answers of OpenAI's Responses API: bytes in, plain dicts out, each answer judged.
 
-* A stream and a whole answer are read as what they are, whichever was requested.
-* Only events that carry a part of the answer come out. Each has the `output_index` of its item,
+* Streams and whole answers are distinguished by their bytes, whichever was requested.
+* Only events that carry a part of the answer are returned. Each has the `output_index` of its item,
   however the provider numbers them.
-* What was not streamed is completed from the `done` events: some servers send arguments or text
+* Text and arguments that were not streamed are taken from the `done` events: some servers send them
   only there.
-* The last event has the whole response, with its usage, and comes out only if the answer is good.
+* The last event has the whole response with its usage, and is returned only if the answer is good.
 * An error event, and a response that failed, are raised with the provider's own words.
 
 Nothing but `InvalidResponseError`, `ProviderError` and `ContentFilteredError` is raised, whatever
@@ -288,7 +288,7 @@ class _Item:
         return {"type": kind, "output_index": self._index, "item_id": self._id, **fields}
 
     def begin(self, raw: dict[str, Any]) -> list[Event]:
-        """Begin the item; its content is streamed, or comes when it is complete."""
+        """Begin the item; its content is streamed, or arrives when the item is complete."""
         self.kind = raw["type"]
         self._raw = raw
         self._id = self._id or raw.get("id")

@@ -1,13 +1,13 @@
-"""Server-sent events from bytes, as https://html.spec.whatwg.org/multipage/server-sent-events.html.
+"""Decodes server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html.
 
 * Lines end with LF, CR or CRLF; a byte order mark at the start is skipped.
 * A blank line dispatches the event, if it has at least one `data` line, even an empty one.
 * Comments, `id`, `retry` and unknown fields are skipped.
 * One deviation: an event that the end of the stream cuts off before its blank line is not
-  discarded. Many servers leave the last blank line out.
+  discarded. Many servers leave out the last blank line.
 
-Data stays bytes: every delimiter is ASCII, so a character that is split between two reads needs no
-care, and JSON is decoded from bytes.
+Data stays bytes. Every delimiter is ASCII, so a character that is split between two reads needs no
+special care, and JSON is decoded from bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from inference_providers.errors import InvalidResponseError
 __all__ = ["MAX_EVENT_BYTES", "EventDecoder", "ServerSentEvent"]
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""The most that one event, or a body without events, may hold."""
+"""The largest size of one event, or of a body without events."""
 
 _BOM = b"\xef\xbb\xbf"
 

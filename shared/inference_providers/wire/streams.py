@@ -1,7 +1,7 @@
 """Passes a stream from the HTTP client through a reader.
 
-What the reader returns is passed on at once. Once a finish reason was read, the answer is whole: a
-cut or silence then ends the stream as its end mark would.
+Whatever the reader returns is passed on at once. After a finish reason the answer is complete: a
+cut or silence then ends the stream normally.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Reader(Protocol):
 
 
 def read_stream(reader: Reader, parts: Generator[bytes]) -> Generator[dict[str, Any]]:
-    """Yield what `reader` makes of the bytes of one stream; closes `parts`.
+    """Yield what `reader` returns for the bytes of one stream; close `parts` at the end.
 
     Raises:
-        InferenceProvidersError: What the reader and the client raise, except for a connection
-            that broke or was silent after a finish reason.
+        InferenceProvidersError: Whatever the reader and the client raise, except for a broken or
+            silent connection after a finish reason.
     """
     with closing(parts):
         try:
@@ -63,7 +63,7 @@ def read_stream(reader: Reader, parts: Generator[bytes]) -> Generator[dict[str, 
 async def aread_stream(
     reader: Reader, parts: AsyncGenerator[bytes]
 ) -> AsyncGenerator[dict[str, Any]]:
-    """Yield what `reader` makes of the bytes of one stream, on an event loop; see `read_stream`."""
+    """Yield what `reader` returns, as `read_stream` does, on an event loop."""
     async with aclosing(parts):
         try:
             async for part in parts:
@@ -83,8 +83,8 @@ async def aread_stream(
 def _expect_end() -> None:
     """Limit the wait for the rest of the stream, such as the usage.
 
-    It is at most half of what is left of the attempt, so that the attempt's own deadline does not
-    turn a whole answer into a failure.
+    The limit is at most half of the attempt's remaining time, so that the attempt's own deadline
+    does not turn a complete answer into a failure.
     """
     if (exchange := current_exchange()) is not None and exchange.ends_at == math.inf:
         remaining_s = exchange.deadline - time.monotonic()

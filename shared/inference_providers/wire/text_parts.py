@@ -1,4 +1,4 @@
-"""Text as providers send it: plain, in parts, as numbers, with split characters."""
+"""Reads text in any form that providers send: plain, in parts, as a number, split mid-character."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Parts(NamedTuple):
 
 
 class SurrogateJoiner:
-    """Joins characters beyond the basic plane that a provider split between two deltas.
+    """Joins the halves of a surrogate pair that a provider split between two deltas.
 
-    JSON can escape each half of such a character alone, and a token may end between them. No
-    string with half a character can be encoded, so it must not be passed on.
+    JSON can escape each half alone, and a token may end between them. A string with one half
+    cannot be encoded, so it must not be passed on.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ def _text_of_block(block: Any) -> str:
 
 
 def _number_text(value: float) -> str:
-    """Return a number as text; NaN and infinity, which stand for a missing value, as none."""
+    """Return a number as text; NaN and infinity mean a missing value, and become empty."""
     text = json_codec.encode(value).decode()
     return "" if text == "null" else text
 
@@ -146,7 +146,7 @@ def _flat_text(value: Any, depth: int = 0) -> str:
 def _copy_block(block: dict[str, Any]) -> dict[str, Any]:
     """Return a block that is neither text nor reasoning, such as an image.
 
-    Without its `index`: LangChain would merge blocks by it.
+    Its `index` is removed, because LangChain would merge blocks by it.
     """
     copy: dict[str, Any] = copy_json(block, _MAX_DEPTH)
     copy.pop("index", None)

@@ -14,7 +14,7 @@ __all__ = ["tls_context"]
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return the context that all clients share; loading certificates takes tens of milliseconds.
+    """Return the TLS context that all clients share, since loading certificates is slow.
 
     `SSL_CERT_FILE` and `SSL_CERT_DIR` replace certifi's certificates.
 
@@ -31,7 +31,7 @@ def _context(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
         context = ssl.create_default_context(
             cafile=cert_file or (None if cert_dir else certifi.where()), capath=cert_dir
         )
-    except OSError as error:  # an SSLError is one, too
+    except OSError as error:  # includes SSLError
         variable, path = ("SSL_CERT_FILE", cert_file) if cert_file else ("SSL_CERT_DIR", cert_dir)
         msg = f"{variable} names {path!r}, which cannot be loaded: {error}; correct or unset it"
         raise ConfigError(msg) from None

@@ -1,11 +1,11 @@
-"""Tool calls from deltas and from whole answers, in every spelling that providers use.
+"""Reads tool calls from deltas and from whole answers, in every form that providers send.
 
 * Calls are identified by id *and* index. Some servers send index 0 for every call, some give each
-  delta a new id, some leave one or both out.
+  delta a new id, some leave out one or both.
 * A delta without a name never begins a call while another one is incomplete.
 * A name that is sent again is not appended.
-* Arguments that are an object are serialised. No arguments, `null`, an empty string and an empty
-  list are `{}`.
+* Arguments that are an object are serialised. Missing arguments, `null`, an empty string and an
+  empty list become `{}`.
 * A call without an id gets one: LangChain needs it to match the tool's result with the call.
 
 Emitted indices are unique and stable, so LangChain's merge by index and id puts the same calls
@@ -86,7 +86,7 @@ class ToolCallAssembler:
                     name = self._current.name
                 call = self._begin(index)
             elif name and not arguments.strip() and call.is_complete():
-                call.is_named_again = True  # it is a repetition, unless arguments follow
+                call.is_named_again = True  # a repetition, unless arguments follow
             self._current = call
             self._in_this_delta.add(call.index)
             if call_id is not None and call.id is None:

@@ -1,7 +1,6 @@
-"""How both HTTP clients report failures below HTTP.
+"""The exceptions that both HTTP clients raise for failures below HTTP.
 
-Each function returns an exception. Its message says what happened, at which host, and what to do
-if anything can be done.
+Each message says what happened, at which host, and what to do about it, if anything.
 """
 
 from __future__ import annotations
@@ -60,10 +59,10 @@ Translations = tuple[tuple[type[BaseException], Callable[[Any, str, Limits], Exc
 def translated(
     error: BaseException, table: Translations, host: str, limits: Limits
 ) -> BaseException:
-    """Return what is raised instead of an exception that passed through an HTTP library.
+    """Return the exception to raise instead of one that passed through an HTTP library.
 
     It has no traceback, cause or context, since their frames may hold the request. An exception
-    that is not the library's, such as Ctrl-C or cancellation, is returned itself.
+    that is not in the table, such as Ctrl-C or cancellation, is itself returned.
     """
     for kind, translation in table:
         if isinstance(error, kind):
@@ -73,7 +72,7 @@ def translated(
 
 
 def reason_in(error: BaseException) -> str:
-    """Return an exception's own words."""
+    """Return the text of an exception, or its class if it has none."""
     return one_line(str(error)) or type(error).__name__
 
 
@@ -88,7 +87,7 @@ def pool_exhausted(host: str, connections: int) -> ProviderTimeoutError:
 
 
 def unsendable(host: str, reason: str) -> ConfigError:
-    """Return the exception for a request that is not HTTP, such as a header with a newline."""
+    """Return the exception for a request that is not valid HTTP."""
     return ConfigError(f"the request to {host} cannot be sent: {reason}; check its headers")
 
 
@@ -96,7 +95,7 @@ def unconnected(host: str, reason: str) -> ProviderUnreachableError:
     """Return the exception for a connection that could not be opened."""
     hint = ""
     if "CERTIFICATE_VERIFY_FAILED" in reason or "certificate verify failed" in reason:
-        hint = "; SSL_CERT_FILE can name a file with further certificates to trust"
+        hint = "; SSL_CERT_FILE can name a file with the certificates to trust"
     return ProviderUnreachableError(f"no connection to {host}: {reason}{hint}")
 
 
@@ -107,7 +106,7 @@ def proxy_failed(host: str, reason: str) -> ProviderUnreachableError:
 
 
 def broken(host: str, reason: str) -> ProviderUnreachableError:
-    """Return the exception for a connection that broke, or did not carry HTTP."""
+    """Return the exception for a connection that broke, or whose server does not speak HTTP."""
     return ProviderUnreachableError(f"the connection to {host} broke: {reason}")
 
 

@@ -1,9 +1,9 @@
 """Token counts as providers send them, made safe to add up.
 
-* Counts that are words, negative, fractional or not a number are dropped; integral floats and
-  numbers in strings are read.
-* The same counts under other names are read too: Anthropic's, DeepSeek's, Moonshot's.
-* Nothing is ever summed: a later report replaces an earlier one.
+* Counts that are words, negative, fractional or NaN are dropped; integral floats and numbers in
+  strings are accepted.
+* Counts under the names of Anthropic, DeepSeek and Moonshot are read as well.
+* Reports are never added up: a later one replaces an earlier one.
 """
 
 from __future__ import annotations
