@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from inference_providers.credentials import Key
 
-__all__ = ["END_GRACE_S", "Exchange", "current_exchange", "excerpt"]
+__all__ = ["END_GRACE_S", "Exchange", "current_exchange", "excerpt", "scrub_sent_keys"]
 
 END_GRACE_S = 5.0
 """How long the rest of a response may take once the answer is whole, in seconds."""
@@ -145,9 +145,13 @@ def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
 
     The keys are removed before the text is cut: half a key would not be recognized.
     """
+    return scrub_sent_keys(text[:_SCRUBBED_CHARS])[:limit]
+
+
+def scrub_sent_keys(text: str) -> str:
+    """Return `text` without the keys that the current attempt has sent."""
     exchange = current_exchange()
-    text = text[:_SCRUBBED_CHARS]
-    return (text if exchange is None else exchange.scrub(text))[:limit]
+    return text if exchange is None else exchange.scrub(text)
 
 
 current_exchange: Callable[[], Exchange | None] = _CURRENT.get

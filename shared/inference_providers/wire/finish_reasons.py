@@ -18,7 +18,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from inference_providers.errors import ContentFilteredError, InvalidResponseError, one_line
-from inference_providers.wire.reported_errors import scrub
+from inference_providers.wire.exchange import excerpt
 
 __all__ = [
     "ANTHROPIC",
@@ -124,7 +124,7 @@ def reason_word(value: Any) -> str | None:
 
 
 def _shown(word: str | None) -> str:
-    return repr(one_line(scrub(word or ""))[:_MAX_SHOWN_CHARS])
+    return repr(one_line(excerpt(word or "", _MAX_SHOWN_CHARS)))
 
 
 def _nested_value(metadata: Mapping[str, Any], path: str) -> Any:

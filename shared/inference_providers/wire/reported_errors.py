@@ -1,4 +1,4 @@
-"""Errors that a provider reports inside an HTTP 200, in its own words.
+"""Errors in the body of a response, in the provider's own words.
 
 * An error is recognised by its place in the body, never by its words: a model may write about
   errors.
@@ -12,12 +12,12 @@ from typing import Any
 from inference_providers.errors import InvalidResponseError, ProviderError, one_line
 from inference_providers.failures.error_details import read_details
 from inference_providers.wire import json_codec
-from inference_providers.wire.exchange import current_exchange
+from inference_providers.wire.exchange import excerpt, scrub_sent_keys
 
-__all__ = ["invalid_response", "raise_reported_error", "scrub"]
+__all__ = ["error_text", "invalid_response", "raise_reported_error"]
 
-_EXCERPT_CHARS = 200
 _MAX_MESSAGE_CHARS = 2_000
+_MAX_MESSAGE_DEPTH = 6
 _HTTP_OK = 200
 _NO_ERROR: tuple[Any, ...] = (
     *(None, False, 0, _HTTP_OK, [], {}),
@@ -29,8 +29,10 @@ _ERROR_KEYS = ("errors", "detail", "message", "msg", "error_msg", "error_message
 """Keys that mark a body without an answer as an error."""
 
 _MESSAGE_KEYS = (
-    *("message", "msg", "detail", "error_msg", "error_message", "error", "errors", "status_msg"),
+    *("message", "msg", "error_msg", "error_message", "detail", "error", "errors", "status_msg"),
+    *("title", "code", "type"),
 )
+"""Keys under which providers put their message, the likeliest first."""
 
 
 def raise_reported_error(body: dict[str, Any], *, is_answer: bool, is_error: bool = False) -> None:
@@ -63,14 +65,21 @@ def raise_reported_error(body: dict[str, Any], *, is_answer: bool, is_error: boo
 def invalid_response(message: str, data: bytes | str = b"") -> InvalidResponseError:
     """Return the error for a response that is not an answer, with an excerpt of `data`."""
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-    excerpt = one_line(scrub(text).removeprefix("\ufeff").lstrip()[:_EXCERPT_CHARS])
-    return InvalidResponseError(f"{message}: {excerpt!r}" if excerpt else message)
+    beginning = one_line(excerpt(text.removeprefix("\ufeff").lstrip()))
+    return InvalidResponseError(f"{message}: {beginning!r}" if beginning else message)
 
 
-def scrub(text: str) -> str:
-    """Return `text` without the keys that this attempt has sent."""
-    exchange = current_exchange()
-    return text if exchange is None else exchange.scrub(text)
+def error_text(error: Any) -> str:
+    """Return the message in an error of any shape, or its code; empty if it has neither."""
+    for _ in range(_MAX_MESSAGE_DEPTH):
+        if isinstance(error, list) and error:
+            error = error[0]
+        elif isinstance(error, dict):
+            values = (error.get(key) for key in _MESSAGE_KEYS)
+            error = next((v for v in values if v and isinstance(v, str | list | dict)), None)
+        else:
+            break
+    return error if isinstance(error, str) else ""
 
 
 def _is_set(error: Any) -> bool:
@@ -84,8 +93,9 @@ def _is_message(value: Any) -> bool:
 
 
 def _provider_error(body: dict[str, Any], error: Any) -> ProviderError:
-    body = _without_keys({key: value for key, value in body.items() if key != "choices"})
-    message = one_line(scrub(_message_of(error))[:_MAX_MESSAGE_CHARS])
+    text = error_text(error) or "the provider reported an error"
+    message = one_line(excerpt(text, _MAX_MESSAGE_CHARS))
+    body = _without_keys({key: value for key, value in body.items() if key != "choices"}, message)
     reported = ProviderError(message, status_code=_HTTP_OK, body=body)
     details = read_details(reported)
     if details is not None and details.status is not None:
@@ -93,22 +103,9 @@ def _provider_error(body: dict[str, Any], error: Any) -> ProviderError:
     return reported
 
 
-def _message_of(error: Any) -> str:
-    """Return the message of an error of any shape."""
-    for _ in range(4):
-        if isinstance(error, list) and error:
-            error = error[0]
-        elif isinstance(error, dict):
-            parts = (error.get(key) for key in _MESSAGE_KEYS)
-            messages = (part for part in parts if isinstance(part, str | list | dict) and part)
-            error = next(messages, error.get("code") or error.get("type") or "")
-        else:
-            break
-    return error if isinstance(error, str) and error else "the provider reported an error"
-
-
-def _without_keys(body: dict[str, Any]) -> Any:
+def _without_keys(body: dict[str, Any], message: str) -> Any:
+    """Return a body without the keys that were sent; only its message if it cannot be encoded."""
     try:
-        return json_codec.decode(scrub(json_codec.encode(body).decode()).encode())
+        return json_codec.decode(scrub_sent_keys(json_codec.encode(body).decode()).encode())
     except (ValueError, TypeError):
-        return {"error": {"message": _message_of(body)}}
+        return {"error": {"message": message}}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference_providers.errors import InvalidResponseError, ProviderError, one_line
 from inference_providers.wire.json_codec import decode
+from inference_providers.wire.reported_errors import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -44,10 +45,6 @@ _MAX_PART_BYTES = 1024 * 1024
 
 _ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
-_MESSAGE_KEYS = ("message", "msg", "error_msg", "detail", "error", "errors", "title")
-"""Where providers put their message, the likeliest key first."""
-
-_MAX_MESSAGE_DEPTH = 6
 _HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
@@ -188,19 +185,11 @@ def _explanation(status: int, headers: Mapping[str, str], body: Any) -> str:
 
 
 def _message_in(body: Any) -> str:
-    """Return the provider's own message in the body of an error response."""
-    for _ in range(_MAX_MESSAGE_DEPTH):
-        if isinstance(body, list) and body:
-            body = body[0]
-        elif isinstance(body, dict):
-            body = next((body[key] for key in _MESSAGE_KEYS if body.get(key)), None)
-        else:
-            break
-    if not isinstance(body, str):
-        return ""
-    if body.lstrip().startswith("<") and (title := _HTML_TITLE.search(body)):
+    """Return the provider's own message in the body of an error response, in one line."""
+    text = error_text(body)
+    if text.lstrip().startswith("<") and (title := _HTML_TITLE.search(text)):
         return title[1]
-    return next((line for line in body.splitlines() if line.strip()), "")
+    return next((line for line in text.splitlines() if line.strip()), "")
 
 
 def _scrubbed(body: Any, scrub: Callable[[str], str]) -> Any:
