@@ -18,7 +18,7 @@ from inference_providers.errors import ContentFilteredError, ProviderError
 from inference_providers.failures.classes import Classification, FailureClass
 from inference_providers.testing import Reply
 from langchain_autoprovider import AutoChatModel
-from langchain_autoprovider.errors import AnswerFiltered, LangChainErrors
+from langchain_autoprovider.errors import AllRoutesOverloaded, AnswerFiltered, LangChainErrors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,13 @@ def test_none_answered_fits_the_last_failure(
     assert isinstance(error, AllRoutesFailed)
     assert error.is_retryable is is_retryable
     assert len(error.attempts) == 2
+
+
+def test_overload_inside_a_200_is_no_connection_error(pair: Pair) -> None:
+    pair.plays(Reply(body={"error": {"type": "overloaded_error", "message": "Overloaded"}}))
+    pair.second.replies = pair.first.replies
+    with pytest.raises(AllRoutesOverloaded, match=r"overloaded \(HTTP 200\): Overloaded"):
+        pair.model().invoke("Hi")
 
 
 def test_none_answered_without_http_is_a_connection_error(pair: Pair) -> None:

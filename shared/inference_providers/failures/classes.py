@@ -69,7 +69,8 @@ class Classification(NamedTuple):
 
     Attributes:
         failure_class: What went wrong.
-        status: The HTTP status. For an error inside an HTTP 200, the status its body names, if any.
+        status: The HTTP status. For an error inside an HTTP 200, the status that its body names;
+            200 if it names none.
         scope: What the cooldown covers.
         retry_after_s: How many seconds the provider asked to wait; `None` if it did not say.
         parameter: For `bad_request`, the parameter the provider calls unsupported or unknown.

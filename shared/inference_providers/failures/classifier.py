@@ -114,7 +114,7 @@ def _classify_details(
     is_bad_request = failure_class is FailureClass.BAD_REQUEST
     return Classification(
         failure_class=failure_class,
-        status=details.http_status if is_invalid else details.status,
+        status=details.http_status if is_invalid else details.status or details.http_status,
         scope=_scope(failure_class, rule),
         retry_after_s=_requested_wait_s(details, failure_class, rule, now),
         parameter=_rejected_parameter(details) if is_bad_request else None,

@@ -139,6 +139,10 @@ _CODES = (
     _code({429}, r"3036|4006", QUOTA_EXCEEDED, periodic=True),
     # SiliconFlow, MiniMax: insufficient balance.
     _code({400, 403}, r"30001|1008", QUOTA_EXCEEDED),
+    # MiniMax: its error codes, in a 200 without another status.
+    _code({400, 401}, r"1004|2049", AUTH_FAILED),
+    _code({400, 422}, r"102[67]", CONTENT_FILTERED),
+    _code({400, 429}, r"1039|1041", RATE_LIMITED),
     _code({400, 401, 403, 404, 429}, patterns.NO_CREDIT_CODE, QUOTA_EXCEEDED),
     _code({400, 403, 429, 503}, patterns.RATE_LIMIT_CODE, RATE_LIMITED),
     _code({400, 403, 404, 429}, patterns.OVERLOADED_CODE, OVERLOADED),

@@ -80,7 +80,7 @@ class AsyncHttpClient:
         *,
         timeout_s: float,
         headers: Mapping[str, str] = _NO_HEADERS,
-        query: Mapping[str, str] = _NO_HEADERS,
+        query: Mapping[str, Any] = _NO_HEADERS,
     ) -> bytes:
         """Send `payload` and return the body of the successful response.
 
@@ -111,7 +111,7 @@ class AsyncHttpClient:
         *,
         timeout_s: float,
         headers: Mapping[str, str] = _NO_HEADERS,
-        query: Mapping[str, str] = _NO_HEADERS,
+        query: Mapping[str, Any] = _NO_HEADERS,
     ) -> AsyncGenerator[bytes]:
         """Send `payload` and yield the body of the successful response as it arrives.
 
@@ -146,7 +146,7 @@ class AsyncHttpClient:
         payload: Any,
         timeout_s: float,
         headers: Mapping[str, str],
-        query: Mapping[str, str],
+        query: Mapping[str, Any],
     ) -> _Response:
         key = self._key
         if callable(key):
@@ -174,7 +174,7 @@ class AsyncHttpClient:
     async def _open(
         self,
         path: str,
-        query: Mapping[str, str],
+        query: Mapping[str, Any],
         body: bytes,
         limits: Limits,
         headers: Mapping[str, str],

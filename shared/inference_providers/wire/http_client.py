@@ -111,7 +111,7 @@ class HttpClient:
         *,
         timeout_s: float,
         headers: Mapping[str, str] = _NO_HEADERS,
-        query: Mapping[str, str] = _NO_HEADERS,
+        query: Mapping[str, Any] = _NO_HEADERS,
     ) -> bytes:
         """Send `payload` and return the body of the successful response.
 
@@ -142,7 +142,7 @@ class HttpClient:
         *,
         timeout_s: float,
         headers: Mapping[str, str] = _NO_HEADERS,
-        query: Mapping[str, str] = _NO_HEADERS,
+        query: Mapping[str, Any] = _NO_HEADERS,
     ) -> Generator[bytes]:
         """Send `payload` and yield the body of the successful response as it arrives.
 
@@ -177,7 +177,7 @@ class HttpClient:
         payload: Any,
         timeout_s: float,
         headers: Mapping[str, str],
-        query: Mapping[str, str],
+        query: Mapping[str, Any],
     ) -> _Response:
         key = self._key() if callable(self._key) else self._key
         body = json_codec.encode(payload)
@@ -212,7 +212,7 @@ class HttpClient:
         self._pool_key = _PoolKey(*self._target.origin, proxy_for(self._target.url("")))
         return self._pool_key
 
-    def _url_for(self, path: str, query: Mapping[str, str]) -> httpcore.URL:
+    def _url_for(self, path: str, query: Mapping[str, Any]) -> httpcore.URL:
         origin = self._target.origin
         url = httpcore.URL(
             scheme=origin.scheme.encode(),
@@ -234,7 +234,7 @@ class HttpClient:
             check_headers(headers)
             replaced = {name.lower().encode() for name in headers}
             head = [item for item in head if item[0].lower() not in replaced]
-            head += [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+            head += [(name.encode(), value.encode()) for name, value in headers.items()]
         return head
 
 

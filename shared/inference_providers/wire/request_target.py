@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from inference_providers.credentials import UrlOrigin
 from inference_providers.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["STATIC_HEADERS", "RequestTarget", "check_headers"]
 
@@ -78,10 +78,10 @@ class RequestTarget:
         self._query = parts.query
         self._targets: dict[str, str] = {}
 
-    def path_and_query(self, path: str, query: Mapping[str, str]) -> str:
+    def path_and_query(self, path: str, query: Mapping[str, Any]) -> str:
         """Return the request target for a path below the base URL."""
         if query:
-            return self._join(path, urlencode(query))
+            return self._join(path, urlencode(list(_query_pairs(query))))
         if (target := self._targets.get(path)) is None:
             target = self._targets[path] = self._join(path, "")
         return target
@@ -95,3 +95,16 @@ class RequestTarget:
         queries = "&".join(part for part in (self._query, own_query, query) if part)
         target = self._path + quote(path, safe=_KEPT_CHARACTERS) or "/"
         return f"{target}?{queries}" if queries else target
+
+
+def _query_pairs(query: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the parameters of a query in the spelling of OpenAI's SDK."""
+    for name, value in query.items():
+        if isinstance(value, dict):
+            yield from _query_pairs({f"{name}[{key}]": part for key, part in value.items()})
+        elif isinstance(value, list | tuple):
+            yield from (pair for part in value for pair in _query_pairs({f"{name}[]": part}))
+        elif isinstance(value, bool):
+            yield name, str(value).lower()
+        elif value is not None:
+            yield name, str(value)

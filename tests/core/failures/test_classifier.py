@@ -24,7 +24,7 @@ from langchain_core.exceptions import (
 )
 
 from factories import http_error
-from inference_providers.errors import InvalidResponseError, LocalServerError
+from inference_providers.errors import InvalidResponseError, LocalServerError, ProviderError
 from inference_providers.failures.classes import Classification, FailureClass, Scope
 from inference_providers.failures.classifier import classify
 from inference_providers.testing import FakeProvider, Reply
@@ -420,6 +420,12 @@ def test_unreadable_answer_is_invalid_response(error: Exception) -> None:
             {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
             ("quota_exceeded", None, "key"),
         ),
+        ({"base_resp": {"status_code": 1004, "status_msg": "login"}}, ("auth_failed", None, "key")),
+        (
+            {"base_resp": {"status_code": 1027, "status_msg": "x"}},
+            ("content_filtered", None, "none"),
+        ),
+        ({"base_resp": {"status_code": 1039, "status_msg": "x"}}, ("rate_limited", None, "route")),
         ({"error": "x"}, ("invalid_response", None, "model")),
         ({"choices": None, "id": "1"}, ("invalid_response", None, "model")),
         ({}, ("invalid_response", None, "model")),
@@ -428,6 +434,11 @@ def test_unreadable_answer_is_invalid_response(error: Exception) -> None:
 )
 def test_error_in_a_200_is_classified(body: object, expected: tuple) -> None:
     assert class_status_scope(classify(InvalidResponseError("x", body=body))) == expected
+
+
+def test_error_in_a_200_without_a_status_came_with_http_200() -> None:
+    error = ProviderError("x", status_code=200, body={"error": {"type": "overloaded_error"}})
+    assert class_status_scope(classify(error)) == ("overloaded", 200, "model")
 
 
 @pytest.mark.parametrize(
@@ -578,7 +589,7 @@ def test_error_event_in_a_stream_is_classified(event: dict, expected: tuple) -> 
         # anthropic: an error event after a 200
         (
             {"status_code": 200, "body": {"type": "error", "error": {"type": "overloaded_error"}}},
-            ("overloaded", None, "model"),
+            ("overloaded", 200, "model"),
         ),
         # google.genai
         (

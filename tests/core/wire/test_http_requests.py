@@ -95,13 +95,20 @@ async def test_a_key_function_may_be_asynchronous() -> None:
         ("/a b", "/ü", {}, "/v1/a%20b/%C3%BC"),
         ("?api-version=1", "/x", {}, "/v1/x?api-version=1"),
         ("?api-version=1", "/x?a=b", {"c": "d e"}, "/v1/x?api-version=1&a=b&c=d+e"),
+        ("", "/x", {"a": True, "b": None, "c": 1}, "/v1/x?a=true&c=1"),
+        (
+            "",
+            "/x",
+            {"a": ["b", 2], "c": {"d": ["e"]}},
+            "/v1/x?a%5B%5D=b&a%5B%5D=2&c%5Bd%5D%5B%5D=e",
+        ),
         ("/a%2Fb", "/x", {}, "/v1/a%2Fb/x"),
         ("", "", {}, "/v1"),
         ("#fragment", "/x", {}, "/v1/x"),
     ],
 )
 def test_paths_and_queries_are_joined(
-    client: Client, suffix: str, path: str, query: dict[str, str], target: str
+    client: Client, suffix: str, path: str, query: dict[str, Any], target: str
 ) -> None:
     with SocketServer(response()) as server:
         client.post(server.base_url + suffix, path=path, query=query)
@@ -109,12 +116,13 @@ def test_paths_and_queries_are_joined(
 
 
 def test_further_headers_replace_those_of_the_client(client: Client) -> None:
-    extra = {"user-agent": "mine", "X-Title": "t"}
+    extra = {"user-agent": "mine", "X-Title": "t", "X-Name": "Zoë"}
     with SocketServer(response()) as server:
         client.post(server.base_url, key_for(server), headers=extra)
     headers = server.requests[0].headers
     assert (headers["user-agent"], headers["x-title"]) == ("mine", "t")
     assert server.requests[0].head.lower().count(b"user-agent") == 1
+    assert headers["x-name"].encode("latin-1").decode() == "Zoë"  # in UTF-8, as both clients do
 
 
 @pytest.mark.parametrize("headers", [{"X-A": "a\nX-B: b"}, {"X A": "a"}, {"": "a"}, {"X-A": "a\0"}])
