@@ -21,12 +21,12 @@ from inference_providers.credentials import UrlOrigin, is_loopback
 from inference_providers.errors import ConfigError, KeyBindingError
 from inference_providers.failures.retry_after import window_reset_s
 from inference_providers.settings import DEFAULT_SETTINGS
-from inference_providers.wire.connection_limits import (
+from inference_providers.wire.http.connection_limits import (
     MAX_CONNECTIONS,
     MAX_IDLE_CONNECTION_S,
     MAX_IDLE_CONNECTIONS,
 )
-from inference_providers.wire.tls import tls_context
+from inference_providers.wire.http.tls import tls_context
 from langchain_autoprovider.http.key_transport import PLACEHOLDER, add_key_on_send
 from langchain_autoprovider.http.read_deadline import enforce_read_deadline
 

@@ -23,7 +23,7 @@ import httpx
 
 from inference_providers.scrubbing.exceptions import clear_frames
 from inference_providers.wire.exchange import current_exchange
-from inference_providers.wire.log_filter import hide_keys_in_logs, httpcore_loggers
+from inference_providers.wire.http.log_filter import hide_keys_in_logs, httpcore_loggers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

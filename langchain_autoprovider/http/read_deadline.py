@@ -1,10 +1,10 @@
-"""Deadlines for the blocking reads of httpx and httpx2 clients; see `wire.network_backend`."""
+"""Deadlines for the blocking reads of httpx and httpx2 clients; see `wire.http.network_backend`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from inference_providers.wire.network_backend import DeadlineBackend
+from inference_providers.wire.http.network_backend import DeadlineBackend
 
 __all__ = ["enforce_read_deadline"]
 

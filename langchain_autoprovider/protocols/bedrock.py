@@ -19,7 +19,7 @@ from langchain_aws.chat_models import bedrock_converse
 
 from inference_providers.errors import InvalidResponseError
 from inference_providers.wire.exchange import excerpt
-from inference_providers.wire.log_filter import hide_keys_in_logs
+from inference_providers.wire.http.log_filter import hide_keys_in_logs
 from langchain_autoprovider.http.clients import bearer_options, quote_model_id, timeout_options
 from langchain_autoprovider.messages.streaming import result_as_chunk
 from langchain_autoprovider.protocols.base import RouteModel

@@ -22,7 +22,7 @@ from pydantic import model_validator
 
 from inference_providers.errors import InvalidResponseError
 from inference_providers.settings import DEFAULT_SETTINGS
-from inference_providers.wire.log_filter import hide_keys_in_logs
+from inference_providers.wire.http.log_filter import hide_keys_in_logs
 from langchain_autoprovider.http.clients import split_version
 from langchain_autoprovider.http.key_transport import PLACEHOLDER
 from langchain_autoprovider.protocols.base import RouteModel, message_chunk, token_usage

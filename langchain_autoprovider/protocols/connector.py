@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from msgspec import Struct
 
-from inference_providers.wire.event_loops import close_with_loop
+from inference_providers.wire.http.event_loops import close_with_loop
 from langchain_autoprovider.http.clients import client_options, install_hooks
 
 if TYPE_CHECKING:

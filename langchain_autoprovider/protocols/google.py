@@ -18,7 +18,7 @@ from langchain_google_genai import ChatGoogleGenerativeAI
 from pydantic import model_validator
 
 from inference_providers.settings import DEFAULT_SETTINGS
-from inference_providers.wire.tls import tls_context
+from inference_providers.wire.http.tls import tls_context
 from langchain_autoprovider.http.clients import client_options, split_version
 from langchain_autoprovider.http.key_transport import PLACEHOLDER
 from langchain_autoprovider.protocols.base import RouteModel

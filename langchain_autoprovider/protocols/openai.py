@@ -25,9 +25,9 @@ from pydantic import PrivateAttr, model_validator
 
 from inference_providers.errors import InvalidResponseError, ProviderError, one_line
 from inference_providers.settings import DEFAULT_SETTINGS
-from inference_providers.wire.async_http_client import AsyncHttpClient
 from inference_providers.wire.chat_reader import ChatReader, read_completion
-from inference_providers.wire.http_client import HttpClient
+from inference_providers.wire.http.async_client import AsyncHttpClient
+from inference_providers.wire.http.client import HttpClient
 from inference_providers.wire.responses_reader import ResponsesReader, read_response
 from inference_providers.wire.streams import aread_stream, read_stream
 from langchain_autoprovider.http.clients import (

@@ -1,1 +1,1 @@
-"""OpenAI's protocols without I/O, and the HTTP clients beneath them. Loads no SDK."""
+"""OpenAI's protocols without I/O; `http` has the HTTP clients beneath them. Loads no SDK."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inference_providers.wire.async_http_client import AsyncHttpClient
-from inference_providers.wire.http_client import HttpClient
+from inference_providers.wire.http.async_client import AsyncHttpClient
+from inference_providers.wire.http.client import HttpClient
 
 if TYPE_CHECKING:
     from inference_providers.credentials import Key

@@ -22,11 +22,12 @@ from inference_providers.errors import (
     ProviderTimeoutError,
     ProviderUnreachableError,
 )
-from inference_providers.wire import http_client, loop_sessions
-from inference_providers.wire.async_http_client import AsyncHttpClient
 from inference_providers.wire.chat_reader import ChatReader
 from inference_providers.wire.exchange import Exchange
-from inference_providers.wire.http_client import HttpClient
+from inference_providers.wire.http import client as http_client
+from inference_providers.wire.http import loop_sessions
+from inference_providers.wire.http.async_client import AsyncHttpClient
+from inference_providers.wire.http.client import HttpClient
 from inference_providers.wire.streams import aread_stream, read_stream
 from socket_server import Script, SocketServer, chunked, response, wait_until
 
@@ -428,8 +429,8 @@ async def test_all_clients_of_a_loop_share_its_connections() -> None:
 
 PROGRAM = """
 import asyncio, sys
-from inference_providers.wire.http_client import HttpClient
-from inference_providers.wire.async_http_client import AsyncHttpClient
+from inference_providers.wire.http.client import HttpClient
+from inference_providers.wire.http.async_client import AsyncHttpClient
 
 kind, call, url = sys.argv[1:]
 
@@ -473,7 +474,7 @@ def test_ctrl_c_ends_a_call_at_once(kind: str, call: str) -> None:
 def test_importing_the_packages_loads_no_http_library() -> None:
     script = (
         "import sys, inference_providers, langchain_autoprovider;"
-        "from inference_providers.wire import async_http_client, exchange;"
+        "from inference_providers.wire.http import async_client;"
         "print([m for m in ('aiohttp', 'requests') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -21,9 +21,9 @@ import pytest
 
 from inference_providers.credentials import Key
 from inference_providers.errors import ConfigError, KeyBindingError, ProviderError
-from inference_providers.wire.async_http_client import AsyncHttpClient
 from inference_providers.wire.exchange import Exchange
-from inference_providers.wire.http_client import HttpClient
+from inference_providers.wire.http.async_client import AsyncHttpClient
+from inference_providers.wire.http.client import HttpClient
 from socket_server import Script, SocketServer, chunked, response
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def test_no_exception_from_below_refers_to_the_key(
                 raise kind from inner
 
         monkeypatch.setattr(
-            "inference_providers.wire.outgoing_request.OutgoingRequest.take_key", fail
+            "inference_providers.wire.http.outgoing_request.OutgoingRequest.take_key", fail
         )
         with SocketServer(response()) as server:
             error = error_of(lambda s=server: client.post(s.base_url, key_for(s)))

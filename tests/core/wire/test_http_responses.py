@@ -17,7 +17,7 @@ from inference_providers.errors import (
     ProviderTimeoutError,
     ProviderUnreachableError,
 )
-from inference_providers.wire import response_body
+from inference_providers.wire.http import response_body
 from socket_server import Script, SocketServer, chunked, response
 
 if TYPE_CHECKING:
@@ -275,8 +275,8 @@ def test_an_error_response_keeps_body_and_headers(client: Client) -> None:
 def test_an_error_body_is_read_for_a_limited_time(
     client: Client, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("http_client", "async_http_client"):
-        monkeypatch.setattr(f"inference_providers.wire.{module}.ERROR_BODY_S", 0.3)
+    for module in ("client", "async_client"):
+        monkeypatch.setattr(f"inference_providers.wire.http.{module}.ERROR_BODY_S", 0.3)
     with SocketServer(script) as server, pytest.raises(ProviderError, match=r"^HTTP 503"):
         client.post(server.base_url)
 

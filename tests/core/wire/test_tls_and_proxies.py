@@ -15,8 +15,8 @@ from inference_providers.errors import (
     InferenceProvidersError,
     ProviderUnreachableError,
 )
-from inference_providers.wire.proxies import proxy_for
-from inference_providers.wire.tls import tls_context
+from inference_providers.wire.http.proxies import proxy_for
+from inference_providers.wire.http.tls import tls_context
 from socket_server import Script, SocketServer, response
 
 if TYPE_CHECKING:

@@ -22,18 +22,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import httpcore
 
 from inference_providers.wire import json_codec
-from inference_providers.wire.connection_limits import (
+from inference_providers.wire.exchange import current_exchange
+from inference_providers.wire.http.connection_limits import (
     MAX_CONNECTIONS,
     MAX_IDLE_CONNECTION_S,
     MAX_IDLE_CONNECTIONS,
 )
-from inference_providers.wire.exchange import current_exchange
-from inference_providers.wire.log_filter import hide_keys_in_logs, httpcore_loggers
-from inference_providers.wire.network_backend import DeadlineBackend
-from inference_providers.wire.outgoing_request import PLACEHOLDER, OutgoingRequest
-from inference_providers.wire.proxies import Proxy, proxy_for
-from inference_providers.wire.request_target import STATIC_HEADERS, RequestTarget, check_headers
-from inference_providers.wire.response_body import (
+from inference_providers.wire.http.log_filter import hide_keys_in_logs, httpcore_loggers
+from inference_providers.wire.http.network_backend import DeadlineBackend
+from inference_providers.wire.http.outgoing_request import PLACEHOLDER, OutgoingRequest
+from inference_providers.wire.http.proxies import Proxy, proxy_for
+from inference_providers.wire.http.request_target import (
+    STATIC_HEADERS,
+    RequestTarget,
+    check_headers,
+)
+from inference_providers.wire.http.response_body import (
     DRAIN_S,
     ERROR_BODY_S,
     MAX_ERROR_BYTES,
@@ -42,8 +46,8 @@ from inference_providers.wire.response_body import (
     joined_headers,
     provider_error,
 )
-from inference_providers.wire.tls import tls_context
-from inference_providers.wire.transport_errors import (
+from inference_providers.wire.http.tls import tls_context
+from inference_providers.wire.http.transport_errors import (
     Limits,
     Translations,
     broken,

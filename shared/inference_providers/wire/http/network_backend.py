@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from inference_providers.wire.exchange import current_exchange
-from inference_providers.wire.outgoing_request import OUTGOING
+from inference_providers.wire.http.outgoing_request import OUTGOING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

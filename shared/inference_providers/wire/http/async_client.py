@@ -1,6 +1,6 @@
 """The asynchronous HTTP client of OpenAI's protocols, over aiohttp.
 
-The rules of `http_client` apply here too. Each event loop has one session, and so its own
+The rules of `client` apply here too. Each event loop has one session, and so its own
 connections. aiohttp is imported in a thread, when the first request is sent.
 """
 
@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from inference_providers.wire import json_codec
 from inference_providers.wire.exchange import current_exchange
-from inference_providers.wire.outgoing_request import OutgoingRequest
-from inference_providers.wire.proxies import Proxy, proxy_for
-from inference_providers.wire.request_target import STATIC_HEADERS, RequestTarget, check_headers
-from inference_providers.wire.response_body import (
+from inference_providers.wire.http.outgoing_request import OutgoingRequest
+from inference_providers.wire.http.proxies import Proxy, proxy_for
+from inference_providers.wire.http.request_target import (
+    STATIC_HEADERS,
+    RequestTarget,
+    check_headers,
+)
+from inference_providers.wire.http.response_body import (
     DRAIN_S,
     ERROR_BODY_S,
     MAX_ERROR_BYTES,
@@ -28,8 +32,8 @@ from inference_providers.wire.response_body import (
     joined_headers,
     provider_error,
 )
-from inference_providers.wire.tls import tls_context
-from inference_providers.wire.transport_errors import Limits, translated
+from inference_providers.wire.http.tls import tls_context
+from inference_providers.wire.http.transport_errors import Limits, translated
 
 if TYPE_CHECKING:
     import ssl
@@ -211,7 +215,7 @@ class _Transport:
     """
 
     def __init__(self, base_url: str) -> None:
-        from inference_providers.wire import loop_sessions  # noqa: PLC0415 - see the module
+        from inference_providers.wire.http import loop_sessions  # noqa: PLC0415 - see the module
 
         self.sessions = loop_sessions
         self.headers = dict(STATIC_HEADERS)
@@ -344,7 +348,7 @@ class _Response:
         try:
             return await self._raw.content.readany()
         except Exception:
-            from inference_providers.wire.loop_sessions import unread_bytes  # noqa: PLC0415 - see there
+            from inference_providers.wire.http.loop_sessions import unread_bytes  # noqa: PLC0415 - see there
 
             if part := unread_bytes(self._raw.content):
                 return part  # the next call raises the same exception
@@ -360,6 +364,6 @@ def _merged(headers: Mapping[str, str], further: Mapping[str, str]) -> dict[str,
 
 def _translated(error: BaseException, host: str, limits: Limits) -> BaseException:
     """Return what is raised instead of an exception that passed through aiohttp."""
-    from inference_providers.wire.loop_sessions import TRANSLATIONS  # noqa: PLC0415 - see there
+    from inference_providers.wire.http.loop_sessions import TRANSLATIONS  # noqa: PLC0415 - see there
 
     return translated(error, TRANSLATIONS, host, limits)

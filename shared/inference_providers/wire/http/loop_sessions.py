@@ -27,10 +27,10 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from inference_providers.errors import one_line
-from inference_providers.wire.connection_limits import MAX_CONNECTIONS, MAX_IDLE_CONNECTION_S
-from inference_providers.wire.event_loops import close_with_loop
-from inference_providers.wire.outgoing_request import OUTGOING
-from inference_providers.wire.transport_errors import (
+from inference_providers.wire.http.connection_limits import MAX_CONNECTIONS, MAX_IDLE_CONNECTION_S
+from inference_providers.wire.http.event_loops import close_with_loop
+from inference_providers.wire.http.outgoing_request import OUTGOING
+from inference_providers.wire.http.transport_errors import (
     Limits,
     Translations,
     broken,

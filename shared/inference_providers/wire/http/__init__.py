@@ -1,0 +1,1 @@
+"""The HTTP clients of OpenAI's protocols, and what they share: proxies, TLS, limits, errors."""
