@@ -280,7 +280,7 @@ def _decode(data: bytes) -> _Response:
     """
     try:
         return msgspec.json.decode(data, type=_Response)
-    except (ValueError, RecursionError):  # perhaps an error, or JSON that is not quite legal
+    except (ValueError, RecursionError):  # perhaps an error, or JSON that is not quite valid
         pass
     try:
         body = json_codec.decode(data)

@@ -4,8 +4,8 @@
   A URL is passed on as it is; nothing is downloaded.
 * A cache point becomes `cache_control` on the block before it.
 * What a provider attaches to reasoning, such as a signature, is kept word for word.
-* A block without an equivalent on the other side is an error; nothing is dropped silently. An
-  answer is never lost for one of its parts: `answer_blocks` returns such parts beside the blocks.
+* A block without an equivalent on the other side is an error; nothing is dropped silently. But an
+  answer is never refused because of one part: `answer_blocks` returns such parts separately.
 """
 
 from __future__ import annotations
@@ -82,22 +82,22 @@ def to_blocks(content: str | list[Any]) -> Iterator[BaseContentBlock]:
 
 
 def answer_blocks(content: str | list[Any]) -> tuple[list[BaseContentBlock], list[Any]]:
-    """Return the blocks of an answer, and the parts of it that LlamaIndex has no block for.
+    """Return the blocks of an answer, and the parts that LlamaIndex has no block for.
 
-    What a server sends as a part may be anything, so any error in it makes it such a part.
+    A server may send anything as a part, so a part whose conversion fails counts as such.
     """
     blocks: list[BaseContentBlock] = []
     others: list[Any] = []
     for part in [content] if isinstance(content, str) else content:
         try:
             blocks += _blocks_of(part)
-        except Exception:  # noqa: BLE001 - of LangChain's or pydantic's, which list no errors
+        except Exception:  # noqa: BLE001 - LangChain and pydantic document no errors
             others.append(part)
     return blocks, others
 
 
 def _blocks_of(part: str | dict[str, Any]) -> list[BaseContentBlock]:
-    """Return a part of a LangChain message's content as blocks; a tool call is none.
+    """Return a part of a LangChain message's content as blocks; tool calls are left out.
 
     Raises:
         ConfigError: The part has no equivalent in LlamaIndex.

@@ -166,10 +166,10 @@ def split_version(base_url: str) -> tuple[str, str | None]:
 
 
 def quote_model_id(model_id: str) -> str:
-    """Return a model id for the path of a URL, with the slashes that it has.
+    """Return a model id quoted for the path of a URL; its slashes are kept.
 
     Raises:
-        ConfigError: It would lead to another path. Nothing is sent then.
+        ConfigError: It would lead to another path.
     """
     segments = model_id.split("/")
     if not {"", ".", ".."}.isdisjoint(segments):

@@ -1,12 +1,12 @@
-"""Transports that add the key to a request when its bytes leave.
+"""Transports that add the key to a request when its bytes are sent.
 
-Vendors' SDKs and HTTP clients are built with `PLACEHOLDER` as their key, and send it in the header
-where their protocol has the key. The transport beneath them sends a copy of the request with the
-key in its place. So what an SDK keeps of a request, such as `error.request`, never holds the key.
+Vendors' SDKs and HTTP clients are created with `PLACEHOLDER` as their key, and put it in the header
+that their protocol uses. The transport beneath them sends a copy of the request that has the key
+instead. So what an SDK keeps of a request, such as `error.request`, never holds the key.
 
 * The key goes to its own scheme, host and port only (`Key.value_for`).
 * An error response is read whole, up to a limit, and its key is removed if the provider echoes it.
-* Whatever is raised below forgets its local variables: they hold the header.
+* The frames of exceptions from below are cleared, because their variables hold the header.
 * The key and the status are recorded in the attempt's exchange.
 
 Works with httpx and with its successor httpx2, which OpenAI's and Anthropic's SDKs use.
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from inference_providers.credentials import Key
 
     KeySource = Key | Callable[[], Key | None] | None
-    """A key, or what returns the one to send now; `None` if the endpoint needs none."""
+    """A key, or a function that returns the one to send now; `None` if the endpoint needs none."""
 
 __all__ = ["PLACEHOLDER", "add_key_on_send"]
 
 PLACEHOLDER = "added-when-sent"
 """The key that SDKs are given. No request leaves with it."""
 NO_KEY = "none"
-"""What an endpoint without a key is sent."""
+"""Replaces the placeholder if the endpoint needs no key."""
 MAX_ERROR_BODY_BYTES = 1 << 20
 
 hide_keys_in_logs(*httpcore_loggers("httpcore"), *httpcore_loggers("httpcore2"))
@@ -48,7 +48,7 @@ _REPLACED_HEADERS = frozenset({"content-encoding", "content-length", "transfer-e
 
 
 def add_key_on_send(client: Any, key: KeySource) -> None:
-    """Make an httpx client, synchronous or not, add `key` to its requests as they leave."""
+    """Make an httpx client, synchronous or not, add `key` to its requests when they are sent."""
     kind = _AsyncKeyTransport if hasattr(client, "aclose") else _KeyTransport
     client._transport = kind(client._transport, key)  # noqa: SLF001 - there is no public way
     mounts = client._mounts  # noqa: SLF001 - likewise
@@ -58,9 +58,9 @@ def add_key_on_send(client: Any, key: KeySource) -> None:
 
 
 class _Cleaned:
-    """Removes the key from whatever is raised inside, and clears its frames.
+    """Removes the key from exceptions that are raised inside, and clears their frames.
 
-    A library may quote what it cannot read: `illegal header line: …`.
+    A library may quote input that it cannot parse: `illegal header line: …`.
     """
 
     def __init__(self, key: Key | None) -> None:
@@ -77,7 +77,7 @@ class _Cleaned:
 
 
 class _Sender:
-    """What the two transports share: what is sent and what comes back."""
+    """What the two transports share: they add the key to requests and remove it from responses."""
 
     def __init__(self, inner: Any, key: KeySource) -> None:
         self.inner = inner
@@ -227,7 +227,7 @@ class _Stream:
 
 
 def _stream_class(response: Any, base: str) -> type[_Stream]:
-    """Return `_Stream` as the library of `response` wants it: derived from its own base class."""
+    """Return a subclass of `_Stream` and of the base class in the library of `response`."""
     return _derived_stream(type(response).__module__.partition(".")[0], base)
 
 

@@ -51,7 +51,7 @@ _CONTENT_KEYS = ("reasoning_content", "refusal", "audio", "function_call")
 _WORD_BLOCKS = frozenset(
     {"text", "output_text", "thinking", "reasoning", "reasoning_content", "refusal"}
 )
-"""Types of content blocks that are nothing without words."""
+"""Types of content blocks that are empty without text."""
 _CALL_BLOCKS = frozenset(
     {"tool_use", "input_json_delta", "function_call", "tool_call", "tool_call_chunk"}
 )
@@ -123,7 +123,7 @@ class AnswerRules(NamedTuple):
         return flaw
 
     def _flaw_of_nothing(self) -> Flaw | None:
-        """Return the flaw of an empty answer; it is none after the model's own words or results."""
+        """Return the flaw of an empty answer; after an answer or a tool result it has none."""
         last = self.conversation[-1] if self.conversation else None
         if last is None or last.type in {"tool", "function", "ai"}:
             return None
@@ -156,7 +156,7 @@ def has_content_in(additional_kwargs: Mapping[str, Any]) -> bool:
 
 
 def has_words(block: Any) -> bool:
-    """Whether a content block has words, or is of a type that needs none, such as an image."""
+    """Whether a content block has text, or is of a type that needs none, such as an image."""
     if not isinstance(block, dict):
         return isinstance(block, str) and bool(block.strip())
     kind = block.get("type")
@@ -186,8 +186,8 @@ def merge_tool_calls(parts: Sequence[list[ToolCallChunk]]) -> AIMessageChunk:
     """Return a message with the tool calls of a stream, as LangChain merges and parses them.
 
     Args:
-        parts: The parts of tool calls that each chunk has, in order; the first chunk's too if it
-            has none, since LangChain merges what comes after it in another way.
+        parts: The parts of tool calls in each chunk, in order. The list of the first chunk is
+            included even if it is empty, because LangChain merges into an empty one differently.
     """
     chunks = (AIMessageChunk.model_construct(content="", tool_call_chunks=part) for part in parts)
     return add_ai_message_chunks(*chunks)

@@ -1,8 +1,8 @@
 """Refuses the chunks of a stream that LangChain could not merge.
 
-LangChain adds chunks up, and raises a `TypeError` to the caller if a key has values of two types,
-or two values of a type that it cannot add. A provider that sends such chunks sends an invalid
-response, so the chunk is refused before it is passed on.
+LangChain merges chunks by addition, and raises a `TypeError` to the caller if a key has values of
+two types, or of a type that it cannot add. Such chunks are an invalid response of the provider, so
+they are refused before they are passed on.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ __all__ = ["MergeCheck"]
 
 
 class MergeCheck:
-    """What the chunks of one stream have held so far, by its place."""
+    """Remembers the first value of each key in the chunks of one stream."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[object, ...], Any] = {}
 
     def add(self, chunk: ChatGenerationChunk) -> None:
-        """Accept a chunk that can be added to the ones before.
+        """Accept a chunk that can be added to those before it.
 
         Raises:
-            InvalidResponseError: It cannot.
+            InvalidResponseError: It cannot be added.
         """
         message = chunk.message
-        # LangChain moves the one into the other.
+        # LangChain moves `generation_info` into the metadata.
         self._add(("response_metadata",), message.response_metadata)
         self._add(("response_metadata",), chunk.generation_info or {})
         self._add(("additional_kwargs",), message.additional_kwargs)

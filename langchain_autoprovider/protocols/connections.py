@@ -43,7 +43,7 @@ _loop_connections: WeakKeyDictionary[
 ] = WeakKeyDictionary()
 _lock = threading.Lock()
 _installed: set[str] = set()
-"""Packages that were found. One that was not may still be installed while the process runs."""
+"""Packages that were found. The others are searched for again: they may be installed later."""
 _loaded: set[str] = set()
 """Protocols whose modules have been imported for asynchronous calls."""
 

@@ -1,7 +1,7 @@
 """Tool calls of a whole answer whose arguments are not a JSON object.
 
-LangChain's converters accept any JSON here, and then fail on the message as a whole. Such calls are
-taken out before the conversion and handed on as what they are, so that an agent can repair them.
+LangChain's converters accept any JSON here, and then fail on the whole message. So such calls are
+taken out before the conversion and returned as `invalid_tool_calls`, which an agent can repair.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """OpenAI's two protocols, in one subclass of langchain-openai's base model.
 
-The base class converts messages, tools and answers. What it would send through OpenAI's SDK is sent
-by our own client, and answers are read and judged by our own readers (`inference_providers.wire`):
+The base class converts messages, tools and answers. Instead of OpenAI's SDK, our own client sends
+the requests, and our own readers read and judge the answers (see `inference_providers.wire`):
 
 * The payload is langchain-openai's; the model has no client of the SDK.
 * Nothing is read from the environment: an organization, a base URL or headers that are meant for

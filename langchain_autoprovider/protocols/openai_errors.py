@@ -1,8 +1,8 @@
 """The exceptions of OpenAI's SDK, for callers who catch those.
 
-Our own client and readers raise `ProviderError`. Only an error that is handed to the caller becomes
-an exception of the SDK, in langchain-openai's subclass if there is one. Its `response` and
-`request` are those of the SDK's HTTP library, and hold no key.
+Our own client and readers raise `ProviderError`. Only an error that reaches the caller becomes an
+exception of the SDK, or langchain-openai's subclass of one. Its `response` and `request` are
+objects of the SDK's HTTP library, and hold no key.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The conversion of OpenAI's Responses API, by langchain-openai's functions.
+"""Converts answers of OpenAI's Responses API with langchain-openai's functions.
 
-They expect objects with attributes, as the SDK builds them. `_WireObject` is one over a plain dict:
-the SDK's own classes try to validate each part first, which costs more than the conversion, and
-they warn of values that they do not know.
+Those expect objects with attributes, as the SDK creates them. `_WireObject` wraps a plain dict
+instead: the SDK's classes validate each part first, which costs more than the conversion, and warn
+about unknown values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ResponsesConverter", "response_result"]
 
 _SDK_ONLY = frozenset({"output_text", "parsed"})
-"""What the SDK computes; langchain-openai asks whether an object has it."""
+"""Attributes that the SDK computes; langchain-openai checks whether an object has them."""
 
 
 def response_result(response: dict[str, Any], schema: Any) -> ChatResult:

@@ -141,7 +141,7 @@ def new_inspector(request: Request, plan: Plan, attempt: Attempt) -> MessageChun
 
 
 def judge(request: Request, attempt: Attempt, result: ChatResult) -> Flaw | None:
-    """Return what is wrong with a whole answer, if anything; an answer that parses is right.
+    """Return what is wrong with a whole answer, if anything; an answer that parses has no flaw.
 
     Raises:
         ContentFilteredError: The answer was withheld or cut by a content filter.
@@ -201,11 +201,11 @@ def _stream_read_timeout_s(settings: FailoverSettings) -> float:
 
 
 class _VendorErrors:
-    """Around a vendor's class: whatever it raises while it reads a 2xx is the provider's fault.
+    """Wraps a call of a vendor's class: what it raises while reading a 2xx is the provider's fault.
 
-    A `KeyError` or `TypeError` of a vendor's class means that the response has an odd shape. Errors
-    that are known to be a provider's, such as a status or a timeout, are left as they are, and so
-    is everything that is raised before a 2xx was received: that may be the request's fault.
+    A `KeyError` or `TypeError` then means that the response has an unexpected shape. Errors that
+    are known to be the provider's, such as a status or a timeout, stay as they are. So does
+    anything that is raised before a 2xx was received, since the request may be at fault.
     """
 
     def __enter__(self) -> None:
@@ -232,7 +232,7 @@ def _check_parses(parse: Callable[[list[Generation]], Any], result: ChatResult) 
     """Check that an answer parses.
 
     Raises:
-        InvalidResponseError: It does not.
+        InvalidResponseError: It does not parse.
     """
     try:
         parsed = parse(list(result.generations))
