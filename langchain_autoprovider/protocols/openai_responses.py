@@ -51,18 +51,25 @@ class ResponsesConverter:
 
     def __init__(self, schema: Any) -> None:
         self._schema = schema
-        self._position = (-1, -1, -1)
-        self._output_indices: dict[str, int] = {}
+        self._positions: dict[int, tuple[int, int, int]] = {}
+        self._last_index = -1
 
     def convert(self, event: dict[str, Any]) -> ChatGenerationChunk | None:
-        """Return an event as LangChain's chunk, or `None` if it has nothing for the caller."""
-        index, output_index, sub_index, chunk = _convert_responses_chunk_to_generation_chunk(
-            _WireObject(event),
-            *self._position,
-            schema=self._schema,
-            item_output_indices=self._output_indices,
+        """Return an event as LangChain's chunk, or `None` if it has nothing for the caller.
+
+        LangChain counts an item again whenever another one was in between. Each event is converted
+        at the position of its own item, since items may arrive interleaved.
+        """
+        output_index = event.get("output_index", -1)
+        index, position, part = self._positions.get(output_index, (self._last_index, -1, -1))
+        if event.get("content_index", event.get("summary_index", part)) != part:
+            index = self._last_index
+        index, position, part, chunk = _convert_responses_chunk_to_generation_chunk(
+            _WireObject(event), index, position, part, schema=self._schema
         )
-        self._position = (index, output_index, sub_index)
+        self._last_index = max(self._last_index, index)
+        if position == output_index:
+            self._positions[output_index] = (index, position, part)
         return chunk
 
 

@@ -21,10 +21,13 @@ from inference_providers.wire.answer_body import BodyReader
 from inference_providers.wire.finish_reasons import RESPONSES
 from inference_providers.wire.reported_errors import invalid_response, raise_reported_error
 from inference_providers.wire.response_items import item_text, read_item, read_response_object
-from inference_providers.wire.text_parts import SurrogateJoiner, clean_text, first_text
+from inference_providers.wire.streamed_item import NO_OUTPUT_KINDS, StreamedItem
+from inference_providers.wire.text_parts import first_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from inference_providers.wire.streamed_item import Event
 
 __all__ = ["ResponsesReader", "read_response"]
 
@@ -33,8 +36,7 @@ _END_EVENTS = frozenset(
     | {"response.done"}
 )
 _NO_REASON = "the stream ended without a finish reason"
-_NO_OUTPUT_KINDS = frozenset({None, "message", "reasoning"})
-Event = dict[str, Any]
+_STREAMED_KINDS = frozenset({"message", "function_call"})
 
 
 def read_response(data: bytes) -> dict[str, Any]:
@@ -62,9 +64,9 @@ class ResponsesReader(BodyReader):
         super().__init__()
         self.response: dict[str, Any] = {}
         self._final: dict[str, Any] | None = None
-        self._items: list[_Item] = []
-        self._by_id: dict[str, _Item] = {}
-        self._by_index: dict[int, _Item] = {}
+        self._items: list[StreamedItem] = []
+        self._by_id: dict[str, StreamedItem] = {}
+        self._by_index: dict[int, StreamedItem] = {}
         self._read_by_type: dict[str, Callable[[Event], list[Event]]] = {
             "response.output_text.delta": self._read_text_delta,
             "response.output_text.done": self._read_text_done,
@@ -105,13 +107,40 @@ class ResponsesReader(BodyReader):
         response = read_response_object(self._final, output)
         self._check(response)
         self.response = response
-        if not any(item.has_output() for item in self._items):
-            for index, item in enumerate(response["output"]):
-                events += self._complete(self._new_item(None, index), item)
+        events += self._rest_of(response["output"])
         messages = [item for item in response["output"] if item["type"] == "message"]
         is_cut = response.get("status") == "incomplete"
         kind = "response.incomplete" if is_cut else "response.completed"
         return [*events, {"type": kind, "response": {**response, "output": messages}}]
+
+    def _rest_of(self, output: list[dict[str, Any]]) -> list[Event]:
+        """Return events for what the whole response has and the stream left out."""
+        is_unstreamed = not any(item.has_output() for item in self._items)
+        events: list[Event] = []
+        for index, (raw, item) in enumerate(zip(output, self._counterparts(output), strict=True)):
+            if item is not None:
+                item.take_missing(raw)
+            if raw["type"] in _STREAMED_KINDS or (item is None and is_unstreamed):
+                events += self._complete(item or self._new_item(None, index), raw)
+        return events
+
+    def _counterparts(self, output: list[dict[str, Any]]) -> list[StreamedItem | None]:
+        """Return the streamed item of each item of the whole response.
+
+        It is recognised by id, else by its order among the items of its kind.
+        """
+        by_id = {item_id: item for item in self._items for item_id in item.ids()}
+        matches = [by_id.pop(raw.get("call_id") or raw.get("id") or "", None) for raw in output]
+        taken = {id(item) for item in matches}
+        by_kind: dict[tuple[str, str], list[StreamedItem]] = {}
+        for item in reversed(self._items):
+            if id(item) not in taken:
+                by_kind.setdefault(item.signature(), []).append(item)
+        for index, raw in enumerate(output):
+            alike = by_kind.get((raw["type"], raw.get("name", "")))
+            if matches[index] is None and alike:
+                matches[index] = alike.pop()
+        return matches
 
     def read_whole(self, body: Any) -> list[Event]:
         """Read a body that is JSON instead of a stream."""
@@ -157,13 +186,13 @@ class ResponsesReader(BodyReader):
         text = "".join(item_text(item) for item in messages)
         text = text or "".join(item.text() for item in self._items)
         word = RESPONSES.word_in(response)
-        others = [item for item in response["output"] if item["type"] not in _NO_OUTPUT_KINDS]
+        others = [item for item in response["output"] if item["type"] not in NO_OUTPUT_KINDS]
         RESPONSES.check(word, has_output=bool(text or others), text=text)
 
     # Items
 
-    def _new_item(self, item_id: str | None, given_index: int | None) -> _Item:
-        item = _Item(len(self._items), item_id)
+    def _new_item(self, item_id: str | None, given_index: int | None) -> StreamedItem:
+        item = StreamedItem(len(self._items), item_id)
         self._items.append(item)
         if item_id:
             self._by_id[item_id] = item
@@ -171,7 +200,7 @@ class ResponsesReader(BodyReader):
             self._by_index[given_index] = item
         return item
 
-    def _item(self, event: Event, item_id: Any) -> _Item:
+    def _item(self, event: Event, item_id: Any) -> StreamedItem:
         """Return the item that an event belongs to. Some servers change its id each time."""
         if isinstance(item_id, str) and item_id in self._by_id:
             return self._by_id[item_id]
@@ -199,7 +228,7 @@ class ResponsesReader(BodyReader):
             item = self._new_item(raw.get("id"), None)
         return self._complete(item, raw)
 
-    def _complete(self, item: _Item, raw: dict[str, Any]) -> list[Event]:
+    def _complete(self, item: StreamedItem, raw: dict[str, Any]) -> list[Event]:
         events = [] if item.kind is not None else item.begin(raw)
         return events + item.complete(raw)
 
@@ -248,147 +277,6 @@ class ResponsesReader(BodyReader):
         item = self._item(event, event.get("item_id"))
         kind = "response.reasoning_summary_part.added"
         return [item.event(kind, summary_index=_index_in(event, "summary_index") or 0)]
-
-
-class _Item:
-    """One output item, as much of it as was streamed."""
-
-    def __init__(self, index: int, item_id: str | None) -> None:
-        self.kind: str | None = None
-        self._index = index
-        self._id = item_id
-        self._raw: dict[str, Any] = {}
-        self._texts: dict[int, list[str]] = {}
-        self._ended: set[int] = set()
-        self._arguments: list[str] = []
-        self._has_summary = False
-        self._refusals: dict[str, None] = {}
-        self._joiner = SurrogateJoiner()
-
-    def has_output(self) -> bool:
-        """Whether something other than reasoning was streamed."""
-        return bool(self._texts or self._refusals) or self.kind not in _NO_OUTPUT_KINDS
-
-    def text(self) -> str:
-        """Return the text that was streamed."""
-        return "".join(part for parts in self._texts.values() for part in parts)
-
-    def as_output(self) -> dict[str, Any]:
-        """Return the item for the output of a response that leaves it out."""
-        if self.kind == "function_call":
-            return {**self._raw, "arguments": "".join(self._arguments)}
-        if self.kind not in {None, "message"}:
-            return self._raw
-        parts: list[Any] = ["".join(texts) for texts in self._texts.values()]
-        parts += [{"type": "refusal", "refusal": refusal} for refusal in self._refusals]
-        return {**self._raw, "type": "message", "content": parts}
-
-    def event(self, kind: str, **fields: Any) -> Event:
-        """Return an event about this item."""
-        return {"type": kind, "output_index": self._index, "item_id": self._id, **fields}
-
-    def begin(self, raw: dict[str, Any]) -> list[Event]:
-        """Begin the item; its content is streamed, or arrives when the item is complete."""
-        self.kind = raw["type"]
-        self._raw = raw
-        self._id = self._id or raw.get("id")
-        if self.kind == "function_call":
-            raw = {**raw, "arguments": ""}
-        elif self.kind == "reasoning":
-            raw = {name: part for name, part in raw.items() if name != "encrypted_content"}
-            raw["summary"] = []
-        elif self.kind != "message":
-            return []
-        return [self.event("response.output_item.added", item=raw)]
-
-    def complete(self, raw: dict[str, Any]) -> list[Event]:
-        """Return the events for the parts of the finished item that were not streamed."""
-        if self._id:
-            raw = {**raw, "id": self._id}
-        self._raw = raw
-        if self.kind == "message":
-            return self._complete_message(raw)
-        if self.kind == "function_call":
-            return self.end_arguments(raw["arguments"])
-        if self.kind == "reasoning":
-            return self._complete_reasoning(raw)
-        return [self.event("response.output_item.done", item=raw)]
-
-    def add_text(self, content_index: int, text: str) -> list[Event]:
-        """Add a part of the text."""
-        text = self._joiner.feed(text)
-        if not text:
-            return []
-        self._texts.setdefault(content_index, []).append(text)
-        return [self.event("response.output_text.delta", content_index=content_index, delta=text)]
-
-    def end_text(self, content_index: int, whole: str) -> list[Event]:
-        """End a text: add what was not streamed. The event gives the text its id."""
-        if content_index in self._ended:
-            return []
-        self._ended.add(content_index)
-        streamed = "".join(self._texts.get(content_index, ()))
-        events = self.add_text(content_index, _rest(whole, streamed))
-        if self._id and (streamed or whole):
-            done = "response.output_text.done"
-            events.append(self.event(done, content_index=content_index, text=whole))
-        return events
-
-    def add_refusal(self, text: str) -> list[Event]:
-        """Add a whole refusal."""
-        text = clean_text(text)
-        if not text or text in self._refusals:
-            return []
-        self._refusals[text] = None
-        return [self.event("response.refusal.done", refusal=text)]
-
-    def add_arguments(self, text: str) -> list[Event]:
-        """Add a part of the arguments of a function call."""
-        text = self._joiner.feed(text)
-        if not text or self.kind != "function_call":
-            return []
-        self._arguments.append(text)
-        return [self.event("response.function_call_arguments.delta", delta=text)]
-
-    def end_arguments(self, whole: str) -> list[Event]:
-        """End the arguments: add what was not streamed."""
-        streamed = "".join(self._arguments)
-        self._arguments = [streamed]
-        return self.add_arguments(_rest(whole, streamed))
-
-    def add_summary(self, summary_index: int, text: str) -> list[Event]:
-        """Add a part of a summary of reasoning."""
-        text = self._joiner.feed(text)
-        if not text:
-            return []
-        self._has_summary = True
-        kind = "response.reasoning_summary_text.delta"
-        return [self.event(kind, summary_index=summary_index, delta=text)]
-
-    def _complete_message(self, raw: dict[str, Any]) -> list[Event]:
-        events: list[Event] = []
-        for index, part in enumerate(raw["content"]):
-            if part["type"] == "refusal":
-                events += self.add_refusal(part["refusal"])
-                continue
-            events += self.end_text(index, part["text"])
-        return events
-
-    def _complete_reasoning(self, raw: dict[str, Any]) -> list[Event]:
-        events: list[Event] = []
-        if not self._has_summary:
-            for index, part in enumerate(raw["summary"]):
-                events += self.add_summary(index, part["text"])
-        if raw.get("encrypted_content"):
-            events.append(self.event("response.output_item.done", item=raw))
-        return events
-
-
-def _rest(whole: str, streamed: str) -> str:
-    """Return what was not streamed, unless the streamed part differs."""
-    if not streamed:
-        return whole
-    return whole[len(streamed) :] if whole.startswith(streamed) else ""
 
 
 def _index_in(event: Event, name: str) -> int | None:
