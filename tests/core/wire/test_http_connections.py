@@ -24,8 +24,7 @@ from inference_providers.errors import (
 )
 from inference_providers.wire.chat_reader import ChatReader
 from inference_providers.wire.exchange import Exchange
-from inference_providers.wire.http import client as http_client
-from inference_providers.wire.http import loop_sessions
+from inference_providers.wire.http import client, connection_pools, loop_sessions
 from inference_providers.wire.http.async_client import AsyncHttpClient
 from inference_providers.wire.http.client import HttpClient
 from inference_providers.wire.streams import aread_stream, read_stream
@@ -112,9 +111,9 @@ def test_a_connection_that_the_server_closed_is_not_used(calls: Calls) -> None:
 def test_an_idle_connection_is_dropped_before_servers_drop_it(
     calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert http_client.MAX_IDLE_CONNECTION_S < 5
+    assert connection_pools.MAX_IDLE_CONNECTION_S < 5
     assert loop_sessions.MAX_IDLE_CONNECTION_S < 5
-    for module in (http_client, loop_sessions):
+    for module in (connection_pools, loop_sessions):
         monkeypatch.setattr(module, "MAX_IDLE_CONNECTION_S", 0.1)
     with SocketServer(response()) as server:
         calls.post(server.base_url)
@@ -276,7 +275,8 @@ async def test_a_slow_consumer_gets_all_that_came_before_a_cut() -> None:
 
 
 def test_a_stalled_provider_does_not_hold_up_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "MAX_CONNECTIONS", 3)
+    for module in (client, connection_pools):
+        monkeypatch.setattr(module, "MAX_CONNECTIONS", 3)
     with SocketServer(HANG) as stalled, SocketServer(response()) as healthy:
         exchanges = [Exchange() for _ in range(5)]
 
@@ -312,7 +312,7 @@ def test_pools_of_origins_that_are_not_used_any_more_are_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pools = {}
-    monkeypatch.setattr(http_client, "_pools", pools)
+    monkeypatch.setattr(connection_pools, "OPEN_POOLS", pools)
     for _ in range(10):
         with SocketServer(response()) as server:
             HttpClient(server.base_url, None).post("/x", {}, timeout_s=60)

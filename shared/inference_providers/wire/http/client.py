@@ -1,8 +1,8 @@
 """The synchronous HTTP client of OpenAI's protocols, over httpcore.
 
 * Redirects are not followed, and nothing is retried: failover decides what happens next.
-* Each origin has its own pool of connections, shared by all clients of the process, so a stalled
-  provider cannot exhaust the connections of another. A forked child starts with no connections.
+* Each origin has its own pool of connections (see `connection_pools`), so a stalled provider cannot
+  exhaust the connections of another.
 * The key is added when the head of the request is written. No exception, traceback or object of
   httpcore holds it.
 * Reads end at the attempt's deadline (`network_backend`).
@@ -10,28 +10,21 @@
 
 from __future__ import annotations
 
-import atexit
 import math
-import os
-import threading
 import time
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 
 import httpcore
 
 from inference_providers.wire import json_codec
 from inference_providers.wire.exchange import current_exchange
-from inference_providers.wire.http.connection_limits import (
-    MAX_CONNECTIONS,
-    MAX_IDLE_CONNECTION_S,
-    MAX_IDLE_CONNECTIONS,
-)
+from inference_providers.wire.http.connection_limits import MAX_CONNECTIONS
+from inference_providers.wire.http.connection_pools import OPEN_POOLS, PoolKey, open_pool
 from inference_providers.wire.http.log_filter import hide_keys_in_logs, httpcore_loggers
-from inference_providers.wire.http.network_backend import DeadlineBackend
 from inference_providers.wire.http.outgoing_request import PLACEHOLDER, OutgoingRequest
-from inference_providers.wire.http.proxies import Proxy, proxy_for
+from inference_providers.wire.http.proxies import proxy_for
 from inference_providers.wire.http.request_target import (
     STATIC_HEADERS,
     RequestTarget,
@@ -46,7 +39,6 @@ from inference_providers.wire.http.response_body import (
     joined_headers,
     provider_error,
 )
-from inference_providers.wire.http.tls import tls_context
 from inference_providers.wire.http.transport_errors import (
     Limits,
     Translations,
@@ -101,7 +93,7 @@ class HttpClient:
         self._target = RequestTarget(base_url)
         self._key = key
         self._on_headers = on_headers
-        self._pool_key: _PoolKey | None = None
+        self._pool_key: PoolKey | None = None
         self._urls: dict[str, httpcore.URL] = {}
         self._head = [
             (name.encode(), value.encode())
@@ -195,8 +187,9 @@ class HttpClient:
                 content=body,
                 extensions={"timeout": timeouts},
             )
+            pool_key = self._pool_key or self._choose_pool()
             with OutgoingRequest(key, self._target.base_url):
-                raw = _pool_of(self._pool_key or self._choose_pool()).handle_request(request)
+                raw = (OPEN_POOLS.get(pool_key) or open_pool(pool_key)).handle_request(request)
         except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
             failure = translated(error, _TRANSLATIONS, self._target.host, limits)
         else:
@@ -211,9 +204,9 @@ class HttpClient:
         finally:
             del failure  # or the frame would keep itself alive
 
-    def _choose_pool(self) -> _PoolKey:
+    def _choose_pool(self) -> PoolKey:
         """Look up the proxy when the first request is sent, and return the key of the pool."""
-        self._pool_key = _PoolKey(*self._target.origin, proxy_for(self._target.url("")))
+        self._pool_key = PoolKey(*self._target.origin, proxy_for(self._target.url("")))
         return self._pool_key
 
     def _url_for(self, path: str, query: Mapping[str, Any]) -> httpcore.URL:
@@ -361,73 +354,3 @@ _TRANSLATIONS: Translations = (
     (httpcore.RemoteProtocolError, lambda error, host, _: broken(host, reason_in(error))),
     (httpcore.LocalProtocolError, lambda error, host, _: unsendable(host, reason_in(error))),
 )
-
-
-class _PoolKey(NamedTuple):
-    """Requests with the same pool key share connections."""
-
-    scheme: str
-    host: str
-    port: int | None
-    proxy: Proxy | None
-
-
-_pools: dict[_PoolKey, httpcore.ConnectionPool] = {}
-_lock = threading.Lock()
-
-
-def _pool_of(key: _PoolKey) -> httpcore.ConnectionPool:
-    """Return the pool of an origin.
-
-    Raises:
-        ConfigError: The certificates cannot be loaded.
-    """
-    if (pool := _pools.get(key)) is None:
-        new_pool = _new_pool(key)
-        with _lock:
-            _drop_unused_pools()
-            pool = _pools.setdefault(key, new_pool)
-    return pool
-
-
-def _new_pool(key: _PoolKey) -> httpcore.ConnectionPool:
-    return httpcore.ConnectionPool(
-        ssl_context=tls_context() if key.scheme == "https" else None,
-        proxy=_httpcore_proxy(key.proxy) if key.proxy else None,
-        max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-        keepalive_expiry=MAX_IDLE_CONNECTION_S,
-        network_backend=cast("httpcore.NetworkBackend", DeadlineBackend(httpcore.SyncBackend())),
-    )
-
-
-def _httpcore_proxy(proxy: Proxy) -> httpcore.Proxy:
-    context = tls_context() if proxy.origin.scheme == "https" else None
-    return httpcore.Proxy(proxy.url, headers=list(proxy.headers.items()), ssl_context=context)
-
-
-def _drop_unused_pools() -> None:
-    """Close the pools whose connections have all expired: a program may call many hosts once."""
-    for key, pool in list(_pools.items()):
-        connections = pool.connections
-        if connections and all(connection.has_expired() for connection in connections):
-            del _pools[key]
-            pool.close()
-
-
-@atexit.register
-def _close_pools() -> None:
-    """Close all connections when the interpreter exits, or it would warn about them."""
-    for pool in _pools.values():
-        pool.close()
-
-
-def _forget_pools() -> None:
-    """Start without pools in a forked child. `network_backend` closes the connections."""
-    global _lock  # noqa: PLW0603 - a thread of the parent may hold the old one
-    _lock = threading.Lock()
-    _pools.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pools)
