@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from inference_providers import Registry
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -79,6 +81,9 @@ def _values(where: str, value: Any, seen: set[int], depth: int) -> Iterator[tupl
     if isinstance(value, bytes | bytearray | memoryview):
         yield where, bytes(value).decode("latin-1")
         return
+    if isinstance(value, Registry) and depth > 0:
+        yield from ((f"{where}{below}", text) for below, text in _shown_by_registry(value))
+        return
     shown: set[str] = set()
     for show in (str, repr) if depth < LOCALS_DEPTH else (repr,):
         with suppress(Exception):  # then no tool can show it
@@ -90,6 +95,20 @@ def _values(where: str, value: Any, seen: set[int], depth: int) -> Iterator[tupl
         seen.add(id(value))
     for name, below in _below(value):
         yield from _values(f"{where}.{name}", below, seen, depth + 1)
+
+
+_last_registry: list[tuple[Registry, list[tuple[str, str]]]] = []
+
+
+def _shown_by_registry(registry: Registry) -> list[tuple[str, str]]:
+    """Return what a registry shows.
+
+    All failures of one model have the same one, which never changes and takes megabytes to write:
+    it is written once.
+    """
+    if not _last_registry or _last_registry[0][0] is not registry:
+        _last_registry[:] = [(registry, [*_values("", registry, set(), 0)])]
+    return _last_registry[0][1]
 
 
 def _below(value: Any) -> list[tuple[str, Any]]:
