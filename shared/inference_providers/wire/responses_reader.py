@@ -22,6 +22,7 @@ from inference_providers.wire.finish_reasons import RESPONSES
 from inference_providers.wire.reported_errors import invalid_response, raise_reported_error
 from inference_providers.wire.response_items import item_text, read_item, read_response_object
 from inference_providers.wire.streamed_item import NO_OUTPUT_KINDS, StreamedItem
+from inference_providers.wire.streamed_parts import agree
 from inference_providers.wire.text_parts import first_text
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ class ResponsesReader(BodyReader):
         self._items: list[StreamedItem] = []
         self._by_id: dict[str, StreamedItem] = {}
         self._by_index: dict[int, StreamedItem] = {}
+        self._begun: dict[str, StreamedItem] = {}
         self._read_by_type: dict[str, Callable[[Event], list[Event]]] = {
             "response.output_text.delta": self._read_text_delta,
             "response.output_text.done": self._read_text_done,
+            "response.content_part.added": self._read_part,
             "response.refusal.done": self._read_refusal,
             "response.output_text.annotation.added": self._read_annotation,
             "response.output_item.added": self._read_added,
@@ -114,12 +117,31 @@ class ResponsesReader(BodyReader):
         return [*events, {"type": kind, "response": {**response, "output": messages}}]
 
     def _rest_of(self, output: list[dict[str, Any]]) -> list[Event]:
-        """Return events for what the whole response has and the stream left out."""
+        """Return events for what the whole response has and the stream left out.
+
+        Raises:
+            InvalidResponseError: Another answer was streamed.
+        """
         is_unstreamed = not any(item.has_output() for item in self._items)
+        whole = "".join(item_text(raw) for raw in output if raw["type"] == "message")
+        same_text = bool(whole) and agree(whole, "".join(item.text() for item in self._items))
+        counterparts = self._counterparts(output)
+        matched = {id(item) for item in counterparts}
+        unmatched = [item for item in self._items if id(item) not in matched]
+        has_calls = any(raw["type"] == "function_call" for raw in output)
+        if any(
+            (has_calls and item.kind == "function_call")
+            or (whole and not same_text and item.text())
+            for item in unmatched
+        ):
+            msg = "a stream that contradicts itself: it ends without all that it began with"
+            raise invalid_response(msg)
         events: list[Event] = []
-        for index, (raw, item) in enumerate(zip(output, self._counterparts(output), strict=True)):
+        for index, (raw, item) in enumerate(zip(output, counterparts, strict=True)):
             if item is not None:
                 item.take_missing(raw)
+            if raw["type"] == "message" and same_text and _is_text(raw):
+                continue  # also if the stream divides it differently
             if raw["type"] in _STREAMED_KINDS or (item is None and is_unstreamed):
                 events += self._complete(item or self._new_item(None, index), raw)
         return events
@@ -200,15 +222,23 @@ class ResponsesReader(BodyReader):
             self._by_index[given_index] = item
         return item
 
-    def _item(self, event: Event, item_id: Any) -> StreamedItem:
-        """Return the item that an event belongs to. Some servers change its id each time."""
-        if isinstance(item_id, str) and item_id in self._by_id:
-            return self._by_id[item_id]
+    def _item(self, event: Event, item_id: Any, kind: str) -> StreamedItem:
+        """Return the item that an event belongs to.
+
+        Some servers change its id each time, and some its index. If both are unknown, the event
+        belongs to the item of its kind that is open.
+        """
         index = _index_in(event, "output_index")
-        if index is not None and index in self._by_index:
-            return self._by_index[index]
-        if index is None and not item_id and self._items:
-            return self._items[-1]
+        by_id = self._by_id.get(item_id) if isinstance(item_id, str) else None
+        for item in (by_id, self._by_index.get(-1 if index is None else index)):
+            if item is not None and item.kind in {None, kind}:
+                return item
+        last = self._items[-1] if self._items else None
+        if index is None and not item_id and last is not None and last.kind in {None, kind}:
+            return last
+        begun = self._begun.get(kind)
+        if begun is not None and not begun.is_complete:
+            return begun
         return self._new_item(item_id if isinstance(item_id, str) else None, index)
 
     def _read_added(self, event: Event) -> list[Event]:
@@ -219,17 +249,18 @@ class ResponsesReader(BodyReader):
             item = self._by_index.get(-1 if index is None else index)
             if item is None or item.kind is not None:
                 item = self._new_item(item_id, index)
-        return item.begin(raw)
+        return [] if item.kind == raw["type"] else self._begin_item(item, raw)
 
     def _read_done(self, event: Event) -> list[Event]:
         raw = read_item(event.get("item"))
-        item = self._item(event, raw.get("id"))
-        if item.kind not in {None, raw["type"]}:
-            item = self._new_item(raw.get("id"), None)
-        return self._complete(item, raw)
+        return self._complete(self._item(event, raw.get("id"), raw["type"]), raw)
+
+    def _begin_item(self, item: StreamedItem, raw: dict[str, Any]) -> list[Event]:
+        self._begun[raw["type"]] = item
+        return item.begin(raw)
 
     def _complete(self, item: StreamedItem, raw: dict[str, Any]) -> list[Event]:
-        events = [] if item.kind is not None else item.begin(raw)
+        events = [] if item.kind is not None else self._begin_item(item, raw)
         return events + item.complete(raw)
 
     # Parts of items
@@ -241,42 +272,53 @@ class ResponsesReader(BodyReader):
         return [{"type": "response.created", "response": read_response_object(response, [])}]
 
     def _read_text_delta(self, event: Event) -> list[Event]:
-        item = self._item(event, event.get("item_id"))
+        item = self._item(event, event.get("item_id"), "message")
         text = first_text(event, "delta")
         return item.add_text(_index_in(event, "content_index") or 0, text)
 
     def _read_text_done(self, event: Event) -> list[Event]:
-        item = self._item(event, event.get("item_id"))
+        item = self._item(event, event.get("item_id"), "message")
         return item.end_text(_index_in(event, "content_index") or 0, first_text(event, "text"))
 
     def _read_refusal(self, event: Event) -> list[Event]:
-        return self._item(event, event.get("item_id")).add_refusal(first_text(event, "refusal"))
+        item = self._item(event, event.get("item_id"), "message")
+        return item.add_refusal(first_text(event, "refusal"))
+
+    def _read_part(self, event: Event) -> list[Event]:
+        part = event.get("part")
+        if isinstance(part, dict) and part.get("type") == "output_text":
+            self._item(event, event.get("item_id"), "message").begin_text()
+        return []
 
     def _read_annotation(self, event: Event) -> list[Event]:
         annotation = event.get("annotation")
         if not isinstance(annotation, dict) or not isinstance(annotation.get("type"), str):
             return []
-        item = self._item(event, event.get("item_id"))
+        item = self._item(event, event.get("item_id"), "message")
         content_index = _index_in(event, "content_index") or 0
         kind = "response.output_text.annotation.added"
         return [item.event(kind, content_index=content_index, annotation=annotation)]
 
     def _read_arguments_delta(self, event: Event) -> list[Event]:
-        item = self._item(event, event.get("item_id"))
+        item = self._item(event, event.get("item_id"), "function_call")
         return item.add_arguments(first_text(event, "delta"))
 
     def _read_arguments_done(self, event: Event) -> list[Event]:
-        item = self._item(event, event.get("item_id"))
+        item = self._item(event, event.get("item_id"), "function_call")
         return item.end_arguments(first_text(event, "arguments"))
 
     def _read_summary_delta(self, event: Event) -> list[Event]:
-        item = self._item(event, event.get("item_id"))
+        item = self._item(event, event.get("item_id"), "reasoning")
         return item.add_summary(_index_in(event, "summary_index") or 0, first_text(event, "delta"))
 
     def _read_summary_part(self, event: Event) -> list[Event]:
-        item = self._item(event, event.get("item_id"))
+        item = self._item(event, event.get("item_id"), "reasoning")
         kind = "response.reasoning_summary_part.added"
         return [item.event(kind, summary_index=_index_in(event, "summary_index") or 0)]
+
+
+def _is_text(item: dict[str, Any]) -> bool:
+    return all(part["type"] != "refusal" for part in item["content"])
 
 
 def _index_in(event: Event, name: str) -> int | None:

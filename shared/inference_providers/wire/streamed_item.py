@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from inference_providers.wire.response_items import read_item
+from inference_providers.wire.reported_errors import invalid_response
+from inference_providers.wire.response_items import item_text, read_item
+from inference_providers.wire.streamed_parts import rest_of_arguments, rest_of_text
 from inference_providers.wire.text_parts import SurrogateJoiner, clean_text
 
 __all__ = ["NO_OUTPUT_KINDS", "Event", "StreamedItem"]
 
+Event = dict[str, Any]
 NO_OUTPUT_KINDS = frozenset({None, "message", "reasoning"})
 """Kinds of items that may be without output."""
-
-Event = dict[str, Any]
 
 
 class StreamedItem:
@@ -20,11 +21,14 @@ class StreamedItem:
 
     def __init__(self, index: int, item_id: str | None) -> None:
         self.kind: str | None = None
+        self.is_complete = False
         self._index = index
         self._id = item_id
         self._raw: dict[str, Any] = {}
+        self._name: str | None = None
         self._texts: dict[int, list[str]] = {}
-        self._ended: set[int] = set()
+        self._open: int | None = None
+        self._next_index = 0
         self._arguments: list[str] = []
         self._has_summary = False
         self._refusals: dict[str, None] = {}
@@ -73,6 +77,7 @@ class StreamedItem:
         self.kind = raw["type"]
         self._raw = raw
         self._id = self._id or raw.get("id")
+        self._name = raw.get("name")
         if self.kind == "function_call":
             raw = {**raw, "arguments": ""}
         elif self.kind == "reasoning":
@@ -86,34 +91,61 @@ class StreamedItem:
         """Return the events for the parts of the finished item that were not streamed."""
         if self._id:
             raw = {**raw, "id": self._id}
+        is_repeated, self.is_complete = self.is_complete, True
         self._raw = raw
         if self.kind == "message":
             return self._complete_message(raw)
         if self.kind == "function_call":
-            return self.end_arguments(raw["arguments"])
+            return self._complete_call(raw)
+        if is_repeated:
+            return []
         if self.kind == "reasoning":
             return self._complete_reasoning(raw)
         return [self.event("response.output_item.done", item=raw)]
 
+    def begin_text(self) -> None:
+        """Begin another text."""
+        self._open = None
+
     def add_text(self, content_index: int, text: str) -> list[Event]:
-        """Add a part of the text."""
+        """Add a part of the text that was begun, whatever its index: some servers miscount."""
         text = self._joiner.feed(text)
         if not text:
             return []
+        content_index = self._open_text(content_index)
         self._texts.setdefault(content_index, []).append(text)
         return [self.event("response.output_text.delta", content_index=content_index, delta=text)]
 
     def end_text(self, content_index: int, whole: str) -> list[Event]:
-        """End a text: add what was not streamed. The event gives the text its id."""
-        if content_index in self._ended:
+        """End a text: add what was not streamed. The event gives the text its id.
+
+        Raises:
+            InvalidResponseError: Another text was streamed.
+        """
+        whole = clean_text(whole)
+        if self._open is None and content_index in self._texts:  # it has ended
+            rest_of_text(whole, self._joined_text(content_index))
             return []
-        self._ended.add(content_index)
-        streamed = "".join(self._texts.get(content_index, ()))
-        events = self.add_text(content_index, _rest(whole, streamed))
+        content_index = self._open_text(content_index)
+        self._joiner = SurrogateJoiner()
+        streamed = self._joined_text(content_index)
+        events = self.add_text(content_index, rest_of_text(whole, streamed))
+        self._open = None
         if self._id and (streamed or whole):
             done = "response.output_text.done"
             events.append(self.event(done, content_index=content_index, text=whole))
         return events
+
+    def _open_text(self, content_index: int) -> int:
+        if self._open is None:
+            self._open = self._next_index if content_index in self._texts else content_index
+            self._next_index = max(self._next_index, self._open + 1)
+        return self._open
+
+    def _joined_text(self, content_index: int) -> str:
+        parts = self._texts.get(content_index, [])
+        parts[:] = ["".join(parts)]
+        return parts[0]
 
     def add_refusal(self, text: str) -> list[Event]:
         """Add a whole refusal."""
@@ -132,10 +164,15 @@ class StreamedItem:
         return [self.event("response.function_call_arguments.delta", delta=text)]
 
     def end_arguments(self, whole: str) -> list[Event]:
-        """End the arguments: add what was not streamed."""
+        """End the arguments: add what was not streamed.
+
+        Raises:
+            InvalidResponseError: Other arguments were streamed.
+        """
         streamed = "".join(self._arguments)
-        self._arguments = [streamed]
-        return self.add_arguments(_rest(whole, streamed))
+        self._arguments = [streamed] if streamed else []
+        self._joiner = SurrogateJoiner()
+        return self.add_arguments(rest_of_arguments(clean_text(whole), streamed))
 
     def add_summary(self, summary_index: int, text: str) -> list[Event]:
         """Add a part of a summary of reasoning."""
@@ -146,13 +183,26 @@ class StreamedItem:
         kind = "response.reasoning_summary_text.delta"
         return [self.event(kind, summary_index=summary_index, delta=text)]
 
+    def _complete_call(self, raw: dict[str, Any]) -> list[Event]:
+        if self._name and raw["name"] not in {"", self._name}:
+            msg = "a stream that contradicts itself: a function call with two names"
+            raise invalid_response(msg, raw["name"])
+        return self.end_arguments(raw["arguments"])
+
     def _complete_message(self, raw: dict[str, Any]) -> list[Event]:
         events: list[Event] = []
-        for index, part in enumerate(raw["content"]):
+        for part in raw["content"]:
             if part["type"] == "refusal":
                 events += self.add_refusal(part["refusal"])
-                continue
-            events += self.end_text(index, part["text"])
+        whole = item_text(raw)
+        if not self._texts:
+            for index, part in enumerate(raw["content"]):
+                if part["type"] != "refusal":
+                    events += self.end_text(index, part["text"])
+        elif whole and (rest := rest_of_text(whole, self.text())):
+            events += self.add_text(self._next_index, rest)
+        if self._open is not None:
+            events += self.end_text(self._open, "")
         return events
 
     def _complete_reasoning(self, raw: dict[str, Any]) -> list[Event]:
@@ -163,10 +213,3 @@ class StreamedItem:
         if raw.get("encrypted_content"):
             events.append(self.event("response.output_item.done", item=raw))
         return events
-
-
-def _rest(whole: str, streamed: str) -> str:
-    """Return what was not streamed, unless the streamed part differs."""
-    if not streamed:
-        return whole
-    return whole[len(streamed) :] if whole.startswith(streamed) else ""
