@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 _MAX_CALLS = 4_096
+_ARGUMENT_NAMES = ("parameters", "args", "input")
+"""Where calls have their arguments if not under `arguments`: as Llama, LangChain, Anthropic."""
+
 _MAX_PLACEHOLDER_PARTS = 8
 _STRUCTURE = re.compile(r'\\[\s\S]?|["{}\[\]]')
 _NO_ARGUMENTS = frozenset({"", "{}", "null", "None", "[]", '""', '"{}"', '"null"'})
@@ -45,7 +48,7 @@ def read_tool_calls(raw: Any) -> list[dict[str, Any]]:
     calls = []
     for entry in _entries(raw):
         function = _function_of(entry)
-        arguments = final_arguments(clean_text(serialise_arguments(function.get("arguments"))))
+        arguments = final_arguments(clean_text(serialise_arguments(_arguments_of(function))))
         call_id = _text_or_none(entry.get("id")) or new_call_id()
         calls.append(_as_call(call_id, _text_or_none(function.get("name")) or "", arguments))
     return calls
@@ -77,7 +80,7 @@ class ToolCallAssembler:
             index = _index_of(entry.get("index"))
             call_id = _text_or_none(entry.get("id"))
             name = _text_or_none(function.get("name"))
-            arguments = serialise_arguments(function.get("arguments"))
+            arguments = serialise_arguments(_arguments_of(function))
             call = self._find(index, call_id, name, arguments)
             if call is None:
                 if not (call_id or name or arguments.strip()):
@@ -328,6 +331,15 @@ def _function_of(entry: dict[str, Any]) -> dict[str, Any]:
     if isinstance(custom, dict):
         return {"name": custom.get("name"), "arguments": {"__arg1": custom.get("input")}}
     return entry
+
+
+def _arguments_of(function: dict[str, Any]) -> Any:
+    """Return the arguments of a call, under the name that other protocols give them if need be."""
+    arguments = function.get("arguments")
+    if arguments is None and "arguments" not in function:
+        others = (function.get(name) for name in _ARGUMENT_NAMES)
+        return next((other for other in others if isinstance(other, dict | str)), None)
+    return arguments
 
 
 def serialise_arguments(arguments: Any) -> str:
