@@ -6,6 +6,7 @@ only between providers of the same model and dimension, never to another model.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable  # noqa: TC003 - pydantic reads annotations at run time
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
@@ -172,7 +173,7 @@ class AutoEmbeddings(RoutedModel, Embeddings):
         """Return a provider's response with its vectors in the order of the texts.
 
         Raises:
-            InvalidResponseError: Vectors are missing, or have the wrong length.
+            InvalidResponseError: Vectors are missing, not finite, or have the wrong length.
             ProviderError: The body is an error.
         """
         response = _decode(data)
@@ -186,6 +187,9 @@ class AutoEmbeddings(RoutedModel, Embeddings):
             raise InvalidResponseError(msg)
         if lengths == {0}:
             msg = "the vectors are empty"
+            raise InvalidResponseError(msg)
+        if not all(math.isfinite(sum(item.embedding)) for item in response.data):
+            msg = "a vector has a component that is not a number"
             raise InvalidResponseError(msg)
         expected = self._expected_length()
         if expected and lengths != {expected}:

@@ -130,10 +130,12 @@ async def test_response_without_the_vectors_is_a_failure(
     assert served.second.requests
 
 
-async def test_empty_vectors_are_a_failure(
-    served: EmbeddingPair, embed: Callable[..., Any]
+@pytest.mark.parametrize("numbers", ["", "NaN, 1, 1", "1, Infinity, -Infinity", "1, 1, -1e999"])
+async def test_vectors_that_cannot_be_compared_are_a_failure(
+    served: EmbeddingPair, embed: Callable[..., Any], numbers: str
 ) -> None:
-    served.first.replies = [Reply(body={"data": [{"index": 0, "embedding": []}]})]
+    body = f'{{"data": [{{"index": 0, "embedding": [{numbers}]}}]}}'
+    served.first.replies = [Reply(body=body)]
     assert len((await embed(served.embeddings(), ["a"]))[0]) == 3
     assert served.second.requests
 
