@@ -70,7 +70,7 @@ def place(code: CodeType) -> str:
 
 
 def actions(fake: FakeProvider, folder: Path) -> dict[str, Callable[[], Callable[[], object]]]:
-    """Return what is counted, by the name of its row: each is prepared when its row is counted."""
+    """Return a function for each row that prepares an action and returns it."""
     document = {"providers": {"fake": fake.row({"counted-1": "m"})}}
     file = folder / "registry.json"
     file.write_text(json.dumps(document))
@@ -88,7 +88,7 @@ def actions(fake: FakeProvider, folder: Path) -> dict[str, Callable[[], Callable
         return lambda: list(chat_model.stream("hi"))
 
     def chat() -> Callable[[], object]:
-        from llama_index.core.llms import ChatMessage  # which takes seconds
+        from llama_index.core.llms import ChatMessage  # the import takes seconds
 
         from llamaindex_autoprovider import AutoLLM
 

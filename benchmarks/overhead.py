@@ -1,11 +1,11 @@
 """What a call costs, compared with what it wraps and with the peers, as ratios within one run.
 
 * Each contender runs in its own process and its own environment, against a provider in another
-  process that answers at once. Counted is the CPU time of the contender's process.
+  process that answers at once. The CPU time of the contender's process is measured.
 * Rounds are interleaved: within one, each measure goes to one contender after the other. A ratio is
   the median of the rounds' ratios, so that a machine that slows down affects both sides.
 * A rate is calls per second of CPU time: what one process reaches on a core of its own.
-* A number per chunk is that of a whole streamed call, divided by its chunks.
+* A time per chunk is the time of a whole streamed call, divided by the number of its chunks.
 
 Run it with `make bench`. It prints tables or JSON, and writes a picture.
 """

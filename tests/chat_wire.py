@@ -67,7 +67,7 @@ FINISHED = (chunk({}, "stop"), usage_chunk(), DONE)
 
 
 def tool_call(name: str | None, arguments: Any, **fields: Any) -> dict[str, Any]:
-    """Return a tool call as it stands in a message or a delta; `None` leaves the name out."""
+    """Return a tool call for a message or a delta; without a name if `name` is `None`."""
     function = {"name": name, "arguments": arguments} if name else {"arguments": arguments}
     return {"type": "function", "function": function, **fields}
 

@@ -19,15 +19,15 @@ class ProxiedRequest(NamedTuple):
 
 
 class HttpProxy:
-    """Connects to one port of this machine, whatever host is asked for.
+    """Connects to one port of this machine, whatever host is requested.
 
     Args:
         port: Where every connection leads.
-        authorization: The `Proxy-Authorization` that it asks for, if any.
+        authorization: The `Proxy-Authorization` that it requires, if any.
         tls: Its own certificate, for an https proxy.
 
     Attributes:
-        requests: What came, in order.
+        requests: The requests received, in order.
     """
 
     def __init__(

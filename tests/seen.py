@@ -1,4 +1,4 @@
-"""What tools that report errors see of an exception, and how to look for a key in it."""
+"""What error reporters see of an exception, and how to look for a key in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["key_in", "seen_of"]
 TESTS = str(Path(__file__).parent)
 MAX_DEPTH = 6
 LOCALS_DEPTH = 3
-"""Where the depth of local variables begins: tools look less deep into them."""
+"""The depth at which local variables start: reporters do not look as deep into them."""
 MIN_RUN = 10
 
 
@@ -118,7 +118,7 @@ def _below(value: Any) -> list[tuple[str, Any]]:
         if isinstance(value, list | tuple | set | frozenset):
             return [(f"[{n}]", each) for n, each in enumerate(value)]
         below = list(vars(value).items())
-    except Exception:  # noqa: BLE001 - likewise
+    except Exception:  # noqa: BLE001 - then no tool can show it
         return []
     if isinstance(value, BaseException):
         names = ("args", "filename", "filename2", "object", "reason", "message", "body", "response")

@@ -1,4 +1,4 @@
-"""A server that sends bytes as they are, to show clients what no HTTP library would send."""
+"""A server that sends bytes unchanged, including those that no HTTP library would send."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE_S = 30.0
 
 
 class Request(NamedTuple):
-    """A request that came.
+    """A request that was received.
 
     Attributes:
         head: The request line and the headers, as sent.
@@ -61,7 +61,7 @@ class SocketServer:
     """Plays one script per request, the last one again and again.
 
     Attributes:
-        requests: The requests that came, in order.
+        requests: The requests received, in order.
         open_connections: How many connections are open now.
     """
 

@@ -1,7 +1,7 @@
-"""The libraries compared, each as its documentation shows it, and what is measured of each.
+"""The libraries compared, each used as its documentation shows, and what is measured for each.
 
-The functions import the libraries, since a process has one contender only. A measure is a function
-that makes a number of calls.
+The functions import the libraries, because a process runs only one contender. A measure is a
+function that makes a given number of calls.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def concurrently(acall: Callable[[], Any], limit: int) -> Callable[[int], object
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop of the process: libraries keep queues and connections with it."""
+    """Return the event loop of the process: libraries bind queues and connections to it."""
     return asyncio.new_event_loop()
 
 

@@ -1,7 +1,7 @@
-"""A provider that answers at once, so that a client's own work is what is measured.
+"""A provider that answers at once, so that only the client's own work is measured.
 
-It knows no SDK and parses no JSON: it finds the end of each request and writes bytes that were
-prepared before. A stream is written in one piece; all requests to `/down/` get a 503.
+It uses no SDK and parses no JSON: it finds the end of each request and writes prepared bytes. A
+stream is written in one piece; all requests to `/down/` get a 503.
 """
 
 from __future__ import annotations

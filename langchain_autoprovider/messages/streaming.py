@@ -155,7 +155,7 @@ class MessageChunkInspector:
         return ChatGenerationChunk(message=message)
 
     def _inspect_kwargs(self, message: BaseMessage) -> bool:
-        """Return whether a chunk has content beside its text; take a refusal out of it."""
+        """Take a refusal out of a chunk; return whether the chunk has content besides its text."""
         has_content = has_content_in(message.additional_kwargs)
         if refusal := message.additional_kwargs.pop("refusal", None):
             self._refusal += refusal
@@ -165,7 +165,7 @@ class MessageChunkInspector:
     def _add_tool_calls(self, parts: list[ToolCallChunk]) -> bool:
         """Keep the parts of tool calls; return whether they are output.
 
-        The arguments of a call that has no name yet are not: nobody can run it.
+        The arguments of a call without a name are not: such a call cannot be run.
         """
         self._call_parts.append(parts)
         if not parts:

@@ -349,7 +349,7 @@ class Keys:
     def scrub_error(self, error: E, providers: Iterable[Provider]) -> E:
         """Remove all given keys, and those of `providers` in the environment, from an exception.
 
-        For errors about names: somebody may pass a key where a name belongs.
+        For errors about names: a caller may pass a key where a name belongs.
         """
         variables = {
             name for provider in providers for names in provider.auth.any_of for name in names

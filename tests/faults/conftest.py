@@ -52,18 +52,18 @@ def pair(
 
 
 @pytest.fixture(scope="session")
-def ill() -> Iterator[RawServer]:
+def faulty() -> Iterator[RawServer]:
     """A provider that sends whatever bytes a test gives it."""
     with RawServer() as server:
         yield server
 
 
 @pytest.fixture
-def ill_pair(pair: Pair, ill: RawServer) -> Iterator[Pair]:
-    """The pair, with `ill` as its first provider."""
-    yield Pair(ill, pair.second)  # type: ignore[arg-type] - it has what a pair needs
-    ill.hang_up()
-    ill.requests.clear()
+def faulty_pair(pair: Pair, faulty: RawServer) -> Iterator[Pair]:
+    """The pair, with `faulty` as its first provider."""
+    yield Pair(faulty, pair.second)  # type: ignore[arg-type] - it has what a pair needs
+    faulty.hang_up()
+    faulty.requests.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

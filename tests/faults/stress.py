@@ -1,8 +1,7 @@
-"""A random schedule of calls with faults mixed in, and what each call may lead to.
+"""A random schedule of calls with faults mixed in, and the results that each call may have.
 
-Every random choice is made before the first call, from one seed. A call carries a nonce in its
-prompt, by which the servers find what to send; nothing depends on the clock or on the order in
-which threads run.
+Every random choice is made before the first call, from one seed. Each prompt contains a nonce that
+tells the servers what to send; nothing depends on the clock or on the order in which threads run.
 """
 
 from __future__ import annotations

@@ -62,9 +62,9 @@ def check_results(conversation: Conversation, expected: Answers) -> None:
     assert len({*ids}) == len(ids)
 
 
-def agent_of(pair: Pair, ill: RawServer, case: Case) -> tuple[Any, Conversation]:
+def agent_of(pair: Pair, faulty: RawServer, case: Case) -> tuple[Any, Conversation]:
     conversation = Conversation(case)
-    ill.answer = conversation.respond
+    faulty.answer = conversation.respond
     return create_agent(pair.model(), [weather]), conversation
 
 
@@ -73,16 +73,16 @@ by_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASE
 
 
 @by_case
-def test_agent_stream_of_messages(ill_pair: Pair, ill: RawServer, case: Case) -> None:
-    agent, conversation = agent_of(ill_pair, ill, case)
+def test_agent_stream_of_messages(faulty_pair: Pair, faulty: RawServer, case: Case) -> None:
+    agent, conversation = agent_of(faulty_pair, faulty, case)
     parts = [part for part, _ in agent.stream(QUESTION, stream_mode="messages")]
     assert "".join(p.text for p in parts if not isinstance(p, ToolMessage)).endswith(TEXT)
     check_results(conversation, case.expected_stream)
 
 
 @by_case
-async def test_agent_event_stream(ill_pair: Pair, ill: RawServer, case: Case) -> None:
-    agent, conversation = agent_of(ill_pair, ill, case)
+async def test_agent_event_stream(faulty_pair: Pair, faulty: RawServer, case: Case) -> None:
+    agent, conversation = agent_of(faulty_pair, faulty, case)
     events = [event async for event in agent.astream_events(QUESTION, version="v2")]
     ends = [event["data"]["output"] for event in events if event["event"] == "on_chat_model_end"]
     assert [message.text for message in ends][-1] == TEXT
@@ -90,9 +90,9 @@ async def test_agent_event_stream(ill_pair: Pair, ill: RawServer, case: Case) ->
 
 
 @by_case
-async def test_agent_invoke_and_ainvoke(ill_pair: Pair, ill: RawServer, case: Case) -> None:
+async def test_agent_invoke_and_ainvoke(faulty_pair: Pair, faulty: RawServer, case: Case) -> None:
     for is_async in (False, True):
-        agent, conversation = agent_of(ill_pair, ill, case)
+        agent, conversation = agent_of(faulty_pair, faulty, case)
         state = await agent.ainvoke(QUESTION) if is_async else agent.invoke(QUESTION)
         assert isinstance(state["messages"][-1], AIMessage)
         assert state["messages"][-1].text == TEXT

@@ -83,13 +83,13 @@ async def check_failure(call: Callable[[], Any], expected: Expected) -> bool:
     return True
 
 
-def prepare(ill: RawServer, case: Case, mode: str) -> Expected:
-    """Let `ill` send what the case says in this mode; return what is expected."""
+def prepare(faulty: RawServer, case: Case, mode: str) -> Expected:
+    """Let `faulty` send what the case says in this mode; return what is expected."""
     streams = mode.endswith("stream")
     response = case.streamed if streams else case.whole
     if response is None:
         pytest.skip("only for the other kind of requests")
-    ill.answer = lambda _: response
+    faulty.answer = lambda _: response
     return case.expected_stream if streams else case.expected
 
 
@@ -107,12 +107,12 @@ def modes(cases: list[Case]) -> list[Any]:
 
 @pytest.mark.parametrize(("case", "mode"), modes(CASES), indirect=["mode"])
 async def test_answer_beside_a_healthy_provider(
-    ill_pair: Pair, ill: RawServer, ask: Callable[..., Any], mode: str, case: Case
+    faulty_pair: Pair, faulty: RawServer, ask: Callable[..., Any], mode: str, case: Case
 ) -> None:
-    expected = prepare(ill, case, mode)
-    model = ill_pair.model()
+    expected = prepare(faulty, case, mode)
+    model = faulty_pair.model()
     if await check_failure(lambda: ask(model, "Hi"), expected):
-        assert not ill_pair.second.requests
+        assert not faulty_pair.second.requests
         return
     answer = await ask(model, "Hi")
     if isinstance(expected, Answers | HandedOut):
@@ -121,15 +121,15 @@ async def test_answer_beside_a_healthy_provider(
         assert attempts_of(answer) == [("first", "flawed" if is_flawed else "success", None)]
     else:
         check_trace(answer, expected)
-    assert len(ill.requests) == 1
+    assert len(faulty.requests) == 1
 
 
 @pytest.mark.parametrize(("case", "mode"), modes(CASES), indirect=["mode"])
 async def test_answer_of_the_only_provider(
-    ill_pair: Pair, ill: RawServer, ask: Callable[..., Any], mode: str, case: Case
+    faulty_pair: Pair, faulty: RawServer, ask: Callable[..., Any], mode: str, case: Case
 ) -> None:
-    expected = prepare(ill, case, mode)
-    model = ill_pair.model(only="first")
+    expected = prepare(faulty, case, mode)
+    model = faulty_pair.model(only="first")
     if await check_failure(lambda: ask(model, "Hi"), expected):
         return
     if isinstance(expected, MovesOn):

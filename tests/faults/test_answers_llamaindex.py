@@ -70,10 +70,10 @@ def check(response: Any, expected: Any) -> None:
 
 
 async def play(
-    ill: RawServer, pair: Pair, call: Callable[..., Any], response: Any, expected: Any
+    faulty: RawServer, pair: Pair, call: Callable[..., Any], response: Any, expected: Any
 ) -> None:
     """Make one call while the first provider sends `response`."""
-    ill.answer = lambda _: response
+    faulty.answer = lambda _: response
     llm = pair.llm()
     if isinstance(expected, Interrupted):
         with pytest.raises(StreamInterrupted) as broken:
@@ -88,13 +88,13 @@ async def play(
 
 @pytest.mark.parametrize(("case", "call"), ways(CASES, "whole", WHOLE))
 async def test_auto_llm_answer(
-    ill_pair: Pair, ill: RawServer, case: Case, call: Callable[..., Any]
+    faulty_pair: Pair, faulty: RawServer, case: Case, call: Callable[..., Any]
 ) -> None:
-    await play(ill, ill_pair, call, case.whole, case.expected)
+    await play(faulty, faulty_pair, call, case.whole, case.expected)
 
 
 @pytest.mark.parametrize(("case", "call"), ways(CASES, "streamed", STREAMED))
 async def test_auto_llm_streamed_answer(
-    ill_pair: Pair, ill: RawServer, case: Case, call: Callable[..., Any]
+    faulty_pair: Pair, faulty: RawServer, case: Case, call: Callable[..., Any]
 ) -> None:
-    await play(ill, ill_pair, call, case.streamed, case.expected_stream)
+    await play(faulty, faulty_pair, call, case.streamed, case.expected_stream)

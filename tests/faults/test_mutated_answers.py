@@ -177,10 +177,10 @@ async def play(model: Any, mode: str, mutant: Mutant, counts: dict[str, int]) ->
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.protocol)
 async def test_mutated_answer_raises_only_documented_errors(
-    ill_pair: Pair, ill: RawServer, form: Format
+    faulty_pair: Pair, faulty: RawServer, form: Format
 ) -> None:
     rng = random.Random(f"{SEED} {form.protocol}")
-    model = ill_pair.model_over(
+    model = faulty_pair.model_over(
         form.protocol, suffix=form.suffix, cooldown=False, timeout=LONGEST_S
     )
     counts: dict[str, int] = {}
@@ -188,14 +188,14 @@ async def test_mutated_answer_raises_only_documented_errors(
     memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for mutant in mutants(rng, form, COUNT // len(FORMATS)):
         response = respond(rng, mutant)
-        ill.answer = lambda _, response=response: response
+        faulty.answer = lambda _, response=response: response
         mode = MODES[2 * mutant.streams + rng.randrange(2)]
         started_at = time.monotonic()
         if problem := await play(model, mode, mutant, counts):
             problems.append((problem[:200], mode, mutant.data[:1500]))
         if (seconds := time.monotonic() - started_at) > LONGEST_S:
             problems.append((f"{seconds:.1f} s", mode, mutant.data[:1500]))
-        ill.requests.clear()
+        faulty.requests.clear()
     print(form.protocol, counts)  # noqa: T201 - shown when it fails, and with -s
     assert problems == []
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_kb

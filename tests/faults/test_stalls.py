@@ -38,55 +38,55 @@ frames = pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
 @streams
 @frames
 async def test_endless_frames_before_output_move_on(
-    ill_pair: Pair, ill: RawServer, ask: Callable[..., Any], frame: bytes
+    faulty_pair: Pair, faulty: RawServer, ask: Callable[..., Any], frame: bytes
 ) -> None:
-    ill.answer = lambda _: stream(Drip(frame, EVERY_S))
-    assert (await ask(ill_pair.model(**LIMITS), "Hi")).text == "from second"
-    await eventually(lambda: not ill.busy)
+    faulty.answer = lambda _: stream(Drip(frame, EVERY_S))
+    assert (await ask(faulty_pair.model(**LIMITS), "Hi")).text == "from second"
+    await eventually(lambda: not faulty.busy)
 
 
 @streams
 @frames
 async def test_endless_frames_after_output_interrupt(
-    ill_pair: Pair, ill: RawServer, ask: Callable[..., Any], frame: bytes
+    faulty_pair: Pair, faulty: RawServer, ask: Callable[..., Any], frame: bytes
 ) -> None:
-    ill.answer = lambda _: stream(*words(*WORDS), Drip(frame, EVERY_S))
+    faulty.answer = lambda _: stream(*words(*WORDS), Drip(frame, EVERY_S))
     with pytest.raises(StreamInterrupted, match=r"no further output within|deadline") as broken:
-        await ask(ill_pair.model(**LIMITS), "Hi")
+        await ask(faulty_pair.model(**LIMITS), "Hi")
     assert broken.value.partial.text == TEXT
-    await eventually(lambda: not ill.busy)
+    await eventually(lambda: not faulty.busy)
 
 
 @streams
 @pytest.mark.parametrize("name", [name for name in FRAMES if name != "half lines"])
 async def test_frames_for_a_while_do_no_harm(
-    ill_pair: Pair, ill: RawServer, ask: Callable[..., Any], name: str
+    faulty_pair: Pair, faulty: RawServer, ask: Callable[..., Any], name: str
 ) -> None:
     frame = Drip(FRAMES[name], EVERY_S, times=5)
-    ill.answer = lambda _: stream(frame, *words(*WORDS), frame, *FINISHED)
-    assert (await ask(ill_pair.model(), "Hi")).text == TEXT
-    assert not ill_pair.second.requests
+    faulty.answer = lambda _: stream(frame, *words(*WORDS), frame, *FINISHED)
+    assert (await ask(faulty_pair.model(), "Hi")).text == TEXT
+    assert not faulty_pair.second.requests
 
 
 @streams
 @pytest.mark.usefixtures("_short_grace")
 @pytest.mark.parametrize("after", [[HOLD], [Drip(b": ping\n\n", EVERY_S)], [DONE, HOLD]], ids=repr)
 async def test_silence_after_the_finish_reason_ends_the_stream(
-    ill_pair: Pair, ill: RawServer, ask: Callable[..., Any], after: list[Any]
+    faulty_pair: Pair, faulty: RawServer, ask: Callable[..., Any], after: list[Any]
 ) -> None:
-    ill.answer = lambda _: stream(*words(*WORDS), *FINISHED[:2], *after)
-    answer = await ask(ill_pair.model(), "Hi")
+    faulty.answer = lambda _: stream(*words(*WORDS), *FINISHED[:2], *after)
+    answer = await ask(faulty_pair.model(), "Hi")
     assert answer.text == TEXT
     assert answer.usage_metadata["input_tokens"] == 10
-    await eventually(lambda: not ill.busy)
+    await eventually(lambda: not faulty.busy)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"choices": ['], ids=repr)
 async def test_endless_blanks_of_a_whole_answer_move_on(
-    ill_pair: Pair, ill: RawServer, ask: Callable[..., Any], body: bytes
+    faulty_pair: Pair, faulty: RawServer, ask: Callable[..., Any], body: bytes
 ) -> None:
     """A deadline holds in blocking reads too: each blank restarts their own timeout."""
-    ill.answer = lambda _: http(body, Drip(b" ", EVERY_S), length=10_000)
-    model = ill_pair.model(timeout=2 * SHORT_S, first_token_timeout=SHORT_S)
+    faulty.answer = lambda _: http(body, Drip(b" ", EVERY_S), length=10_000)
+    model = faulty_pair.model(timeout=2 * SHORT_S, first_token_timeout=SHORT_S)
     assert (await ask(model, "Hi")).text == "from second"
-    await eventually(lambda: not ill.busy)
+    await eventually(lambda: not faulty.busy)

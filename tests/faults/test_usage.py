@@ -60,8 +60,8 @@ def model_of(pair: Pair, **row: Any) -> AutoChatModel:
     return AutoChatModel("m-1", registry={"providers": rows})
 
 
-def plays(ill: RawServer, events: list[Any]) -> None:
-    ill.answer = lambda request: (
+def plays(faulty: RawServer, events: list[Any]) -> None:
+    faulty.answer = lambda request: (
         stream(*events)
         if request.body.get("stream")
         else whole(completion({"role": "assistant", "content": "x"}))
@@ -70,10 +70,10 @@ def plays(ill: RawServer, events: list[Any]) -> None:
 
 @pytest.mark.parametrize("events", REPORTS.values(), ids=REPORTS)
 async def test_usage_and_cost_count_once(
-    ill_pair: Pair, ill: RawServer, ask: Callable[..., Any], events: list[Any]
+    faulty_pair: Pair, faulty: RawServer, ask: Callable[..., Any], events: list[Any]
 ) -> None:
-    plays(ill, events)
-    answer = await ask(model_of(ill_pair), "Hi")
+    plays(faulty, events)
+    answer = await ask(model_of(faulty_pair), "Hi")
     usage = answer.usage_metadata
     assert (usage["input_tokens"], usage["output_tokens"]) == (10, 5)
     assert usage["total_tokens"] == CALL_TOKENS
@@ -86,10 +86,10 @@ async def test_usage_and_cost_count_once(
 @pytest.mark.parametrize("mode", ["stream", "astream"], indirect=True)
 @pytest.mark.parametrize("events", REPORTS.values(), ids=REPORTS)
 async def test_usage_counts_once_against_a_token_limit(
-    ill_pair: Pair, ill: RawServer, ask: Callable[..., Any], events: list[Any]
+    faulty_pair: Pair, faulty: RawServer, ask: Callable[..., Any], events: list[Any]
 ) -> None:
-    plays(ill, events)
-    model = model_of(ill_pair, limits={"tpm": 2 * CALL_TOKENS - 1})
+    plays(faulty, events)
+    model = model_of(faulty_pair, limits={"tpm": 2 * CALL_TOKENS - 1})
     providers = [
         (await ask(model, "Hi")).response_metadata["autoprovider"]["provider"] for _ in range(3)
     ]

@@ -33,7 +33,7 @@ __all__ = ["END_GRACE_S", "Exchange", "current_exchange", "excerpt", "scrub_sent
 END_GRACE_S = 5.0
 """How long the rest of a response may take once the answer is whole, in seconds."""
 
-EXCERPT_CHARS = 200
+_EXCERPT_CHARS = 200
 _SCRUBBED_CHARS = 20_000
 """How much of a text is scrubbed for an excerpt: many times what the excerpt shows."""
 
@@ -140,7 +140,7 @@ class Exchange:
                 self._shut()
 
 
-def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
+def excerpt(text: str, limit: int = _EXCERPT_CHARS) -> str:
     """Return the beginning of a provider's text for a message, without the keys that were sent.
 
     The keys are removed before the text is cut: half a key would not be recognized.

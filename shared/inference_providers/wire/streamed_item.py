@@ -1,4 +1,4 @@
-"""One output item of a streamed response: what was streamed of it, and what is left."""
+"""One output item of a streamed response: the parts that were streamed, and those that were not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_OUTPUT_KINDS = frozenset({None, "message", "reasoning"})
 
 
 class StreamedItem:
-    """One output item, as much of it as was streamed."""
+    """One output item, with the parts that were streamed so far."""
 
     def __init__(self, index: int, item_id: str | None) -> None:
         self.kind: str | None = None
@@ -39,15 +39,15 @@ class StreamedItem:
         return bool(self._texts or self._refusals) or self.kind not in NO_OUTPUT_KINDS
 
     def ids(self) -> list[str]:
-        """Return the ids by which an item of the whole response may be this one."""
+        """Return the ids by which an item of the whole response can be matched to this one."""
         return [name for name in (self._raw.get("call_id"), self._id) if name]
 
     def signature(self) -> tuple[str, str]:
-        """Return its kind and its name, if it has one."""
+        """Return the item's kind, and its name or an empty string."""
         return self.kind or "message", self._raw.get("name", "")
 
     def take_missing(self, raw: dict[str, Any]) -> None:
-        """Add to an item of the whole response what only the stream has."""
+        """Add to an item of the whole response the parts that only the stream has."""
         arguments = "".join(self._arguments)
         if raw["type"] == "function_call" and raw["arguments"] == "{}" and arguments:
             raw["arguments"] = arguments

@@ -1,4 +1,4 @@
-"""Both HTTP clients behind one synchronous face, so that one table tests them."""
+"""Both HTTP clients behind one synchronous interface, so that one table tests both."""
 
 from __future__ import annotations
 

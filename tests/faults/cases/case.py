@@ -1,4 +1,4 @@
-"""A case: what an ill provider sends, and what a call must lead to."""
+"""A case: what a faulty provider sends, and how a call must end."""
 
 from __future__ import annotations
 
