@@ -244,7 +244,7 @@ def _to_thinking_block(block: dict[str, Any]) -> ThinkingBlock:
     kind = block["type"]
     if kind == "thinking":
         text = info.pop("thinking", "")
-        if isinstance(text, list):  # Mistral's, which goes back as it came
+        if isinstance(text, list):  # Mistral's, which is sent back unchanged
             info["thinking"] = text
             text = "".join(it if isinstance(it, str) else it.get("text", "") for it in text)
         if "signature" not in info:

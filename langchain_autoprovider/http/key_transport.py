@@ -198,7 +198,7 @@ class _AsyncKeyTransport(httpx.AsyncBaseTransport):
 
 
 class _Stream:
-    """A response's body, whose failures are cleaned. It drops the request when closed."""
+    """A response's body. It removes the key from failures, and drops the request when closed."""
 
     def __init__(self, inner: Any, key: Key | None) -> None:
         self._inner = inner

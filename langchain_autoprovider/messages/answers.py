@@ -177,7 +177,7 @@ def _holds_words(value: Any) -> bool:
 
 def token_counts(usage: UsageMetadata | None) -> tuple[int, int] | None:
     """Return the tokens of prompt and answer; `None` if the provider did not send numbers."""
-    counts: Mapping[str, Any] = usage or {}  # vendors' classes do not check what they are sent
+    counts: Mapping[str, Any] = usage or {}  # vendors' classes do not validate it
     prompt, answer = counts.get("input_tokens"), counts.get("output_tokens")
     return (prompt, answer) if isinstance(prompt, int) and isinstance(answer, int) else None
 

@@ -177,7 +177,7 @@ _last_environment: tuple[Mapping[str, str], int] = ({}, hash(frozenset()))
 
 
 class _Environment:
-    """The variables of an environment; it shows none of them when it is printed."""
+    """The variables of an environment, which are not shown when it is printed."""
 
     __slots__ = ("_variables",)
 
@@ -190,7 +190,7 @@ class _Environment:
     def state(self) -> int:
         global _last_environment  # noqa: PLW0603 - all keys read the same one
         # `os.environ` keeps the variables in one dict, `_data`. Comparing all of it with a copy
-        # costs less than five look-ups, each of which encodes a name and decodes a value.
+        # costs less than five lookups, each of which encodes a name and decodes a value.
         variables = getattr(self._variables, "_data", self._variables)
         last_variables, state = _last_environment
         if variables != last_variables:

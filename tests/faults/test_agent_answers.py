@@ -1,4 +1,4 @@
-"""Agents whose model sends tool calls in odd ways: each tool runs once, as it was asked to."""
+"""Agents whose model sends odd tool calls: each tool runs once, with the right arguments."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Classifies a failure: what went wrong, what to cool down, and for how long.
 
-* Exceptions are recognised by behaviour (a status, a body, the class names in their ancestry),
+* Exceptions are recognized by behaviour (a status, a body, the class names in their ancestry),
   never by importing the SDK that raises them: openai 2 and openai 3 use two different
   HTTP libraries, and other SDKs use more.
 * Status comes before code, and code before text. A rule lists the statuses at which its sign

@@ -243,7 +243,7 @@ _REJECTED = (
 _PARAMETER = r"(?:parameter|param|argument|field|keyword|key|property|name|option)s?(?:\(s\))?"
 _EXTRA_INPUT = r"extra (?:inputs|fields) (?:are )?not permitted"
 _UNQUOTED_NAME = r"[a-z]+(?:_[a-z]+)+|tools|stop|seed|stream|logprobs|temperature|n"
-"""Parameter names that are recognisable without quotes."""
+"""Parameter names that are recognizable without quotes."""
 
 _NO_SUPPORT = r"does ?n[o']t support (?:the |this )?"
 _UNSUPPORTED_PARAMETERS = (

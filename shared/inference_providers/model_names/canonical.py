@@ -80,7 +80,7 @@ def parse_model_id(model_id: str, provider: str | None = None) -> ModelName:
 def canonical_name(model_id: str, provider: str | None = None) -> str:
     """Return the canonical name of a provider's model id.
 
-    Case, organisation, tier, snapshot, quantization and `-instruct`, `-chat` or `-it` are
+    Case, organization, tier, snapshot, quantization and `-instruct`, `-chat` or `-it` are
     ignored, except where they make another model.
     """
     return parse_model_id(model_id, provider).name

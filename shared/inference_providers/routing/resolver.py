@@ -81,7 +81,7 @@ class Resolver:
             raise scrubbed from scrubbed.__cause__
         self._local = LocalLookups(selection, registry, keys, self._planner.targets)
         self._accesses: tuple[int | None, dict[Route, Access]] = (None, {})
-        """What `access` found, and in which state of the environment."""
+        """The results of `access`, and the state of the environment that they are for."""
         self._warned_of: tuple[Route, ...] = ()
         self._warned_of_last_resort = False
 

@@ -41,7 +41,7 @@ def read_json(data: bytes) -> Any:
 
 
 class BodyReader:
-    """Detects what a body is, whatever was requested, and decodes it.
+    """Detects the type of a body, whatever was requested, and decodes it.
 
     Whitespace before the body is skipped: some servers keep a connection alive with it.
 
@@ -123,7 +123,7 @@ class BodyReader:
         raise NotImplementedError
 
     def _begin(self, data: bytes) -> bytes:
-        """Skip whitespace and a byte order mark, and detect what the body is."""
+        """Skip whitespace and a byte order mark, and detect the type of the body."""
         if not self._head:
             data = (self._lead + data).lstrip(_SPACE)
             self._lead = data if len(data) < len(_BOM) and _BOM.startswith(data) else b""

@@ -1,6 +1,6 @@
 """Errors in the body of a response, in the provider's own words.
 
-* An error is recognised by its place in the body, never by its words: a model may write about
+* An error is recognized by its place in the body, never by its words: a model may write about
   errors.
 * Keys that were sent are removed from everything that is kept, before it is cut.
 """

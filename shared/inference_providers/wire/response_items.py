@@ -1,4 +1,4 @@
-"""Normalises the output items of a response, so that LangChain's converters can read them."""
+"""Normalizes the output items of a response, so that LangChain's converters can read them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from inference_providers.errors import InvalidResponseError
 from inference_providers.wire.reported_errors import invalid_response
 from inference_providers.wire.text_parts import clean_text, copy_json, first_text, read_content
-from inference_providers.wire.tool_calls import final_arguments, new_call_id, serialise_arguments
+from inference_providers.wire.tool_calls import final_arguments, new_call_id, serialize_arguments
 from inference_providers.wire.usage import RESPONSES_NAMES, read_usage
 
 __all__ = ["item_text", "read_item", "read_response_object"]
@@ -66,7 +66,7 @@ def read_item(raw: Any) -> dict[str, Any]:
         item["role"] = "assistant"
     elif kind == "function_call":
         item["name"] = item.get("name", "")
-        item["arguments"] = final_arguments(serialise_arguments(item.get("arguments")))
+        item["arguments"] = final_arguments(serialize_arguments(item.get("arguments")))
         item["call_id"] = item.get("call_id") or item.get("id") or new_call_id()
     elif kind == "custom_tool_call":
         item["name"] = item.get("name", "")

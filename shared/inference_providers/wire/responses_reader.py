@@ -149,7 +149,7 @@ class ResponsesReader(BodyReader):
     def _counterparts(self, output: list[dict[str, Any]]) -> list[StreamedItem | None]:
         """Return the streamed item of each item of the whole response.
 
-        It is recognised by id, else by its order among the items of its kind.
+        It is recognized by id, else by its order among the items of its kind.
         """
         by_id = {item_id: item for item in self._items for item_id in item.ids()}
         matches = [by_id.pop(raw.get("call_id") or raw.get("id") or "", None) for raw in output]

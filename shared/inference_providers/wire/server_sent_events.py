@@ -53,7 +53,7 @@ class EventDecoder:
         if self._at_start:
             data = self._skip_bom(data)
         if self._after_cr or b"\r" in data:
-            data = self._normalise_line_ends(data)
+            data = self._normalize_line_ends(data)
         pending = self._pending
         is_whole = not pending and data.startswith(b"data: ") and data.endswith(b"\n\n")
         if is_whole and data.find(b"\n") == len(data) - 2:  # one event, as most reads give
@@ -90,7 +90,7 @@ class EventDecoder:
         self._at_start = False
         return data.removeprefix(_BOM)
 
-    def _normalise_line_ends(self, data: bytes) -> bytes:
+    def _normalize_line_ends(self, data: bytes) -> bytes:
         if self._after_cr and data:
             data = data.removeprefix(b"\n")
             self._after_cr = False

@@ -4,7 +4,7 @@
   delta a new id, some leave out one or both.
 * A delta without a name never begins a call while another one is incomplete.
 * A name that is sent again is not appended.
-* Arguments that are an object are serialised. Missing arguments, `null`, an empty string and an
+* Arguments that are an object are serialized. Missing arguments, `null`, an empty string and an
   empty list become `{}`.
 * A call without an id gets one: LangChain needs it to match the tool's result with the call.
 
@@ -27,7 +27,7 @@ __all__ = [
     "final_arguments",
     "new_call_id",
     "read_tool_calls",
-    "serialise_arguments",
+    "serialize_arguments",
 ]
 
 _MAX_CALLS = 4_096
@@ -48,7 +48,7 @@ def read_tool_calls(raw: Any) -> list[dict[str, Any]]:
     calls = []
     for entry in _entries(raw):
         function = _function_of(entry)
-        arguments = final_arguments(clean_text(serialise_arguments(_arguments_of(function))))
+        arguments = final_arguments(clean_text(serialize_arguments(_arguments_of(function))))
         call_id = _text_or_none(entry.get("id")) or new_call_id()
         calls.append(_as_call(call_id, _text_or_none(function.get("name")) or "", arguments))
     return calls
@@ -80,7 +80,7 @@ class ToolCallAssembler:
             index = _index_of(entry.get("index"))
             call_id = _text_or_none(entry.get("id"))
             name = _text_or_none(function.get("name"))
-            arguments = serialise_arguments(_arguments_of(function))
+            arguments = serialize_arguments(_arguments_of(function))
             call = self._find(index, call_id, name, arguments)
             if call is None:
                 if not (call_id or name or arguments.strip()):
@@ -154,7 +154,7 @@ class ToolCallAssembler:
         return calls[-1] if name is None else None  # one id for two calls
 
     def _begins(self, call: _Call, name: str | None, arguments: str, *, is_addressed: bool) -> bool:
-        """Whether a fragment with the id or index of `call`, or none, begins another call."""
+        """Whether a fragment that was assigned to `call` begins another call."""
         if name is None:
             return call.is_named_again and arguments.lstrip().startswith("{")
         if call.name is None:
@@ -241,7 +241,7 @@ class _Call:
             return name
         if name == self.name or self.has_arguments():
             return None
-        new = name.removeprefix(self.name)  # some send what they have so far
+        new = name.removeprefix(self.name)  # some send the whole name so far
         self.name += new
         return new
 
@@ -258,7 +258,7 @@ class _Call:
         starts_object = text.lstrip().startswith("{")
         if not starts_object or self.parts != ["{}"]:
             text = self.text() + text
-        if text.strip() in {"", "{}"}:  # nothing yet, or a placeholder for what will come
+        if text.strip() in {"", "{}"}:  # nothing yet, or a placeholder
             self.parts = [text.strip()]
             return ""
         self.parts = [text]
@@ -342,7 +342,7 @@ def _arguments_of(function: dict[str, Any]) -> Any:
     return arguments
 
 
-def serialise_arguments(arguments: Any) -> str:
+def serialize_arguments(arguments: Any) -> str:
     """Return arguments as JSON, whatever they are.
 
     Raises:
@@ -366,7 +366,7 @@ def final_arguments(text: str) -> str:
     text = text.strip()
     if text in _NO_ARGUMENTS:
         return "{}"
-    if text.startswith('"'):  # serialised twice
+    if text.startswith('"'):  # serialized twice
         try:
             inner = json_codec.decode(text.encode("utf-8", "replace"))
         except ValueError:

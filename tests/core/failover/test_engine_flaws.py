@@ -1,4 +1,4 @@
-"""The engine and answers with a flaw: another route may do better, and none may do worse."""
+"""The engine and flawed answers: another route may do better, and the best answer is kept."""
 
 from __future__ import annotations
 

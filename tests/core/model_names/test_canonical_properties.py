@@ -69,7 +69,7 @@ def test_parse_model_id_ignores_case(model_id: str, random: object) -> None:
 
 
 @given(names, st.sampled_from(["openai", "some-org", "accounts/some/models", "@cf/some", "a/b/c"]))
-def test_canonical_name_ignores_the_organisation(name: str, path: str) -> None:
+def test_canonical_name_ignores_the_organization(name: str, path: str) -> None:
     assert canonical_name(f"{path}/{name}") == name
 
 

@@ -1,4 +1,4 @@
-"""Exchange: what a synchronous driver tells the transport; another thread may cancel it."""
+"""Exchange: how a driver and its transport share a deadline; another thread may cancel it."""
 
 from __future__ import annotations
 

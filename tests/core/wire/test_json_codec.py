@@ -1,4 +1,4 @@
-"""JSON as `json` has it, from msgspec; and what either of them would not take."""
+"""The JSON codec agrees with `json`, and accepts input that msgspec or `json` refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream's way through a reader, driven by hand: what is passed on, and when it ends."""
+"""Streams through a reader, driven by hand: what is passed on, and when the stream ends."""
 
 from __future__ import annotations
 

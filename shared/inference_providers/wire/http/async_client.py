@@ -363,7 +363,7 @@ def _merged(headers: Mapping[str, str], further: Mapping[str, str]) -> dict[str,
 
 
 def _translated(error: BaseException, host: str, limits: Limits) -> BaseException:
-    """Return what is raised instead of an exception that passed through aiohttp."""
+    """Return the exception to raise instead of one that passed through aiohttp."""
     from inference_providers.wire.http.loop_sessions import TRANSLATIONS  # noqa: PLC0415 - see there
 
     return translated(error, TRANSLATIONS, host, limits)

@@ -79,7 +79,7 @@ _sessions: dict[
 ] = {}
 _lock = threading.Lock()
 _inherited: list[Any] = []
-"""Objects of its parent that a forked child keeps, so that they are never finalised there."""
+"""Objects of its parent that a forked child keeps, so that they are never finalized there."""
 
 
 def session_of_this_loop() -> aiohttp.ClientSession | None:

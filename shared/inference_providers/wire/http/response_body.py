@@ -176,7 +176,7 @@ def provider_error(
 
 
 def _explanation(status: int, headers: Mapping[str, str], body: Any) -> str:
-    """Return what follows the status in a message."""
+    """Return the part of a message that follows the status."""
     if 300 <= status < 400:  # noqa: PLR2004 - the definition
         target = one_line(headers.get("location", ""))[:_MAX_MESSAGE_CHARS]
         return f": redirect to {target!r}; set the base URL to where it leads"
