@@ -5,6 +5,7 @@ The first provider sends what a case says, byte by byte; the second one is healt
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -137,6 +138,7 @@ async def test_answer_of_the_only_provider(
             await ask(model, "Hi")
         classes = {a.failure_class for a in failed.value.attempts}
         assert expected.failure_class is None or classes == {expected.failure_class}
+        assert re.search(expected.message, str(failed.value.__cause__))
         return
     answer = await ask(model, "Hi")
     assert isinstance(expected, Answers | Flawed | HandedOut)

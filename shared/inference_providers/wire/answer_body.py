@@ -8,6 +8,7 @@ from inference_providers.errors import InferenceProvidersError, InvalidResponseE
 from inference_providers.wire import json_codec
 from inference_providers.wire.reported_errors import invalid_response, raise_reported_error
 from inference_providers.wire.server_sent_events import (
+    BARE,
     MAX_EVENT_BYTES,
     EventDecoder,
     ServerSentEvent,
@@ -57,6 +58,7 @@ class BodyReader:
         self._json: bytearray | None = None
         self._is_read = False
         self._fault: InferenceProvidersError | None = None
+        self._bare: dict[str, Any] | None = None
 
     @property
     def finished(self) -> bool:
@@ -107,6 +109,8 @@ class BodyReader:
         chunks: list[dict[str, Any]] = []
         for event in () if self.done else self._decoder.end():
             chunks += self._read_cut(event)
+        if self._bare is not None and not self.finished:
+            raise_reported_error(self._bare, is_answer=False)
         if not self._is_read:
             is_empty = not self._head.strip()
             kind = "an empty body" if is_empty else "neither JSON nor an event stream"
@@ -140,12 +144,21 @@ class BodyReader:
         return data
 
     def _read(self, event: ServerSentEvent) -> list[dict[str, Any]]:
+        if event.type == BARE:
+            self._keep_bare(event.data)
+            return []
         self._is_read = True
         try:
             body = json_codec.decode(event.data)
         except ValueError:
             return self._read_text(event)
         return self._read_body(body, event)
+
+    def _keep_bare(self, data: bytes) -> None:
+        """Keep JSON that a server sent without `data:`; it may say why the stream ended."""
+        if self._bare is None and _is_json(data):
+            body = json_codec.decode(data)
+            self._bare = body if isinstance(body, dict) else None
 
     def _read_body(self, body: Any, event: ServerSentEvent) -> list[dict[str, Any]]:
         self._is_read = True

@@ -3,6 +3,7 @@
 * Lines end with LF, CR or CRLF; a byte order mark at the start is skipped.
 * A blank line dispatches the event, if it has at least one `data` line, even an empty one.
 * Comments, `id`, `retry` and unknown fields are skipped.
+* A line that begins like JSON is reported apart from events: some servers send an error so.
 * One deviation: an event that the end of the stream cuts off before its blank line is not
   discarded. Many servers leave out the last blank line.
 
@@ -16,7 +17,10 @@ from typing import NamedTuple
 
 from inference_providers.errors import InvalidResponseError
 
-__all__ = ["MAX_EVENT_BYTES", "EventDecoder", "ServerSentEvent"]
+__all__ = ["BARE", "MAX_EVENT_BYTES", "EventDecoder", "ServerSentEvent"]
+
+BARE = ""
+"""The type of a line that begins like JSON and belongs to no field: the standard ignores it."""
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """The largest size of one event, or of a body without events."""
@@ -105,14 +109,13 @@ def _events(blocks: bytes) -> list[ServerSentEvent]:
         if block.startswith(b"data: ") and b"\n" not in block:
             events.append(ServerSentEvent(block[6:]))
         elif block:
-            event = _read_block(block)
-            if event is not None:
-                events.append(event)
+            events += _read_block(block)
     return events
 
 
-def _read_block(block: bytes) -> ServerSentEvent | None:
+def _read_block(block: bytes) -> list[ServerSentEvent]:
     data = []
+    bare = []
     event_type = ""
     for line in block.split(b"\n"):
         name, _, value = line.partition(b":")
@@ -120,4 +123,9 @@ def _read_block(block: bytes) -> ServerSentEvent | None:
             data.append(value.removeprefix(b" "))
         elif name == b"event":
             event_type = value.removeprefix(b" ").decode("utf-8", "replace")
-    return ServerSentEvent(b"\n".join(data), event_type or "message") if data else None
+        elif line.startswith(b"{"):
+            bare.append(line)
+    events = [ServerSentEvent(b"\n".join(data), event_type or "message")] if data else []
+    if block.startswith(b"{") and not data:
+        bare = [block]  # one value in several lines
+    return [ServerSentEvent(value, BARE) for value in bare] + events

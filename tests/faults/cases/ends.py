@@ -108,20 +108,24 @@ def failure(text: str, code: Any = None, **fields: Any) -> dict[str, Any]:
 
 
 ERRORS = [
-    *error("401", failure("Invalid key", 401), MovesOn("auth_failed", 401)),
-    *error("402", failure("No credit left", 402), MovesOn("quota_exceeded", 402)),
-    *error("429", failure("Slow down", 429), MovesOn("rate_limited", 429)),
-    *error("502", failure("Provider returned error", 502), MovesOn("overloaded", 502),
-           source="OpenRouter's documents"),
-    *error("503 as text", failure("Try later", "503"), MovesOn("overloaded")),
-    *error("a word", {"error": "the server is overloaded"}, MovesOn("overloaded")),
+    *error("401", failure("Invalid key", 401), MovesOn("auth_failed", 401, "Invalid key")),
+    *error("402", failure("No credit left", 402),
+           MovesOn("quota_exceeded", 402, "No credit left")),
+    *error("429", failure("Slow down", 429), MovesOn("rate_limited", 429, "Slow down")),
+    *error("502", failure("Provider returned error", 502),
+           MovesOn("overloaded", 502, "Provider returned error"), source="OpenRouter's documents"),
+    *error("503 as text", failure("Try later", "503"),
+           MovesOn("overloaded", message="Try later")),
+    *error("a word", {"error": "the server is overloaded"},
+           MovesOn("overloaded", message="the server is overloaded")),
     *error("null choices", {**failure("Overloaded", 503), "choices": None},
            MovesOn("overloaded", 503)),
     *error("vLLM", {"object": "error", "message": "Internal error", "type": "InternalServerError",
-                    "code": 500}, MovesOn("overloaded", 500), source="vllm#7026"),
+                    "code": 500},
+           MovesOn("overloaded", 500, "Internal error"), source="vllm#7026"),
     *error("Anthropic", {"type": "error",
                          "error": {"type": "overloaded_error", "message": "Overloaded"}},
-           MovesOn("overloaded")),
+           MovesOn("overloaded", message="Overloaded")),
 ]  # fmt: skip
 
 
@@ -130,15 +134,40 @@ def named_error(data: str, expected: MovesOn) -> list[Case]:
     return [
         stream_request(f"error event {data}"[:60], frame, expected=expected, source="hermes"),
         text_stream(f"error event after output {data}"[:60], frame, source="hermes",
-                    expected=Interrupted(TEXT, expected.failure_class)),
+                    expected=Interrupted(TEXT, expected.failure_class, expected.message)),
     ]  # fmt: skip
 
 
 ERROR_EVENTS = [
-    *named_error('{"error": {"message": "Overloaded", "code": 503}}', MovesOn("overloaded", 503)),
-    *named_error('{"message": "Rate limit reached", "code": 429}', MovesOn("rate_limited", 429)),
-    *named_error("upstream is overloaded", MovesOn("overloaded")),
+    *named_error(
+        '{"error": {"message": "Overloaded", "code": 503}}',
+        MovesOn("overloaded", 503, "Overloaded"),
+    ),
+    *named_error(
+        '{"message": "Rate limit reached", "code": 429}',
+        MovesOn("rate_limited", 429, "Rate limit reached"),
+    ),
+    *named_error("upstream is overloaded", MovesOn("overloaded", message="upstream is overloaded")),
 ]
+
+BARE = '{"error": {"message": "Upstream is overloaded", "code": 503}}'
+BARE_ERRORS = [
+    stream_request(f"bare error {name}", before, BARE + after, source="trial",
+                   expected=MovesOn("overloaded", 503, "Upstream is overloaded"))
+    for name, before, after in [("after a comment", ": ping\n\n", "\n\n"),
+                                ("and DONE", ": ping\n\n", "\n\ndata: [DONE]\n\n"),
+                                ("at the end", "retry: 3000\n", "")]
+] + [
+    text_stream(f"bare error after output {name}", BARE + after, source="trial",
+                expected=Interrupted(TEXT, "overloaded", "Upstream is overloaded"))
+    for name, after in [("in a block", "\n\n"), ("at the end", ""),
+                        ("and DONE", "\ndata: [DONE]\n\n")]
+] + [
+    text_stream("bare error after the end", chunk({}, "stop"), BARE, *FINISHED[1:],
+                expected=Answers(), source="trial"),
+    text_stream("bare JSON that is not an error", '{"ping": 1}\n\n', *FINISHED,
+                expected=Answers(), source="trial"),
+]  # fmt: skip
 
 IN_CHOICE = {"index": 0, "error": {"code": 502, "message": "Upstream failed"}}
 CHOICE_ERRORS: list[Case] = [
@@ -146,7 +175,7 @@ CHOICE_ERRORS: list[Case] = [
         "error in the choice",
         whole(completion({}, choices=[{**IN_CHOICE, "message": {"role": "assistant", "content": ""},
                                        "finish_reason": "error"}])),
-        MovesOn("overloaded", 502),
+        MovesOn("overloaded", 502, "Upstream failed"),
         source="OpenRouter",
     )._replace(streamed=stream(chunk({}, choices=[{**IN_CHOICE, "delta": {"content": ""},
                                                    "finish_reason": "error"}]), DONE)),
@@ -178,6 +207,7 @@ CASES = [
     *CUTS,
     *ERRORS,
     *ERROR_EVENTS,
+    *BARE_ERRORS,
     *CHOICE_ERRORS,
     *WORDS_OF_A_MODEL,
     any_request("page for a stream", chunked("<html>Sign in</html>", kind="text/html"), NO_ANSWER),
