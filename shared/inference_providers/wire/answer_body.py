@@ -171,6 +171,8 @@ class BodyReader:
             return [chunk for item in body for chunk in self._read_body(item, event)]
         if event.type == "error":
             raise_reported_error({"error": body}, is_answer=False)
+        if self.finished:
+            return []
         msg = f"an event that is a {type(body).__name__}, not an object"
         raise invalid_response(msg, event.data[:_HEAD_BYTES])
 
