@@ -163,7 +163,7 @@ BARE_ERRORS = [
     for name, after in [("in a block", "\n\n"), ("at the end", ""),
                         ("and DONE", "\ndata: [DONE]\n\n")]
 ] + [
-    text_stream("bare error after the end", chunk({}, "stop"), BARE, *FINISHED[1:],
+    text_stream("bare error after the end", chunk({}, "stop"), BARE + "\n\n", *FINISHED[1:],
                 expected=Answers(), source="trial"),
     text_stream("bare JSON that is not an error", '{"ping": 1}\n\n', *FINISHED,
                 expected=Answers(), source="trial"),
