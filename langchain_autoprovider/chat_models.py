@@ -320,6 +320,12 @@ class AutoChatModel(RoutedModel, BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in _IDENTIFYING_FIELDS}
 
+    def _get_invocation_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Return the base's parameters, without its support for an overridden `dict()`."""
+        return {**self.asdict(), "stop": stop, **kwargs}
+
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = "autoprovider"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -272,3 +273,9 @@ class AutoLLM(RoutedComponent, FunctionCallingLLM):
         yield from super().__repr_args__()
         if self.system_prompt is not None:
             yield "system_prompt", self.system_prompt
+
+
+# LlamaIndex asks for the signature in each call, and computing one takes twice as long as a plan.
+for _name in ("chat", "complete", "stream_chat", "stream_complete"):
+    for _method in (getattr(AutoLLM, _name), getattr(AutoLLM, f"a{_name}")):
+        _method.__wrapped__.__signature__ = inspect.signature(_method.__wrapped__)

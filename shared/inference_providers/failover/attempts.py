@@ -100,7 +100,7 @@ class AsyncCallAttempt(Generic[A]):
         self.started_at = time.monotonic()
         self._send = send
         self._judge = judge
-        self._exchange = Exchange()
+        self._exchange = Exchange(self.started_at + attempt.timeout_s)
 
     async def run(self) -> None:
         """Send the request and wait for the answer."""

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from inference_providers.credentials import is_loopback
-from inference_providers.local import llama_server, weights
 from inference_providers.registry.entries import entries_in
 from inference_providers.registry.validation import redacted_url
 from inference_providers.types import LocalModels, Unavailable
@@ -87,6 +86,8 @@ def find_embedded(provider: Provider, keys: Keys) -> LocalModels | Unavailable:
 
     The file in `AUTOPROVIDER_GGUF` comes first, then the installed files of the registry.
     """
+    from inference_providers.local import llama_server, weights  # noqa: PLC0415 - rarely used
+
     if reason := llama_server.available():
         return Unavailable(reason=reason)
     gguf_setting = keys.setting(GGUF_VARIABLE)

@@ -16,7 +16,7 @@ from inference_providers.errors import (
     LocalServerError,
     UnknownModelError,
 )
-from inference_providers.local import discovery
+from inference_providers.local import discovery, llama_server
 from inference_providers.registry.registry import Registry
 from inference_providers.routing.resolver import Resolver
 from inference_providers.testing import FakeProvider
@@ -314,7 +314,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     (tmp_path / "autoprovider").mkdir()
     (tmp_path / "autoprovider" / "tiny.gguf").write_bytes(b"GGUF")
-    monkeypatch.setattr(discovery.llama_server, "available", lambda: None)
+    monkeypatch.setattr(llama_server, "available", lambda: None)
 
 
 @sync_and_async
@@ -398,7 +398,7 @@ async def test_plan_looks_for_embedded_files_only_where_needed(
 def test_plan_forgets_a_file_whose_variable_is_unset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discovery.llama_server, "available", lambda: None)
+    monkeypatch.setattr(llama_server, "available", lambda: None)
     file = tmp_path / "m.gguf"
     file.write_bytes(b"GGUF")
     environ = {"AUTOPROVIDER_GGUF": str(file)}

@@ -215,6 +215,26 @@ def test_a_deadline_ends_an_upload_and_a_handshake() -> None:
             upload.post("/x", {"image": "x" * 50_000_000}, timeout_s=60)
 
 
+async def test_silence_ends_an_async_call_before_its_attempt() -> None:
+    with (
+        SocketServer(HANG) as server,
+        Exchange(time.monotonic() + 60),
+        pytest.raises(ProviderTimeoutError),
+    ):
+        await AsyncHttpClient(server.base_url, None).post("/x", {}, timeout_s=0.2)
+
+
+async def test_an_attempt_that_ends_sooner_keeps_the_time_itself() -> None:
+    with (
+        SocketServer(HANG) as server,
+        Exchange(time.monotonic() + 0.2),
+        pytest.raises(TimeoutError) as raised,
+    ):
+        async with asyncio.timeout(0.4):
+            await AsyncHttpClient(server.base_url, None).post("/x", {}, timeout_s=0.2)
+    assert type(raised.value) is TimeoutError
+
+
 @pytest.mark.parametrize("script", [HANG, STALLED_STREAM], ids=["head", "body"])
 def test_cancel_ends_a_blocking_call_in_another_thread(script: Script) -> None:
     errors: list[BaseException] = []

@@ -197,7 +197,7 @@ class AsyncHttpClient:
             proxy=transport.proxy_url,
             proxy_headers=transport.proxy_headers,
             ssl=transport.tls or True,
-            timeout=sessions.timeout_of(limits),
+            timeout=sessions.timeout_of(limits.connect_s, _watched_silence_s(limits)),
         )
         return response
 
@@ -353,6 +353,17 @@ class _Response:
             if part := unread_bytes(self._raw.content):
                 return part  # the next call raises the same exception
             raise
+
+
+def _watched_silence_s(limits: Limits) -> float | None:
+    """Return how long aiohttp lets the server be silent; `None` if the attempt ends before.
+
+    An attempt on an event loop keeps its deadline itself, and aiohttp would start two timers more.
+    """
+    exchange = current_exchange()
+    if exchange is not None and exchange.deadline - time.monotonic() <= limits.silence_s:
+        return None
+    return limits.silence_s
 
 
 def _merged(headers: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:

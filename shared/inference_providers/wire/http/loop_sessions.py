@@ -31,7 +31,6 @@ from inference_providers.wire.http.connection_limits import MAX_CONNECTIONS, MAX
 from inference_providers.wire.http.event_loops import close_with_loop
 from inference_providers.wire.http.outgoing_request import OUTGOING
 from inference_providers.wire.http.transport_errors import (
-    Limits,
     Translations,
     broken,
     connect_timeout,
@@ -120,10 +119,10 @@ def parsed_url(url: str) -> URL:
 
 
 @lru_cache(maxsize=256)
-def timeout_of(limits: Limits) -> aiohttp.ClientTimeout:
+def timeout_of(connect_s: float, silence_s: float | None) -> aiohttp.ClientTimeout:
     """Return the limits of one request, as aiohttp expects them."""
     return aiohttp.ClientTimeout(
-        total=None, connect=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
+        total=None, connect=None, sock_connect=connect_s, sock_read=silence_s
     )
 
 
