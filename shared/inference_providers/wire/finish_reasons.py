@@ -158,29 +158,28 @@ CHAT = FinishReasons(
         "tool_calls": "tool_calls",
         "function_call": "tool_calls",
         "content_filter": "content_filter",
-        # DeepSeek, api-docs.deepseek.com/api/create-chat-completion
+        # DeepSeek: the enum of its Rust client, docs.rs/crate/ds-api
         "insufficient_system_resource": "error",
-        # OpenRouter, openrouter.ai/docs/api-reference/overview: the upstream failed.
+        # OpenRouter, as users report it, and the AI SDK's LanguageModelV2FinishReason
         "error": "error",
-        # Z.ai, docs.z.ai/api-reference/llm/chat-completion
+        # Z.ai, as several public clients map its words; its own documents were not checked
         "sensitive": "content_filter",
         "network_error": "error",
         "model_context_window_exceeded": "context_window",
-        # vLLM, vllm/v1/engine/__init__.py; SGLang uses `abort` too.
+        # vLLM, vllm/v1/engine/__init__.py
         "abort": "error",
-        "repetition": "error",
-        # Together, docs.together.ai/reference/chat-completions; TGI, LM Studio
-        "eos": "stop",
+        # watsonx, ibm.github.io/watsonx-ai-node-sdk: TextGenResult.StopReason
         "eos_token": "stop",
         "stop_sequence": "stop",
-        # xAI, docs.x.ai: `end_turn`; Baidu Qianfan: `normal`
-        "end_turn": "stop",
-        "normal": "stop",
-        # watsonx, cloud.ibm.com/apidocs/watsonx-ai: StopReason
         "token_limit": "length",
         "time_limit": "error",
         "cancelled": "error",
-        # Vercel's AI Gateway, ai-sdk.dev: FinishReason; Gemini's word below means the same.
+        # Unverified: no document of a vendor was found for these.
+        "eos": "stop",
+        "end_turn": "stop",
+        "normal": "stop",
+        "repetition": "error",
+        # The AI SDK's LanguageModelV2FinishReason; Gemini's word below means the same.
         "other": "error",
     },
 )
@@ -290,11 +289,12 @@ BEDROCK = FinishReasons(
         "guardrail_intervened": "content_filter",
         "malformed_model_output": "error",
         "malformed_tool_use": "error",
-        # Amazon Titan, docs.aws.amazon.com: model-parameters-titan-text
-        "finish": "stop",
+        # Amazon Titan, docs.aws.amazon.com/bedrock: model-parameters-titan-text
         "finished": "stop",
         "stop_criteria_met": "stop",
         "rag_query_when_rag_disabled": "error",
+        # Unverified: a shorter form of `finished`.
+        "finish": "stop",
     },
 )
 
