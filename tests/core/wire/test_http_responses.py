@@ -83,6 +83,24 @@ GOOD = {
     "deflate without zlib head": Script(
         [response(raw_deflate(BODY), headers=["Content-Encoding: deflate"])]
     ),
+    "gzip of two members": Script(
+        [
+            response(
+                gzip.compress(BODY[:3]) + gzip.compress(BODY[3:]),
+                headers=["Content-Encoding: gzip"],
+            )
+        ]
+    ),
+    "gzip of three members in chunks of one byte, padded": Script(
+        [
+            chunked(
+                *bytewise(
+                    gzip.compress(BODY[:2]) + gzip.compress(b"") + gzip.compress(BODY[2:]) + b"\0\0"
+                ),
+                headers=["Content-Encoding: gzip"],
+            )
+        ]
+    ),
     "gzip in chunks of one byte": Script(
         [chunked(*bytewise(gzip.compress(BODY)), headers=["Content-Encoding: gzip"])]
     ),
@@ -161,6 +179,13 @@ def bomb(size: int) -> bytes:
 
 
 INVALID = {
+    "cut second gzip": response(
+        gzip.compress(BODY) + gzip.compress(BODY)[:-9], headers=["Content-Encoding: gzip"]
+    ),
+    "data after gzip": response(gzip.compress(BODY) + b"{}", headers=["Content-Encoding: gzip"]),
+    "data after deflate": response(
+        zlib.compress(BODY) + b"{}", headers=["Content-Encoding: deflate"]
+    ),
     "cut gzip": response(gzip.compress(BODY)[:-9], headers=["Content-Encoding: gzip"]),
     "damaged gzip": response(b"\x1f\x8b" + BODY, headers=["Content-Encoding: gzip"]),
     "not gzip": response(BODY, headers=["Content-Encoding: gzip"]),

@@ -76,6 +76,7 @@ class BodyDecoder:
         self._has_data = False
         self._head = b""
         self._is_deflate = False
+        self._is_gzip = False
         self._zlib: Any = None
         if encoding:
             self._choose(encoding)
@@ -88,6 +89,7 @@ class BodyDecoder:
             raise InvalidResponseError(one_line(msg))
         if encodings:
             self._is_deflate = encodings == {"deflate"}
+            self._is_gzip = not self._is_deflate
             self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)
 
     def feed(self, data: bytes) -> bytes:
@@ -119,19 +121,35 @@ class BodyDecoder:
         return InvalidResponseError(msg)
 
     def _decompressed(self, data: bytes) -> Iterator[bytes]:
-        if self._zlib.eof:  # the rest is padding
-            return
         try:
-            part = self._start(data) if self._is_deflate else self._inflate(data)
-            while part or self._zlib.unconsumed_tail:
-                self._size += len(part)
-                if self._size > MAX_BODY_BYTES:
-                    raise self._too_large()
-                yield part
-                part = self._inflate(self._zlib.unconsumed_tail)
+            while data:
+                if self._zlib.eof and not (data := self._next_member(data)):
+                    return
+                part = self._start(data) if self._is_deflate else self._inflate(data)
+                while part or self._zlib.unconsumed_tail:
+                    self._size += len(part)
+                    if self._size > MAX_BODY_BYTES:
+                        raise self._too_large()
+                    yield part
+                    part = self._inflate(self._zlib.unconsumed_tail)
+                data = self._zlib.unused_data
         except zlib.error as error:
             msg = f"{self._host} sent compressed data that is damaged: {error}"
             raise InvalidResponseError(msg) from None
+
+    def _next_member(self, data: bytes) -> bytes:
+        """Begin the next member of a gzip body; return its data.
+
+        Raises:
+            InvalidResponseError: What follows the compressed data is neither that nor padding.
+        """
+        data = data.lstrip(b"\0")
+        if data and not self._is_gzip:
+            msg = f"{self._host} sent data after the end of the compressed data"
+            raise InvalidResponseError(msg)
+        if data:
+            self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        return data
 
     def _inflate(self, data: bytes) -> bytes:
         part: bytes = self._zlib.decompress(data, _MAX_PART_BYTES) if data else b""
