@@ -230,7 +230,7 @@ STREAMS_WITHOUT_OUTPUT = [
     ("only the role", Reply(cut_after=1), INVALID),
     ("only comments", Reply(keep_alive_s=0.1, cut_after=0), INVALID),
     ("error first", Reply(cut_after=1, at_cut=UPSTREAM), overloaded(502)),
-    ("error event first", Reply(cut_after=1, at_cut=ERROR_EVENT), overloaded(None)),
+    ("error event first", Reply(cut_after=1, at_cut=ERROR_EVENT), overloaded(200)),
     ("invalid JSON first", Reply(cut_after=1, at_cut='data: {"id": "x", "cho\n\n'), INVALID),
     ("bytes first", Reply(cut_after=1, at_cut=b"data: \xff\xfe\x00\n\n"), INVALID),
     ("reset first", Reply(cut_after=1, fault="reset"), UNREACHED),
