@@ -268,6 +268,7 @@ def test_scrub_exception_returns_clean_values_as_they_are() -> None:
     assert error.body is value  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("depth", "wrap"),
     [
@@ -289,6 +290,7 @@ def test_scrub_exception_reaches_any_depth(wrap: Callable[[Any], Any], depth: in
         assert inner == SCRUBBED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["__cause__", "__context__"])
 def test_scrub_exception_follows_long_chains(link: str) -> None:
     first = error = ValueError(TEXT)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     Client = AsyncFace | SyncFace
 
+pytestmark = pytest.mark.slow
+
 HANG = Script([], "hang")
 STALLED_STREAM = Script([chunked(b"one", end=b"")], "hang")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

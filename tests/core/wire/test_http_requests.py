@@ -177,6 +177,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["post", "stream"])
 @pytest.mark.parametrize("script", FAILURES.values(), ids=FAILURES)
 def test_no_exception_refers_to_the_key(client: Client, call: str, script: Script) -> None:

@@ -288,6 +288,7 @@ def test_an_error_response_keeps_body_and_headers(client: Client) -> None:
     assert headers["x-a"] == "1, 2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     [
@@ -327,6 +328,7 @@ def test_an_echoed_key_is_removed_before_the_message_is_cut(client: Client, word
         assert "[CANARY]" in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["post", "stream"])
 @pytest.mark.parametrize(
     "parts",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Client = AsyncFace | SyncFace
 
+pytestmark = pytest.mark.slow
+
 URL = "https://provider.test/v1"
 SECRET = "sk-canary-0123456789abcdef"
 
