@@ -264,16 +264,9 @@ class _Response:
             InferenceProvidersError: As for `AsyncHttpClient.post`.
         """
         parts = []
-        try:
-            while data := await self._read():
-                parts.append(data)
-            return b"".join(parts)
-        except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
-            failure = _translated(error, self._host, self._limits)
-        try:
-            raise failure
-        finally:
-            del failure
+        while data := await self.read():
+            parts.append(data)
+        return b"".join(parts)
 
     async def read(self) -> bytes:
         """Return the next piece of the body; it is empty at the end.

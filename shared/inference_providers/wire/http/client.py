@@ -270,16 +270,9 @@ class _Response:
             InferenceProvidersError: As for `HttpClient.post`.
         """
         parts = []
-        try:
-            while data := self._read():
-                parts.append(data)
-            return b"".join(parts)
-        except BaseException as error:  # noqa: BLE001 - it is raised below, without inner frames
-            failure = translated(error, _TRANSLATIONS, self._host, self._limits)
-        try:
-            raise failure
-        finally:
-            del failure
+        while data := self.read():
+            parts.append(data)
+        return b"".join(parts)
 
     def read(self) -> bytes:
         """Return the next piece of the body; it is empty at the end.
